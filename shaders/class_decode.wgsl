@@ -1,0 +1,43 @@
+// Candidates of each class: box deltas applied to the RoI, clipped; a score where it exceeds the threshold and no side
+// is too small, NONE elsewhere. A thread a (class, RoI); background (class 0) is left out.
+
+#import shared/frame
+#import shared/order
+#import shared/boxes
+
+struct Params {
+    weights: vec4<f32>, // of the box coder: deltas are divided by them
+    total: u32, n: u32, classes: u32,
+    threshold: f32, min_size: f32, log_limit: f32,
+    grid_x: u32, spare: u32,
+}
+
+@slot var<uniform> p: Params;
+@slot var<storage, read> probabilities: array<f32>; // [B * n, K]
+@slot var<storage, read> deltas: array<vec4<f32>>; // [B * n, K]
+@slot var<storage, read> rois: array<vec4<f32>>; // [B, n]
+@slot var<storage, read> live: array<u32>; // [B]
+@slot var<storage, read> frames: array<Frame>; // [B]
+@slot var<storage, read_write> boxes: array<vec4<f32>>; // [B, K - 1, n]
+@slot var<storage, read_write> scores: array<f32>; // [B, K - 1, n]
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+    let i = (wid.y * p.grid_x + wid.x) * 64u + t;
+    if i >= p.total { return; }
+    let r = i % p.n;
+    let label = i / p.n % (p.classes - 1u) + 1u;
+    let b = i / (p.n * (p.classes - 1u));
+    if r >= live[b] {
+        boxes[i] = vec4(0.0);
+        scores[i] = NONE;
+        return;
+    }
+    let row = b * p.n + r;
+    let f = frames[b];
+    let box = clip(decode(rois[row], deltas[row * p.classes + label] / p.weights, p.log_limit), f32(f.out_w), f32(f.out_h));
+    let score = probabilities[row * p.classes + label];
+    boxes[i] = box;
+    let large = box.z - box.x >= p.min_size && box.w - box.y >= p.min_size;
+    scores[i] = select(NONE, score, large && score > p.threshold);
+}

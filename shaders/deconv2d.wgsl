@@ -1,0 +1,60 @@
+// Transposed convolution: y[n, ih*stride + r - pad, iw*stride + s - pad, k] collects x[n,ih,iw,c] * w[k,r,s,c].
+
+#import shared/conv_params
+
+@slot var<uniform> p: Params;
+#ifdef PLAIN
+@slot var<storage, read> x: array<f32>; // [N, H, W, C]
+@slot var<storage, read> weight: array<f32>; // [K, R, S, C]
+#else
+@slot var<storage, read> x: array<vec4<f32>>; // [N, H, W, C/4]
+@slot var<storage, read> weight: array<vec4<f32>>; // rows (r, s, k): [R*S*K/TK, C/4, TK]
+#endif
+@slot var<storage, read> bias: array<f32>; // [K]
+#ifdef LIVE
+@slot var<storage, read> live: array<u32>; // [B]
+#endif
+@slot var<storage, read_write> y: array<f32>; // [N, OH, OW, K]
+
+#import shared/live
+
+fn finish(v: f32) -> f32 { return select(v, max(v, 0.0), p.relu != 0u); }
+
+#ifdef PLAIN
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+    let i = (wid.y * p.grid_x + wid.x) * 64u + t;
+    let k = i % p.k;
+    let px = i / p.k;
+    if px >= p.pixels { return; }
+    let n = px / (p.oh * p.ow);
+    if !is_live(n) { return; }
+    let oh = px / p.ow % p.oh + p.pad_h;
+    let ow = px % p.ow + p.pad_w;
+    var sum = bias[k];
+    for (var r = 0u; r < p.r; r++) {
+        if r > oh || (oh - r) % p.stride_h != 0u || (oh - r) / p.stride_h >= p.h { continue; }
+        for (var s = 0u; s < p.s; s++) {
+            if s > ow || (ow - s) % p.stride_w != 0u || (ow - s) / p.stride_w >= p.w { continue; }
+            let x0 = ((n * p.h + (oh - r) / p.stride_h) * p.w + (ow - s) / p.stride_w) * p.c;
+            let w0 = ((k * p.r + r) * p.s + s) * p.c;
+            for (var c = 0u; c < p.c; c++) {
+                sum += x[x0 + c] * weight[w0 + c];
+            }
+        }
+    }
+    y[i] = finish(sum);
+}
+#else
+// Kernel = stride: outputs do not overlap, so this is a 1x1 convolution to R*S*K rows, each row going to its place.
+// The core sees k = R*S*K, r = s = 1; groups holds K, and dilation the kernel's true extents.
+fn store(n: u32, q: u32, row: u32, sum: f32) {
+    let k = row % p.groups;
+    let tap = row / p.groups;
+    let oh = q / p.w * p.dilation_h + tap / p.dilation_w;
+    let ow = q % p.w * p.dilation_w + tap % p.dilation_w;
+    let y0 = ((n * p.h * p.dilation_h + oh) * (p.w * p.dilation_w) + ow) * p.groups;
+    y[y0 + k] = finish(sum + bias[k]);
+}
+#import shared/tiled
+#endif

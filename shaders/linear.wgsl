@@ -1,0 +1,41 @@
+// Linear: y[n,k] = act(bias[k] + sum over c of x[n,c] * w[k,c]).
+
+#import shared/conv_params
+
+@slot var<uniform> p: Params;
+#ifdef PLAIN
+@slot var<storage, read> x: array<f32>; // [N, C]
+@slot var<storage, read> weight: array<f32>; // [K, C]
+#else
+@slot var<storage, read> x: array<vec4<f32>>; // [N, C/4]
+@slot var<storage, read> weight: array<vec4<f32>>; // [K/TK, C/4, TK], zero past K
+#endif
+@slot var<storage, read> bias: array<f32>; // [K]
+#ifdef LIVE
+@slot var<storage, read> live: array<u32>; // [B]
+#endif
+@slot var<storage, read_write> y: array<f32>; // [N, K]
+
+#import shared/live
+
+fn store(n: u32, q: u32, k: u32, sum: f32) {
+    let v = sum + bias[k];
+    y[n * p.k + k] = select(v, max(v, 0.0), p.relu != 0u);
+}
+
+#ifdef PLAIN
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+    let i = (wid.y * p.grid_x + wid.x) * 64u + t;
+    let n = i / p.k;
+    let k = i % p.k;
+    if n >= p.pixels || !is_live(n) { return; }
+    var sum = 0.0;
+    for (var c = 0u; c < p.c; c++) {
+        sum += x[n * p.c + c] * weight[k * p.c + c];
+    }
+    store(n, 0u, k, sum);
+}
+#else
+#import shared/tiled
+#endif

@@ -1,0 +1,55 @@
+// Soft masks to bits of the original image: each mask, with a border of zeros, is enlarged bilinearly to its box and
+// compared with the threshold; a thread makes 32 pixels of a row. Masks that find no room are left out: the header says
+// how much is needed, and the paste is run again.
+
+struct Params { n: u32, side: u32, capacity: u32, blocks: u32, threshold: f32, grid_x: u32 }
+
+@slot var<uniform> p: Params;
+@slot var<storage, read> masks: array<f32>; // [B * n, M, M]
+@slot var<storage, read> places: array<vec4<u32>>; // [B, n, 2]
+@slot var<storage, read> live: array<u32>; // [B]
+@slot var<storage, read_write> bits: array<u32>; // [B, capacity]
+
+fn soft(mask: u32, y: u32, x: u32) -> f32 {
+    // Coordinates count the border: 0 and side + 1 lie in it.
+    if x == 0u || y == 0u || x > p.side || y > p.side { return 0.0; }
+    return masks[(mask * p.side + y - 1u) * p.side + x - 1u];
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+    let block = wid.y * p.grid_x + wid.x;
+    let mask = block / p.blocks;
+    let b = mask / p.n;
+    if mask % p.n >= live[b] { return; }
+    let rect = places[2u * mask];
+    let place = places[2u * mask + 1u];
+    let row_words = (rect.z + 31u) / 32u;
+    let words = row_words * rect.w;
+    if place.x + words > p.capacity { return; }
+
+    let low = vec2(bitcast<i32>(place.y), bitcast<i32>(place.z));
+    let padded = f32(p.side + 2u);
+    let ratio = vec2(padded) / vec2(f32(place.w & 0xffffu), f32(place.w >> 16u));
+    let last = p.side + 1u;
+    for (var word = (block % p.blocks) * 64u + t; word < words; word += p.blocks * 64u) {
+        let row = word / row_words;
+        let sy = max((f32(i32(rect.y + row) - low.y) + 0.5) * ratio.y - 0.5, 0.0);
+        let y0 = min(u32(sy), last);
+        let y1 = min(y0 + 1u, last);
+        let ly = sy - f32(y0);
+        let first = word % row_words * 32u;
+        var out = 0u;
+        for (var i = 0u; i < min(32u, rect.z - first); i++) {
+            let sx = max((f32(i32(rect.x + first + i) - low.x) + 0.5) * ratio.x - 0.5, 0.0);
+            let x0 = min(u32(sx), last);
+            let x1 = min(x0 + 1u, last);
+            let lx = sx - f32(x0);
+            let top = (1.0 - lx) * soft(mask, y0, x0) + lx * soft(mask, y0, x1);
+            let bottom = (1.0 - lx) * soft(mask, y1, x0) + lx * soft(mask, y1, x1);
+            let v = (1.0 - ly) * top + ly * bottom;
+            out |= select(0u, 1u << i, v > p.threshold);
+        }
+        bits[b * p.capacity + place.x + word] = out;
+    }
+}

@@ -1,0 +1,116 @@
+// RoIAlign over the levels of an FPN: each RoI reads the level that its area calls for. A thread four channels of one
+// bin. Feature pixel i lies at coordinate i here (aligned = 0), or at i + 0.5 (aligned = 1).
+
+struct Params {
+    heights: vec4<u32>, widths: vec4<u32>, // of the levels
+    scales: vec4<f32>, // level pixels a resized pixel
+    areas: vec4<f32>,  // the least area of levels 1, 2 and 3
+    total: u32, c: u32, // outputs and channels, by four
+    pooled: u32,
+    sampling: u32,      // samples a bin along each axis; 0: as many as the bin has pixels
+    aligned: u32,
+    capacity: u32,      // RoIs an image
+    grid_x: u32,
+}
+
+@slot var<uniform> p: Params;
+@slot var<storage, read> rois: array<vec4<f32>>; // [B, n]
+@slot var<storage, read> live: array<u32>; // [B]
+@slot var<storage, read> level_0: array<vec4<f32>>; // [B, H, W, C/4]
+#ifdef LEVEL_1
+@slot var<storage, read> level_1: array<vec4<f32>>;
+#endif
+#ifdef LEVEL_2
+@slot var<storage, read> level_2: array<vec4<f32>>;
+#endif
+#ifdef LEVEL_3
+@slot var<storage, read> level_3: array<vec4<f32>>;
+#endif
+@slot var<storage, read_write> y: array<vec4<f32>>; // [B * n, P, P, C/4]
+
+fn texel(level: u32, i: u32) -> vec4<f32> {
+    switch level {
+#ifdef LEVEL_1
+        case 1u: { return level_1[i]; }
+#endif
+#ifdef LEVEL_2
+        case 2u: { return level_2[i]; }
+#endif
+#ifdef LEVEL_3
+        case 3u: { return level_3[i]; }
+#endif
+        default: { return level_0[i]; }
+    }
+}
+
+fn sample(level: u32, first: u32, h: u32, w: u32, c: u32, at: vec2<f32>) -> vec4<f32> {
+    if at.y < -1.0 || at.y > f32(h) || at.x < -1.0 || at.x > f32(w) { return vec4(0.0); }
+    let corner = max(at, vec2(0.0));
+    let y0 = min(u32(corner.y), h - 1u);
+    let x0 = min(u32(corner.x), w - 1u);
+    let y1 = min(y0 + 1u, h - 1u);
+    let x1 = min(x0 + 1u, w - 1u);
+    // Past the last row both taps are that row, whatever the weights.
+    let ly = select(corner.y - f32(y0), 0.0, y0 == y1);
+    let lx = select(corner.x - f32(x0), 0.0, x0 == x1);
+    let top = (1.0 - lx) * texel(level, first + (y0 * w + x0) * p.c + c) + lx * texel(level, first + (y0 * w + x1) * p.c + c);
+    let low = (1.0 - lx) * texel(level, first + (y1 * w + x0) * p.c + c) + lx * texel(level, first + (y1 * w + x1) * p.c + c);
+    return (1.0 - ly) * top + ly * low;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+    let i = (wid.y * p.grid_x + wid.x) * 64u + t;
+    if i >= p.total { return; }
+    let c = i % p.c;
+    let bin = vec2(f32(i / p.c % p.pooled), f32(i / (p.c * p.pooled) % p.pooled));
+    let n = i / (p.c * p.pooled * p.pooled);
+    let b = n / p.capacity;
+    if n % p.capacity >= live[b] { return; }
+
+    let roi = rois[n];
+    let roi_area = (roi.z - roi.x) * (roi.w - roi.y);
+    var level = 0u;
+#ifdef LEVEL_1
+    level += select(0u, 1u, roi_area >= p.areas.x);
+#endif
+#ifdef LEVEL_2
+    level += select(0u, 1u, roi_area >= p.areas.y);
+#endif
+#ifdef LEVEL_3
+    level += select(0u, 1u, roi_area >= p.areas.z);
+#endif
+    let h = p.heights[level];
+    let w = p.widths[level];
+    let first = b * h * w * p.c;
+
+    let offset = select(0.0, 0.5, p.aligned != 0u);
+    let start = roi.xy * p.scales[level] - offset;
+    var side = roi.zw * p.scales[level] - offset - start;
+    if p.aligned == 0u { side = max(side, vec2(1.0)); }
+    let bin_side = side / f32(p.pooled);
+    var steps = vec2(p.sampling);
+    if p.sampling == 0u { steps = vec2<u32>(max(ceil(bin_side), vec2(0.0))); }
+
+    var sum = vec4(0.0);
+#ifdef MAX
+    sum = vec4(-3.40282347e38);
+#endif
+    for (var iy = 0u; iy < steps.y; iy++) {
+        for (var ix = 0u; ix < steps.x; ix++) {
+            let inner = (vec2(f32(ix), f32(iy)) + 0.5) * bin_side / vec2<f32>(steps);
+            let v = sample(level, first, h, w, c, start + bin * bin_side + inner);
+#ifdef MAX
+            sum = max(sum, v);
+#else
+            sum += v;
+#endif
+        }
+    }
+    let count = steps.x * steps.y;
+#ifdef MAX
+    y[i] = select(sum, vec4(0.0), count == 0u);
+#else
+    y[i] = sum / f32(max(count, 1u));
+#endif
+}

@@ -1,0 +1,24 @@
+// Boxes are (x1, y1, x2, y2).
+
+fn area(b: vec4<f32>) -> f32 { return (b.z - b.x) * (b.w - b.y); }
+
+fn iou(a: vec4<f32>, b: vec4<f32>) -> f32 {
+    let w = max(min(a.z, b.z) - max(a.x, b.x), 0.0);
+    let h = max(min(a.w, b.w) - max(a.y, b.y), 0.0);
+    let both = w * h;
+    return both / (area(a) + area(b) - both);
+}
+
+// The inverse of the box coder (torchvision, _utils.py): deltas already divided by the coder's weights; log sizes are
+// cut off above only.
+fn decode(from_box: vec4<f32>, deltas: vec4<f32>, log_limit: f32) -> vec4<f32> {
+    let size = from_box.zw - from_box.xy;
+    let centre = from_box.xy + 0.5 * size;
+    let c = deltas.xy * size + centre;
+    let s = exp(min(deltas.zw, vec2(log_limit))) * size;
+    return vec4(c - 0.5 * s, c + 0.5 * s);
+}
+
+fn clip(b: vec4<f32>, w: f32, h: f32) -> vec4<f32> {
+    return clamp(b, vec4(0.0), vec4(w, h, w, h));
+}

@@ -1,0 +1,9 @@
+// Scores that stand for "nothing here": the lowest finite float, since shaders may assume that infinities do not occur.
+const NONE: f32 = -3.40282347e38;
+
+// Unsigned keys that order as floats do; 0 for NONE and below.
+fn order_key(v: f32) -> u32 {
+    let bits = bitcast<u32>(v);
+    let key = select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
+    return select(0u, key, v > NONE);
+}

@@ -1,0 +1,89 @@
+// The core of convolution, linear and transposed convolution. The kernel that imports it declares `p`, `x` and
+// `weight` (packed), `is_live(n)` and `store(n, q, k, sum)`, which gets the sum of pixel q of image n and row k.
+//
+// Registers only: a thread makes TP pixels × TK channels, four input channels a step. Lanes are pixels, so all lanes
+// of a workgroup need the same weights. With SUBGROUPS, each lane loads one row of four weights and the others get
+// it by broadcast (CPU drivers turn a load at a lane's own address into a loop, and a broadcast into one move);
+// without, every lane loads at the same address.
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(local_invocation_index) t: u32,
+#ifdef SUBGROUPS
+    @builtin(subgroup_invocation_id) lane: u32,
+#endif
+) {
+    let first = (wid.y * p.grid_x + wid.x) * (WG * TP);
+    if first >= p.pixels { return; }
+    let image = p.oh * p.ow;
+    let n_first = first / image;
+    let n_last = min(first + WG * TP - 1u, p.pixels - 1u) / image;
+    // Live rows come first in each batch, so a block whose ends are dead rows of one batch is dead throughout.
+    if !is_live(n_first) && !is_live(n_last) && n_first / p.images_per_batch == n_last / p.images_per_batch { return; }
+
+    let c4 = p.c / 4u;
+#repeat i TP
+    let px_${i} = min(first + ${i}u * WG + t, p.pixels - 1u);
+    let n_${i} = px_${i} / image;
+    let q_${i} = px_${i} % image;
+    let ih_${i} = i32(q_${i} / p.ow * p.stride_h) - i32(p.pad_h);
+    let iw_${i} = i32(q_${i} % p.ow * p.stride_w) - i32(p.pad_w);
+#repeat j TJ
+#repeat l TL
+    var acc_${i}_${j}_${l} = 0.0;
+#end
+#end
+#end
+
+    var wi = wid.z * p.r * p.s * c4 * (TJ * TL);
+    for (var r = 0u; r < p.r; r++) {
+        for (var s = 0u; s < p.s; s++) {
+#repeat i TP
+            let y_${i} = ih_${i} + i32(r * p.dilation_h);
+            let x_${i} = iw_${i} + i32(s * p.dilation_w);
+            let in_${i} = y_${i} >= 0 && y_${i} < i32(p.h) && x_${i} >= 0 && x_${i} < i32(p.w);
+            let xi_${i} = select(0u, ((n_${i} * p.h + u32(y_${i})) * p.w + u32(x_${i})) * c4, in_${i});
+#end
+            for (var c = 0u; c < c4; c++) {
+#repeat i TP
+                let v_${i} = select(vec4(0.0), x[xi_${i} + c], in_${i});
+#end
+#repeat j TJ
+#ifdef SUBGROUPS
+                let row_${j} = weight[wi + ${j}u * TL + lane % TL];
+#endif
+#repeat l TL
+                {
+#ifdef SUBGROUPS
+                    let m = subgroupBroadcast(row_${j}, ${l}u);
+#else
+                    let m = weight[wi + ${j}u * TL + ${l}u];
+#endif
+#repeat i TP
+                    acc_${i}_${j}_${l} = fma(v_${i}.x, m.x, acc_${i}_${j}_${l});
+                    acc_${i}_${j}_${l} = fma(v_${i}.y, m.y, acc_${i}_${j}_${l});
+                    acc_${i}_${j}_${l} = fma(v_${i}.z, m.z, acc_${i}_${j}_${l});
+                    acc_${i}_${j}_${l} = fma(v_${i}.w, m.w, acc_${i}_${j}_${l});
+#end
+                }
+#end
+#end
+                wi += TJ * TL;
+            }
+        }
+    }
+
+    let k0 = wid.z * (TJ * TL);
+#repeat i TP
+    if first + ${i}u * WG + t < p.pixels && is_live(n_${i}) {
+#repeat j TJ
+#repeat l TL
+        if k0 + ${j}u * TL + ${l}u < p.k {
+            store(n_${i}, q_${i}, k0 + ${j}u * TL + ${l}u, acc_${i}_${j}_${l});
+        }
+#end
+#end
+    }
+#end
+}

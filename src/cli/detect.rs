@@ -1,0 +1,152 @@
+//! `maskrcnn detect`
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use maskrcnn::vision::{coco, overlay, save_png_atomic};
+use maskrcnn::weights::WeightsFile;
+use maskrcnn::{Detections, Detector, Device, Error, Image, Result};
+
+/// The options of `detect`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Images: PNG, JPEG, TIFF, BMP, WebP or GIF.
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// Weights (.safetensors with the configuration in the metadata); without, the embedded default model.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Folder for the results; made if it is not there.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// Leave out what scores less.
+    #[arg(long, default_value_t = 0.5, value_parser = score)]
+    score: f32,
+    /// The GPU to use: its number in `devices`, or a part of its name.
+    #[arg(long, value_name = "NAME|INDEX")]
+    device: Option<String>,
+}
+
+fn score(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "is not a number".to_string())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("is not between 0 and 1".into()) }
+}
+
+/// Does every image; those that cannot be done are reported, and make the exit code.
+pub fn run(args: &Args) -> ExitCode {
+    let detector = match open(args) {
+        Ok(detector) => detector,
+        Err(e) => return super::finish(Err(e)),
+    };
+    println!("{} on {}", detector.config().name, detector.device().name());
+    let names = file_names(&args.images);
+    let mut failed = 0;
+    for (path, name) in args.images.iter().zip(&names) {
+        if let Err(e) = one(args, &detector, path, name) {
+            eprintln!("error: {e}");
+            failed += 1;
+        }
+    }
+    if failed == 0 {
+        return ExitCode::SUCCESS;
+    }
+    if args.images.len() > 1 {
+        eprintln!("{failed} of {} images failed", args.images.len());
+    }
+    ExitCode::FAILURE
+}
+
+fn open(args: &Args) -> Result<Detector> {
+    let file = args.weights.as_ref().map(WeightsFile::open).transpose()?;
+    if let Some(file) = &file {
+        // What is wrong with the file is worth knowing even where there is no GPU.
+        file.config()?;
+    }
+    std::fs::create_dir_all(&args.out).map_err(|source| Error::Io { path: args.out.clone(), source })?;
+    let device = Device::open(args.device.as_deref())?;
+    match file {
+        Some(file) => Detector::new(&device, &file),
+        None => embedded(&device),
+    }
+}
+
+#[cfg(feature = "embedded-model")]
+fn embedded(device: &Device) -> Result<Detector> {
+    Detector::embedded_on(device)
+}
+
+#[cfg(not(feature = "embedded-model"))]
+fn embedded(_: &Device) -> Result<Detector> {
+    Err(Error::Config {
+        setting: "--weights".into(),
+        reason: "is needed: this program was built without the embedded model".into(),
+    })
+}
+
+/// The stem of each image's results: its own, or, where two images share one, its whole file name, then a number.
+fn file_names(images: &[PathBuf]) -> Vec<String> {
+    let part = |p: Option<&std::ffi::OsStr>| p.map_or("image".into(), |s| s.to_string_lossy().into_owned());
+    let stems: Vec<String> = images.iter().map(|p| part(p.file_stem())).collect();
+    let mut taken = HashSet::new();
+    let mut out = Vec::new();
+    for (i, stem) in stems.iter().enumerate() {
+        let shared = stems.iter().filter(|s| *s == stem).count() > 1;
+        let base = if shared { part(images[i].file_name()) } else { stem.clone() };
+        let numbered = std::iter::once(base.clone()).chain((2..).map(|n| format!("{base}-{n}")));
+        let name = numbered.into_iter().find(|n| !taken.contains(n)).unwrap_or(base);
+        taken.insert(name.clone());
+        out.push(name);
+    }
+    out
+}
+
+fn one(args: &Args, detector: &Detector, path: &Path, name: &str) -> Result<()> {
+    let image = Image::open(path)?;
+    let begin = Instant::now();
+    let found = detector.detect(&image).map_err(|e| match e {
+        Error::Image { reason, .. } => Error::Image { name: path.display().to_string(), reason },
+        other => other,
+    })?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let found = found.above(args.score);
+    let (json, png) = (args.out.join(format!("{name}.json")), args.out.join(format!("{name}.png")));
+    for file in [&json, &png] {
+        refuse_overwriting(path, file)?;
+    }
+    save_png_atomic(&png, &overlay(&image, &found))?;
+    coco::write_results(&json, &coco::results(&found, name))?;
+    println!(
+        "{}: {}, {seconds:.2} s -> {}, {}",
+        path.display(),
+        summary(&found, args.score),
+        json.display(),
+        png.display()
+    );
+    Ok(())
+}
+
+/// An overlay must never replace the picture that it was made of.
+fn refuse_overwriting(image: &Path, result: &Path) -> Result<()> {
+    let same = match (image.canonicalize(), result.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    };
+    if !same {
+        return Ok(());
+    }
+    let reason = "its results would replace it; name another folder with --out".into();
+    Err(Error::Image { name: image.display().to_string(), reason })
+}
+
+fn summary(found: &Detections, score: f32) -> String {
+    if found.is_empty() {
+        let classes: Vec<&str> = found.classes.iter().skip(1).map(String::as_str).collect();
+        let some = classes.iter().take(12).copied().collect::<Vec<_>>().join(", ");
+        let more = if classes.len() > 12 { format!(", … ({} in all)", classes.len()) } else { String::new() };
+        return format!("nothing found above {score} (this model knows: {some}{more})");
+    }
+    let counts = found.counts_by_class();
+    counts.iter().map(|&(label, n)| format!("{n} × {}", found.name(label))).collect::<Vec<_>>().join(", ")
+}

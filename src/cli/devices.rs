@@ -1,0 +1,39 @@
+//! `maskrcnn devices`
+
+use std::process::ExitCode;
+
+/// Prints every adapter with what it can do.
+pub fn run() -> ExitCode {
+    let list = maskrcnn::gpu::adapters();
+    if list.is_empty() {
+        eprintln!(
+            "error: no usable GPU: no Vulkan, Metal or DX12 driver was found; install the graphics driver, or a \
+             software one (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)"
+        );
+        return ExitCode::FAILURE;
+    }
+    let yes = |b: bool| if b { "yes" } else { "no" };
+    for (i, a) in list.iter().enumerate() {
+        let default = if i == 0 { "  (the default)" } else { "" };
+        let subgroups = match a.subgroups {
+            None => "none".into(),
+            Some((a, b)) if a == b => format!("of {a}"),
+            Some((a, b)) => format!("of {a} to {b}"),
+        };
+        println!("{i}: {}{default}", a.name);
+        println!("   {} through {}, driver {}", a.kind, a.backend, a.driver);
+        println!(
+            "   subgroups {subgroups}, f16 {}, cooperative matrices {}, time stamps {}",
+            yes(a.f16),
+            yes(a.matrices),
+            yes(a.timestamps)
+        );
+        println!(
+            "   {} MiB a binding, {} KiB of workgroup memory, {} invocations a workgroup",
+            a.max_binding >> 20,
+            a.caps.workgroup_bytes >> 10,
+            a.caps.max_invocations
+        );
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,47 @@
+//! The command line, one file a subcommand.
+
+mod detect;
+mod devices;
+mod scene;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Instance segmentation on any GPU: Mask R-CNN as WGSL compute shaders.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find the instances in images: writes <stem>.json (COCO results) and <stem>.png (overlay) for each.
+    Detect(detect::Args),
+    /// List the GPUs here and what they can do.
+    Devices,
+    /// Draw a made-up fluorescence image of cell nuclei, to try the default model on.
+    Scene(scene::Args),
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Detect(args) => detect::run(&args),
+        Command::Devices => devices::run(),
+        Command::Scene(args) => finish(scene::run(&args)),
+    }
+}
+
+/// Prints an error, if there is one, and makes the exit code of it.
+fn finish(result: maskrcnn::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

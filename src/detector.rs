@@ -1,0 +1,251 @@
+//! The glue: an image to a plan to detections.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use crate::gpu::{Counters, Device, Runner};
+use crate::graph::Plan;
+use crate::kernels::frame::Frame;
+use crate::kernels::paste::Paste;
+use crate::model::{self, Config, Network, NetworkSize, Outputs, Room};
+use crate::tensor::Value;
+use crate::vision::{Detection, Detections, Image, Mask};
+use crate::weights::{NetworkWeights, WeightsFile};
+use crate::{Error, Result};
+
+/// Plans that are kept; a further size pushes out the one that was not used for longest.
+const KEPT_PLANS: usize = 8;
+
+/// The least room for image bytes and mask bits, in words: sizes grow from here by doubling, so that images of
+/// slightly different sizes share a plan.
+const LEAST_WORDS: usize = 1 << 14;
+
+/// The default model: Mask R-CNN for cell nuclei, trained for this project on CC0 images.
+#[cfg(feature = "embedded-model")]
+static EMBEDDED: &[u8] = include_bytes!("../assets/nuclei.safetensors");
+
+/// A network on a device. Shared freely between threads; images are done one after the other.
+pub struct Detector {
+    device: Device,
+    config: Config,
+    classes: Arc<[String]>,
+    weights: NetworkWeights,
+    plans: Mutex<Plans>,
+}
+
+#[derive(Default)]
+struct Plans {
+    /// Most recently used last.
+    ready: Vec<(Room, Ready)>,
+    replays: u64,
+}
+
+struct Ready {
+    runner: Runner,
+    network: Network,
+    /// The step that pastes, if there are masks.
+    paste: Option<usize>,
+    /// The soft mask's threshold.
+    threshold: f32,
+}
+
+impl Detector {
+    /// The embedded default model, on the best device here.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where there is no GPU driver.
+    #[cfg(feature = "embedded-model")]
+    pub fn embedded() -> Result<Self> {
+        Self::embedded_on(&Device::open(None)?)
+    }
+
+    /// The embedded default model, on a device.
+    ///
+    /// # Errors
+    /// [`Error::Limit`], [`Error::Device`] where the device cannot take it.
+    #[cfg(feature = "embedded-model")]
+    pub fn embedded_on(device: &Device) -> Result<Self> {
+        Self::new(device, &WeightsFile::from_bytes(EMBEDDED, "the embedded default model")?)
+    }
+
+    /// A weights file, on the best device here.
+    ///
+    /// # Errors
+    /// [`Error::Weights`], [`Error::Tensor`], [`Error::Config`] for what is wrong with the file;
+    /// [`Error::NoAdapter`] where there is no GPU driver.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let file = WeightsFile::open(path)?;
+        Self::new(&Device::open(None)?, &file)
+    }
+
+    /// A weights file with the configuration in its metadata, on a device.
+    ///
+    /// # Errors
+    /// As [`Detector::open`].
+    pub fn new(device: &Device, file: &WeightsFile) -> Result<Self> {
+        Self::with_config(device, file, file.config()?)
+    }
+
+    /// A weights file with a configuration of the caller's, on a device.
+    ///
+    /// # Errors
+    /// As [`Detector::open`].
+    pub fn with_config(device: &Device, file: &WeightsFile, config: Config) -> Result<Self> {
+        let weights = NetworkWeights::load(file, &config)?;
+        let classes = config.class_names.clone().into();
+        Ok(Self { device: device.clone(), config, classes, weights, plans: Mutex::default() })
+    }
+
+    /// Every setting of the network.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The device that it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// How often the device was spoken to, by everyone on it.
+    pub fn counters(&self) -> Counters {
+        self.device.counters()
+    }
+
+    /// How often the bits of an image's masks found no room, so that the paste alone was run again.
+    pub fn paste_replays(&self) -> u64 {
+        self.lock().replays
+    }
+
+    /// Instances in an image, by falling score: all that the configuration's score threshold lets through.
+    ///
+    /// # Errors
+    /// [`Error::Image`] for an image that is too long and narrow; [`Error::Limit`] and [`Error::Device`] where the
+    /// device cannot take it.
+    pub fn detect(&self, image: &Image) -> Result<Detections> {
+        let size = NetworkSize::new("", image.height(), image.width(), &self.config.transform)?;
+        let room = Room {
+            height: size.padded.0 as usize,
+            width: size.padded.1 as usize,
+            batch: 1,
+            image_words: words(image.rgb().len()),
+            // A byte a pixel: eight masks that cover the whole image.
+            mask_words: words(image.rgb().len() / 3),
+        };
+        let mut plans = self.lock();
+        let index = self.ready(&mut plans, room)?;
+        let (_, ready) = &mut plans.ready[index];
+        let frame = Frame::new(size.input, size.resized, 0);
+        let result = ready.run(image, frame);
+        let replays = result.as_ref().map_or(0, |r| r.1);
+        plans.replays += replays;
+        if result.is_err() {
+            // What a failed run left behind is not trusted with the next image.
+            plans.ready.clear();
+        }
+        let (found, _) = result?;
+        Ok(Detections::new(image.width(), image.height(), self.classes.clone(), found))
+    }
+
+    /// The plan for an image of that size, as `detect` would run it.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    pub fn plan(&self, height: u32, width: u32) -> Result<Plan> {
+        let size = NetworkSize::new("", height, width, &self.config.transform)?;
+        let room = Room {
+            height: size.padded.0 as usize,
+            width: size.padded.1 as usize,
+            batch: 1,
+            image_words: words(height as usize * width as usize * 3),
+            mask_words: words(height as usize * width as usize),
+        };
+        let network = model::build(&self.config, &self.weights, &room)?;
+        Ok(Plan::new(network.graph, &self.device.caps(), &[]))
+    }
+
+    fn ready(&self, plans: &mut Plans, room: Room) -> Result<usize> {
+        if let Some(at) = plans.ready.iter().position(|(r, _)| *r == room) {
+            plans.ready[at..].rotate_left(1);
+            return Ok(plans.ready.len() - 1);
+        }
+        if plans.ready.len() >= KEPT_PLANS {
+            plans.ready.remove(0);
+        }
+        let network = model::build(&self.config, &self.weights, &room)?;
+        let paste = network.outputs.masks.map(|_| network.graph.ops.len() - 1);
+        let plan = Plan::new(network.graph.clone(), &self.device.caps(), &[]);
+        let runner = Runner::new(&self.device, plan)?;
+        let threshold = self.config.mask.as_ref().map_or(0.5, |m| m.threshold);
+        plans.ready.push((room, Ready { runner, network, paste, threshold }));
+        Ok(plans.ready.len() - 1)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Plans> {
+        self.plans.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Ready {
+    /// Runs one image; says how often the paste had to be run again.
+    fn run(&mut self, image: &Image, frame: Frame) -> Result<(Vec<Detection>, u64)> {
+        let inputs = [(self.network.bytes, image.rgb()), (self.network.frames, bytemuck::bytes_of(&frame))];
+        let o = self.network.outputs;
+        let mut wanted = vec![o.header, o.boxes, o.scores, o.labels];
+        if let Some(m) = o.masks {
+            wanted.extend([m.places, m.bits]);
+        }
+        let mut values = self.runner.run(&inputs, &wanted)?;
+        let mut replays = 0;
+        if let (Some(m), Some(step)) = (o.masks, self.paste) {
+            let needed = values[0].ints()[1] as usize;
+            if needed > m.bits.dim(1) {
+                let bits = self.grow(step, needed)?;
+                values[5] = self.runner.run_steps(step, &[], &[bits])?.remove(0);
+                replays = 1;
+            }
+        }
+        Ok((detections(&values, o)?, replays))
+    }
+
+    /// Makes room for the bits of more masks.
+    fn grow(&mut self, step: usize, needed: usize) -> Result<crate::graph::Tensor> {
+        let masks = self.network.outputs.masks.as_mut().ok_or_else(|| internal("a paste without masks"))?;
+        let kernel = Paste { capacity: needed.next_power_of_two(), threshold: self.threshold };
+        masks.bits = self.runner.replace(step, kernel)?;
+        Ok(masks.bits)
+    }
+}
+
+fn internal(reason: &str) -> Error {
+    Error::Device { device: "result".into(), reason: reason.into() }
+}
+
+fn words(bytes: usize) -> usize {
+    bytes.div_ceil(4).next_power_of_two().max(LEAST_WORDS)
+}
+
+fn detections(values: &[Value], outputs: Outputs) -> Result<Vec<Detection>> {
+    let [header, boxes, scores, labels, rest @ ..] = values else { return Err(internal("is incomplete")) };
+    let n = (header.ints()[0] as usize).min(labels.ints().len());
+    let mut found = Vec::with_capacity(n);
+    for i in 0..n {
+        let mask = match (outputs.masks, rest) {
+            (Some(_), [places, bits]) => mask(&places.ints()[8 * i..8 * i + 8], bits.ints())?,
+            _ => Mask::default(),
+        };
+        let bbox = std::array::from_fn(|c| boxes.floats()[4 * i + c]);
+        found.push(Detection { bbox, score: scores.floats()[i], label: labels.ints()[i], mask });
+    }
+    Ok(found)
+}
+
+fn mask(place: &[u32], bits: &[u32]) -> Result<Mask> {
+    let [x, y, w, h, offset] = [0, 1, 2, 3, 4].map(|i| place[i]);
+    if w == 0 || h == 0 {
+        return Ok(Mask::default());
+    }
+    let length = w.div_ceil(32) as usize * h as usize;
+    let part =
+        bits.get(offset as usize..offset as usize + length).ok_or_else(|| internal("has a mask out of place"))?;
+    Mask::from_bits(x, y, w, h, part.to_vec())
+}

@@ -1,0 +1,51 @@
+//! The one error type. Each variant names the culprit (file, tensor, layer, kernel or device) and says what to do.
+
+use std::path::PathBuf;
+
+/// `Result` with this crate's [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Whatever can go wrong between image bytes and mask bits.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An image that cannot be decoded or used; `name` is its path, or what stands for it.
+    #[error("image {name}: {reason}")]
+    Image { name: String, reason: String },
+
+    /// A weights file that is not what it should be, as a whole.
+    #[error("weights {file}: {reason}")]
+    Weights { file: String, reason: String },
+
+    /// One tensor of a weights file is missing or wrong.
+    #[error("weights {file}: tensor `{tensor}`: {reason}")]
+    Tensor { file: String, tensor: String, reason: String },
+
+    /// A setting that cannot be.
+    #[error("configuration: `{setting}`: {reason}")]
+    Config { setting: String, reason: String },
+
+    /// An op was given shapes that do not fit it.
+    #[error("{op}: {reason}")]
+    Shape { op: String, reason: String },
+
+    /// No GPU, or not the one asked for.
+    #[error("no usable GPU: {0}")]
+    NoAdapter(String),
+
+    /// The device cannot hold or address what the network needs.
+    #[error("{what} needs {need} bytes, and this device allows {limit}: {cure}")]
+    Limit { what: String, need: u64, limit: u64, cure: String },
+
+    /// A shader was refused by its compiler.
+    #[error("kernel `{kernel}`: {reason}")]
+    Shader { kernel: String, reason: String },
+
+    /// The device failed while working.
+    #[error("GPU {device}: {reason}")]
+    Device { device: String, reason: String },
+
+    /// Reading or writing a file failed.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+}

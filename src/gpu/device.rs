@@ -1,0 +1,306 @@
+//! Opening a device, and what it can do.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::pipeline::Pipeline;
+use crate::kernels::Caps;
+use crate::tensor::Value;
+use crate::{Error, Result};
+
+/// The least that every kernel's last variant is content with: WebGPU's default limits.
+const MIN_STORAGE_BUFFERS: u32 = 8;
+
+/// How often the host spoke to the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Command buffers handed over.
+    pub submits: u64,
+    /// Times the host waited.
+    pub waits: u64,
+    /// Buffers mapped to be read.
+    pub maps: u64,
+}
+
+#[derive(Default)]
+pub(super) struct AtomicCounters {
+    pub submits: AtomicU64,
+    pub waits: AtomicU64,
+    pub maps: AtomicU64,
+}
+
+/// A GPU as the system lists it, not opened yet.
+pub struct Adapter {
+    inner: wgpu::Adapter,
+    /// Its name.
+    pub name: String,
+    /// Vulkan, Metal or DX12.
+    pub backend: String,
+    /// Discrete, integrated, virtual or a CPU driver.
+    pub kind: String,
+    /// Driver and version.
+    pub driver: String,
+    /// What kernels may use.
+    pub caps: Caps,
+    /// Smallest and largest subgroup.
+    pub subgroups: Option<(u32, u32)>,
+    /// Half-precision arithmetic in shaders.
+    pub f16: bool,
+    /// Time stamps within a pass.
+    pub timestamps: bool,
+    /// Cooperative matrices.
+    pub matrices: bool,
+    /// Bytes that one binding may have.
+    pub max_binding: u64,
+}
+
+/// All adapters, best first: discrete, integrated, virtual, others, CPU drivers. Vulkan, Metal or DX12 only.
+pub fn adapters() -> Vec<Adapter> {
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    let instance = wgpu::Instance::new(descriptor);
+    let mut list: Vec<Adapter> =
+        pollster::block_on(instance.enumerate_adapters(backends)).into_iter().map(describe).collect();
+    let rank = |a: &Adapter| match a.inner.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    };
+    list.sort_by_key(rank);
+    list
+}
+
+fn describe(inner: wgpu::Adapter) -> Adapter {
+    let (info, features, limits) = (inner.get_info(), inner.features(), inner.limits());
+    let cpu = info.device_type == wgpu::DeviceType::Cpu;
+    let subgroups =
+        features.contains(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size));
+    Adapter {
+        name: info.name.clone(),
+        backend: format!("{:?}", info.backend),
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+            wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+            wgpu::DeviceType::VirtualGpu => "virtual GPU",
+            wgpu::DeviceType::Cpu => "CPU driver",
+            wgpu::DeviceType::Other => "other",
+        }
+        .into(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+        caps: Caps {
+            subgroup: subgroups.filter(|(a, b)| a == b).map(|s| s.0),
+            cpu,
+            max_invocations: limits.max_compute_invocations_per_workgroup,
+            workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        },
+        subgroups,
+        f16: features.contains(wgpu::Features::SHADER_F16),
+        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES),
+        matrices: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
+        max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        inner,
+    }
+}
+
+/// An opened GPU with its compiled pipelines and uploaded constants. Cheap to clone; shared by all detectors on it.
+#[derive(Clone)]
+pub struct Device {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub name: String,
+    pub caps: Caps,
+    pub max_binding: u64,
+    pub max_buffer: u64,
+    pub max_grid: u32,
+    pub counters: AtomicCounters,
+    pub pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    pub constants: Mutex<HashMap<(usize, String), Constant>>,
+    /// What went wrong outside of any call: the device's loss, or an error that wgpu reports late.
+    pub failure: Arc<Mutex<Option<String>>>,
+}
+
+/// A constant on the device, and the host value that it is kept for.
+pub(super) struct Constant {
+    pub value: Weak<Value>,
+    pub buffer: wgpu::Buffer,
+}
+
+impl Device {
+    /// Opens the best adapter, or the one that `choice` names: its number in [`adapters`], or a part of its name.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where there is none, saying what to install or which there are.
+    pub fn open(choice: Option<&str>) -> Result<Self> {
+        let mut list = adapters();
+        if list.is_empty() {
+            return Err(Error::NoAdapter(
+                "no Vulkan, Metal or DX12 driver was found; install the graphics driver, or a software one \
+                 (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)"
+                    .into(),
+            ));
+        }
+        let index = match choice {
+            None => 0,
+            Some(text) => {
+                let by_number = text.parse::<usize>().ok().filter(|&i| i < list.len());
+                let lower = text.to_lowercase();
+                by_number.or_else(|| list.iter().position(|a| a.name.to_lowercase().contains(&lower))).ok_or_else(
+                    || {
+                        let names = list.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.name));
+                        let names = names.collect::<Vec<_>>().join(", ");
+                        Error::NoAdapter(format!("`{text}` is none of the devices here ({names})"))
+                    },
+                )?
+            }
+        };
+        Self::from_adapter(list.swap_remove(index))
+    }
+
+    /// Opens an adapter of [`adapters`].
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] where the driver refuses.
+    pub fn from_adapter(adapter: Adapter) -> Result<Self> {
+        let (features, limits) = (adapter.inner.features(), adapter.inner.limits());
+        if limits.max_storage_buffers_per_shader_stage < MIN_STORAGE_BUFFERS {
+            let n = limits.max_storage_buffers_per_shader_stage;
+            return Err(Error::NoAdapter(format!(
+                "{} allows {n} storage buffers in a shader, and {MIN_STORAGE_BUFFERS} are needed",
+                adapter.name
+            )));
+        }
+        let wanted = wgpu::Features::SUBGROUP;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("maskrcnn"),
+            required_features: features & wanted,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.inner.request_device(&descriptor))
+            .map_err(|e| Error::NoAdapter(format!("{} could not be opened: {e}", adapter.name)))?;
+        let failure = Arc::new(Mutex::new(None));
+        let note = failure.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                remember(&note, format!("the device was lost ({message}); restart the program"));
+            }
+        });
+        let note = failure.clone();
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| remember(&note, e.to_string())));
+        Ok(Self {
+            shared: Arc::new(Shared {
+                device,
+                queue,
+                name: adapter.name,
+                caps: adapter.caps,
+                max_binding: adapter.max_binding,
+                max_buffer: limits.max_buffer_size,
+                max_grid: limits.max_compute_workgroups_per_dimension,
+                counters: AtomicCounters::default(),
+                pipelines: Mutex::default(),
+                constants: Mutex::default(),
+                failure,
+            }),
+        })
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// What kernels may use here.
+    pub fn caps(&self) -> Caps {
+        self.shared.caps
+    }
+
+    /// Bytes that one tensor may have.
+    pub fn max_binding(&self) -> u64 {
+        self.shared.max_binding
+    }
+
+    /// How often the host spoke to the device so far.
+    pub fn counters(&self) -> Counters {
+        let c = &self.shared.counters;
+        Counters {
+            submits: c.submits.load(Ordering::Relaxed),
+            waits: c.waits.load(Ordering::Relaxed),
+            maps: c.maps.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The first failure that was noted, as an error.
+    pub(super) fn check(&self) -> Result<()> {
+        match lock(&self.shared.failure).take() {
+            None => Ok(()),
+            Some(reason) => Err(Error::Device { device: self.shared.name.clone(), reason }),
+        }
+    }
+
+    pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let s = &self.shared;
+        let limit = if usage.contains(wgpu::BufferUsages::STORAGE) { s.max_binding } else { s.max_buffer };
+        if size > limit {
+            return Err(Error::Limit {
+                what: label.into(),
+                need: size,
+                limit,
+                cure: "use a smaller image or input size, or a device with larger buffers".into(),
+            });
+        }
+        let scope = s.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = s.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation: false,
+        });
+        match pollster::block_on(scope.pop()) {
+            None => Ok(buffer),
+            Some(_) => Err(Error::Device {
+                device: s.name.clone(),
+                reason: format!("out of memory for {label} ({size} bytes); use a smaller image or input size"),
+            }),
+        }
+    }
+
+    /// A buffer holding `bytes`, without a trip through the queue's own staging.
+    pub(super) fn filled(&self, label: &str, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let size = (bytes.len() as u64).max(4).next_multiple_of(16);
+        if size > self.shared.max_buffer {
+            return self.buffer(label, size, usage);
+        }
+        let buffer = self.shared.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation: true,
+        });
+        let failed = |reason: String| Error::Device { device: self.shared.name.clone(), reason };
+        let mut view = buffer.get_mapped_range_mut(..).map_err(|e| failed(format!("{label}: {e}")))?;
+        view.slice(..bytes.len()).copy_from_slice(bytes);
+        drop(view);
+        buffer.unmap();
+        Ok(buffer)
+    }
+}
+
+pub(super) fn remember(failure: &Mutex<Option<String>>, what: String) {
+    // The first failure is the cause; what follows it is noise.
+    lock(failure).get_or_insert(what);
+}
+
+/// Locks even where another thread panicked while holding the lock: what is guarded here is replaced whole.
+pub(super) fn lock<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,101 @@
+//! Compiling a kernel's variant, once for each device.
+
+use std::sync::Arc;
+
+use super::device::{Device, lock};
+use crate::kernels::{self, Variant};
+use crate::shader::{self, Access};
+use crate::{Error, Result};
+
+/// A compiled variant and the layout of its bindings.
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+    /// Bindings, the uniform included.
+    pub bindings: usize,
+}
+
+/// Whether the compiler adds run-time checks of indices and loops. Kernels ship without, since the tests show that
+/// both agree; the tests ask for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// As shipped.
+    Off,
+    /// As any WebGPU page would have it.
+    On,
+}
+
+impl Device {
+    /// The pipeline of a variant, compiled at most once.
+    pub(super) fn pipeline(&self, kernel: &str, variant: &Variant, checks: Checks) -> Result<Arc<Pipeline>> {
+        let key = format!("{kernel} {variant} {checks:?}");
+        if let Some(p) = lock(&self.shared.pipelines).get(&key) {
+            return Ok(p.clone());
+        }
+        let made = Arc::new(self.compile(kernel, variant, checks)?);
+        lock(&self.shared.pipelines).insert(key, made.clone());
+        Ok(made)
+    }
+
+    fn compile(&self, kernel: &str, variant: &Variant, checks: Checks) -> Result<Pipeline> {
+        let refuse = |reason: String| Error::Shader { kernel: kernel.into(), reason };
+        let entry = kernels::entry(kernel).ok_or_else(|| refuse("is not registered in `kernels!`".into()))?;
+        let text = shader::compile(entry, variant)?;
+        let (module, reflection) = shader::reflect(&text).map_err(|e| refuse(format!("{variant}: {e}")))?;
+        let device = &self.shared.device;
+        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(kernel),
+            source: wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(module)),
+        };
+        let checks = match checks {
+            Checks::On => wgpu::ShaderRuntimeChecks::checked(),
+            Checks::Off => wgpu::ShaderRuntimeChecks::unchecked(),
+        };
+        // SAFETY: every kernel keeps its indices inside its bindings and its loops finite for all parameters that
+        // `Kernel::launch` can make; tests/kernels.rs runs each case with and without checks and compares.
+        let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
+        let entries: Vec<wgpu::BindGroupLayoutEntry> = reflection
+            .bindings
+            .iter()
+            .enumerate()
+            .map(|(i, b)| wgpu::BindGroupLayoutEntry {
+                binding: i as u32,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: match b.access {
+                        Access::Uniform => wgpu::BufferBindingType::Uniform,
+                        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                        Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+                    },
+                    has_dynamic_offset: b.access == Access::Uniform,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let layout = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(kernel), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(kernel),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(kernel),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            // Kernels write workgroup memory before they read it; zeroing costs a barrier a workgroup.
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        if let Some(e) = pollster::block_on(scope.pop()) {
+            return Err(refuse(format!("{variant}: {e}")));
+        }
+        Ok(Pipeline { pipeline, layout, bindings: entries.len() })
+    }
+}

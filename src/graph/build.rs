@@ -1,0 +1,102 @@
+//! The fluent part of the builder: layers that have many settings.
+
+use std::sync::Arc;
+
+use super::{Graph, Tensor};
+use crate::Result;
+use crate::kernels::conv2d::Conv2d;
+use crate::tensor::{Shape, Value};
+
+/// A convolution being described; [`Conv2dBuilder::done`] adds it to the graph.
+#[must_use = "a convolution is added by `done` or `into_slice`"]
+pub struct Conv2dBuilder<'g> {
+    graph: &'g mut Graph,
+    label: String,
+    x: Tensor,
+    weight: Arc<Value>,
+    bias: Arc<Value>,
+    residual: Option<Tensor>,
+    live: Option<Tensor>,
+    kernel: Conv2d,
+}
+
+impl Graph {
+    /// A convolution of `x` `[N,H,W,C]` with `weight` `[K,R,S,C/groups]` and `bias` `[K]`.
+    pub fn conv2d(&mut self, label: &str, x: Tensor, weight: &Arc<Value>, bias: &Arc<Value>) -> Conv2dBuilder<'_> {
+        Conv2dBuilder {
+            graph: self,
+            label: label.into(),
+            x,
+            weight: weight.clone(),
+            bias: bias.clone(),
+            residual: None,
+            live: None,
+            kernel: Conv2d::default(),
+        }
+    }
+}
+
+impl Conv2dBuilder<'_> {
+    /// Steps between outputs, both ways.
+    pub fn stride(mut self, n: usize) -> Self {
+        self.kernel.stride = (n, n);
+        self
+    }
+
+    /// Zeros around the image, on all sides.
+    pub fn pad(mut self, n: usize) -> Self {
+        self.kernel.pad = (n, n);
+        self
+    }
+
+    /// Ends with max(·, 0).
+    pub fn relu(mut self) -> Self {
+        self.kernel.relu = true;
+        self
+    }
+
+    /// Adds `r`, of the output's shape, before the ReLU.
+    pub fn residual(mut self, r: Tensor) -> Self {
+        self.kernel.residual = true;
+        self.residual = Some(r);
+        self
+    }
+
+    /// Leaves out the rows of N past `count` `[B]`.
+    pub fn live(mut self, count: Tensor) -> Self {
+        self.kernel.live = true;
+        self.live = Some(count);
+        self
+    }
+
+    /// Adds the convolution.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where shapes do not fit.
+    pub fn done(self) -> Result<Tensor> {
+        let (graph, label, kernel, inputs) = self.finish();
+        graph.op1(&label, kernel, &inputs)
+    }
+
+    /// Adds the convolution, writing into `out` from element `offset` of each image on.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where shapes do not fit.
+    pub fn into_slice(mut self, out: Tensor, offset: usize) -> Result<()> {
+        let whole: Shape = out.shape();
+        self.kernel.slice = Some((whole, offset));
+        let (graph, label, kernel, inputs) = self.finish();
+        graph.op_into(&label, kernel, &inputs, out)
+    }
+}
+
+impl<'g> Conv2dBuilder<'g> {
+    fn finish(self) -> (&'g mut Graph, String, Conv2d, Vec<Tensor>) {
+        let weight = self.graph.constant(&format!("{}.weight", self.label), self.weight);
+        let bias = self.graph.constant(&format!("{}.bias", self.label), self.bias);
+        let mut inputs = vec![self.x, weight, bias];
+        inputs.extend(self.residual);
+        inputs.extend(self.live);
+        (self.graph, self.label, self.kernel, inputs)
+    }
+}

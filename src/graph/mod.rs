@@ -1,0 +1,182 @@
+//! The command graph: tensors and ops as plain data, built fluently, planned, and only then given to a device.
+
+mod build;
+mod plan;
+
+pub use build::Conv2dBuilder;
+pub use plan::{Place, Plan, Slot, Step};
+
+use std::sync::Arc;
+
+use crate::kernels::{Info, Kernel};
+use crate::tensor::{DType, Shape, Value};
+use crate::{Error, Result};
+
+/// A tensor of one graph: its number, shape and type. Never memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Position in [`Graph::tensors`].
+    pub id: usize,
+    /// Shape and type.
+    pub info: Info,
+}
+
+impl Tensor {
+    /// Extents.
+    pub fn shape(&self) -> Shape {
+        self.info.shape
+    }
+
+    /// Extent `i`, outermost first.
+    pub fn dim(&self, i: usize) -> usize {
+        self.info.shape.dim(i)
+    }
+}
+
+/// Where a tensor's content comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Copied in before each run.
+    Input,
+    /// Known when the graph is built; uploaded once and shared by every graph that names the same value.
+    Constant(Arc<Value>),
+    /// Written by an op.
+    Op,
+}
+
+/// A tensor's entry in the graph.
+#[derive(Clone, Debug)]
+pub struct TensorDef {
+    /// Shape and type.
+    pub info: Info,
+    /// Name for people.
+    pub label: String,
+    /// Origin.
+    pub source: Source,
+    /// Kept after the run, so that it can be read back or replayed from.
+    pub keep: bool,
+}
+
+/// One kernel applied to tensors.
+#[derive(Clone, Debug)]
+pub struct Op {
+    /// The kernel with its settings.
+    pub kernel: Arc<dyn Kernel>,
+    /// What it reads.
+    pub inputs: Vec<Tensor>,
+    /// What it writes, whole or in part.
+    pub outputs: Vec<Tensor>,
+    /// Name for people: the layer.
+    pub label: String,
+    /// The part of the network it belongs to: "C2", "RPN", "mask head".
+    pub stage: &'static str,
+}
+
+/// A network as data.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// Tensors by id.
+    pub tensors: Vec<TensorDef>,
+    /// Ops in the order of execution.
+    pub ops: Vec<Op>,
+    stage: &'static str,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the part of the network that the following ops belong to.
+    pub fn stage(&mut self, name: &'static str) {
+        self.stage = name;
+    }
+
+    /// A tensor that is copied in before each run.
+    pub fn input(&mut self, label: &str, info: Info) -> Tensor {
+        self.define(label, info, Source::Input)
+    }
+
+    /// A tensor whose content is known now.
+    pub fn constant(&mut self, label: &str, value: Arc<Value>) -> Tensor {
+        let info = Info { shape: value.shape, dtype: value.dtype() };
+        self.define(label, info, Source::Constant(value))
+    }
+
+    /// A tensor that several ops will each write a part of.
+    pub fn shared_output(&mut self, label: &str, shape: impl Into<Shape>) -> Tensor {
+        self.define(label, Info::f32(shape), Source::Op)
+    }
+
+    /// Keeps a tensor after the run: it can be read back, and its memory is not used again.
+    pub fn keep(&mut self, tensor: Tensor) {
+        self.tensors[tensor.id].keep = true;
+    }
+
+    /// Adds an op and its outputs.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] naming the op where the kernel refuses the inputs.
+    pub fn op(&mut self, label: &str, kernel: impl Kernel + 'static, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let infos = self.infer(label, &kernel, inputs)?;
+        let outputs: Vec<Tensor> = infos.into_iter().map(|i| self.define(label, i, Source::Op)).collect();
+        self.push(label, Arc::new(kernel), inputs, &outputs);
+        Ok(outputs)
+    }
+
+    /// Adds an op of one output.
+    ///
+    /// # Errors
+    /// As [`Graph::op`].
+    pub fn op1(&mut self, label: &str, kernel: impl Kernel + 'static, inputs: &[Tensor]) -> Result<Tensor> {
+        Ok(self.op(label, kernel, inputs)?[0])
+    }
+
+    /// Adds an op that writes a part of `out`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the inputs or `out` do not fit.
+    pub fn op_into(
+        &mut self,
+        label: &str,
+        kernel: impl Kernel + 'static,
+        inputs: &[Tensor],
+        out: Tensor,
+    ) -> Result<()> {
+        let infos = self.infer(label, &kernel, inputs)?;
+        if infos != [out.info] {
+            let reason = format!("makes {infos:?}, which is not the {:?} that it is to write into", out.info);
+            return Err(Error::Shape { op: label.into(), reason });
+        }
+        self.push(label, Arc::new(kernel), inputs, &[out]);
+        Ok(())
+    }
+
+    fn infer(&self, label: &str, kernel: &impl Kernel, inputs: &[Tensor]) -> Result<Vec<Info>> {
+        let infos: Vec<Info> = inputs.iter().map(|t| t.info).collect();
+        kernel.infer(&infos).map_err(|reason| Error::Shape { op: format!("{label} ({})", kernel.name()), reason })
+    }
+
+    fn define(&mut self, label: &str, info: Info, source: Source) -> Tensor {
+        let id = self.tensors.len();
+        self.tensors.push(TensorDef { info, label: label.into(), source, keep: false });
+        Tensor { id, info }
+    }
+
+    fn push(&mut self, label: &str, kernel: Arc<dyn Kernel>, inputs: &[Tensor], outputs: &[Tensor]) {
+        self.ops.push(Op {
+            kernel,
+            inputs: inputs.to_vec(),
+            outputs: outputs.to_vec(),
+            label: label.into(),
+            stage: self.stage,
+        });
+    }
+}
+
+/// Bytes of a tensor, rounded up to what a storage binding and a copy need.
+pub(crate) fn bytes_of(info: &Info) -> u64 {
+    debug_assert!(matches!(info.dtype, DType::F32 | DType::U32));
+    (info.shape.len() as u64 * crate::tensor::ELEMENT_BYTES as u64).max(4).next_multiple_of(16)
+}

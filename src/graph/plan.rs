@@ -1,0 +1,183 @@
+//! From a graph to a plan: which variant each op runs, and which buffer each tensor lies in. Data too.
+
+use std::fmt;
+
+use super::{Graph, Source, bytes_of};
+use crate::kernels::{Caps, Cost, Info, Io, Launch, Variant};
+
+/// A buffer that tensors of disjoint lifetimes share. WebGPU takes a writable storage buffer as one exclusive whole,
+/// so slots are separate buffers and not ranges of an arena.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// Size of the largest tenant.
+    pub bytes: u64,
+    /// The tensors that lie in it, one after the other.
+    pub tensors: Vec<usize>,
+}
+
+/// Where a tensor lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a slot of the plan.
+    Slot(usize),
+    /// In a buffer of its own that outlives the plan.
+    Constant,
+    /// Nowhere: nothing reads or writes it.
+    None,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Position in [`Graph::ops`].
+    pub op: usize,
+    /// How it is compiled.
+    pub variant: Variant,
+    /// Grid and parameters.
+    pub launch: Launch,
+    /// What it costs when all rows are live.
+    pub cost: Cost,
+}
+
+/// A graph made ready for a class of devices.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The graph it came from.
+    pub graph: Graph,
+    /// Buffers.
+    pub slots: Vec<Slot>,
+    /// The place of each tensor.
+    pub places: Vec<Place>,
+    /// First and last op that touches each tensor.
+    pub lifetimes: Vec<Option<(usize, usize)>>,
+    /// Dispatches in order.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Plans `graph` for a device: the first variant of each op, or of those named in `force` the first that matches.
+    pub fn new(graph: Graph, caps: &Caps, force: &[&str]) -> Self {
+        let steps = graph.ops.iter().enumerate().map(|(i, op)| {
+            let inputs: Vec<Info> = op.inputs.iter().map(|t| t.info).collect();
+            let outputs: Vec<Info> = op.outputs.iter().map(|t| t.info).collect();
+            let io = Io { inputs: &inputs, outputs: &outputs };
+            let variants = op.kernel.variants(&io, caps);
+            let forced = force.iter().find_map(|name| variants.iter().find(|v| v.name == *name));
+            let variant = forced.unwrap_or(&variants[0]).clone();
+            Step { op: i, launch: op.kernel.launch(&io, &variant), cost: op.kernel.cost(&io), variant }
+        });
+        let steps = steps.collect();
+        let lifetimes = lifetimes(&graph);
+        let (slots, places) = assign(&graph, &lifetimes);
+        Self { graph, slots, places, lifetimes, steps }
+    }
+
+    /// Bytes of all slots: what a run needs beside the constants.
+    pub fn activation_bytes(&self) -> u64 {
+        self.slots.iter().map(|s| s.bytes).sum()
+    }
+
+    /// Bytes of the constants, before packing.
+    pub fn constant_bytes(&self) -> u64 {
+        let constants = self.graph.tensors.iter().filter(|t| matches!(t.source, Source::Constant(_)));
+        constants.map(|t| bytes_of(&t.info)).sum()
+    }
+
+    /// Most bytes that are alive at once: what no assignment can undercut.
+    pub fn live_bytes(&self) -> u64 {
+        let at = |step: usize| {
+            let alive =
+                self.lifetimes.iter().enumerate().filter(|(_, l)| l.is_some_and(|(a, b)| a <= step && step <= b));
+            let alive = alive.filter(|(i, _)| matches!(self.places[*i], Place::Slot(_)));
+            alive.map(|(i, _)| bytes_of(&self.graph.tensors[i].info)).sum::<u64>()
+        };
+        (0..self.steps.len()).map(at).max().unwrap_or(0)
+    }
+}
+
+/// One line a step: stage, label, kernel, variant, shapes, slots.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            let op = &self.graph.ops[step.op];
+            let slot = |id: usize| match self.places[id] {
+                Place::Slot(s) => format!("#{s}"),
+                _ => "c".into(),
+            };
+            let tensors = |ts: &[super::Tensor]| {
+                let one = |t: &super::Tensor| format!("{}{}", slot(t.id), t.info.shape);
+                ts.iter().map(one).collect::<Vec<_>>().join(" ")
+            };
+            let name = op.kernel.name();
+            let (variant, [x, y, z]) = (step.variant.name, step.launch.grid);
+            writeln!(
+                f,
+                "{:10} {:28} {name:12} {variant:10} {} -> {} grid {x}×{y}×{z}",
+                op.stage,
+                op.label,
+                tensors(&op.inputs),
+                tensors(&op.outputs)
+            )?;
+        }
+        let mib = |b: u64| b as f64 / (1 << 20) as f64;
+        writeln!(
+            f,
+            "{} slots, {:.1} MiB; {:.1} MiB alive at most; {:.1} MiB of constants",
+            self.slots.len(),
+            mib(self.activation_bytes()),
+            mib(self.live_bytes()),
+            mib(self.constant_bytes())
+        )
+    }
+}
+
+fn lifetimes(graph: &Graph) -> Vec<Option<(usize, usize)>> {
+    let mut out: Vec<Option<(usize, usize)>> = vec![None; graph.tensors.len()];
+    for (i, op) in graph.ops.iter().enumerate() {
+        for t in op.inputs.iter().chain(&op.outputs) {
+            out[t.id] = Some(out[t.id].map_or((i, i), |(first, _)| (first, i)));
+        }
+    }
+    for (t, life) in graph.tensors.iter().zip(&mut out) {
+        if let Some((first, last)) = life {
+            if matches!(t.source, Source::Input) {
+                *first = 0;
+            }
+            if t.keep {
+                *last = graph.ops.len();
+            }
+        }
+    }
+    out
+}
+
+/// Largest tensor first, each into the first slot in which nobody lives at the same time.
+fn assign(graph: &Graph, lifetimes: &[Option<(usize, usize)>]) -> (Vec<Slot>, Vec<Place>) {
+    let mut places: Vec<Place> = graph
+        .tensors
+        .iter()
+        .map(|t| match t.source {
+            Source::Constant(_) => Place::Constant,
+            _ => Place::None,
+        })
+        .collect();
+    let mut order: Vec<usize> =
+        (0..graph.tensors.len()).filter(|&i| lifetimes[i].is_some() && places[i] == Place::None).collect();
+    // A stable order, so that the same graph gives the same plan.
+    order.sort_by_key(|&i| (std::cmp::Reverse(bytes_of(&graph.tensors[i].info)), i));
+    let mut slots: Vec<Slot> = Vec::new();
+    for i in order {
+        let (first, last) = lifetimes[i].expect("filtered above");
+        let apart = |&j: &usize| lifetimes[j].is_some_and(|(a, b)| b < first || last < a);
+        let slot = match slots.iter().position(|s| s.tensors.iter().all(apart)) {
+            Some(s) => s,
+            None => {
+                slots.push(Slot { bytes: bytes_of(&graph.tensors[i].info), tensors: Vec::new() });
+                slots.len() - 1
+            }
+        };
+        slots[slot].tensors.push(i);
+        places[i] = Place::Slot(slot);
+    }
+    (slots, places)
+}

@@ -1,0 +1,222 @@
+//! The contract that every kernel signs.
+
+use std::fmt;
+
+use crate::tensor::{DType, Shape, Value};
+
+/// Shape and element type of one tensor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Info {
+    /// Extents.
+    pub shape: Shape,
+    /// Element type.
+    pub dtype: DType,
+}
+
+impl Info {
+    /// A float tensor.
+    pub fn f32(shape: impl Into<Shape>) -> Self {
+        Self { shape: shape.into(), dtype: DType::F32 }
+    }
+
+    /// An integer tensor.
+    pub fn u32(shape: impl Into<Shape>) -> Self {
+        Self { shape: shape.into(), dtype: DType::U32 }
+    }
+}
+
+impl fmt::Debug for Info {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let t = if self.dtype == DType::F32 { "f32" } else { "u32" };
+        write!(f, "{t}{}", self.shape)
+    }
+}
+
+/// The tensors of one launch.
+#[derive(Clone, Copy, Debug)]
+pub struct Io<'a> {
+    /// Inputs, in the order of the shader's bindings.
+    pub inputs: &'a [Info],
+    /// Outputs, bound after the inputs.
+    pub outputs: &'a [Info],
+}
+
+impl Io<'_> {
+    /// Extent `i` of input `t`.
+    pub fn dim(&self, t: usize, i: usize) -> usize {
+        self.inputs[t].shape.dim(i)
+    }
+}
+
+/// What a device can do, as far as a kernel's choice of variant depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// The subgroup size, where the device has subgroup operations and one size only.
+    pub subgroup: Option<u32>,
+    /// A CPU driver (lavapipe, SwiftShader, WARP): workgroup memory is no faster than any other there.
+    pub cpu: bool,
+    /// Invocations a workgroup may have.
+    pub max_invocations: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+}
+
+impl Caps {
+    /// The least that any device must offer (WebGPU's default limits, no optional feature).
+    pub const MINIMUM: Caps = Caps { subgroup: None, cpu: false, max_invocations: 256, workgroup_bytes: 16384 };
+}
+
+/// One way to compile a kernel: a name, and the constants that are prepended to its text.
+///
+/// A constant is visible to the shader as `const NAME = value;` and to the preprocessor's `#ifdef` and `#repeat`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// Its name among the kernel's variants.
+    pub name: &'static str,
+    /// Constants.
+    pub defines: Vec<(&'static str, u32)>,
+    /// Whether the text uses subgroup operations.
+    pub subgroups: bool,
+}
+
+impl Variant {
+    /// A variant without subgroup operations.
+    pub fn new(name: &'static str, defines: &[(&'static str, u32)]) -> Self {
+        Self { name, defines: defines.to_vec(), subgroups: false }
+    }
+
+    /// The value of a constant; panics where the variant lacks it, which a test of all cases shows.
+    pub fn get(&self, name: &str) -> u32 {
+        self.find(name).unwrap_or_else(|| panic!("variant {} has no constant {name}", self.name))
+    }
+
+    /// The value of a constant, if the variant has it.
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.defines.iter().find(|d| d.0 == name).map(|d| d.1)
+    }
+
+    /// Adds `name` = 1 where `on`: an `#ifdef` switch.
+    pub fn flag(mut self, name: &'static str, on: bool) -> Self {
+        if on {
+            self.defines.push((name, 1));
+        }
+        self
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        for (k, v) in &self.defines {
+            write!(f, " {k}={v}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One dispatch: the grid of workgroups and the uniform parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// Workgroups along x, y and z; each at most 65,535.
+    pub grid: [u32; 3],
+    /// The bytes of the shader's `Params`.
+    pub params: Vec<u8>,
+}
+
+/// Reference arithmetic and the least traffic of one launch, when every row is live.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Floating-point operations; a multiply-add counts two.
+    pub flops: f64,
+    /// Bytes: each input read once, each output written once.
+    pub bytes: f64,
+}
+
+impl Cost {
+    /// `flops`, and the bytes of all tensors of `io`.
+    pub fn of(io: &Io, flops: f64) -> Self {
+        let elements: usize = io.inputs.iter().chain(io.outputs).map(|i| i.shape.len()).sum();
+        Self { flops, bytes: (elements * crate::tensor::ELEMENT_BYTES) as f64 }
+    }
+}
+
+/// A field of a kernel's `Params`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamField {
+    /// Name in Rust and in WGSL.
+    pub name: &'static str,
+    /// Bytes from the start of the struct.
+    pub offset: usize,
+}
+
+/// A struct of uniform parameters. Made by [`params!`](crate::params), which keeps the fields' names and offsets for the reflection
+/// test.
+pub trait Params: bytemuck::Pod {
+    /// The fields, in order.
+    fn fields() -> Vec<ParamField>;
+
+    /// The bytes, as the uniform buffer takes them.
+    fn bytes(&self) -> Vec<u8> {
+        bytemuck::bytes_of(self).to_vec()
+    }
+}
+
+/// Declares a kernel's `Params`: a `#[repr(C)]` Pod struct whose field offsets a test compares with the WGSL's.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! params {
+    ($($field:ident: $ty:ty),* $(,)?) => {
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+        pub(super) struct P { $(pub $field: $ty),* }
+        impl $crate::kernels::Params for P {
+            fn fields() -> Vec<$crate::kernels::ParamField> {
+                vec![$($crate::kernels::ParamField {
+                    name: stringify!($field),
+                    offset: std::mem::offset_of!(P, $field),
+                }),*]
+            }
+        }
+        /// The fields of this kernel's `Params`.
+        pub fn params() -> Vec<$crate::kernels::ParamField> {
+            <P as $crate::kernels::Params>::fields()
+        }
+    };
+}
+
+/// One kernel with its settings: what a graph's op holds.
+pub trait Kernel: fmt::Debug + Send + Sync {
+    /// The shader's name: `shaders/<name>.wgsl`.
+    fn name(&self) -> &'static str;
+
+    /// Outputs for these inputs, or why they do not fit.
+    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String>;
+
+    /// Ways to run it on such a device, best guess first; never empty, and the last runs on [`Caps::MINIMUM`].
+    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant>;
+
+    /// Grid and parameters of a variant.
+    fn launch(&self, io: &Io, variant: &Variant) -> Launch;
+
+    /// Arithmetic and traffic.
+    fn cost(&self, io: &Io) -> Cost;
+
+    /// What the outputs are, computed on the CPU another way than the shader does. Elements that the kernel leaves
+    /// unwritten (rows past a live count) are NaN, or `u32::MAX`.
+    fn twin(&self, inputs: &[Value]) -> Vec<Value>;
+
+    /// The order in which `variant` reads constant input `index`; `None` where it is read as it is.
+    fn pack(&self, _index: usize, _value: &Value, _variant: &Variant) -> Option<Value> {
+        None
+    }
+}
+
+/// A grid of at least `n` workgroups that keeps each extent within the 65,535 of every device; the shader finds its
+/// number as `wid.y * GRID_X + wid.x` with `GRID_X` from its parameters (the built-in count costs an extra dispatch
+/// or a hidden uniform on some backends).
+pub fn fold_grid(n: usize) -> [u32; 3] {
+    const MAX: usize = 65_535;
+    let y = n.div_ceil(MAX).max(1);
+    let x = n.div_ceil(y).max(1);
+    [x as u32, y as u32, 1]
+}

@@ -1,0 +1,124 @@
+//! Image bytes to the network's input: normalise, resize, pad.
+
+use super::case::Rng;
+use super::frame::{FRAME_WORDS, Frame};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use crate::params;
+use crate::tensor::{DType, Shape, Value};
+
+params! { pixels: u32, h: u32, w: u32, grid_x: u32 }
+
+/// torchvision's `GeneralizedRCNNTransform`: normalise, resize bilinearly (half-pixel centres, no antialias), pad
+/// with zeros to the plan's size.
+///
+/// Inputs: bytes `[words]` (RGB, 3 bytes a pixel, packed little-endian into words), frames `[B,12]`, table `[3,256]`
+/// of normalised values. Output `[B,H,W,4]`: the fourth channel is zero, so that channels come by fours.
+#[derive(Clone, Debug)]
+pub struct Preprocess {
+    /// Rows of the padded output.
+    pub h: usize,
+    /// Columns of the padded output.
+    pub w: usize,
+}
+
+impl Preprocess {
+    /// The table for a mean and a standard deviation of values 0..1, rounded as torch rounds it: byte / 255, minus
+    /// mean, over std, each in f32.
+    pub fn table(mean: [f32; 3], std: [f32; 3]) -> Value {
+        let entry = |i: usize| ((i % 256) as f32 / 255.0 - mean[i / 256]) / std[i / 256];
+        Value::f32([3, 256], (0..768).map(entry).collect())
+    }
+}
+
+impl Kernel for Preprocess {
+    fn name(&self) -> &'static str {
+        "preprocess"
+    }
+
+    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
+        let ok = inputs.len() == 3
+            && inputs[0].dtype == DType::U32
+            && inputs[1].shape.rank() == 2
+            && inputs[1].shape.dim(1) == FRAME_WORDS
+            && inputs[2].shape == Shape::from([3, 256]);
+        if !ok {
+            return Err(format!("takes bytes, frames [B,{FRAME_WORDS}] and a table [3,256], not {inputs:?}"));
+        }
+        Ok(vec![Info::f32([inputs[1].shape.dim(0), self.h, self.w, 4])])
+    }
+
+    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
+        vec![Variant::new("plain", &[])]
+    }
+
+    fn launch(&self, io: &Io, _: &Variant) -> Launch {
+        let pixels = io.dim(1, 0) * self.h * self.w;
+        let grid = fold_grid(pixels.div_ceil(64));
+        let params = P { pixels: pixels as u32, h: self.h as u32, w: self.w as u32, grid_x: grid[0] };
+        Launch { grid, params: params.bytes() }
+    }
+
+    fn cost(&self, io: &Io) -> Cost {
+        Cost::of(io, 24.0 * (io.dim(1, 0) * self.h * self.w) as f64)
+    }
+
+    /// Interpolates along rows for the whole image first, then along columns.
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (bytes, table) = (bytemuck::cast_slice::<u32, u8>(inputs[0].ints()), inputs[2].floats());
+        let batch = inputs[1].shape.dim(0);
+        let mut y = vec![0.0; batch * self.h * self.w * 4];
+        let taps = |out: u32, n: u32, ratio: f32| -> Vec<(usize, usize, f64)> {
+            let tap = |d: u32| {
+                let at = ((ratio * (d as f32 + 0.5)) - 0.5).max(0.0);
+                let low = (at as u32).min(n - 1);
+                (low as usize, (low + 1).min(n - 1) as usize, (at - low as f32) as f64)
+            };
+            (0..out).map(tap).collect()
+        };
+        for b in 0..batch {
+            let f = Frame::of(&inputs[1], b);
+            let image = &bytes[f.first_word as usize * 4..];
+            let (w, xs) = (f.in_w as usize, taps(f.out_w, f.in_w, f.ratio_x));
+            let mut wide = vec![0.0; f.in_h as usize * xs.len() * 3];
+            for (i, v) in wide.iter_mut().enumerate() {
+                let (c, (x0, x1, l), row) = (i % 3, xs[i / 3 % xs.len()], i / 3 / xs.len());
+                let at = |x: usize| table[c * 256 + image[(row * w + x) * 3 + c] as usize] as f64;
+                *v = (1.0 - l) * at(x0) + l * at(x1);
+            }
+            for (oy, &(y0, y1, l)) in taps(f.out_h, f.in_h, f.ratio_y).iter().enumerate() {
+                for i in 0..xs.len() * 3 {
+                    let v = (1.0 - l) * wide[y0 * xs.len() * 3 + i] + l * wide[y1 * xs.len() * 3 + i];
+                    y[((b * self.h + oy) * self.w + i / 3) * 4 + i % 3] = v as f32;
+                }
+            }
+        }
+        vec![Value::f32([batch, self.h, self.w, 4], y)]
+    }
+}
+
+/// Enlarging, shrinking, one pixel, one row, odd byte offsets, batches.
+pub fn cases() -> Vec<Case> {
+    let mut rng = Rng::new(4);
+    let mut case = |name: &str, sizes: &[((u32, u32), (u32, u32))], h: usize, w: usize| {
+        let (mut words, mut frames) = (Vec::new(), Vec::new());
+        for &(input, output) in sizes {
+            frames.push(Frame::new(input, output, words.len() as u32));
+            let n = (input.0 * input.1 * 3).div_ceil(4);
+            words.extend((0..n).map(|_| rng.bits() as u32));
+        }
+        let inputs = vec![
+            Value::u32([words.len()], words),
+            Frame::value(&frames),
+            Preprocess::table([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ];
+        Case::new(name, Preprocess { h, w }, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })
+    };
+    vec![
+        case("enlarge", &[((25, 31), (62, 77))], 64, 96),
+        case("shrink", &[((97, 51), (32, 16))], 32, 32),
+        case("same size", &[((32, 32), (32, 32))], 32, 32),
+        case("one pixel", &[((1, 1), (32, 32))], 32, 32),
+        case("one row", &[((1, 37), (3, 111))], 32, 128),
+        case("batch", &[((7, 9), (20, 26)), ((11, 5), (31, 14))], 32, 32),
+    ]
+}

@@ -1,0 +1,212 @@
+//! RoIAlign over the levels of an FPN.
+
+use super::case::Rng;
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use crate::params;
+use crate::tensor::{DType, Value};
+
+params! {
+    heights: [u32; 4], widths: [u32; 4], scales: [f32; 4], areas: [f32; 4],
+    total: u32, c: u32, pooled: u32, sampling: u32, aligned: u32, capacity: u32, grid_x: u32, spare: u32,
+}
+
+/// How the samples of a bin become one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// Their mean.
+    Average,
+    /// Their maximum: of the bilinear values, as the paper has it.
+    Max,
+}
+
+/// RoIAlign (torchvision, `roi_align_common.h` and `poolers.py`).
+///
+/// Inputs: rois `[B,n,4]` in resized pixels, live `[B]`, then one to four levels `[B,H,W,C]`, C a multiple of 4,
+/// finest first. Output `[B·n,P,P,C]`; RoIs past the live count are not written.
+#[derive(Clone, Debug)]
+pub struct RoiAlign {
+    /// P: bins along each side.
+    pub pooled: usize,
+    /// Samples a bin along each axis; 0: `⌈side / P⌉`, from the RoI.
+    pub sampling: usize,
+    /// Whether pixel centres lie at i + 0.5 (and a side may be less than one pixel).
+    pub aligned: bool,
+    /// Mean or maximum.
+    pub pooling: Pooling,
+    /// Level pixels a resized pixel, of each level.
+    pub scales: Vec<f32>,
+    /// The side of a RoI that belongs on the level of stride 16; torchvision's 224.
+    pub canonical: f32,
+}
+
+impl RoiAlign {
+    /// The least area of a RoI on levels 1, 2, 3. The rule is `⌊4 + log2(√area / 224) + 1e-6⌋` counted from the
+    /// finest level; comparing areas avoids `log2`, whose allowed error is as large as the rule's 1e-6.
+    fn areas(&self) -> [f32; 4] {
+        let finest = -(self.scales[0] as f64).log2();
+        std::array::from_fn(|i| {
+            let level = finest + 1.0 + i as f64;
+            let side = self.canonical as f64 * (level - 4.0 - 1e-6).exp2();
+            (side * side) as f32
+        })
+    }
+
+    fn levels<'a, T>(&self, inputs: &'a [T]) -> &'a [T] {
+        &inputs[2..]
+    }
+}
+
+impl Kernel for RoiAlign {
+    fn name(&self) -> &'static str {
+        "roi_align"
+    }
+
+    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
+        if !(3..=6).contains(&inputs.len()) || inputs.len() - 2 != self.scales.len() || self.pooled == 0 {
+            return Err(format!("takes rois, live counts and {} levels, not {inputs:?}", self.scales.len()));
+        }
+        let (rois, live) = (inputs[0].shape, inputs[1]);
+        if rois.rank() != 3 || rois.dim(2) != 4 || live.dtype != DType::U32 || live.shape.len() != rois.dim(0) {
+            return Err(format!("takes rois [B,n,4] and live counts [B], not {inputs:?}"));
+        }
+        let levels = self.levels(inputs);
+        let c = levels[0].shape.dims().last().copied().unwrap_or(0) as usize;
+        let fits = |l: &Info| l.shape.rank() == 4 && l.shape.dim(0) == rois.dim(0) && l.shape.dim(3) == c;
+        if !levels.iter().all(fits) || c == 0 || !c.is_multiple_of(4) {
+            return Err(format!("levels must be [B,H,W,C] with the same C, a multiple of 4, not {levels:?}"));
+        }
+        Ok(vec![Info::f32([rois.dim(0) * rois.dim(1), self.pooled, self.pooled, c])])
+    }
+
+    fn variants(&self, io: &Io, _: &Caps) -> Vec<Variant> {
+        let n = self.levels(io.inputs).len();
+        let v = Variant::new("plain", &[]).flag("MAX", self.pooling == Pooling::Max);
+        vec![v.flag("LEVEL_1", n > 1).flag("LEVEL_2", n > 2).flag("LEVEL_3", n > 3)]
+    }
+
+    fn launch(&self, io: &Io, _: &Variant) -> Launch {
+        let levels = self.levels(io.inputs);
+        let extent = |i: usize| std::array::from_fn(|l| levels.get(l).map_or(1, |x| x.shape.dim(i)) as u32);
+        let quads = io.outputs[0].shape.len() / 4;
+        let grid = fold_grid(quads.div_ceil(64));
+        let params = P {
+            heights: extent(1),
+            widths: extent(2),
+            scales: std::array::from_fn(|l| self.scales.get(l).copied().unwrap_or(1.0)),
+            areas: self.areas(),
+            total: quads as u32,
+            c: (levels[0].shape.dim(3) / 4) as u32,
+            pooled: self.pooled as u32,
+            sampling: self.sampling as u32,
+            aligned: self.aligned as u32,
+            capacity: io.dim(0, 1) as u32,
+            grid_x: grid[0],
+            spare: 0,
+        };
+        Launch { grid, params: params.bytes() }
+    }
+
+    fn cost(&self, io: &Io) -> Cost {
+        let samples = self.sampling.max(1) * self.sampling.max(1);
+        Cost::of(io, (io.outputs[0].shape.len() * samples * 8) as f64)
+    }
+
+    /// Samples with one tent weight for every pixel near enough, instead of four taps. Coordinates are f32 as in the
+    /// shader: a sample may lie on the border of the rule "outside is zero".
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (rois, live, levels) = (&inputs[0], inputs[1].ints(), self.levels(inputs));
+        let (n, c, p) = (rois.shape.dim(1), levels[0].shape.dim(3), self.pooled);
+        let mut out = vec![f32::NAN; live.len() * n * p * p * c];
+        for (i, roi) in rois.floats().chunks(4).enumerate() {
+            let b = i / n;
+            if i % n >= live[b] as usize {
+                continue;
+            }
+            let area = (roi[2] - roi[0]) * (roi[3] - roi[1]);
+            let level = self.areas().iter().take(levels.len() - 1).filter(|&&a| area >= a).count();
+            let (x, scale) = (&levels[level], self.scales[level]);
+            let extent = [x.shape.dim(1), x.shape.dim(2)];
+            // Per axis (rows, columns): the samples' weights on pixels, grouped by bin.
+            let axis = |a: usize| -> Vec<Vec<Vec<(usize, f64)>>> {
+                let offset = if self.aligned { 0.5 } else { 0.0 };
+                let start = roi[1 - a] * scale - offset;
+                let side = roi[3 - a] * scale - offset - start;
+                let side = if self.aligned { side } else { side.max(1.0) };
+                let bin = side / p as f32;
+                let steps = if self.sampling > 0 { self.sampling } else { bin.ceil().max(0.0) as usize };
+                let weights = |at: f32| -> Vec<(usize, f64)> {
+                    if at < -1.0 || at > extent[a] as f32 {
+                        return Vec::new();
+                    }
+                    let at = at.clamp(0.0, (extent[a] - 1) as f32) as f64;
+                    let tent = |j: usize| (1.0 - (at - j as f64).abs()).max(0.0);
+                    (0..extent[a]).map(|j| (j, tent(j))).filter(|w| w.1 > 0.0).collect()
+                };
+                let sample = |q: usize, s: usize| {
+                    weights(start + q as f32 * bin + (s as f32 + 0.5) * bin / steps as f32)
+                };
+                (0..p).map(|q| (0..steps).map(|s| sample(q, s)).collect()).collect()
+            };
+            let (ys, xs) = (axis(0), axis(1));
+            for q in 0..p * p {
+                for ch in 0..c {
+                    let mut values = Vec::new();
+                    for sy in &ys[q / p] {
+                        for sx in &xs[q % p] {
+                            let at = |j: usize, k: usize| x.floats()[((b * extent[0] + j) * extent[1] + k) * c + ch] as f64;
+                            let row = |&(j, wj): &(usize, f64)| sx.iter().map(|&(k, wk)| wj * wk * at(j, k)).sum::<f64>();
+                            values.push(sy.iter().map(row).sum::<f64>());
+                        }
+                    }
+                    out[(i * p * p + q) * c + ch] = match self.pooling {
+                        _ if values.is_empty() => 0.0,
+                        Pooling::Average => values.iter().sum::<f64>() / values.len() as f64,
+                        Pooling::Max => values.iter().copied().fold(f64::MIN, f64::max),
+                    } as f32;
+                }
+            }
+        }
+        vec![Value::f32([live.len() * n, p, p, c], out)]
+    }
+}
+
+/// Four levels as in the network, one as in C4, every mode, RoIs on the border and of no area.
+pub fn cases() -> Vec<Case> {
+    let mut rng = Rng::new(12);
+    let mut case = |name: &str, kernel: RoiAlign, sizes: &[(usize, usize)], live: Vec<u32>, n: usize| {
+        let (b, c) = (live.len(), 8);
+        let side = sizes[0].0 as f32 / kernel.scales[0];
+        let mut rois = rng.boxes(b * n, side, side);
+        for (i, roi) in rois.chunks_mut(4).enumerate() {
+            match i % 5 {
+                0 => roi.copy_from_slice(&[0.0, 0.0, side, side]),
+                1 => roi[2] = roi[0],
+                2 => roi[3] = side,
+                _ => {}
+            }
+        }
+        let mut inputs = vec![Value::f32([b, n, 4], rois), Value::u32([b], live)];
+        inputs.extend(sizes.iter().map(|&(h, w)| rng.tensor([b, h, w, c])));
+        Case::new(name, kernel, inputs, Tolerance::Close { absolute: 3e-5, relative: 1e-4 })
+    };
+    let fpn = |pooled: usize| RoiAlign {
+        pooled,
+        sampling: 2,
+        aligned: false,
+        pooling: Pooling::Average,
+        scales: vec![0.25, 0.125, 0.0625, 0.03125],
+        canonical: 224.0,
+    };
+    let maps: &[(usize, usize)] = &[(160, 168), (80, 84), (40, 42), (20, 21)];
+    vec![
+        case("box head", fpn(7), maps, vec![23], 25),
+        case("mask head", fpn(14), maps, vec![6], 6),
+        case("none live", fpn(7), maps, vec![0], 4),
+        case("batch, three levels", RoiAlign { scales: vec![0.25, 0.125, 0.0625], ..fpn(7) }, &maps[..3], vec![2, 4], 5),
+        case("aligned, adaptive", RoiAlign { aligned: true, sampling: 0, ..fpn(7) }, maps, vec![15], 15),
+        case("adaptive", RoiAlign { sampling: 0, ..fpn(7) }, maps, vec![15], 15),
+        case("maximum", RoiAlign { pooling: Pooling::Max, ..fpn(7) }, maps, vec![15], 15),
+        case("one level", RoiAlign { scales: vec![0.0625], aligned: true, ..fpn(14) }, &[(13, 14)], vec![5], 5),
+        case("three samples", RoiAlign { sampling: 3, ..fpn(5) }, maps, vec![5], 5),
+    ]
+}

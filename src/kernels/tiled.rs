@@ -1,0 +1,57 @@
+//! What convolution, linear and transposed convolution share: one register-tiled core (`shaders/shared/tiled.wgsl`),
+//! its parameters, its variants, and the order in which it reads weights.
+
+use super::{Caps, Variant, fold_grid};
+use crate::params;
+use crate::tensor::Value;
+
+params! {
+    pixels: u32, h: u32, w: u32, c: u32, k: u32, r: u32, s: u32, oh: u32, ow: u32,
+    stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32, dilation_h: u32, dilation_w: u32,
+    groups: u32, relu: u32, y_offset: u32, y_image_stride: u32, images_per_batch: u32, grid_x: u32,
+}
+
+/// The tiled variants for `k` rows of weights, best first.
+pub(super) fn variants(k: usize, caps: &Caps) -> Vec<Variant> {
+    let mut out = Vec::new();
+    if let Some(sg) = caps.subgroup.filter(|s| (4..=64).contains(s)) {
+        let lanes = sg.min(32);
+        // 32 sums a thread fill the vector registers of a CPU; where there are few rows, more pixels fill them.
+        let tj = (k as u32).div_ceil(lanes).clamp(1, (16 / lanes).max(1));
+        let tp = (32 / (tj * lanes)).clamp(1, 4);
+        let mut v = Variant::new("subgroup", &[("WG", sg.max(32)), ("TP", tp), ("TJ", tj), ("TL", lanes)]);
+        v.subgroups = true;
+        out.push(v);
+    }
+    let tl = if k <= 4 { 4 } else { 8 };
+    out.push(Variant::new("registers", &[("WG", 64), ("TP", 4), ("TJ", 1), ("TL", tl)]));
+    out
+}
+
+/// The grid of a tiled variant for so many pixels and rows of weights.
+pub(super) fn grid(pixels: usize, k: usize, variant: &Variant) -> [u32; 3] {
+    let block = (variant.get("WG") * variant.get("TP")) as usize;
+    let [x, y, _] = fold_grid(pixels.div_ceil(block));
+    [x, y, k.div_ceil(tile(variant)) as u32]
+}
+
+/// Rows of weights that one thread multiplies.
+fn tile(variant: &Variant) -> usize {
+    (variant.get("TJ") * variant.get("TL")) as usize
+}
+
+/// `k` rows of `len` weights in blocks of a tile's rows, four columns of all rows of a block together:
+/// `[k/tile, len/4, tile, 4]`, zero past row `k`. `len` is a multiple of 4.
+pub(super) fn pack_rows(rows: &[f32], k: usize, len: usize, variant: &Variant) -> Value {
+    let tile = tile(variant);
+    let blocks = k.div_ceil(tile);
+    let mut out = vec![0.0; blocks * tile * len];
+    for (row, values) in rows.chunks_exact(len).enumerate() {
+        let (block, lane) = (row / tile, row % tile);
+        for (quad, four) in values.chunks_exact(4).enumerate() {
+            let at = ((block * (len / 4) + quad) * tile + lane) * 4;
+            out[at..at + 4].copy_from_slice(four);
+        }
+    }
+    Value::f32([blocks * tile, len], out)
+}

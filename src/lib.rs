@@ -1,0 +1,46 @@
+//! Mask R-CNN on any GPU: every layer is a hand-written WGSL compute shader, scheduled by a command graph and run by
+//! wgpu on Vulkan, Metal and DX12. Image bytes go up; boxes, scores, labels and mask bits come down.
+//!
+//! ```no_run
+//! use maskrcnn::{Detector, Image};
+//!
+//! # fn main() -> maskrcnn::Result<()> {
+//! let detector = Detector::embedded()?; // the default model: cell nuclei
+//! let image = Image::open("slide.png")?;
+//! for found in &detector.detect(&image)?.above(0.5) {
+//!     let [x1, y1, x2, y2] = found.bbox;
+//!     println!("{:.2} at {x1:.0},{y1:.0} to {x2:.0},{y2:.0}, {} pixels", found.score, found.mask.area());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`tensor`] | shapes, element types, tensors in host memory |
+//! | [`graph`] | tensors and ops as data, the builder, the planner |
+//! | [`kernels`] | one contract, CPU twin and cases for each shader |
+//! | [`shader`] | WGSL preprocessor and reflection |
+//! | [`gpu`] | the only room that names wgpu: device, pipelines, runner |
+//! | [`model`] | the networks, as functions that build a graph |
+//! | [`weights`] | files, names, BatchNorm folding |
+//! | [`vision`] | images, detections, masks, drawing |
+//! | [`detector`] | the glue |
+#![cfg_attr(not(feature = "embedded-model"), doc = "\n(Built without `embedded-model`: use [`Detector::open`].)")]
+
+pub mod detector;
+pub mod error;
+pub mod gpu;
+pub mod graph;
+pub mod kernels;
+pub mod model;
+pub mod shader;
+pub mod tensor;
+pub mod vision;
+pub mod weights;
+
+pub use detector::Detector;
+pub use error::{Error, Result};
+pub use gpu::Device;
+pub use model::Config;
+pub use vision::{Detection, Detections, Image, Mask};

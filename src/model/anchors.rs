@@ -1,0 +1,63 @@
+//! The anchors of each level (torchvision, `anchor_utils.py`).
+
+use crate::tensor::Value;
+
+/// One level of the pyramid, as far as its anchors depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level {
+    /// Rows and columns of the feature map.
+    pub map: (usize, usize),
+    /// Rows and columns of the padded network input.
+    pub input: (usize, usize),
+    /// The level's first anchor among those of all levels.
+    pub first: usize,
+}
+
+/// Cell anchors (x1, y1, x2, y2) round the origin: ratios outer, sizes inner, half sides rounded half to even.
+pub(super) fn cells(sizes: &[f32], ratios: &[f32]) -> Vec<[f32; 4]> {
+    let mut out = Vec::new();
+    for &ratio in ratios {
+        let h = ratio.sqrt();
+        let w = 1.0 / h;
+        for &size in sizes {
+            let half = |side: f32| (side * size / 2.0).round_ties_even();
+            out.push([-half(w), -half(h), half(w), half(h)]);
+        }
+    }
+    out
+}
+
+/// The table `[levels, 4 + 4A]` that [`crate::kernels::rpn_decode::RpnDecode`] reads: first anchor, columns, stride x,
+/// stride y, cell anchors. A stride is padded input over feature map in whole pixels, so P6's of 800 rows is 61.
+pub(super) fn table(levels: &[Level], sizes: &[Vec<f32>], ratios: &[f32]) -> Value {
+    let mut data = Vec::new();
+    for (level, sizes) in levels.iter().zip(sizes) {
+        let stride = |input: usize, map: usize| (input / map) as f32;
+        data.extend([level.first as f32, level.map.1 as f32]);
+        data.extend([stride(level.input.1, level.map.1), stride(level.input.0, level.map.0)]);
+        data.extend(cells(sizes, ratios).into_iter().flatten());
+    }
+    Value::f32([levels.len(), data.len() / levels.len()], data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_extents_of_the_published_models() {
+        let half = |size: f32| cells(&[size], &[0.5, 1.0, 2.0]).iter().map(|c| (c[2], c[3])).collect::<Vec<_>>();
+        assert_eq!(half(32.0), [(23.0, 11.0), (16.0, 16.0), (11.0, 23.0)]);
+        assert_eq!(half(64.0), [(45.0, 23.0), (32.0, 32.0), (23.0, 45.0)]);
+        assert_eq!(half(128.0), [(91.0, 45.0), (64.0, 64.0), (45.0, 91.0)]);
+        assert_eq!(half(256.0), [(181.0, 91.0), (128.0, 128.0), (91.0, 181.0)]);
+        assert_eq!(half(512.0), [(362.0, 181.0), (256.0, 256.0), (181.0, 362.0)]);
+    }
+
+    #[test]
+    fn the_coarsest_stride_is_not_64() {
+        let level = Level { map: (13, 17), input: (800, 1088), first: 9 };
+        let table = table(&[level], &[vec![512.0]], &[1.0]);
+        assert_eq!(table.floats()[..4], [9.0, 17.0, 64.0, 61.0]);
+    }
+}

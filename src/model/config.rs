@@ -1,0 +1,276 @@
+//! Every setting of a network, as one value that a weights file carries in its metadata.
+//!
+//! Whatever a file does not state takes the value of torchvision's `maskrcnn_resnet50_fpn`
+//! (`torchvision/models/detection/{mask_rcnn,faster_rcnn}.py`). Field names are the JSON's keys, except
+//! [`Config::box_head`] (`box`, a reserved word in Rust) and [`Backbone::bn_eps`] (`norm`, a phrase).
+
+mod json;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+/// FPN levels that carry anchors: P2..P5, and P6 pooled from P5.
+pub const LEVELS: usize = 5;
+
+/// The settings of one Mask R-CNN.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// What to call the network in messages.
+    pub name: String,
+    /// The ResNet body.
+    pub backbone: Backbone,
+    /// Channels of every FPN level; a multiple of 4.
+    pub fpn_channels: usize,
+    /// Classes, the background (class 0) included.
+    pub num_classes: usize,
+    /// One name a class, the background's first.
+    pub class_names: Vec<String>,
+    /// Anchor sides in input pixels (square root of the area), for each of the [`LEVELS`].
+    pub anchor_sizes: Vec<Vec<f32>>,
+    /// Anchor height over width; every level has all of them.
+    pub anchor_ratios: Vec<f32>,
+    /// Region proposal network.
+    pub rpn: Rpn,
+    /// Box head; `box` in JSON.
+    #[serde(rename = "box")]
+    pub box_head: BoxHead,
+    /// Mask head; `null` in JSON, `None` here, makes a Faster R-CNN.
+    pub mask: Option<MaskHead>,
+    /// From image to network input.
+    pub transform: Transform,
+    /// RoIAlign moves its samples by half a feature pixel and drops the 1-pixel minimum (detectron2, MMDetection);
+    /// torchvision's published models do not.
+    pub roi_aligned: bool,
+}
+
+/// A ResNet without its classifier: 7×7 stem, max-pool, four stages at strides 4, 8, 16 and 32.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Backbone {
+    /// Blocks in each stage.
+    pub layers: [usize; 4],
+    /// What a block is made of.
+    pub block: BlockKind,
+    /// Channels of the stem, and of the 3×3 convolutions of stage `i` shifted left by `i`; a multiple of 4.
+    pub base_width: usize,
+    /// A bottleneck's stride sits in its first 1×1 (Caffe, MSRA) and not in its 3×3 (torchvision).
+    pub stride_in_1x1: bool,
+    /// Added to BatchNorm's running variance. JSON: `"norm": "batchnorm eps 1e-5"`.
+    #[serde(rename = "norm", with = "json::norm")]
+    pub bn_eps: f32,
+}
+
+/// The two residual blocks of `torchvision/models/resnet.py`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BlockKind {
+    /// 3×3, 3×3 (ResNet-18 and -34).
+    Basic,
+    /// 1×1, 3×3, 1×1 to four times the width (ResNet-50 and deeper).
+    Bottleneck,
+}
+
+impl BlockKind {
+    /// Output channels of a block over the channels of its 3×3 convolution.
+    pub fn expansion(self) -> usize {
+        match self {
+            Self::Basic => 1,
+            Self::Bottleneck => 4,
+        }
+    }
+}
+
+impl Backbone {
+    /// Output channels of C2, C3, C4 and C5.
+    pub fn stage_channels(&self) -> [usize; 4] {
+        std::array::from_fn(|stage| (self.base_width << stage) * self.block.expansion())
+    }
+}
+
+/// Region proposal network (`torchvision/models/detection/rpn.py`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rpn {
+    /// 3×3 convolutions before the two predictors.
+    pub conv_depth: usize,
+    /// Proposals a level keeps before NMS.
+    pub pre_nms_top_n: usize,
+    /// Proposals an image keeps after NMS, over all levels.
+    pub post_nms_top_n: usize,
+    /// NMS suppresses above this IoU.
+    pub nms_thresh: f32,
+    /// Proposals below this probability are dropped.
+    pub score_thresh: f32,
+    /// Proposals with a shorter side, in pixels of the resized image, are dropped.
+    pub min_size: f32,
+}
+
+/// Box head (`torchvision/models/detection/roi_heads.py`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BoxHead {
+    /// Side of the pooled features.
+    pub roi_size: usize,
+    /// RoIAlign samples a bin and axis; 0 adapts it to the RoI, up to 8.
+    pub sampling_ratio: usize,
+    /// Width of the two fully connected layers; a multiple of 4.
+    pub representation: usize,
+    /// Detections must score above this probability.
+    pub score_thresh: f32,
+    /// NMS within a class suppresses above this IoU.
+    pub nms_thresh: f32,
+    /// Detections an image keeps.
+    pub detections_per_img: usize,
+    /// Divisors of the deltas x, y, width, height.
+    pub reg_weights: [f32; 4],
+    /// Detections with a shorter side, in pixels of the resized image, are dropped.
+    pub min_size: f32,
+}
+
+/// Mask head (`torchvision/models/detection/mask_rcnn.py`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MaskHead {
+    /// Side of the pooled features.
+    pub roi_size: usize,
+    /// RoIAlign samples a bin and axis; 0 adapts it to the RoI, up to 8.
+    pub sampling_ratio: usize,
+    /// Output channels of each 3×3 convolution; multiples of 4.
+    pub layers: Vec<usize>,
+    /// Channels after the transposed convolution; a multiple of 4.
+    pub dim_reduced: usize,
+    /// Side of the predicted mask: twice `roi_size`.
+    pub output_size: usize,
+    /// A pixel belongs to the mask above this probability.
+    pub threshold: f32,
+}
+
+/// Resize, normalisation and padding (`torchvision/models/detection/transform.py`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Transform {
+    /// The short side becomes this many pixels …
+    pub min_size: usize,
+    /// … unless the long side would then pass this many.
+    pub max_size: usize,
+    /// Subtracted from RGB in 0..1.
+    pub image_mean: [f32; 3],
+    /// Divides what is left.
+    pub image_std: [f32; 3],
+    /// Height and width are padded right and below to a multiple of this.
+    pub size_divisible: usize,
+}
+
+impl Config {
+    /// torchvision's `maskrcnn_resnet50_fpn` as published (`COCO_V1`): 91 COCO ids, BatchNorm epsilon **0**.
+    ///
+    /// torchvision's loader sets that epsilon for this one file (`overwrite_eps`); the file does not say it. A model
+    /// fine-tuned with torchvision has 1e-5, which is what [`Config::default`] gives.
+    pub fn maskrcnn_resnet50_fpn() -> Self {
+        let mut config = Self::default();
+        config.backbone.bn_eps = 0.0;
+        config
+    }
+
+    /// Anchors at each feature pixel: sizes of a level times ratios.
+    pub fn anchors_per_cell(&self) -> usize {
+        self.anchor_sizes.first().map_or(0, Vec::len) * self.anchor_ratios.len()
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "maskrcnn_resnet50_fpn".into(),
+            backbone: Backbone::default(),
+            fpn_channels: 256,
+            num_classes: COCO_NAMES.len(),
+            class_names: COCO_NAMES.map(String::from).to_vec(),
+            anchor_sizes: [32.0, 64.0, 128.0, 256.0, 512.0].map(|size| vec![size]).to_vec(),
+            anchor_ratios: vec![0.5, 1.0, 2.0],
+            rpn: Rpn::default(),
+            box_head: BoxHead::default(),
+            mask: Some(MaskHead::default()),
+            transform: Transform::default(),
+            roi_aligned: false,
+        }
+    }
+}
+
+impl Default for Backbone {
+    fn default() -> Self {
+        Self { layers: [3, 4, 6, 3], block: BlockKind::Bottleneck, base_width: 64, stride_in_1x1: false, bn_eps: 1e-5 }
+    }
+}
+
+impl Default for Rpn {
+    fn default() -> Self {
+        Self {
+            conv_depth: 1,
+            pre_nms_top_n: 1000,
+            post_nms_top_n: 1000,
+            nms_thresh: 0.7,
+            score_thresh: 0.0,
+            min_size: 1e-3,
+        }
+    }
+}
+
+impl Default for BoxHead {
+    fn default() -> Self {
+        Self {
+            roi_size: 7,
+            sampling_ratio: 2,
+            representation: 1024,
+            score_thresh: 0.05,
+            nms_thresh: 0.5,
+            detections_per_img: 100,
+            reg_weights: [10.0, 10.0, 5.0, 5.0],
+            min_size: 1e-2,
+        }
+    }
+}
+
+impl Default for MaskHead {
+    fn default() -> Self {
+        Self {
+            roi_size: 14,
+            sampling_ratio: 2,
+            layers: vec![256; 4],
+            dim_reduced: 256,
+            output_size: 28,
+            threshold: 0.5,
+        }
+    }
+}
+
+impl Default for Transform {
+    fn default() -> Self {
+        Self {
+            min_size: 800,
+            max_size: 1333,
+            image_mean: [0.485, 0.456, 0.406],
+            image_std: [0.229, 0.224, 0.225],
+            size_divisible: 32,
+        }
+    }
+}
+
+/// COCO's 91 ids in order; those that COCO never used are "N/A" (`torchvision/models/_meta.py`).
+#[rustfmt::skip]
+const COCO_NAMES: [&str; 91] = [
+    "__background__", "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
+    "traffic light", "fire hydrant", "N/A", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse",
+    "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "N/A", "backpack", "umbrella", "N/A",
+    "N/A", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat",
+    "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle", "N/A", "wine glass", "cup", "fork", "knife",
+    "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza",
+    "donut", "cake", "chair", "couch", "potted plant", "bed", "N/A", "dining table", "N/A", "N/A",
+    "toilet", "N/A", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven",
+    "toaster", "sink", "refrigerator", "N/A", "book", "clock", "vase", "scissors", "teddy bear", "hair drier",
+    "toothbrush",
+];

@@ -1,0 +1,152 @@
+//! Box head, class NMS, mask head and paste (torchvision, `models/detection/roi_heads.py`).
+
+use std::sync::Arc;
+
+use super::rpn::Rois;
+use super::{Builder, Config, MaskOutputs, Outputs, Room};
+use crate::Result;
+use crate::graph::Tensor;
+use crate::kernels::class_decode::ClassDecode;
+use crate::kernels::collect::Collect;
+use crate::kernels::deconv2d::Deconv2d;
+use crate::kernels::linear::Linear;
+use crate::kernels::mask_predict::MaskPredict;
+use crate::kernels::nms::Nms;
+use crate::kernels::paste::Paste;
+use crate::kernels::paste_layout::PasteLayout;
+use crate::kernels::roi_align::{Pooling, RoiAlign};
+use crate::kernels::softmax::Softmax;
+use crate::kernels::topk::TopK;
+use crate::tensor::Value;
+use crate::weights::{self, BoxHeadWeights, MaskHeadWeights};
+
+/// The side of a RoI that belongs on P4 (FPN paper, equation 1).
+const CANONICAL_SIDE: f32 = 224.0;
+
+/// What the box head found. n is the configuration's detections an image.
+pub(super) struct Found {
+    /// `[B,n,4]`, pixels of the resized image.
+    boxes: Tensor,
+    /// `[B,1,n]`.
+    scores: Tensor,
+    /// `[B,n]`.
+    labels: Tensor,
+    /// `[B,1]`.
+    pub(super) counts: Tensor,
+}
+
+fn align(config: &Config, pooled: usize, sampling: usize) -> RoiAlign {
+    RoiAlign {
+        pooled,
+        sampling,
+        aligned: config.roi_aligned,
+        pooling: Pooling::Average,
+        scales: vec![0.25, 0.125, 0.0625, 0.03125],
+        canonical: CANONICAL_SIDE,
+    }
+}
+
+fn linear(b: &mut Builder, name: &str, x: Tensor, w: &weights::Linear, relu: bool, live: Tensor) -> Result<Tensor> {
+    let weight = b.g.constant(&format!("{name}.weight"), w.weight.clone());
+    let bias = b.g.constant(&format!("{name}.bias"), w.bias.clone());
+    b.g.op1(name, Linear { relu, live: true }, &[x, weight, bias, live])
+}
+
+/// Detections from proposals.
+pub(super) fn boxes(
+    b: &mut Builder,
+    config: &Config,
+    weights: &BoxHeadWeights,
+    levels: &[Tensor; 5],
+    proposals: &Rois,
+    frames: Tensor,
+) -> Result<Found> {
+    let (head, live, rois) = (&config.box_head, proposals.counts, proposals.boxes);
+    b.g.stage("box RoIAlign");
+    let [p2, p3, p4, p5, _] = *levels;
+    let features =
+        b.g.op1("box.align", align(config, head.roi_size, head.sampling_ratio), &[rois, live, p2, p3, p4, p5])?;
+    b.tap("box.features", features);
+    b.g.stage("box head");
+    let fc6 = linear(b, "box.fc6", features, &weights.fc6, true, live)?;
+    let fc7 = linear(b, "box.fc7", fc6, &weights.fc7, true, live)?;
+    let logits = linear(b, "box.logits", fc7, &weights.cls, false, live)?;
+    let deltas = linear(b, "box.deltas", fc7, &weights.bbox, false, live)?;
+    for (name, t) in [("box.fc6", fc6), ("box.fc7", fc7), ("box.logits", logits), ("box.deltas", deltas)] {
+        b.tap(name, t);
+    }
+
+    b.g.stage("class NMS");
+    let probabilities = b.g.op1("box.softmax", Softmax { live: true }, &[logits, live])?;
+    let decode = ClassDecode { weights: head.reg_weights, threshold: head.score_thresh, min_size: head.min_size };
+    let candidates = b.g.op("box.decode", decode, &[probabilities, deltas, rois, live, frames])?;
+    let (n, groups) = (rois.dim(1), config.num_classes - 1);
+    let segments = (0..groups).flat_map(|c| [(c * n) as u32, n as u32]).collect();
+    let segments = b.g.constant("box.segments", Arc::new(Value::u32([groups, 2], segments)));
+    let sorted = b.g.op("box.sort", TopK { k: n }, &[candidates[1], segments])?;
+    // The sort's indices count within a class, so its boxes are gathered class by class.
+    let in_order = b.g.op1("box.gather", crate::kernels::gather_groups::GatherGroups, &[sorted[1], candidates[0]])?;
+    let kept = b.g.op1("box.nms", Nms { threshold: head.nms_thresh }, &[in_order, sorted[0], sorted[2]])?;
+    let all = b.g.constant("box.all", Arc::new(Value::u32([1, 2], vec![0, (groups * n) as u32])));
+    let best = b.g.op("box.best", TopK { k: head.detections_per_img }, &[kept, all])?;
+    let chosen = b.g.op("box.collect", Collect, &[best[1], in_order])?;
+    let found = Found { boxes: chosen[0], scores: best[0], labels: chosen[1], counts: best[2] };
+    for (name, t) in [
+        ("det.boxes", found.boxes),
+        ("det.scores", found.scores),
+        ("det.labels", found.labels),
+        ("det.count", found.counts),
+    ] {
+        b.tap(name, t);
+    }
+    Ok(found)
+}
+
+/// Masks of the detections, and everything in original pixels.
+pub(super) fn masks(
+    b: &mut Builder,
+    config: &Config,
+    weights: Option<&MaskHeadWeights>,
+    levels: &[Tensor; 5],
+    found: &Found,
+    room: &Room,
+    frames: Tensor,
+) -> Result<Outputs> {
+    let live = found.counts;
+    let side = config.mask.as_ref().map_or(1, |m| m.output_size);
+    let mut soft = None;
+    if let (Some(head), Some(weights)) = (&config.mask, weights) {
+        b.g.stage("mask RoIAlign");
+        let [p2, p3, p4, p5, _] = *levels;
+        let align = align(config, head.roi_size, head.sampling_ratio);
+        let mut x = b.g.op1("mask.align", align, &[found.boxes, live, p2, p3, p4, p5])?;
+        b.tap("mask.features", x);
+        b.g.stage("mask head");
+        for (i, conv) in weights.convs.iter().enumerate() {
+            x = b.g.conv2d(&format!("mask.conv{i}"), x, &conv.weight, &conv.bias).pad(1).relu().live(live).done()?;
+        }
+        b.tap("mask.conv", x);
+        let weight = b.g.constant("mask.deconv.weight", weights.deconv.weight.clone());
+        let bias = b.g.constant("mask.deconv.bias", weights.deconv.bias.clone());
+        let deconv = Deconv2d { stride: 2, pad: 0, relu: true, live: true };
+        x = b.g.op1("mask.deconv", deconv, &[x, weight, bias, live])?;
+        b.tap("mask.deconv", x);
+        let weight = b.g.constant("mask.logits.weight", weights.logits.weight.clone());
+        let bias = b.g.constant("mask.logits.bias", weights.logits.bias.clone());
+        let probabilities = b.g.op1("mask.predict", MaskPredict, &[x, weight, bias, found.labels, live])?;
+        b.tap("mask.probs", probabilities);
+        soft = Some((probabilities, head.threshold));
+    }
+
+    b.g.stage("paste");
+    let layout = b.g.op("paste.layout", PasteLayout { mask_side: side }, &[found.boxes, live, frames])?;
+    let masks = match soft {
+        None => None,
+        Some((soft, threshold)) => {
+            let paste = Paste { capacity: room.mask_words, threshold };
+            let bits = b.g.op1("paste", paste, &[soft, layout[1], live])?;
+            Some(MaskOutputs { places: layout[1], soft, bits })
+        }
+    };
+    Ok(Outputs { header: layout[2], boxes: layout[0], scores: found.scores, labels: found.labels, masks })
+}

@@ -1,0 +1,126 @@
+//! The networks, as functions that build a [`Graph`]: body, FPN, RPN, box and mask heads.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `config` | every setting of a network |
+//! | `size` | from an image's size to the network's input |
+//! | `anchors` | the anchors of each level |
+//! | `backbone` | ResNet bodies and the FPN |
+//! | `rpn` | region proposals |
+//! | `heads` | box head, class NMS, mask head, paste |
+
+mod anchors;
+mod backbone;
+pub mod config;
+mod heads;
+mod rpn;
+mod size;
+
+pub use config::Config;
+pub use size::NetworkSize;
+
+use std::sync::Arc;
+
+use crate::Result;
+use crate::graph::{Graph, Tensor};
+use crate::kernels::Info;
+use crate::kernels::frame::FRAME_WORDS;
+use crate::kernels::preprocess::Preprocess;
+use crate::weights::NetworkWeights;
+
+/// What a graph is made for: the padded input and the room for what changes from image to image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Room {
+    /// Rows of the padded network input.
+    pub height: usize,
+    /// Columns of the padded network input.
+    pub width: usize,
+    /// Images a run.
+    pub batch: usize,
+    /// Words of the buffer of image bytes.
+    pub image_words: usize,
+    /// Words for the bits of all masks of an image.
+    pub mask_words: usize,
+}
+
+/// A network as a graph, with its ends.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// The ops.
+    pub graph: Graph,
+    /// Image bytes, `[words]`.
+    pub bytes: Tensor,
+    /// Frames, `[B,12]`.
+    pub frames: Tensor,
+    /// What comes out.
+    pub outputs: Outputs,
+    /// Every stage by name, for comparing with another implementation: "transform", "c2", "p2", "rpn.logits", …
+    pub taps: Vec<(String, Tensor)>,
+}
+
+/// What a network makes. n is the configuration's detections an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Outputs {
+    /// `[B,2]`: detections found, words of bits needed.
+    pub header: Tensor,
+    /// `[B,n,4]`, original pixels.
+    pub boxes: Tensor,
+    /// `[B,1,n]`, falling.
+    pub scores: Tensor,
+    /// `[B,n]`.
+    pub labels: Tensor,
+    /// The masks, where the network has a mask head.
+    pub masks: Option<MaskOutputs>,
+}
+
+/// What the mask head makes.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskOutputs {
+    /// `[B,n,8]`: see [`crate::kernels::paste_layout::PasteLayout`].
+    pub places: Tensor,
+    /// `[B·n,M,M]`, 0..1.
+    pub soft: Tensor,
+    /// `[B,words]`.
+    pub bits: Tensor,
+}
+
+/// A graph under construction with its taps.
+struct Builder {
+    g: Graph,
+    taps: Vec<(String, Tensor)>,
+}
+
+impl Builder {
+    fn tap(&mut self, name: impl Into<String>, tensor: Tensor) {
+        self.taps.push((name.into(), tensor));
+    }
+}
+
+/// Builds the network that `config` describes, from image bytes to mask bits.
+///
+/// # Errors
+/// [`crate::Error::Shape`] where weights and configuration do not fit each other.
+pub fn build(config: &Config, weights: &NetworkWeights, room: &Room) -> Result<Network> {
+    let mut b = Builder { g: Graph::new(), taps: Vec::new() };
+    b.g.stage("resize");
+    let bytes = b.g.input("image bytes", Info::u32([room.image_words]));
+    let frames = b.g.input("frames", Info::u32([room.batch, FRAME_WORDS]));
+    let table = Preprocess::table(config.transform.image_mean, config.transform.image_std);
+    let table = b.g.constant("normalisation", Arc::new(table));
+    let preprocess = Preprocess { h: room.height, w: room.width };
+    let x = b.g.op1("transform", preprocess, &[bytes, frames, table])?;
+    b.tap("transform", x);
+
+    let stages = backbone::resnet(&mut b, config, &weights.body, x)?;
+    let levels = backbone::fpn(&mut b, &weights.fpn, &stages)?;
+    let proposals = rpn::proposals(&mut b, config, &weights.rpn, &levels, room, frames)?;
+    let found = heads::boxes(&mut b, config, &weights.box_head, &levels, &proposals, frames)?;
+    let outputs = heads::masks(&mut b, config, weights.mask_head.as_ref(), &levels, &found, room, frames)?;
+
+    let mut kept = vec![outputs.header, outputs.boxes, outputs.scores, outputs.labels];
+    if let Some(m) = outputs.masks {
+        kept.extend([m.places, m.soft, m.bits, found.counts]);
+    }
+    kept.into_iter().for_each(|t| b.g.keep(t));
+    Ok(Network { graph: b.g, bytes, frames, outputs, taps: b.taps })
+}

@@ -1,0 +1,84 @@
+//! Region proposals (torchvision, `models/detection/rpn.py`).
+
+use std::sync::Arc;
+
+use super::anchors::{Level, table};
+use super::{Builder, Config, Room};
+use crate::Result;
+use crate::graph::Tensor;
+use crate::kernels::collect::Collect;
+use crate::kernels::nms::Nms;
+use crate::kernels::rpn_decode::RpnDecode;
+use crate::kernels::topk::{MAX_K, NONE, TopK};
+use crate::tensor::Value;
+use crate::weights::RpnWeights;
+
+/// RoIs and how many of them count.
+pub(super) struct Rois {
+    /// `[B,n,4]`, pixels of the resized image.
+    pub boxes: Tensor,
+    /// `[B]` as `[B,1]`.
+    pub counts: Tensor,
+}
+
+/// The head on every level, the best anchors of each, NMS within a level, the best over all levels.
+pub(super) fn proposals(
+    b: &mut Builder,
+    config: &Config,
+    weights: &RpnWeights,
+    maps: &[Tensor; 5],
+    room: &Room,
+    frames: Tensor,
+) -> Result<Rois> {
+    b.g.stage("RPN");
+    let anchors_a_cell = config.anchors_per_cell();
+    let mut levels = Vec::new();
+    let mut total = 0;
+    for map in maps {
+        let extent = (map.dim(1), map.dim(2));
+        levels.push(Level { map: extent, input: (room.height, room.width), first: total });
+        total += extent.0 * extent.1 * anchors_a_cell;
+    }
+
+    // All levels side by side in (H, W, A) order: one selection reads them all.
+    let logits = b.g.shared_output("rpn.logits", [room.batch, total]);
+    let deltas = b.g.shared_output("rpn.deltas", [room.batch, total, 4]);
+    for (i, (&map, level)) in maps.iter().zip(&levels).enumerate() {
+        let mut x = map;
+        for (n, conv) in weights.convs.iter().enumerate() {
+            let name = format!("rpn.conv{n} P{}", i + 2);
+            x = b.g.conv2d(&name, x, &conv.weight, &conv.bias).pad(1).relu().done()?;
+        }
+        let (l, d) = (&weights.logits, &weights.deltas);
+        b.g.conv2d(&format!("rpn.logits P{}", i + 2), x, &l.weight, &l.bias).into_slice(logits, level.first)?;
+        b.g.conv2d(&format!("rpn.deltas P{}", i + 2), x, &d.weight, &d.bias).into_slice(deltas, 4 * level.first)?;
+    }
+    b.tap("rpn.logits", logits);
+    b.tap("rpn.deltas", deltas);
+
+    b.g.stage("proposals");
+    let segments = levels.iter().flat_map(|l| [l.first, l.map.0 * l.map.1 * anchors_a_cell]).map(|n| n as u32);
+    let segments = Value::u32([levels.len(), 2], segments.collect());
+    let segments = b.g.constant("rpn.segments", Arc::new(segments));
+    let table = table(&levels, &config.anchor_sizes, &config.anchor_ratios);
+    let table = b.g.constant("rpn.anchors", Arc::new(table));
+    let longest = levels.iter().map(|l| l.map.0 * l.map.1 * anchors_a_cell).max().unwrap_or(1);
+    let k = config.rpn.pre_nms_top_n.min(longest).min(MAX_K);
+    let top = b.g.op("rpn.topk", TopK { k }, &[logits, segments])?;
+    b.tap("rpn.topk.indices", top[1]);
+    // A probability as a logit: sigmoid rises strictly.
+    let threshold = config.rpn.score_thresh;
+    let min_logit = if threshold > 0.0 { (threshold / (1.0 - threshold)).ln() } else { NONE };
+    let decode = RpnDecode { min_size: config.rpn.min_size, min_logit };
+    let decoded = b.g.op("rpn.decode", decode, &[top[0], top[1], deltas, table, frames])?;
+    let (boxes, scores) = (decoded[0], decoded[1]);
+    let kept = b.g.op1("rpn.nms", Nms { threshold: config.rpn.nms_thresh }, &[boxes, scores, top[2]])?;
+    let all = Value::u32([1, 2], vec![0, (levels.len() * k) as u32]);
+    let all = b.g.constant("rpn.all", Arc::new(all));
+    let best = b.g.op("rpn.best", TopK { k: config.rpn.post_nms_top_n }, &[kept, all])?;
+    let chosen = b.g.op("rpn.collect", Collect, &[best[1], boxes])?;
+    b.tap("rpn.proposals", chosen[0]);
+    b.tap("rpn.proposals.logits", best[0]);
+    b.tap("rpn.proposals.count", best[2]);
+    Ok(Rois { boxes: chosen[0], counts: best[2] })
+}

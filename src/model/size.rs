@@ -1,0 +1,70 @@
+//! From an image's size to the network's input (torchvision, `models/detection/transform.py`).
+
+use super::config::Transform;
+use crate::{Error, Result};
+
+/// Sizes of one image on its way into the network, (rows, columns).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkSize {
+    /// As it came.
+    pub input: (u32, u32),
+    /// After the resize.
+    pub resized: (u32, u32),
+    /// After the padding.
+    pub padded: (u32, u32),
+}
+
+impl NetworkSize {
+    /// `scale = min(min_size / short, max_size / long)` in f64, sides `⌊side · scale⌋`, padded to a multiple.
+    ///
+    /// The floor of the rounded product matters: `⌊97 · (800 / 97)⌋` is 799.
+    ///
+    /// # Errors
+    /// [`Error::Image`] where a side would vanish: the image is too long and narrow.
+    pub fn new(name: &str, height: u32, width: u32, transform: &Transform) -> Result<Self> {
+        let (short, long) = (height.min(width) as f64, height.max(width) as f64);
+        let scale = (transform.min_size as f64 / short).min(transform.max_size as f64 / long);
+        let side = |n: u32| (n as f64 * scale).floor() as u32;
+        let resized = (side(height), side(width));
+        if resized.0 == 0 || resized.1 == 0 {
+            let reason = format!(
+                "{width}×{height} is too long and narrow: resized to at most {} pixels, nothing is left of the short \
+                 side; cut it into pieces",
+                transform.max_size
+            );
+            return Err(Error::Image { name: name.into(), reason });
+        }
+        let pad = |n: u32| n.next_multiple_of(transform.size_divisible as u32);
+        Ok(Self { input: (height, width), resized, padded: (pad(resized.0), pad(resized.1)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coco() -> Transform {
+        Transform { min_size: 800, max_size: 1333, ..Transform::default() }
+    }
+
+    #[test]
+    fn floors_as_torchvision_does() {
+        let size = |h, w| NetworkSize::new("t", h, w, &coco()).unwrap();
+        assert_eq!(size(480, 640).resized, (800, 1066));
+        assert_eq!(size(480, 640).padded, (800, 1088));
+        for side in [97, 161, 385, 578, 607] {
+            assert_eq!(size(side, side).resized, (799, 799), "{side}");
+        }
+        for long in [149, 153, 298] {
+            assert_eq!(size(long / 4, long).resized.1, 1332, "{long}");
+        }
+        let short = (1..=4000).filter(|&n| size(n, n).resized.0 == 799).count();
+        assert_eq!(short, 188);
+    }
+
+    #[test]
+    fn a_strip_is_refused() {
+        assert!(NetworkSize::new("t", 1, 5000, &coco()).is_err());
+        assert!(NetworkSize::new("t", 5000, 4, &coco()).is_ok());
+    }
+}

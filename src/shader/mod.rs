@@ -1,0 +1,28 @@
+//! WGSL as this project writes it: a small preprocessor, and reflection through naga. No GPU here.
+
+mod preprocess;
+mod reflect;
+
+pub use preprocess::{Processed, preprocess};
+pub use reflect::{Access, Binding, Reflection, reflect};
+
+/// Snippets that `#import` finds, by name: everything under `shaders/` that is not itself a kernel.
+pub const SNIPPETS: &[(&str, &str)] = &[
+    ("conv2d/plain", include_str!("../../shaders/conv2d/plain.wgsl")),
+    ("shared/boxes", include_str!("../../shaders/shared/boxes.wgsl")),
+    ("shared/conv_params", include_str!("../../shaders/shared/conv_params.wgsl")),
+    ("shared/frame", include_str!("../../shaders/shared/frame.wgsl")),
+    ("shared/live", include_str!("../../shaders/shared/live.wgsl")),
+    ("shared/order", include_str!("../../shaders/shared/order.wgsl")),
+    ("shared/tiled", include_str!("../../shaders/shared/tiled.wgsl")),
+];
+
+/// The full text of a kernel's variant.
+pub fn compile(entry: &crate::kernels::Entry, variant: &crate::kernels::Variant) -> crate::Result<Processed> {
+    let mut defines: Vec<(String, u32)> = variant.defines.iter().map(|(k, v)| (k.to_string(), *v)).collect();
+    if variant.subgroups {
+        defines.push(("SUBGROUPS".into(), 1));
+    }
+    preprocess(entry.name, entry.source, &defines, SNIPPETS)
+        .map_err(|reason| crate::Error::Shader { kernel: entry.name.into(), reason })
+}

@@ -1,0 +1,222 @@
+//! The preprocessor: what WGSL lacks for families of kernels, and no more.
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `#import NAME` | the snippet of that name, once |
+//! | `#ifdef X` … `#else` … `#endif`, `#ifndef X` | by whether constant `X` is given |
+//! | `#repeat v N` … `#end` | the lines N times, `${v}` standing for 0, 1, …; N a number or a constant |
+//! | `@slot var …` | `@group(0) @binding(k)`, counting the active ones from 0 |
+//!
+//! Constants are prepended as `const NAME: u32 = value;`. Repeats are unrolled as text, since shader compilers differ
+//! in what they unroll, and an array that is indexed by a loop that was not unrolled leaves the registers.
+
+use std::collections::HashSet;
+
+/// Text ready for naga, and where each of its lines came from.
+#[derive(Clone, Debug)]
+pub struct Processed {
+    /// The WGSL.
+    pub text: String,
+    /// File and line number (from 1) of each line of `text`.
+    pub lines: Vec<(String, usize)>,
+}
+
+impl Processed {
+    /// `file.wgsl:line` of line `line` (from 1) of the text.
+    pub fn origin(&self, line: usize) -> String {
+        match self.lines.get(line.wrapping_sub(1)) {
+            Some((file, n)) => format!("shaders/{file}.wgsl:{n}"),
+            None => "the end of the shader".into(),
+        }
+    }
+}
+
+/// Expands `source`. Errors are one sentence with file and line.
+pub fn preprocess(
+    name: &str,
+    source: &str,
+    defines: &[(String, u32)],
+    snippets: &[(&str, &str)],
+) -> Result<Processed, String> {
+    let mut state = State { defines, snippets, imported: HashSet::new(), slot: 0, out: Vec::new() };
+    for (k, v) in defines {
+        state.out.push((format!("const {k}: u32 = {v}u;"), ("constants".into(), 1)));
+    }
+    let lines: Vec<Line> = number(name, source);
+    state.block(&lines)?;
+    let (text, lines): (Vec<String>, Vec<(String, usize)>) = state.out.into_iter().unzip();
+    Ok(Processed { text: text.join("\n") + "\n", lines })
+}
+
+#[derive(Clone)]
+struct Line {
+    text: String,
+    origin: (String, usize),
+}
+
+fn number(name: &str, source: &str) -> Vec<Line> {
+    let line = |(i, text): (usize, &str)| Line { text: text.into(), origin: (name.into(), i + 1) };
+    source.lines().enumerate().map(line).collect()
+}
+
+struct State<'a> {
+    defines: &'a [(String, u32)],
+    snippets: &'a [(&'a str, &'a str)],
+    imported: HashSet<String>,
+    slot: usize,
+    out: Vec<(String, (String, usize))>,
+}
+
+impl State<'_> {
+    fn defined(&self, name: &str) -> Option<u32> {
+        self.defines.iter().find(|d| d.0 == name).map(|d| d.1)
+    }
+
+    fn block(&mut self, lines: &[Line]) -> Result<(), String> {
+        let mut i = 0;
+        while i < lines.len() {
+            let line = &lines[i];
+            let words: Vec<&str> = line.text.split_whitespace().collect();
+            let fail = |what: &str| Err(format!("shaders/{}.wgsl:{}: {what}", line.origin.0, line.origin.1));
+            match words.as_slice() {
+                ["#import", name] => {
+                    let Some((_, text)) = self.snippets.iter().find(|s| s.0 == *name) else {
+                        return fail(&format!("there is no snippet `{name}` to import"));
+                    };
+                    if self.imported.insert(name.to_string()) {
+                        self.block(&number(name, text))?;
+                    }
+                }
+                [word @ ("#ifdef" | "#ifndef"), name] => {
+                    let Some((middle, end)) = branches(lines, i) else {
+                        return fail("this condition has no #endif");
+                    };
+                    let yes = self.defined(name).is_some() == (*word == "#ifdef");
+                    let otherwise = middle.map_or(end, |m| m + 1);
+                    let (from, to) = if yes { (i + 1, middle.unwrap_or(end)) } else { (otherwise, end) };
+                    self.block(&lines[from..to])?;
+                    i = end;
+                }
+                ["#repeat", variable, count] => {
+                    let Some(times) = count.parse().ok().or_else(|| self.defined(count)) else {
+                        return fail(&format!("`{count}` is neither a number nor a constant of this variant"));
+                    };
+                    let Some(end) = closing(lines, i, "#repeat", "#end") else {
+                        return fail("this #repeat has no #end");
+                    };
+                    let key = format!("${{{variable}}}");
+                    for n in 0..times {
+                        let with =
+                            |l: &Line| Line { text: l.text.replace(&key, &n.to_string()), origin: l.origin.clone() };
+                        let body: Vec<Line> = lines[i + 1..end].iter().map(with).collect();
+                        self.block(&body)?;
+                    }
+                    i = end;
+                }
+                [first, ..] if first.starts_with('#') => return fail(&format!("`{first}` is no directive")),
+                _ => {
+                    let mut text = line.text.clone();
+                    if let Some(at) = text.find("@slot") {
+                        text.replace_range(at..at + 5, &format!("@group(0) @binding({})", self.slot));
+                        self.slot += 1;
+                    }
+                    if text.contains("${") {
+                        return fail("a ${…} outside the #repeat that gives it a value");
+                    }
+                    self.out.push((text, line.origin.clone()));
+                }
+            }
+            i += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Line of the `close` that ends the block opened on line `start`.
+fn closing(lines: &[Line], start: usize, open: &str, close: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (i, line) in lines.iter().enumerate().skip(start) {
+        let word = line.text.split_whitespace().next().unwrap_or("");
+        if word == open {
+            depth += 1;
+        } else if word == close {
+            depth -= 1;
+            if depth == 0 {
+                return Some(i);
+            }
+        }
+    }
+    None
+}
+
+/// Lines of the `#else`, if any, and the `#endif` of the condition on line `start`.
+fn branches(lines: &[Line], start: usize) -> Option<(Option<usize>, usize)> {
+    let (mut depth, mut middle) = (0, None);
+    for (i, line) in lines.iter().enumerate().skip(start) {
+        match line.text.split_whitespace().next().unwrap_or("") {
+            "#ifdef" | "#ifndef" => depth += 1,
+            "#else" if depth == 1 => middle = Some(i),
+            "#endif" => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some((middle, i));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(source: &str, defines: &[(&str, u32)]) -> Result<String, String> {
+        let defines: Vec<(String, u32)> = defines.iter().map(|(k, v)| (k.to_string(), *v)).collect();
+        preprocess("t", source, &defines, &[("a", "from a\n#ifdef X\nboth\n#endif")]).map(|p| p.text)
+    }
+
+    #[test]
+    fn conditions_nest() {
+        let source = "#ifdef X\n1\n#ifdef Y\n2\n#else\n3\n#endif\n#else\n4\n#endif";
+        assert_eq!(run(source, &[]).unwrap(), "4\n");
+        assert_eq!(run(source, &[("X", 7)]).unwrap(), "const X: u32 = 7u;\n1\n3\n");
+        assert_eq!(run("#ifndef X\n1\n#endif", &[]).unwrap(), "1\n");
+    }
+
+    #[test]
+    fn repeats_nest_and_take_constants() {
+        let source = "#repeat i N\n#repeat j 2\na_${i}_${j}\n#end\n#end";
+        assert_eq!(run(source, &[("N", 2)]).unwrap(), "const N: u32 = 2u;\na_0_0\na_0_1\na_1_0\na_1_1\n");
+    }
+
+    #[test]
+    fn slots_count_the_active_ones() {
+        let source = "@slot var a;\n#ifdef X\n@slot var b;\n#endif\n@slot var c;";
+        assert_eq!(run(source, &[]).unwrap(), "@group(0) @binding(0) var a;\n@group(0) @binding(1) var c;\n");
+    }
+
+    #[test]
+    fn imports_come_once_and_errors_name_the_line() {
+        assert_eq!(run("#import a\n#import a\nend", &[]).unwrap(), "from a\nend\n");
+        for (source, part) in [
+            ("x\n#import b", "t.wgsl:2: there is no snippet `b`"),
+            ("#ifdef X", "no #endif"),
+            ("#repeat i 2", "no #end"),
+            ("#repeat i M\n#end", "`M` is neither"),
+            ("#pragma once", "`#pragma` is no directive"),
+            ("a_${i}", "outside the #repeat"),
+        ] {
+            let error = run(source, &[]).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn lines_are_traced_to_their_files() {
+        let p = preprocess("t", "one\n#import a\ntwo", &[], &[("a", "in a")]).unwrap();
+        assert_eq!(p.origin(2), "shaders/a.wgsl:1");
+        assert_eq!(p.origin(3), "shaders/t.wgsl:3");
+    }
+}

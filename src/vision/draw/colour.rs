@@ -1,0 +1,93 @@
+//! Colours that tell instances apart: hues by the golden angle, all equally light.
+
+/// 8-bit sRGB.
+pub(super) type Colour = [u8; 3];
+
+/// Turned by this, in degrees, a hue never comes near an earlier one for long.
+const GOLDEN: f32 = 137.507_77;
+
+/// Neighbours nearer than this in hue, in degrees, are hard to tell apart.
+const APART: f32 = 50.0;
+
+/// A colour for each box `[x1, y1, x2, y2]`, unlike those of the boxes within `reach` of it.
+pub(super) fn choose(boxes: &[[f32; 4]], reach: f32) -> Vec<Colour> {
+    let mut hues: Vec<f32> = Vec::with_capacity(boxes.len());
+    for (i, a) in boxes.iter().enumerate() {
+        let near =
+            |b: &[f32; 4]| a[0] < b[2] + reach && b[0] < a[2] + reach && a[1] < b[3] + reach && b[1] < a[3] + reach;
+        let taken: Vec<f32> = boxes.iter().zip(&hues).filter(|(b, _)| near(b)).map(|(_, &hue)| hue).collect();
+        let clear = |hue: f32| taken.iter().map(|t| apart(hue, *t)).fold(360.0, f32::min);
+        // Its own turn first, then those that follow; the best of them where none is clear.
+        let (mut best, mut best_clear) = (0.0, -1.0);
+        for k in 0..12 {
+            let hue = ((i + k) as f32 * GOLDEN + 200.0) % 360.0;
+            if clear(hue) > best_clear {
+                (best, best_clear) = (hue, clear(hue));
+            }
+            if best_clear >= APART {
+                break;
+            }
+        }
+        hues.push(best);
+    }
+    hues.into_iter().map(|hue| from_oklch(0.78, 0.16, hue)).collect()
+}
+
+fn apart(a: f32, b: f32) -> f32 {
+    let d = (a - b).abs() % 360.0;
+    d.min(360.0 - d)
+}
+
+/// A colour of Björn Ottosson's OKLCH space (lightness 0 to 1, chroma, hue in degrees), with the chroma lowered until
+/// sRGB can show it: equal lightness looks equally light there, which HSV's yellow and blue do not.
+pub(super) fn from_oklch(lightness: f32, chroma: f32, hue: f32) -> Colour {
+    let (sin, cos) = hue.to_radians().sin_cos();
+    let mut chroma = chroma;
+    loop {
+        let (a, b) = (chroma * cos, chroma * sin);
+        let l = (lightness + 0.396_337_78 * a + 0.215_803_76 * b).powi(3);
+        let m = (lightness - 0.105_561_346 * a - 0.063_854_17 * b).powi(3);
+        let s = (lightness - 0.089_484_18 * a - 1.291_485_5 * b).powi(3);
+        let linear = [
+            4.076_741_7 * l - 3.307_711_6 * m + 0.230_969_94 * s,
+            -1.268_438 * l + 2.609_757_4 * m - 0.341_319_4 * s,
+            -0.004_196_086_3 * l - 0.703_418_6 * m + 1.707_614_7 * s,
+        ];
+        if chroma < 0.01 || linear.iter().all(|v| (-0.001..=1.001).contains(v)) {
+            return linear.map(|v| (255.0 * gamma(v.clamp(0.0, 1.0))).round() as u8);
+        }
+        chroma *= 0.95;
+    }
+}
+
+fn gamma(linear: f32) -> f32 {
+    if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oklch_ends_are_black_and_white() {
+        assert_eq!([from_oklch(0.0, 0.0, 0.0), from_oklch(1.0, 0.0, 0.0)], [[0; 3], [255; 3]]);
+        let [r, g, b] = from_oklch(0.627_96, 0.257_68, 29.234);
+        assert!(r > 252 && g < 12 && b < 12, "sRGB's red: {r} {g} {b}");
+    }
+
+    #[test]
+    fn neighbours_differ() {
+        let boxes: Vec<[f32; 4]> = (0..100)
+            .map(|i| ((i % 10) as f32 * 10.0, (i / 10) as f32 * 10.0))
+            .map(|(x, y)| [x, y, x + 9.0, y + 9.0])
+            .collect();
+        let colours = choose(&boxes, 0.5);
+        for (i, a) in colours.iter().enumerate() {
+            for j in [i + 1, i + 10].into_iter().filter(|&j| j < 100 && (j != i + 1 || j % 10 != 0)) {
+                let far: i32 = a.iter().zip(colours[j]).map(|(&p, q)| (i32::from(p) - i32::from(q)).abs()).sum();
+                assert!(far > 40, "{i} and {j}: {a:?} {:?}", colours[j]);
+            }
+        }
+        assert!(choose(&[], 1.0).is_empty());
+    }
+}

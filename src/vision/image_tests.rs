@@ -1,0 +1,371 @@
+//! Inputs are made here, by the `image` crate or by hand.
+
+use super::*;
+use image::{GrayAlphaImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use std::fs;
+
+fn picture(w: u32, h: u32) -> RgbImage {
+    RgbImage::from_fn(w, h, |x, y| Rgb([(x * 7 + y) as u8, (y * 11) as u8, (x * y) as u8]))
+}
+
+fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn decode(bytes: &[u8]) -> Image {
+    Image::decode(bytes, "test").unwrap()
+}
+
+/// The refusal's text, checked to be one that names the image and is not a bare debug dump.
+fn refusal(bytes: &[u8]) -> String {
+    match Image::decode(bytes, "test.png") {
+        Err(e @ Error::Image { .. }) => {
+            let text = e.to_string();
+            assert!(text.starts_with("image test.png: ") && text.contains(';') | text.contains("no pixels"), "{text}");
+            text
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn lossless_formats_keep_every_pixel() {
+    let image = picture(37, 23);
+    for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP] {
+        let got = decode(&encode(&image.clone().into(), format));
+        assert_eq!((got.width(), got.height(), got.rgb()), (37, 23, &image.as_raw()[..]), "{format:?}");
+        assert_eq!(got.pixel(36, 22), Some(image[(36, 22)].0));
+        assert_eq!((got.pixel(37, 0), got.pixel(0, 23)), (None, None));
+    }
+}
+
+#[test]
+fn every_kind_of_pixel_becomes_rgb() {
+    let grey: DynamicImage = GrayImage::from_raw(2, 1, vec![3, 200]).unwrap().into();
+    assert_eq!(decode(&encode(&grey, ImageFormat::Png)).rgb(), [3, 3, 3, 200, 200, 200]);
+    let grey_alpha: DynamicImage = GrayAlphaImage::from_raw(1, 1, vec![77, 0]).unwrap().into();
+    assert_eq!(decode(&encode(&grey_alpha, ImageFormat::Png)).rgb(), [77, 77, 77]);
+    let rgba: DynamicImage = RgbaImage::from_pixel(1, 1, Rgba([9, 8, 7, 0])).into();
+    assert_eq!(decode(&encode(&rgba, ImageFormat::Png)).rgb(), [9, 8, 7]);
+}
+
+#[test]
+fn sixteen_bits_are_rounded() {
+    let values: Vec<u16> = vec![0, 128, 129, 385, 386, 32768, 65406, 65407, 65535];
+    let grey: DynamicImage = ImageBuffer::<Luma<u16>, _>::from_raw(9, 1, values).unwrap().into();
+    for format in [ImageFormat::Png, ImageFormat::Tiff] {
+        let got: Vec<u8> = decode(&encode(&grey, format)).rgb().iter().step_by(3).copied().collect();
+        assert_eq!(got, [0, 0, 1, 1, 2, 128, 254, 255, 255], "{format:?}");
+    }
+    let rgb: DynamicImage = ImageBuffer::<Rgb<u16>, _>::from_raw(1, 1, vec![129, 385, 65535]).unwrap().into();
+    assert_eq!(decode(&encode(&rgb, ImageFormat::Png)).rgb(), [1, 1, 255]);
+}
+
+#[test]
+fn float_samples_are_refused() {
+    let float: DynamicImage = ImageBuffer::<Rgb<f32>, _>::from_pixel(2, 2, Rgb([0.5, 1.0, 2.0])).into();
+    assert!(refusal(&encode(&float, ImageFormat::Tiff)).contains("floating-point"));
+    assert!(Image::from_dynamic(float).is_err());
+    assert!(refusal(GREY_FLOAT_TIFF).contains("not supported"));
+}
+
+#[test]
+fn palettes_are_looked_up() {
+    assert_eq!(decode(PALETTE_PNG).rgb(), [255, 0, 0, 10, 20, 30, 255, 0, 0]);
+}
+
+#[test]
+fn an_animation_gives_its_first_frame() {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+    for colour in [[255, 0, 0, 255], [0, 255, 0, 255]] {
+        encoder.encode_frame(image::Frame::new(RgbaImage::from_pixel(4, 3, Rgba(colour)))).unwrap();
+    }
+    drop(encoder);
+    assert_eq!(decode(&bytes).pixel(3, 2), Some([255, 0, 0]));
+}
+
+#[test]
+fn cmyk_jpegs_are_converted() {
+    for bytes in [CMYK_JPEG, YCCK_JPEG] {
+        let got = decode(bytes);
+        assert_eq!((got.width(), got.height()), (8, 8));
+        // The colour that Pillow makes of the same file, to within the rounding of two decoders.
+        let [r, g, b] = got.pixel(4, 4).unwrap().map(i32::from);
+        assert!((r - 164).abs() < 4 && (g - 111).abs() < 4 && (b - 34).abs() < 4, "{r} {g} {b}");
+    }
+}
+
+/// A JPEG with an APP1 segment that holds nothing but orientation `value`.
+fn with_orientation(jpeg: &[u8], value: u8) -> Vec<u8> {
+    let mut exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\0\0\0\0\0\0\0".to_vec();
+    exif[25] = value;
+    let mut out = jpeg[..2].to_vec();
+    out.extend([0xFF, 0xE1, 0, exif.len() as u8 + 2]);
+    out.extend(exif);
+    out.extend(&jpeg[2..]);
+    out
+}
+
+#[test]
+fn exif_orientation_is_applied() {
+    // Quarters red, green, blue, white; the letters are the corners as stored, clockwise from the top left.
+    let image = RgbImage::from_fn(32, 16, |x, y| match (x < 16, y < 8) {
+        (true, true) => Rgb([255, 0, 0]),
+        (false, true) => Rgb([0, 255, 0]),
+        (false, false) => Rgb([0, 0, 255]),
+        (true, false) => Rgb([255, 255, 255]),
+    });
+    let jpeg = encode(&image.into(), ImageFormat::Jpeg);
+    let name = |p: [u8; 3]| match p.map(|v| v > 128) {
+        [true, false, false] => 'r',
+        [false, true, false] => 'g',
+        [false, false, true] => 'b',
+        _ => 'w',
+    };
+    let corners = |i: &Image| -> String {
+        let (r, b) = (i.width() - 2, i.height() - 2);
+        [(1, 1), (r, 1), (r, b), (1, b)].iter().map(|&(x, y)| name(i.pixel(x, y).unwrap())).collect()
+    };
+    let expected = ["rgbw", "grwb", "bwrg", "wbgr", "rwbg", "wrgb", "bgrw", "gbwr"];
+    for (value, want) in (1..).zip(expected) {
+        let got = decode(&with_orientation(&jpeg, value));
+        assert_eq!(corners(&got), want, "orientation {value}");
+        assert_eq!(got.width() < got.height(), value > 4, "orientation {value}");
+    }
+    // Values outside the standard mean nothing.
+    for value in [0, 9, 255] {
+        assert_eq!(corners(&decode(&with_orientation(&jpeg, value))), "rgbw");
+    }
+}
+
+#[test]
+fn a_cut_file_is_never_a_picture() {
+    let image = DynamicImage::from(picture(61, 45));
+    let gif = {
+        let mut bytes = Vec::new();
+        image::codecs::gif::GifEncoder::new(&mut bytes).encode_frame(image::Frame::new(image.to_rgba8())).unwrap();
+        bytes
+    };
+    let jpeg = encode(&image, ImageFormat::Jpeg);
+    for bytes in [jpeg.clone(), with_orientation(&jpeg, 6), encode(&image, ImageFormat::Png), PROGRESSIVE_JPEG.to_vec()]
+    {
+        decode(&bytes);
+        for len in 0..bytes.len() {
+            refusal(&bytes[..len]);
+        }
+    }
+    for format in [ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP] {
+        let bytes = encode(&image, format);
+        decode(&bytes);
+        for len in (0..bytes.len()).step_by(3).filter(|&len| len != 0) {
+            // Whatever follows the last pixel may be missed.
+            if let Ok(got) = Image::decode(&bytes[..len], "test") {
+                assert_eq!((got.rgb(), format), (image.as_rgb8().unwrap().as_raw().as_slice(), ImageFormat::Tiff));
+            }
+        }
+    }
+    let whole = decode(&gif);
+    for len in 1..gif.len() {
+        if let Ok(got) = Image::decode(&gif[..len], "test") {
+            assert!(got == whole, "{len} of {} bytes", gif.len());
+        }
+    }
+}
+
+#[test]
+fn a_cut_jpeg_is_not_saved_by_its_thumbnail_or_by_zeros() {
+    let jpeg = encode(&picture(64, 64).into(), ImageFormat::Jpeg);
+    let mut with_thumbnail = jpeg[..2].to_vec();
+    with_thumbnail.extend([0xFF, 0xE2, ((jpeg.len() + 2) >> 8) as u8, (jpeg.len() + 2) as u8]);
+    with_thumbnail.extend(&jpeg);
+    with_thumbnail.extend(&jpeg[2..jpeg.len() * 3 / 4]);
+    assert!(refusal(&with_thumbnail).contains("too early"));
+    let mut padded = jpeg[..jpeg.len() / 2].to_vec();
+    padded.resize(jpeg.len(), 0);
+    assert!(refusal(&padded).contains("too early"));
+    // But what follows a whole picture is no harm.
+    let mut longer = jpeg.clone();
+    longer.extend(b"a film");
+    assert_eq!(decode(&longer), decode(&jpeg));
+}
+
+#[test]
+fn corrupt_pngs_are_refused() {
+    let png = encode(&picture(40, 40).into(), ImageFormat::Png);
+    let data = png.windows(4).position(|w| w == b"IDAT").unwrap();
+    for at in (data + 4..png.len() - 16).step_by(11) {
+        let mut bad = png.clone();
+        bad[at] ^= 0x10;
+        assert!(refusal(&bad).contains("corrupt"), "byte {at}");
+    }
+}
+
+#[test]
+fn what_is_no_image_is_refused() {
+    assert!(refusal(b"").contains("empty"));
+    assert!(refusal(b"x").contains("not an image"));
+    assert!(refusal(b"<!doctype html><html>404</html>").contains("not an image"));
+    assert!(refusal(&[0; 1000]).contains("not an image"));
+    assert!(refusal(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf").contains("not supported"));
+    for magic in [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff", b"GIF89a", b"BM", b"II*\0", b"RIFF\x08\0\0\0WEBP"] {
+        for tail in [0, 7, 200] {
+            let mut bytes = magic.to_vec();
+            bytes.resize(magic.len() + tail, 0x5A);
+            refusal(&bytes);
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn mangled_files_do_no_harm(which in 0..8_usize, hits in proptest::collection::vec((0..4000_usize, 0..=255_u8), 1..6)) {
+        let image = DynamicImage::from(picture(19, 17));
+        let formats =
+            [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP, ImageFormat::Gif];
+        let mut bytes = match formats.get(which) {
+            Some(&format) => encode(&image, format),
+            None => [PROGRESSIVE_JPEG, CMYK_JPEG][which - 6].to_vec(),
+        };
+        let len = bytes.len();
+        hits.into_iter().for_each(|(at, value)| bytes[at % len] = value);
+        let _ = Image::decode(&bytes, "mangled");
+    }
+}
+
+#[test]
+fn sizes_are_checked_before_pixels_are_made() {
+    let png = encode(&picture(4, 4).into(), ImageFormat::Png);
+    let resized = |w: u32, h: u32| {
+        let mut png = png.clone();
+        png[16..20].copy_from_slice(&w.to_be_bytes());
+        png[20..24].copy_from_slice(&h.to_be_bytes());
+        let crc = crc32(&png[12..29]);
+        png[29..33].copy_from_slice(&crc.to_be_bytes());
+        png
+    };
+    assert_eq!(resized(4, 4), png);
+    for (w, h) in [(60_000, 60_000), (70_000, 1), (1, 70_000), (16_385, 8_192), (0x7FFF_FFFF, 0x7FFF_FFFF)] {
+        assert!(refusal(&resized(w, h)).contains("scale it down"), "{w}x{h}");
+    }
+    refusal(&resized(0, 4));
+    let mut jpeg = encode(&picture(4, 4).into(), ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xEA, 0x60, 0xEA, 0x60]);
+    assert!(refusal(&jpeg).contains("60000x60000"));
+    assert!(Image::from_rgb8(0, 5, vec![]).is_err());
+    assert!(Image::from_rgb8(70_000, 1, vec![0; 210_000]).is_err());
+    assert!(Image::from_rgb8(2, 2, vec![0; 11]).is_err());
+    assert_eq!(Image::from_rgb8(1, 1, vec![1, 2, 3]).unwrap().into_rgb(), [1, 2, 3]);
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, &b| {
+        (0..8).fold(crc ^ u32::from(b), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
+    })
+}
+
+#[test]
+fn files_are_told_by_content_and_missing_ones_by_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("really_a.png.jpg");
+    fs::write(&path, encode(&picture(5, 6).into(), ImageFormat::Png)).unwrap();
+    assert_eq!(Image::open(&path).unwrap().rgb(), picture(5, 6).as_raw().as_slice());
+    for path in [dir.path().join("none.png"), dir.path().to_path_buf()] {
+        let error = Image::open(&path).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }) && error.to_string().contains(&*path.to_string_lossy()), "{error}");
+    }
+    let empty = dir.path().join("empty.png");
+    fs::write(&empty, "").unwrap();
+    assert!(Image::open(&empty).unwrap_err().to_string().contains("empty.png: the file is empty"));
+}
+
+/// 8x8 pixels of one colour, Adobe transform 0.
+#[rustfmt::skip]
+const CMYK_JPEG: &[u8] = &[
+    255, 216, 255, 238, 0, 14, 65, 100, 111, 98, 101, 0, 100, 0, 0, 0, 0, 0, 255, 219, 0, 67, 0, 2,
+    1, 1, 1, 1, 1, 2, 1, 1, 1, 2, 2, 2, 2, 2, 4, 3, 2, 2, 2, 2, 5, 4, 4, 3,
+    4, 6, 5, 6, 6, 6, 5, 6, 6, 6, 7, 9, 8, 6, 7, 9, 7, 6, 6, 8, 11, 8, 9, 10,
+    10, 10, 10, 10, 6, 8, 11, 12, 11, 10, 12, 9, 10, 10, 10, 255, 192, 0, 20, 8, 0, 8, 0, 8,
+    4, 67, 17, 0, 77, 17, 0, 89, 17, 0, 75, 17, 0, 255, 196, 0, 31, 0, 0, 1, 5, 1, 1, 1,
+    1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 255, 196,
+    0, 181, 16, 0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125, 1, 2, 3, 0, 4,
+    17, 5, 18, 33, 49, 65, 6, 19, 81, 97, 7, 34, 113, 20, 50, 129, 145, 161, 8, 35, 66, 177, 193, 21,
+    82, 209, 240, 36, 51, 98, 114, 130, 9, 10, 22, 23, 24, 25, 26, 37, 38, 39, 40, 41, 42, 52, 53, 54,
+    55, 56, 57, 58, 67, 68, 69, 70, 71, 72, 73, 74, 83, 84, 85, 86, 87, 88, 89, 90, 99, 100, 101, 102,
+    103, 104, 105, 106, 115, 116, 117, 118, 119, 120, 121, 122, 131, 132, 133, 134, 135, 136, 137, 138, 146, 147, 148, 149,
+    150, 151, 152, 153, 154, 162, 163, 164, 165, 166, 167, 168, 169, 170, 178, 179, 180, 181, 182, 183, 184, 185, 186, 194,
+    195, 196, 197, 198, 199, 200, 201, 202, 210, 211, 212, 213, 214, 215, 216, 217, 218, 225, 226, 227, 228, 229, 230, 231,
+    232, 233, 234, 241, 242, 243, 244, 245, 246, 247, 248, 249, 250, 255, 218, 0, 14, 4, 67, 0, 77, 0, 89, 0,
+    75, 0, 0, 63, 0, 253, 92, 175, 68, 175, 203, 58, 253, 12, 175, 255, 217,
+];
+
+/// 16x16 pixels in several scans.
+#[rustfmt::skip]
+const PROGRESSIVE_JPEG: &[u8] = &[
+    255, 216, 255, 224, 0, 16, 74, 70, 73, 70, 0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 255, 219, 0, 67,
+    0, 27, 18, 20, 23, 20, 17, 27, 23, 22, 23, 30, 28, 27, 32, 40, 66, 43, 40, 37, 37, 40, 81, 58,
+    61, 48, 66, 96, 85, 101, 100, 95, 85, 93, 91, 106, 120, 153, 129, 106, 113, 144, 115, 91, 93, 133, 181, 134,
+    144, 158, 163, 171, 173, 171, 103, 128, 188, 201, 186, 166, 199, 153, 168, 171, 164, 255, 219, 0, 67, 1, 28, 30,
+    30, 40, 35, 40, 78, 43, 43, 78, 164, 110, 93, 110, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164,
+    164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164,
+    164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 255, 194, 0, 17, 8, 0, 16, 0, 16, 3,
+    1, 34, 0, 2, 17, 1, 3, 17, 1, 255, 196, 0, 21, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 3, 5, 255, 196, 0, 21, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 3, 255, 218, 0, 12, 3, 1, 0, 2, 16, 3, 16, 0, 0, 1, 22, 152, 202,
+    255, 0, 255, 196, 0, 20, 16, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32,
+    255, 218, 0, 8, 1, 1, 0, 1, 5, 2, 31, 255, 196, 0, 21, 17, 1, 1, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 19, 255, 218, 0, 8, 1, 3, 1, 1, 63, 1, 171, 255, 196, 0,
+    20, 17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 218, 0, 8, 1,
+    2, 1, 1, 63, 1, 127, 255, 196, 0, 20, 16, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 32, 255, 218, 0, 8, 1, 1, 0, 6, 63, 2, 31, 255, 196, 0, 20, 16, 1, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 255, 218, 0, 8, 1, 1, 0, 1, 63, 33, 31,
+    255, 218, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, 0, 16, 7, 255, 196, 0, 21, 17, 1, 1, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 113, 255, 218, 0, 8, 1, 3, 1, 1, 63, 16,
+    135, 255, 196, 0, 20, 17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255,
+    218, 0, 8, 1, 2, 1, 1, 63, 16, 127, 255, 196, 0, 20, 16, 1, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 32, 255, 218, 0, 8, 1, 1, 0, 1, 63, 16, 31, 255, 217,
+];
+
+/// The same colour, Adobe transform 2.
+#[rustfmt::skip]
+const YCCK_JPEG: &[u8] = &[
+    255, 216, 255, 238, 0, 14, 65, 100, 111, 98, 101, 0, 100, 0, 0, 0, 0, 2, 255, 219, 0, 67, 0, 2,
+    1, 1, 1, 1, 1, 2, 1, 1, 1, 2, 2, 2, 2, 2, 4, 3, 2, 2, 2, 2, 5, 4, 4, 3,
+    4, 6, 5, 6, 6, 6, 5, 6, 6, 6, 7, 9, 8, 6, 7, 9, 7, 6, 6, 8, 11, 8, 9, 10,
+    10, 10, 10, 10, 6, 8, 11, 12, 11, 10, 12, 9, 10, 10, 10, 255, 192, 0, 20, 8, 0, 8, 0, 8,
+    4, 67, 17, 0, 77, 17, 0, 89, 17, 0, 75, 17, 0, 255, 196, 0, 31, 0, 0, 1, 5, 1, 1, 1,
+    1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 255, 196,
+    0, 181, 16, 0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125, 1, 2, 3, 0, 4,
+    17, 5, 18, 33, 49, 65, 6, 19, 81, 97, 7, 34, 113, 20, 50, 129, 145, 161, 8, 35, 66, 177, 193, 21,
+    82, 209, 240, 36, 51, 98, 114, 130, 9, 10, 22, 23, 24, 25, 26, 37, 38, 39, 40, 41, 42, 52, 53, 54,
+    55, 56, 57, 58, 67, 68, 69, 70, 71, 72, 73, 74, 83, 84, 85, 86, 87, 88, 89, 90, 99, 100, 101, 102,
+    103, 104, 105, 106, 115, 116, 117, 118, 119, 120, 121, 122, 131, 132, 133, 134, 135, 136, 137, 138, 146, 147, 148, 149,
+    150, 151, 152, 153, 154, 162, 163, 164, 165, 166, 167, 168, 169, 170, 178, 179, 180, 181, 182, 183, 184, 185, 186, 194,
+    195, 196, 197, 198, 199, 200, 201, 202, 210, 211, 212, 213, 214, 215, 216, 217, 218, 225, 226, 227, 228, 229, 230, 231,
+    232, 233, 234, 241, 242, 243, 244, 245, 246, 247, 248, 249, 250, 255, 218, 0, 14, 4, 67, 0, 77, 0, 89, 0,
+    75, 0, 0, 63, 0, 240, 250, 251, 226, 190, 83, 175, 208, 202, 255, 217,
+];
+
+/// 3x1 pixels, the first colour transparent.
+#[rustfmt::skip]
+const PALETTE_PNG: &[u8] = &[
+    137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 3, 0, 0, 0, 1,
+    1, 3, 0, 0, 0, 33, 46, 134, 247, 0, 0, 0, 6, 80, 76, 84, 69, 255, 0, 0, 10, 20, 30, 152,
+    149, 125, 227, 0, 0, 0, 1, 116, 82, 78, 83, 0, 64, 230, 216, 102, 0, 0, 0, 10, 73, 68, 65, 84,
+    120, 156, 99, 112, 0, 0, 0, 66, 0, 65, 41, 55, 244, 239, 0, 0, 0, 0, 73, 69, 78, 68, 174, 66,
+    96, 130,
+];
+
+/// 2x1 pixels of 32-bit floats.
+#[rustfmt::skip]
+const GREY_FLOAT_TIFF: &[u8] = &[
+    73, 73, 42, 0, 8, 0, 0, 0, 10, 0, 0, 1, 4, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 1,
+    4, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 0, 1, 0, 0, 0, 32, 0, 0, 0, 3, 1,
+    3, 0, 1, 0, 0, 0, 1, 0, 0, 0, 6, 1, 3, 0, 1, 0, 0, 0, 1, 0, 0, 0, 17, 1,
+    4, 0, 1, 0, 0, 0, 134, 0, 0, 0, 22, 1, 4, 0, 1, 0, 0, 0, 1, 0, 0, 0, 23, 1,
+    4, 0, 1, 0, 0, 0, 8, 0, 0, 0, 28, 1, 3, 0, 1, 0, 0, 0, 1, 0, 0, 0, 83, 1,
+    3, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 63, 0, 0, 0, 64,
+];

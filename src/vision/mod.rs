@@ -1,0 +1,32 @@
+//! Images in, pictures and result files out: all that needs no GPU and no network.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `image` | image files to 8-bit RGB, or an error that says what is wrong |
+//! | `mask`, `rle` | an instance's bits, and COCO's run-length code of them |
+//! | `detections` | what a network found in an image |
+//! | `coco` | that as a COCO results file |
+//! | `draw` | that as a picture (feature `cli`) |
+//! | `scene` | made-up microscopy with known nuclei, for demonstrations and tests |
+//! | `atomic` | files that are whole or not there |
+//!
+//! Coordinates are pixels of the original image: x to the right, y down, (0, 0) the top left corner of the first pixel.
+
+#![warn(missing_docs)]
+
+mod atomic;
+pub mod coco;
+mod detections;
+#[cfg(feature = "cli")]
+mod draw;
+mod image;
+mod mask;
+mod rle;
+pub mod scene;
+
+pub use self::detections::{Detection, Detections};
+#[cfg(feature = "cli")]
+pub use self::draw::{overlay, save_png_atomic};
+pub use self::image::{Image, MAX_PIXELS, MAX_SIDE};
+pub use self::mask::{Mask, Run};
+pub use self::rle::Rle;

@@ -1,0 +1,113 @@
+//! Takes layers out of a weights file by name and remembers which tensors were taken.
+
+use std::collections::HashSet;
+
+use super::canonical::{Conv, Linear};
+use super::file::WeightsFile;
+use super::fold::{BatchNorm, channels_last, fold};
+use super::names::shown;
+use crate::error::{Error, Result};
+use crate::tensor::HostTensor;
+
+/// A weights file being read. A layer goes by its `stem`, the tensor name up to `.weight`; where torchvision renamed
+/// layers over the years there are several, the current one first.
+pub(super) struct Source<'a> {
+    file: &'a WeightsFile,
+    eps: f32,
+    used: HashSet<String>,
+}
+
+impl<'a> Source<'a> {
+    /// `eps` is BatchNorm's.
+    pub fn new(file: &'a WeightsFile, eps: f32) -> Self {
+        Self { file, eps, used: HashSet::new() }
+    }
+
+    /// One tensor as it is in the file.
+    fn tensor(&mut self, name: String, shape: &[usize]) -> Result<HostTensor> {
+        let tensor = self.file.tensor(&name, shape)?;
+        self.used.insert(name);
+        Ok(tensor)
+    }
+
+    fn vector(&mut self, name: String, length: usize) -> Result<Vec<f32>> {
+        Ok(self.tensor(name, &[length])?.data)
+    }
+
+    /// The stem that the file uses; the current one if it has none of them, so that the error will name that.
+    fn stem<'s>(&self, stems: &[&'s str]) -> &'s str {
+        let known = |stem: &str| ["weight", "bias"].iter().any(|part| self.file.contains(&format!("{stem}.{part}")));
+        stems.iter().copied().find(|stem| known(stem)).unwrap_or(stems.first().copied().unwrap_or_default())
+    }
+
+    /// Weight of torch's `shape` and the bias of length `outputs`, both in torch's order.
+    pub fn pair(&mut self, stems: &[&str], shape: &[usize], outputs: usize) -> Result<(HostTensor, Vec<f32>)> {
+        let stem = self.stem(stems);
+        let weight = self.tensor(format!("{stem}.weight"), shape)?;
+        Ok((weight, self.vector(format!("{stem}.bias"), outputs)?))
+    }
+
+    /// A square convolution with a bias.
+    pub fn conv(&mut self, stems: &[&str], outputs: usize, inputs: usize, side: usize) -> Result<Conv> {
+        let (weight, bias) = self.pair(stems, &[outputs, inputs, side, side], outputs)?;
+        Ok(Conv::new(channels_last(&weight, inputs), bias))
+    }
+
+    /// A fully connected layer, its columns as in the file.
+    pub fn linear(&mut self, stem: &str, outputs: usize, inputs: usize) -> Result<Linear> {
+        let (weight, bias) = self.pair(&[stem], &[outputs, inputs], outputs)?;
+        Ok(Linear::new(weight, bias))
+    }
+
+    /// A square convolution without bias and the BatchNorm after it, as one; `inputs` is rounded up to a multiple
+    /// of 4 with zeros, which only the stem's 3 needs.
+    pub fn conv_bn(&mut self, conv: &str, bn: &str, outputs: usize, inputs: usize, side: usize) -> Result<Conv> {
+        let name = format!("{conv}.weight");
+        let mut weight = self.tensor(name.clone(), &[outputs, inputs, side, side])?;
+        let norm = BatchNorm {
+            weight: self.vector(format!("{bn}.weight"), outputs)?,
+            bias: self.vector(format!("{bn}.bias"), outputs)?,
+            mean: self.vector(format!("{bn}.running_mean"), outputs)?,
+            var: self.vector(format!("{bn}.running_var"), outputs)?,
+        };
+        if let Some(channel) = norm.degenerate(self.eps) {
+            let (var, eps) = (norm.var[channel], self.eps);
+            let reason = format!(
+                "is {var} in channel {channel}, and with eps {eps:e} that has no square root to divide \
+                                  by: the file is corrupt, or `backbone.norm` states the wrong eps"
+            );
+            return Err(self.fault(format!("{bn}.running_var"), reason));
+        }
+        let bias = fold(&mut weight, &norm, self.eps);
+        if let Some(i) = weight.data.iter().chain(&bias).position(|v| !v.is_finite()) {
+            let reason = format!(
+                "passes the range of f32 when `{bn}` is folded into it (flat index {i}): the file is \
+                                  corrupt"
+            );
+            return Err(self.fault(name, reason));
+        }
+        Ok(Conv::new(channels_last(&weight, inputs.next_multiple_of(4)), bias))
+    }
+
+    /// Refuses a file with tensors that nothing took: it was made for another network, and would run and be wrong.
+    pub fn finish(self) -> Result<()> {
+        // Training's step counter is in every BatchNorm of torch and means nothing here.
+        let left = |name: &&str| !self.used.contains(*name) && !name.ends_with(".num_batches_tracked");
+        let left: Vec<&str> = self.file.names().filter(left).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let some: Vec<String> = left.iter().take(4).map(|name| format!("`{}`", shown(name))).collect();
+        let more = if left.len() > some.len() { ", …" } else { "" };
+        let (count, some) = (left.len(), some.join(", "));
+        let reason = format!(
+            "{count} of its tensors have no place in the network that its configuration describes \
+                              ({some}{more}): correct the configuration, or remove them when converting"
+        );
+        Err(Error::Weights { file: self.file.name().into(), reason })
+    }
+
+    fn fault(&self, tensor: String, reason: String) -> Error {
+        Error::Tensor { file: self.file.name().into(), tensor, reason }
+    }
+}

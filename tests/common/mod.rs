@@ -1,0 +1,120 @@
+//! What the test programs share: the device, and running one kernel on it.
+#![allow(dead_code)]
+
+use std::sync::{Arc, OnceLock};
+
+use maskrcnn::gpu::{Device, Runner};
+use maskrcnn::graph::{Graph, Plan, Tensor};
+use maskrcnn::kernels::{Case, Info, Tolerance};
+use maskrcnn::tensor::{DType, Data, Value};
+
+/// The device that the tests run on: `MASKRCNN_DEVICE`, or the best one. A machine without one fails.
+pub fn device() -> &'static Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    DEVICE.get_or_init(|| {
+        let choice = std::env::var("MASKRCNN_DEVICE").ok();
+        let device = Device::open(choice.as_deref()).unwrap_or_else(|e| panic!("{e}"));
+        eprintln!("testing on {} {:?}", device.name(), device.caps());
+        device
+    })
+}
+
+/// A kernel that is not in the graph's builder, added through its contract.
+#[derive(Debug)]
+struct Shared(Arc<dyn maskrcnn::kernels::Kernel>);
+
+impl maskrcnn::kernels::Kernel for Shared {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn infer(&self, i: &[Info]) -> Result<Vec<Info>, String> {
+        self.0.infer(i)
+    }
+    fn variants(&self, io: &maskrcnn::kernels::Io, c: &maskrcnn::kernels::Caps) -> Vec<maskrcnn::kernels::Variant> {
+        self.0.variants(io, c)
+    }
+    fn launch(&self, io: &maskrcnn::kernels::Io, v: &maskrcnn::kernels::Variant) -> maskrcnn::kernels::Launch {
+        self.0.launch(io, v)
+    }
+    fn cost(&self, io: &maskrcnn::kernels::Io) -> maskrcnn::kernels::Cost {
+        self.0.cost(io)
+    }
+    fn twin(&self, x: &[Value]) -> Vec<Value> {
+        self.0.twin(x)
+    }
+    fn pack(&self, i: usize, v: &Value, variant: &maskrcnn::kernels::Variant) -> Option<Value> {
+        self.0.pack(i, v, variant)
+    }
+}
+
+/// The graph of a case: all inputs constant, all outputs kept.
+pub fn graph_of(case: &Case) -> (Graph, Vec<Tensor>) {
+    let mut g = Graph::new();
+    let inputs: Vec<Tensor> = case.inputs.iter().map(|v| g.constant("input", Arc::new(v.clone()))).collect();
+    let outputs = g.op(&case.name, Shared(case.kernel.clone()), &inputs).unwrap_or_else(|e| panic!("{e}"));
+    outputs.iter().for_each(|&t| g.keep(t));
+    (g, outputs)
+}
+
+/// Runs a case with the variant of that name; outputs begin as NaN, so that what is not written shows.
+pub fn run_case(device: &Device, case: &Case, variant: &str, checked: bool, times: usize) -> Vec<Vec<Value>> {
+    let (graph, outputs) = graph_of(case);
+    let plan = Plan::new(graph, &device.caps(), &[variant]);
+    assert_eq!(plan.steps[0].variant.name, variant, "{}", case.name);
+    let mut runner = Runner::with_checks(device, plan, checked).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    let fences: Vec<Vec<u8>> = outputs
+        .iter()
+        .map(|t| match t.info.dtype {
+            DType::F32 => f32::NAN.to_le_bytes().repeat(t.shape().len()),
+            DType::U32 => u32::MAX.to_le_bytes().repeat(t.shape().len()),
+        })
+        .collect();
+    let inputs: Vec<(Tensor, &[u8])> = outputs.iter().zip(&fences).map(|(&t, f)| (t, f.as_slice())).collect();
+    (0..times).map(|_| runner.run(&inputs, &outputs).unwrap_or_else(|e| panic!("{}: {e}", case.name))).collect()
+}
+
+/// Bit for bit, NaN included.
+pub fn same_bits(a: &[Value], b: &[Value]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.bytes() == b.bytes())
+}
+
+/// Why `got` is not `want` within the tolerance, if it is not.
+pub fn difference(got: &Value, want: &Value, tolerance: Tolerance) -> Option<String> {
+    if got.shape != want.shape {
+        return Some(format!("shape {} instead of {}", got.shape, want.shape));
+    }
+    let (a, b) = match (&got.data, &want.data) {
+        (Data::F32(a), Data::F32(b)) => (a, b),
+        (Data::U32(a), Data::U32(b)) => {
+            let at = a.iter().zip(b).position(|(a, b)| a != b)?;
+            return Some(format!("element {at} is {} instead of {}", a[at], b[at]));
+        }
+        _ => return Some("another element type".into()),
+    };
+    let unequal = |at: usize| Some(format!("element {at} of {} is {} instead of {}", got.shape, a[at], b[at]));
+    if let Some(at) = (0..a.len()).find(|&i| a[i].is_nan() != b[i].is_nan()) {
+        return unequal(at);
+    }
+    let pairs = || a.iter().zip(b).filter(|(_, b)| !b.is_nan());
+    match tolerance {
+        Tolerance::Exact => (0..a.len()).find(|&i| a[i] != b[i] && !b[i].is_nan()).and_then(unequal),
+        Tolerance::Close { absolute, relative } => {
+            let far = |i: &usize| (a[*i] - b[*i]).abs() > absolute + relative * b[*i].abs();
+            (0..a.len()).find(far).and_then(unequal)
+        }
+        Tolerance::Norm { relative } => {
+            let (mut error, mut norm, mut largest, mut worst) = (0.0f64, 0.0f64, 0.0f32, 0.0f32);
+            for (&a, &b) in pairs() {
+                error += (a as f64 - b as f64).powi(2);
+                norm += (b as f64).powi(2);
+                largest = largest.max(b.abs());
+                worst = worst.max((a - b).abs());
+            }
+            let bad = error.sqrt() > relative as f64 * norm.sqrt() || worst > 10.0 * relative * largest;
+            bad.then(|| {
+                let share = error.sqrt() / norm.sqrt().max(1e-30);
+                format!("relative error {share:.2e} (allowed {relative:.0e}), worst {worst:.2e} of {largest:.2e}")
+            })
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Every kernel on the GPU against its CPU twin: every case, every variant; with and without run-time checks, twice.
+
+mod common;
+
+use common::{device, difference, run_case, same_bits};
+use maskrcnn::kernels::{Info, Io, REGISTRY};
+
+/// One kernel's cases; `MASKRCNN_KERNEL` narrows the search to one kernel while working on it.
+fn check(name: &str) {
+    let entry = maskrcnn::kernels::entry(name).expect("registered");
+    let mut failures = Vec::new();
+    for case in (entry.cases)() {
+        let infos: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
+        let outputs = case.kernel.infer(&infos).unwrap_or_else(|e| panic!("{name} {}: {e}", case.name));
+        let io = Io { inputs: &infos, outputs: &outputs };
+        let want = case.kernel.twin(&case.inputs);
+        for variant in case.kernel.variants(&io, &device().caps()) {
+            let runs = run_case(device(), &case, variant.name, false, 2);
+            let checked = run_case(device(), &case, variant.name, true, 1);
+            let label = format!("{name}, {}, {variant}", case.name);
+            if !same_bits(&runs[0], &runs[1]) {
+                failures.push(format!("{label}: two runs differ"));
+            }
+            if !same_bits(&runs[0], &checked[0]) {
+                failures.push(format!("{label}: checked and unchecked modules differ"));
+            }
+            for (i, (got, want)) in runs[0].iter().zip(&want).enumerate() {
+                if let Some(d) = difference(got, want, case.tolerance) {
+                    failures.push(format!("{label}: output {i}: {d}"));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+macro_rules! kernel_tests {
+    ($($name:ident),* $(,)?) => {
+        $(#[test] fn $name() { check(stringify!($name)); })*
+
+        #[test]
+        fn every_kernel_is_listed_here() {
+            let listed = [$(stringify!($name)),*];
+            for entry in REGISTRY {
+                assert!(listed.contains(&entry.name), "{} has no test in tests/kernels.rs", entry.name);
+                assert!(!(entry.cases)().is_empty(), "{} has no cases", entry.name);
+            }
+        }
+    };
+}
+
+kernel_tests![
+    preprocess,
+    conv2d,
+    deconv2d,
+    linear,
+    max_pool,
+    upsample_add,
+    topk,
+    rpn_decode,
+    nms,
+    collect,
+    gather_groups,
+    roi_align,
+    softmax,
+    class_decode,
+    mask_predict,
+    paste_layout,
+    paste,
+];
