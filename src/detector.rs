@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::gpu::{Counters, Device, Runner};
-use crate::graph::Plan;
+use crate::gpu::{Counters, Counts, Device, Pool, Runner};
+use crate::graph::{Plan, Tensor};
 use crate::kernels::frame::Frame;
 use crate::kernels::paste::Paste;
 use crate::model::{self, Config, Network, NetworkSize, Outputs, Room};
@@ -38,6 +38,8 @@ struct Plans {
     /// Most recently used last.
     ready: Vec<(Room, Ready)>,
     replays: u64,
+    /// Slots of all plans.
+    pool: Pool,
 }
 
 struct Ready {
@@ -122,15 +124,7 @@ impl Detector {
     /// [`Error::Image`] for an image that is too long and narrow; [`Error::Limit`] and [`Error::Device`] where the
     /// device cannot take it.
     pub fn detect(&self, image: &Image) -> Result<Detections> {
-        let size = NetworkSize::new("", image.height(), image.width(), &self.config.transform)?;
-        let room = Room {
-            height: size.padded.0 as usize,
-            width: size.padded.1 as usize,
-            batch: 1,
-            image_words: words(image.rgb().len()),
-            // A byte a pixel: eight masks that cover the whole image.
-            mask_words: words(image.rgb().len() / 3),
-        };
+        let (size, room) = self.room(image.height(), image.width())?;
         let mut plans = self.lock();
         let index = self.ready(&mut plans, room)?;
         let (_, ready) = &mut plans.ready[index];
@@ -141,6 +135,7 @@ impl Detector {
         if result.is_err() {
             // What a failed run left behind is not trusted with the next image.
             plans.ready.clear();
+            plans.pool = Pool::new();
         }
         let (found, _) = result?;
         Ok(Detections::new(image.width(), image.height(), self.classes.clone(), found))
@@ -151,16 +146,37 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn plan(&self, height: u32, width: u32) -> Result<Plan> {
+        let (_, room) = self.room(height, width)?;
+        let network = model::build(&self.config, &self.weights, &room)?;
+        Ok(Plan::new(network.graph, &self.device.caps(), &[]))
+    }
+
+    /// Seconds of each step of one run on `image`, with the plan that was run and what it holds on the device.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`]; [`Error::Device`] where the device has no time stamps within a pass.
+    pub fn profile(&self, image: &Image) -> Result<(Plan, Counts, Vec<f64>)> {
+        let (size, room) = self.room(image.height(), image.width())?;
+        let mut plans = self.lock();
+        let index = self.ready(&mut plans, room)?;
+        let (_, ready) = &mut plans.ready[index];
+        let frame = Frame::new(size.input, size.resized, 0);
+        let seconds = ready.runner.profile(&ready.inputs(image, &frame))?;
+        Ok((ready.runner.plan().clone(), ready.runner.counts(), seconds))
+    }
+
+    fn room(&self, height: u32, width: u32) -> Result<(NetworkSize, Room)> {
         let size = NetworkSize::new("", height, width, &self.config.transform)?;
+        let pixels = height as usize * width as usize;
         let room = Room {
             height: size.padded.0 as usize,
             width: size.padded.1 as usize,
             batch: 1,
-            image_words: words(height as usize * width as usize * 3),
-            mask_words: words(height as usize * width as usize),
+            image_words: words(3 * pixels),
+            // A byte a pixel: eight masks that cover the whole image.
+            mask_words: words(pixels),
         };
-        let network = model::build(&self.config, &self.weights, &room)?;
-        Ok(Plan::new(network.graph, &self.device.caps(), &[]))
+        Ok((size, room))
     }
 
     fn ready(&self, plans: &mut Plans, room: Room) -> Result<usize> {
@@ -174,7 +190,9 @@ impl Detector {
         let network = model::build(&self.config, &self.weights, &room)?;
         let paste = network.outputs.masks.map(|_| network.graph.ops.len() - 1);
         let plan = Plan::new(network.graph.clone(), &self.device.caps(), &[]);
-        let runner = Runner::new(&self.device, plan)?;
+        // Plans that hold on to slots which the new one outgrows would keep those in memory.
+        plans.ready.iter_mut().for_each(|(_, r)| r.runner.forget_bindings());
+        let runner = Runner::with_pool(&self.device, plan, &plans.pool)?;
         let threshold = self.config.mask.as_ref().map_or(0.5, |m| m.threshold);
         plans.ready.push((room, Ready { runner, network, paste, threshold }));
         Ok(plans.ready.len() - 1)
@@ -186,9 +204,13 @@ impl Detector {
 }
 
 impl Ready {
+    fn inputs<'a>(&self, image: &'a Image, frame: &'a Frame) -> [(Tensor, &'a [u8]); 2] {
+        [(self.network.bytes, image.rgb()), (self.network.frames, bytemuck::bytes_of(frame))]
+    }
+
     /// Runs one image; says how often the paste had to be run again.
     fn run(&mut self, image: &Image, frame: Frame) -> Result<(Vec<Detection>, u64)> {
-        let inputs = [(self.network.bytes, image.rgb()), (self.network.frames, bytemuck::bytes_of(&frame))];
+        let inputs = self.inputs(image, &frame);
         let o = self.network.outputs;
         let mut wanted = vec![o.header, o.boxes, o.scores, o.labels];
         if let Some(m) = o.masks {
@@ -208,7 +230,7 @@ impl Ready {
     }
 
     /// Makes room for the bits of more masks.
-    fn grow(&mut self, step: usize, needed: usize) -> Result<crate::graph::Tensor> {
+    fn grow(&mut self, step: usize, needed: usize) -> Result<Tensor> {
         let masks = self.network.outputs.masks.as_mut().ok_or_else(|| internal("a paste without masks"))?;
         let kernel = Paste { capacity: needed.next_power_of_two(), threshold: self.threshold };
         masks.bits = self.runner.replace(step, kernel)?;

@@ -15,18 +15,40 @@ pub struct Args {
     /// Images: PNG, JPEG, TIFF, BMP, WebP or GIF.
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// Weights (.safetensors with the configuration in the metadata); without, the embedded default model.
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    #[command(flatten)]
+    model: Model,
     /// Folder for the results; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
     /// Leave out what scores less.
     #[arg(long, default_value_t = 0.5, value_parser = score)]
     score: f32,
+}
+
+/// What to run, and on which device.
+#[derive(clap::Args)]
+pub struct Model {
+    /// Weights (.safetensors with the configuration in the metadata); without, the embedded default model.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// The GPU to use: its number in `devices`, or a part of its name.
     #[arg(long, value_name = "NAME|INDEX")]
     device: Option<String>,
+}
+
+impl Model {
+    /// Opens the file first: what is wrong with it is worth knowing even where there is no GPU.
+    pub fn open(&self) -> Result<Detector> {
+        let file = self.weights.as_ref().map(WeightsFile::open).transpose()?;
+        if let Some(file) = &file {
+            file.config()?;
+        }
+        let device = Device::open(self.device.as_deref())?;
+        match file {
+            Some(file) => Detector::new(&device, &file),
+            None => embedded(&device),
+        }
+    }
 }
 
 fn score(text: &str) -> Result<f32, String> {
@@ -45,7 +67,11 @@ pub fn run(args: &Args) -> ExitCode {
     let mut failed = 0;
     for (path, name) in args.images.iter().zip(&names) {
         if let Err(e) = one(args, &detector, path, name) {
-            eprintln!("error: {e}");
+            match &e {
+                // These name the file themselves.
+                Error::Image { .. } | Error::Io { .. } => eprintln!("error: {e}"),
+                _ => eprintln!("error: image {}: {e}", path.display()),
+            }
             failed += 1;
         }
     }
@@ -59,17 +85,9 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn open(args: &Args) -> Result<Detector> {
-    let file = args.weights.as_ref().map(WeightsFile::open).transpose()?;
-    if let Some(file) = &file {
-        // What is wrong with the file is worth knowing even where there is no GPU.
-        file.config()?;
-    }
+    let detector = args.model.open()?;
     std::fs::create_dir_all(&args.out).map_err(|source| Error::Io { path: args.out.clone(), source })?;
-    let device = Device::open(args.device.as_deref())?;
-    match file {
-        Some(file) => Detector::new(&device, &file),
-        None => embedded(&device),
-    }
+    Ok(detector)
 }
 
 #[cfg(feature = "embedded-model")]
@@ -103,6 +121,10 @@ fn file_names(images: &[PathBuf]) -> Vec<String> {
 }
 
 fn one(args: &Args, detector: &Detector, path: &Path, name: &str) -> Result<()> {
+    let results @ [json, png] = &["json", "png"].map(|ending| args.out.join(format!("{name}.{ending}")));
+    for file in results {
+        refuse_overwriting(&args.images, path, file)?;
+    }
     let image = Image::open(path)?;
     let begin = Instant::now();
     let found = detector.detect(&image).map_err(|e| match e {
@@ -111,12 +133,12 @@ fn one(args: &Args, detector: &Detector, path: &Path, name: &str) -> Result<()> 
     })?;
     let seconds = begin.elapsed().as_secs_f64();
     let found = found.above(args.score);
-    let (json, png) = (args.out.join(format!("{name}.json")), args.out.join(format!("{name}.png")));
-    for file in [&json, &png] {
-        refuse_overwriting(path, file)?;
+    save_png_atomic(png, &overlay(&image, &found))?;
+    if let Err(e) = coco::write_results(json, &coco::results(&found, name)) {
+        // Results come in pairs or not at all. What is left of a failed removal is a whole picture.
+        let _ = std::fs::remove_file(png);
+        return Err(e);
     }
-    save_png_atomic(&png, &overlay(&image, &found))?;
-    coco::write_results(&json, &coco::results(&found, name))?;
     println!(
         "{}: {}, {seconds:.2} s -> {}, {}",
         path.display(),
@@ -127,17 +149,20 @@ fn one(args: &Args, detector: &Detector, path: &Path, name: &str) -> Result<()> 
     Ok(())
 }
 
-/// An overlay must never replace the picture that it was made of.
-fn refuse_overwriting(image: &Path, result: &Path) -> Result<()> {
-    let same = match (image.canonicalize(), result.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
-    };
-    if !same {
-        return Ok(());
+/// Results never replace a picture of this run, which may not have been read yet, nor a folder.
+fn refuse_overwriting(images: &[PathBuf], image: &Path, result: &Path) -> Result<()> {
+    let refuse = |reason: String| Err(Error::Image { name: image.display().to_string(), reason });
+    if result.is_dir() {
+        return refuse(format!(
+            "its result {} is a folder; remove it, or name another folder with --out",
+            result.display()
+        ));
     }
-    let reason = "its results would replace it; name another folder with --out".into();
-    Err(Error::Image { name: image.display().to_string(), reason })
+    let Ok(result) = result.canonicalize() else { return Ok(()) };
+    match images.iter().find(|i| i.canonicalize().is_ok_and(|i| i == result)) {
+        None => Ok(()),
+        Some(i) => refuse(format!("its results would replace {}; name another folder with --out", i.display())),
+    }
 }
 
 fn summary(found: &Detections, score: f32) -> String {

@@ -2,6 +2,7 @@
 
 mod detect;
 mod devices;
+mod profile;
 mod scene;
 
 use std::process::ExitCode;
@@ -22,15 +23,25 @@ enum Command {
     Detect(detect::Args),
     /// List the GPUs here and what they can do.
     Devices,
+    /// Time each stage of one image on the GPU, with the arithmetic and memory it takes.
+    Profile(profile::Args),
     /// Draw a made-up fluorescence image of cell nuclei, to try the default model on.
     Scene(scene::Args),
 }
 
 /// Runs the program.
 pub fn run() -> ExitCode {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        // A decoder's panic becomes an error that names the file.
+        if !maskrcnn::vision::is_decoding() {
+            hook(info);
+        }
+    }));
     match Cli::parse().command {
         Command::Detect(args) => detect::run(&args),
         Command::Devices => devices::run(),
+        Command::Profile(args) => finish(profile::run(&args)),
         Command::Scene(args) => finish(scene::run(&args)),
     }
 }

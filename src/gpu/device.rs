@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::pipeline::Pipeline;
 use crate::kernels::Caps;
@@ -121,10 +121,13 @@ pub(super) struct Shared {
     pub max_binding: u64,
     pub max_buffer: u64,
     pub max_grid: u32,
+    pub timestamps: bool,
     pub counters: AtomicCounters,
     pub pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     pub constants: Mutex<HashMap<(usize, String), Constant>>,
-    /// What went wrong outside of any call: the device's loss, or an error that wgpu reports late.
+    /// Why the device is gone, if it is.
+    pub lost: Arc<OnceLock<String>>,
+    /// The first error that wgpu reported outside of any call and nobody has been told yet.
     pub failure: Arc<Mutex<Option<String>>>,
 }
 
@@ -151,6 +154,9 @@ impl Device {
         let index = match choice {
             None => 0,
             Some(text) => {
+                if text.trim().is_empty() {
+                    return Err(Error::NoAdapter("the device's name is empty; give its number or a part of it".into()));
+                }
                 let by_number = text.parse::<usize>().ok().filter(|&i| i < list.len());
                 let lower = text.to_lowercase();
                 by_number.or_else(|| list.iter().position(|a| a.name.to_lowercase().contains(&lower))).ok_or_else(
@@ -178,7 +184,8 @@ impl Device {
                 adapter.name
             )));
         }
-        let wanted = wgpu::Features::SUBGROUP;
+        let wanted =
+            wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("maskrcnn"),
             required_features: features & wanted,
@@ -188,15 +195,18 @@ impl Device {
         };
         let (device, queue) = pollster::block_on(adapter.inner.request_device(&descriptor))
             .map_err(|e| Error::NoAdapter(format!("{} could not be opened: {e}", adapter.name)))?;
-        let failure = Arc::new(Mutex::new(None));
-        let note = failure.clone();
+        let (lost, failure) = (Arc::new(OnceLock::new()), Arc::new(Mutex::new(None)));
+        let note = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                remember(&note, format!("the device was lost ({message}); restart the program"));
-            }
+            let cause = if reason == wgpu::DeviceLostReason::Destroyed { "given back" } else { "lost" };
+            // The first reason is the one.
+            let _ = note.set(format!("the device was {cause} ({message}); open it again"));
         });
         let note = failure.clone();
-        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| remember(&note, e.to_string())));
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
+            // The first error is the cause; what follows it is noise.
+            lock(&note).get_or_insert(e.to_string());
+        }));
         Ok(Self {
             shared: Arc::new(Shared {
                 device,
@@ -205,10 +215,12 @@ impl Device {
                 caps: adapter.caps,
                 max_binding: adapter.max_binding,
                 max_buffer: limits.max_buffer_size,
+                timestamps: adapter.timestamps,
                 max_grid: limits.max_compute_workgroups_per_dimension,
                 counters: AtomicCounters::default(),
                 pipelines: Mutex::default(),
                 constants: Mutex::default(),
+                lost,
                 failure,
             }),
         })
@@ -229,6 +241,11 @@ impl Device {
         self.shared.max_binding
     }
 
+    /// Gives the GPU's memory back at once; every later call on this device fails with [`Error::Device`].
+    pub fn destroy(&self) {
+        self.shared.device.destroy();
+    }
+
     /// How often the host spoke to the device so far.
     pub fn counters(&self) -> Counters {
         let c = &self.shared.counters;
@@ -239,15 +256,26 @@ impl Device {
         }
     }
 
-    /// The first failure that was noted, as an error.
+    /// What went wrong since the last look, as an error; the loss of the device at every look.
     pub(super) fn check(&self) -> Result<()> {
-        match lock(&self.shared.failure).take() {
-            None => Ok(()),
-            Some(reason) => Err(Error::Device { device: self.shared.name.clone(), reason }),
+        let failed = |reason| Err(Error::Device { device: self.shared.name.clone(), reason });
+        let failure = lock(&self.shared.failure).take();
+        match (self.shared.lost.get(), failure) {
+            (Some(reason), _) => failed(reason.clone()),
+            (None, Some(reason)) => failed(reason),
+            (None, None) => Ok(()),
         }
     }
 
+    /// The cause of a failed call, where the device knows of one, else `reason`.
+    pub(super) fn failed(&self, reason: String) -> Error {
+        // A lost device says so when it is polled; until then its objects are merely invalid.
+        let _ = self.shared.device.poll(wgpu::PollType::Poll);
+        self.check().err().unwrap_or_else(|| Error::Device { device: self.shared.name.clone(), reason })
+    }
+
     pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        self.check()?;
         let s = &self.shared;
         let limit = if usage.contains(wgpu::BufferUsages::STORAGE) { s.max_binding } else { s.max_buffer };
         if size > limit {
@@ -286,18 +314,13 @@ impl Device {
             usage,
             mapped_at_creation: true,
         });
-        let failed = |reason: String| Error::Device { device: self.shared.name.clone(), reason };
-        let mut view = buffer.get_mapped_range_mut(..).map_err(|e| failed(format!("{label}: {e}")))?;
+        self.check()?;
+        let mut view = buffer.get_mapped_range_mut(..).map_err(|e| self.failed(format!("{label}: {e}")))?;
         view.slice(..bytes.len()).copy_from_slice(bytes);
         drop(view);
         buffer.unmap();
         Ok(buffer)
     }
-}
-
-pub(super) fn remember(failure: &Mutex<Option<String>>, what: String) {
-    // The first failure is the cause; what follows it is noise.
-    lock(failure).get_or_insert(what);
 }
 
 /// Locks even where another thread panicked while holding the lock: what is guarded here is replaced whole.

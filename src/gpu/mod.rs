@@ -2,7 +2,11 @@
 
 mod device;
 mod pipeline;
+mod pool;
+mod profiler;
 mod runner;
+mod transfer;
 
 pub use device::{Adapter, Counters, Device, adapters};
+pub use pool::Pool;
 pub use runner::{Counts, Output, Runner};

@@ -1,10 +1,10 @@
 //! Replaying a plan: one encoder, one compute pass, one submit, one wait, one map.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use super::device::{Constant, Device, lock};
+use super::device::{Device, lock};
 use super::pipeline::{Checks, Pipeline};
+use super::pool::{Pool, Slots};
 use crate::graph::{Place, Plan, Source, Tensor, bytes_of};
 use crate::kernels::{Info, Io, Kernel};
 use crate::tensor::{DType, Data, Value};
@@ -12,9 +12,6 @@ use crate::{Error, Result};
 
 /// Uniform parameters of a step begin at multiples of this, which every device accepts.
 const PARAMS_ALIGN: usize = 256;
-
-const SLOT_USAGE: wgpu::BufferUsages =
-    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
 /// The parameters of all steps, and where each begins.
 fn params_of(plan: &Plan) -> (Vec<u8>, Vec<u32>) {
@@ -41,19 +38,21 @@ pub struct Counts {
     pub constant_bytes: u64,
 }
 
-/// A plan baked for a device: pipelines, parameters, buffers and bind groups.
+/// A plan baked for a device: pipelines, parameters, bind groups, and buffers of its own or shared with other plans.
 pub struct Runner {
-    device: Device,
+    pub(super) device: Device,
     plan: Plan,
-    steps: Vec<Baked>,
-    slots: Vec<wgpu::Buffer>,
+    pub(super) steps: Vec<Baked>,
+    pool: Pool,
+    /// The pool's generation that the bind groups were made for.
+    generation: u64,
     params: wgpu::Buffer,
     constants: Vec<Option<wgpu::Buffer>>,
 }
 
-struct Baked {
+pub(super) struct Baked {
     pipeline: Arc<Pipeline>,
-    bind_group: wgpu::BindGroup,
+    bind_group: Option<wgpu::BindGroup>,
     params_at: u32,
 }
 
@@ -64,7 +63,16 @@ impl Runner {
     /// [`Error::Limit`] where a tensor or a grid is too large for the device, [`Error::Shader`] where a kernel does
     /// not compile, [`Error::Device`] where memory runs out.
     pub fn new(device: &Device, plan: Plan) -> Result<Self> {
-        Self::with_checks(device, plan, false)
+        Self::bake(device, plan, Pool::new(), Checks::Off)
+    }
+
+    /// As [`Runner::new`], with slots that other plans share. Their owner runs one of them at a time, and a run finds
+    /// nothing in the slots that an earlier one left, but for what it left itself where no other ran in between.
+    ///
+    /// # Errors
+    /// As [`Runner::new`].
+    pub fn with_pool(device: &Device, plan: Plan, pool: &Pool) -> Result<Self> {
+        Self::bake(device, plan, pool.clone(), Checks::Off)
     }
 
     /// As [`Runner::new`], with or without the run-time checks of WebGPU in the shaders.
@@ -72,6 +80,10 @@ impl Runner {
     /// # Errors
     /// As [`Runner::new`].
     pub fn with_checks(device: &Device, plan: Plan, checked: bool) -> Result<Self> {
+        Self::bake(device, plan, Pool::new(), if checked { Checks::On } else { Checks::Off })
+    }
+
+    fn bake(device: &Device, plan: Plan, pool: Pool, checks: Checks) -> Result<Self> {
         for t in &plan.graph.tensors {
             if bytes_of(&t.info) > device.max_binding() {
                 return Err(Error::Limit {
@@ -82,13 +94,6 @@ impl Runner {
                 });
             }
         }
-        let slots: Vec<wgpu::Buffer> = (plan.slots.iter().enumerate())
-            .map(|(i, s)| {
-                let largest = s.tensors.first().map_or("", |&t| &plan.graph.tensors[t].label);
-                device.buffer(&format!("slot {i} ({largest})"), s.bytes, SLOT_USAGE)
-            })
-            .collect::<Result<_>>()?;
-
         let (bytes, offsets) = params_of(&plan);
         let params = device.filled("params", &bytes, wgpu::BufferUsages::UNIFORM)?;
 
@@ -96,16 +101,16 @@ impl Runner {
             device: device.clone(),
             steps: Vec::with_capacity(plan.steps.len()),
             constants: vec![None; plan.graph.tensors.len()],
-            slots,
+            pool,
+            generation: 0,
             params,
             plan,
         };
-        let checks = if checked { Checks::On } else { Checks::Off };
         for (i, &params_at) in offsets.iter().enumerate() {
             let pipeline = runner.prepare(i, checks)?;
-            let bind_group = runner.bind(i, &pipeline)?;
-            runner.steps.push(Baked { pipeline, bind_group, params_at });
+            runner.steps.push(Baked { pipeline, bind_group: None, params_at });
         }
+        runner.bind_all()?;
         runner.device.check()?;
         Ok(runner)
     }
@@ -119,7 +124,7 @@ impl Runner {
     pub fn counts(&self) -> Counts {
         Counts {
             dispatches: self.steps.len(),
-            slot_bytes: self.slots.iter().map(wgpu::Buffer::size).sum(),
+            slot_bytes: self.pool.bytes(),
             constant_bytes: self.constants.iter().flatten().map(wgpu::Buffer::size).sum(),
         }
     }
@@ -150,15 +155,41 @@ impl Runner {
         Ok(pipeline)
     }
 
-    fn place(&self, t: Tensor) -> Option<&wgpu::Buffer> {
+    /// Makes the pool's slots large enough and the bind groups anew where slots were replaced since.
+    pub(super) fn bind_all(&mut self) -> Result<()> {
+        let pool = self.pool.clone();
+        let mut slots = lock(&pool.slots);
+        for (i, slot) in self.plan.slots.iter().enumerate() {
+            let largest = slot.tensors.first().map_or("", |&t| &self.plan.graph.tensors[t].label);
+            slots.ensure(&self.device, i, slot.bytes, &format!("slot {i} ({largest})"))?;
+        }
+        if self.generation != slots.generation {
+            self.forget_bindings();
+        }
+        for i in 0..self.steps.len() {
+            if self.steps[i].bind_group.is_none() {
+                let pipeline = self.steps[i].pipeline.clone();
+                self.steps[i].bind_group = Some(self.bind(&slots, i, &pipeline)?);
+            }
+        }
+        self.generation = slots.generation;
+        Ok(())
+    }
+
+    /// Lets go of the buffers; the next run binds again.
+    pub fn forget_bindings(&mut self) {
+        self.steps.iter_mut().for_each(|s| s.bind_group = None);
+    }
+
+    fn place<'a>(&'a self, slots: &'a Slots, t: Tensor) -> Option<&'a wgpu::Buffer> {
         match self.plan.places[t.id] {
-            Place::Slot(s) => self.slots.get(s),
+            Place::Slot(s) => slots.buffers.get(s),
             Place::Constant => self.constants[t.id].as_ref(),
             Place::None => None,
         }
     }
 
-    fn bind(&self, i: usize, pipeline: &Pipeline) -> Result<wgpu::BindGroup> {
+    fn bind(&self, slots: &Slots, i: usize, pipeline: &Pipeline) -> Result<wgpu::BindGroup> {
         let step = &self.plan.steps[i];
         let op = &self.plan.graph.ops[step.op];
         let wrong = |reason: String| Error::Shader { kernel: op.kernel.name().into(), reason };
@@ -172,7 +203,7 @@ impl Runner {
             }),
         }];
         for (n, t) in op.inputs.iter().chain(&op.outputs).enumerate() {
-            let buffer = self.place(*t).ok_or_else(|| wrong(format!("tensor {} has no buffer", t.id)))?;
+            let buffer = self.place(slots, *t).ok_or_else(|| wrong(format!("tensor {} has no buffer", t.id)))?;
             let size = match self.plan.places[t.id] {
                 // The tensor's own extent and not the slot's: an index past its end is then caught by robust
                 // access instead of reading a former tenant.
@@ -215,21 +246,13 @@ impl Runner {
         let variant = &self.plan.steps[i].variant;
         self.plan.steps[i].launch = op.kernel.launch(&Io { inputs: &inputs, outputs: &outputs }, variant);
 
-        // Former tenants of the slot stay in the old buffer, to which their bind groups point.
-        let label = op.label.clone();
+        // The slot may shrink or grow; only the latter replaces its buffer, for every plan in the pool.
         if let Place::Slot(s) = self.plan.places[out.id] {
-            self.slots[s] = self.device.buffer(&label, bytes_of(&out.info), SLOT_USAGE)?;
-            self.plan.slots[s].bytes = bytes_of(&out.info);
+            let slot = &mut self.plan.slots[s];
+            slot.bytes = slot.bytes.max(bytes_of(&out.info));
         }
         self.params = self.device.filled("params", &params_of(&self.plan).0, wgpu::BufferUsages::UNIFORM)?;
-        for i in 0..self.steps.len() {
-            let touches = |t: &Tensor| t.id == out.id;
-            let op = &self.plan.graph.ops[self.plan.steps[i].op];
-            if op.outputs.iter().chain(&op.inputs).any(touches) {
-                let pipeline = self.steps[i].pipeline.clone();
-                self.steps[i].bind_group = self.bind(i, &pipeline)?;
-            }
-        }
+        self.forget_bindings();
         Ok(out)
     }
 
@@ -246,50 +269,17 @@ impl Runner {
     /// # Errors
     /// As [`Runner::run`].
     pub fn run_steps(&mut self, first: usize, inputs: &[(Tensor, &[u8])], outputs: &[Tensor]) -> Result<Vec<Output>> {
-        let s = self.device.shared.clone();
-        let mut encoder = s.device.create_command_encoder(&Default::default());
-        if !inputs.is_empty() {
-            let mut bytes = Vec::new();
-            let mut copies = Vec::new();
-            for (t, content) in inputs {
-                copies.push((bytes.len() as u64, *t));
-                bytes.extend_from_slice(content);
-                bytes.resize(bytes.len().next_multiple_of(16), 0);
-            }
-            // Copied within the encoder, never by `queue.write_buffer`, which would run before the whole submit.
-            let upload = self.device.filled("upload", &bytes, wgpu::BufferUsages::COPY_SRC)?;
-            for ((from, t), (_, content)) in copies.into_iter().zip(inputs) {
-                let length = (content.len() as u64).next_multiple_of(4);
-                if let Some(buffer) = self.place(t) {
-                    encoder.copy_buffer_to_buffer(&upload, from, buffer, 0, length.min(buffer.size()));
-                }
-            }
-        }
+        self.bind_all()?;
+        let mut encoder = self.device.shared.device.create_command_encoder(&Default::default());
+        self.upload(&mut encoder, inputs)?;
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for (step, baked) in self.plan.steps.iter().zip(&self.steps).skip(first) {
-                let [x, y, z] = step.launch.grid;
-                pass.set_pipeline(&baked.pipeline.pipeline);
-                pass.set_bind_group(0, &baked.bind_group, &[baked.params_at]);
-                pass.dispatch_workgroups(x, y, z);
+            for i in first..self.steps.len() {
+                self.dispatch(&mut pass, i);
             }
         }
-        let mut total = 0;
-        let mut ranges = Vec::new();
-        for t in outputs {
-            ranges.push(total);
-            total += bytes_of(&t.info);
-        }
-        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
-        let back = self.device.buffer("read-back", total.max(16), usage)?;
-        for (t, at) in outputs.iter().zip(&ranges) {
-            if let Some(buffer) = self.place(*t) {
-                encoder.copy_buffer_to_buffer(buffer, 0, &back, *at, bytes_of(&t.info));
-            }
-        }
-        s.queue.submit([encoder.finish()]);
-        s.counters.submits.fetch_add(1, Ordering::Relaxed);
-        let bytes = self.device.read(&back)?;
+        let (back, ranges) = self.copy_back(&mut encoder, outputs)?;
+        let bytes = self.device.submit_and_read(encoder, &back)?;
         let value = |(t, at): (&Tensor, &u64)| {
             let at = *at as usize;
             let part = &bytes[at..at + t.info.shape.len() * crate::tensor::ELEMENT_BYTES];
@@ -301,51 +291,54 @@ impl Runner {
         };
         Ok(outputs.iter().zip(&ranges).map(value).collect())
     }
-}
 
-impl Device {
-    /// Waits for all that was submitted and reads a buffer.
-    fn read(&self, buffer: &wgpu::Buffer) -> Result<Vec<u8>> {
-        let s = &self.shared;
-        let failed = |reason: String| Error::Device { device: s.name.clone(), reason };
-        let (tx, rx) = std::sync::mpsc::channel();
-        buffer.slice(..).map_async(wgpu::MapMode::Read, move |r| {
-            // The receiver is gone only where the wait below has failed already.
-            let _ = tx.send(r);
-        });
-        s.counters.maps.fetch_add(1, Ordering::Relaxed);
-        s.counters.waits.fetch_add(1, Ordering::Relaxed);
-        let waited = s.device.poll(wgpu::PollType::wait_indefinitely());
-        self.check()?;
-        waited.map_err(|e| failed(format!("waiting for the result: {e}")))?;
-        rx.recv()
-            .map_err(|e| failed(format!("the result never came: {e}")))?
-            .map_err(|e| failed(format!("the result could not be mapped: {e}")))?;
-        let view = buffer.get_mapped_range(..).map_err(|e| failed(format!("reading the result: {e}")))?;
-        Ok(view.to_vec())
+    /// Copies inputs within the encoder, never by `queue.write_buffer`, which would run before the whole submit.
+    pub(super) fn upload(&self, encoder: &mut wgpu::CommandEncoder, inputs: &[(Tensor, &[u8])]) -> Result<()> {
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(inputs.iter().map(|i| i.1.len() + 16).sum());
+        let mut starts = Vec::new();
+        for (_, content) in inputs {
+            starts.push(bytes.len() as u64);
+            bytes.extend_from_slice(content);
+            bytes.resize(bytes.len().next_multiple_of(16), 0);
+        }
+        let upload = self.device.filled("upload", &bytes, wgpu::BufferUsages::COPY_SRC)?;
+        let slots = lock(&self.pool.slots);
+        for (from, (t, content)) in starts.into_iter().zip(inputs) {
+            let length = (content.len() as u64).next_multiple_of(4);
+            if let Some(buffer) = self.place(&slots, *t) {
+                encoder.copy_buffer_to_buffer(&upload, from, buffer, 0, length.min(buffer.size()));
+            }
+        }
+        Ok(())
     }
 
-    /// A constant's buffer, uploaded once for each value and form.
-    fn constant(&self, label: &str, value: &Arc<Value>, form: String, packed: Option<&Value>) -> Result<wgpu::Buffer> {
-        let key = (Arc::as_ptr(value) as usize, form);
-        let mut known = lock(&self.shared.constants);
-        // An address may be reused by another value after its first owner is gone.
-        known.retain(|_, c| c.value.strong_count() > 0);
-        if let Some(c) = known.get(&key) {
-            return Ok(c.buffer.clone());
+    pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass, i: usize) {
+        let [x, y, z] = self.plan.steps[i].launch.grid;
+        let baked = &self.steps[i];
+        pass.set_pipeline(&baked.pipeline.pipeline);
+        pass.set_bind_group(0, baked.bind_group.as_ref(), &[baked.params_at]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// One buffer for all outputs, and where each begins in it.
+    fn copy_back(&self, encoder: &mut wgpu::CommandEncoder, outputs: &[Tensor]) -> Result<(wgpu::Buffer, Vec<u64>)> {
+        let mut total = 0;
+        let mut ranges = Vec::new();
+        for t in outputs {
+            ranges.push(total);
+            total += bytes_of(&t.info);
         }
-        let bytes = packed.unwrap_or(value).bytes();
-        if bytes.len() as u64 > self.shared.max_binding {
-            return Err(Error::Limit {
-                what: format!("weights `{label}`"),
-                need: bytes.len() as u64,
-                limit: self.shared.max_binding,
-                cure: "use a device with larger bindings".into(),
-            });
+        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
+        let back = self.device.buffer("read-back", total.max(16), usage)?;
+        let slots = lock(&self.pool.slots);
+        for (t, at) in outputs.iter().zip(&ranges) {
+            if let Some(buffer) = self.place(&slots, *t) {
+                encoder.copy_buffer_to_buffer(buffer, 0, &back, *at, bytes_of(&t.info));
+            }
         }
-        let buffer = self.filled(label, bytes, wgpu::BufferUsages::STORAGE)?;
-        let value: Weak<Value> = Arc::downgrade(value);
-        known.insert(key, Constant { value, buffer: buffer.clone() });
-        Ok(buffer)
+        Ok((back, ranges))
     }
 }

@@ -119,9 +119,17 @@ impl Graph {
     /// # Errors
     /// [`Error::Shape`] naming the op where the kernel refuses the inputs.
     pub fn op(&mut self, label: &str, kernel: impl Kernel + 'static, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        let infos = self.infer(label, &kernel, inputs)?;
+        self.op_shared(label, Arc::new(kernel), inputs)
+    }
+
+    /// As [`Graph::op`], with a kernel that others hold too, as a case does.
+    ///
+    /// # Errors
+    /// As [`Graph::op`].
+    pub fn op_shared(&mut self, label: &str, kernel: Arc<dyn Kernel>, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let infos = self.infer(label, kernel.as_ref(), inputs)?;
         let outputs: Vec<Tensor> = infos.into_iter().map(|i| self.define(label, i, Source::Op)).collect();
-        self.push(label, Arc::new(kernel), inputs, &outputs);
+        self.push(label, kernel, inputs, &outputs);
         Ok(outputs)
     }
 
@@ -153,9 +161,17 @@ impl Graph {
         Ok(())
     }
 
-    fn infer(&self, label: &str, kernel: &impl Kernel, inputs: &[Tensor]) -> Result<Vec<Info>> {
+    fn infer(&self, label: &str, kernel: &dyn Kernel, inputs: &[Tensor]) -> Result<Vec<Info>> {
         let infos: Vec<Info> = inputs.iter().map(|t| t.info).collect();
-        kernel.infer(&infos).map_err(|reason| Error::Shape { op: format!("{label} ({})", kernel.name()), reason })
+        let refuse = |reason| Error::Shape { op: format!("{label} ({})", kernel.name()), reason };
+        let integers = kernel.integers();
+        for (i, info) in infos.iter().enumerate() {
+            let want = if integers.contains(&i) { DType::U32 } else { DType::F32 };
+            if info.dtype != want {
+                return Err(refuse(format!("input {i} is {info:?}, and {want:?} is due")));
+            }
+        }
+        kernel.infer(&infos).map_err(refuse)
     }
 
     fn define(&mut self, label: &str, info: Info, source: Source) -> Tensor {

@@ -51,6 +51,10 @@ impl Kernel for ClassDecode {
         Ok(vec![Info::f32([b, k, n, 4]), Info::f32([b, k, n])])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        vec![3, 4]
+    }
+
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         vec![Variant::new("plain", &[])]
     }
@@ -90,7 +94,7 @@ impl Kernel for ClassDecode {
                 let from = std::array::from_fn(|c| roi[c] as f64);
                 let d = &inputs[1].floats()[(row * k + class) * 4..][..4];
                 let d = std::array::from_fn(|c| d[c] as f64 / self.weights[c] as f64);
-                let limit = |c: usize| if c % 2 == 0 { f.out_w } else { f.out_h } as f64;
+                let limit = |c: usize| if c.is_multiple_of(2) { f.out_w } else { f.out_h } as f64;
                 let decoded = decode(from, d);
                 let out: [f32; 4] = std::array::from_fn(|c| decoded[c].clamp(0.0, limit(c)) as f32);
                 let at = (image * (k - 1) + class - 1) * n + r;

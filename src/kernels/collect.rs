@@ -29,6 +29,10 @@ impl Kernel for Collect {
         Ok(vec![Info::f32([i.dim(0), k, 4]), Info::u32([i.dim(0), k])])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        vec![0]
+    }
+
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         vec![Variant::new("plain", &[])]
     }

@@ -192,6 +192,11 @@ pub trait Kernel: fmt::Debug + Send + Sync {
     /// Outputs for these inputs, or why they do not fit.
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String>;
 
+    /// Which inputs are integers; all others are floats. Checked before [`Kernel::infer`].
+    fn integers(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// Ways to run it on such a device, best guess first; never empty, and the last runs on [`Caps::MINIMUM`].
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant>;
 

@@ -73,6 +73,10 @@ impl Kernel for Conv2d {
         if x.is_empty() || w.is_empty() || self.groups == 0 {
             return Err(format!("has nothing to do with x {x}, weight {w}"));
         }
+        let least = [self.stride.0, self.stride.1, self.dilation.0, self.dilation.1];
+        if least.contains(&0) {
+            return Err(format!("strides {:?} and dilations {:?} must be 1 or more", self.stride, self.dilation));
+        }
         if w.dim(3) * self.groups != x.dim(3) || w.dim(0) % self.groups != 0 {
             return Err(format!("weight {w} in {} groups does not fit the channels of x {x}", self.groups));
         }
@@ -103,6 +107,10 @@ impl Kernel for Conv2d {
             }
         };
         Ok(vec![Info::f32(out)])
+    }
+
+    fn integers(&self) -> Vec<usize> {
+        if self.live { vec![3 + self.residual as usize] } else { Vec::new() }
     }
 
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {

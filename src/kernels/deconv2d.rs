@@ -54,6 +54,10 @@ impl Kernel for Deconv2d {
         Ok(vec![Info::f32([x.dim(0), oh, ow, w.dim(0)])])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        if self.live { vec![3] } else { Vec::new() }
+    }
+
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
         let w = io.inputs[1].shape;
         let mut out = Vec::new();

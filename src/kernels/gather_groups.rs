@@ -26,6 +26,10 @@ impl Kernel for GatherGroups {
         Ok(vec![Info::f32([i.dim(0), i.dim(1), i.dim(2), 4])])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        vec![0]
+    }
+
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         vec![Variant::new("plain", &[])]
     }

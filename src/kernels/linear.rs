@@ -26,7 +26,7 @@ impl Kernel for Linear {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let want = 3 + self.live as usize;
-        if inputs.len() != want || inputs[1].shape.rank() != 2 || inputs[0].shape.is_empty() {
+        if inputs.len() != want || inputs[1].shape.rank() != 2 || inputs[0].shape.rank() == 0 || inputs[0].shape.is_empty() {
             return Err(format!("takes x [N,C], weight [K,C] and {} more, not {inputs:?}", want - 2));
         }
         let (x, w) = (inputs[0].shape, inputs[1].shape);
@@ -43,6 +43,10 @@ impl Kernel for Linear {
             }
         }
         Ok(vec![Info::f32([x.dim(0), w.dim(0)])])
+    }
+
+    fn integers(&self) -> Vec<usize> {
+        if self.live { vec![3] } else { Vec::new() }
     }
 
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {

@@ -36,6 +36,10 @@ impl Kernel for MaskPredict {
         Ok(vec![Info::f32([x.dim(0), x.dim(1), x.dim(2)])])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        vec![3, 4]
+    }
+
     fn variants(&self, io: &Io, _: &Caps) -> Vec<Variant> {
         let quads = io.dim(0, 3).is_multiple_of(4).then(|| Variant::new("quads", &[("QUADS", 1)]));
         quads.into_iter().chain([Variant::new("plain", &[])]).collect()

@@ -1,5 +1,5 @@
 //! The kernels: each is `shaders/<name>.wgsl` and `src/kernels/<name>.rs`, the second holding the contract, the CPU
-//! twin and the cases. Adding one is those two files and one word in [`kernels!`] below.
+//! twin and the cases. Adding one is those two files and one word in `kernels!` below.
 //!
 //! Nothing here knows a GPU. A kernel says what shapes it makes ([`Kernel::infer`]), how it may be compiled
 //! ([`Kernel::variants`]), how it is launched ([`Kernel::launch`]), what it costs ([`Kernel::cost`]) and, in plain

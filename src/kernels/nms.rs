@@ -36,6 +36,10 @@ impl Kernel for Nms {
         Ok(vec![*scores])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        vec![2]
+    }
+
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         vec![Variant::new("one workgroup", &[])]
     }

@@ -42,6 +42,10 @@ impl Kernel for Paste {
         Ok(vec![Info::u32([p.dim(0), self.capacity])])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        vec![1, 2]
+    }
+
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         vec![Variant::new("plain", &[])]
     }

@@ -39,6 +39,10 @@ impl Kernel for PasteLayout {
         Ok(vec![*rois, Info::u32([r.dim(0), r.dim(1), 8]), Info::u32([r.dim(0), 2])])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        vec![1, 2]
+    }
+
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         vec![Variant::new("one workgroup", &[])]
     }

@@ -47,6 +47,10 @@ impl Kernel for Preprocess {
         Ok(vec![Info::f32([inputs[1].shape.dim(0), self.h, self.w, 4])])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        vec![0, 1]
+    }
+
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         vec![Variant::new("plain", &[])]
     }
@@ -96,10 +100,13 @@ impl Kernel for Preprocess {
     }
 }
 
+/// (Rows, columns) as the image comes, and after the resize.
+type Sizes = ((u32, u32), (u32, u32));
+
 /// Enlarging, shrinking, one pixel, one row, odd byte offsets, batches.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(4);
-    let mut case = |name: &str, sizes: &[((u32, u32), (u32, u32))], h: usize, w: usize| {
+    let mut case = |name: &str, sizes: &[Sizes], h: usize, w: usize| {
         let (mut words, mut frames) = (Vec::new(), Vec::new());
         for &(input, output) in sizes {
             frames.push(Frame::new(input, output, words.len() as u32));

@@ -7,7 +7,7 @@ use crate::tensor::{DType, Value};
 
 params! {
     heights: [u32; 4], widths: [u32; 4], scales: [f32; 4], areas: [f32; 4],
-    total: u32, c: u32, pooled: u32, sampling: u32, aligned: u32, capacity: u32, grid_x: u32, spare: u32,
+    total: u32, c: u32, pooled: u32, sampling: u32, aligned: u32, capacity: u32, grid_x: u32,
 }
 
 /// How the samples of a bin become one value.
@@ -78,6 +78,10 @@ impl Kernel for RoiAlign {
         Ok(vec![Info::f32([rois.dim(0) * rois.dim(1), self.pooled, self.pooled, c])])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        vec![1]
+    }
+
     fn variants(&self, io: &Io, _: &Caps) -> Vec<Variant> {
         let n = self.levels(io.inputs).len();
         let v = Variant::new("plain", &[]).flag("MAX", self.pooling == Pooling::Max);
@@ -101,7 +105,6 @@ impl Kernel for RoiAlign {
             aligned: self.aligned as u32,
             capacity: io.dim(0, 1) as u32,
             grid_x: grid[0],
-            spare: 0,
         };
         Launch { grid, params: params.bytes() }
     }

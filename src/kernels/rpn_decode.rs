@@ -62,6 +62,10 @@ impl Kernel for RpnDecode {
         Ok(vec![Info::f32([v.dim(0), v.dim(1), v.dim(2), 4]), *values])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        vec![1, 4]
+    }
+
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         vec![Variant::new("plain", &[])]
     }

@@ -23,10 +23,14 @@ impl Kernel for Softmax {
         if inputs.len() != 1 + self.live as usize || inputs[0].shape.rank() != 2 || inputs[0].shape.is_empty() {
             return Err(format!("takes x [N,K] and, where said, live counts, not {inputs:?}"));
         }
-        if self.live && inputs[0].shape.dim(0) % inputs[1].shape.len().max(1) != 0 {
+        if self.live && !inputs[0].shape.dim(0).is_multiple_of(inputs[1].shape.len().max(1)) {
             return Err(format!("live counts {:?} do not divide the rows of {}", inputs[1], inputs[0].shape));
         }
         Ok(vec![inputs[0]])
+    }
+
+    fn integers(&self) -> Vec<usize> {
+        if self.live { vec![1] } else { Vec::new() }
     }
 
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {

@@ -11,20 +11,27 @@ params! {
     groups: u32, relu: u32, y_offset: u32, y_image_stride: u32, images_per_batch: u32, grid_x: u32,
 }
 
-/// The tiled variants for `k` rows of weights, best first.
+/// The tiled variants for `k` rows of weights, best first (measured: benches/NOTES.md).
 pub(super) fn variants(k: usize, caps: &Caps) -> Vec<Variant> {
     let mut out = Vec::new();
-    if let Some(sg) = caps.subgroup.filter(|s| (4..=64).contains(s)) {
-        let lanes = sg.min(32);
-        // 32 sums a thread fill the vector registers of a CPU; where there are few rows, more pixels fill them.
-        let tj = (k as u32).div_ceil(lanes).clamp(1, (16 / lanes).max(1));
-        let tp = (32 / (tj * lanes)).clamp(1, 4);
-        let mut v = Variant::new("subgroup", &[("WG", sg.max(32)), ("TP", tp), ("TJ", tj), ("TL", lanes)]);
+    if let Some(lanes) = caps.subgroup.filter(|s| (4..=32).contains(s)) {
+        // A CPU turns each broadcast into a shuffle, so it pays to use one for many pixels, though the sums then
+        // spill to its first cache; a GPU would lose its occupancy.
+        let (rows, pixels) = if caps.cpu { (32, 4) } else { (lanes.max(16), 2) };
+        let tj = (k as u32).div_ceil(lanes).clamp(1, (rows / lanes).max(1));
+        let tp = if caps.cpu && tj * lanes <= 16 { 8 } else { pixels };
+        let mut v = Variant::new("subgroup", &[("WG", lanes.max(32)), ("TP", tp), ("TJ", tj), ("TL", lanes)]);
         v.subgroups = true;
         out.push(v);
     }
-    let tl = if k <= 4 { 4 } else { 8 };
-    out.push(Variant::new("registers", &[("WG", 64), ("TP", 4), ("TJ", 1), ("TL", tl)]));
+    let (tp, tl) = if caps.cpu { (8, 8) } else { (4, if k <= 4 { 4 } else { 8 }) };
+    let registers = Variant::new("registers", &[("WG", 64), ("TP", tp), ("TJ", 1), ("TL", tl)]);
+    // Without a CPU's loop over lanes, loads at a common address are as cheap as a broadcast.
+    if caps.cpu {
+        out.push(registers)
+    } else {
+        out.insert(0, registers)
+    }
     out
 }
 

@@ -40,6 +40,10 @@ impl Kernel for TopK {
         Ok(vec![Info::f32([b, s, self.k]), Info::u32([b, s, self.k]), Info::u32([b, s])])
     }
 
+    fn integers(&self) -> Vec<usize> {
+        vec![1]
+    }
+
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         vec![Variant::new("one workgroup", &[("SORT", self.k.next_power_of_two().max(2) as u32)])]
     }

@@ -115,7 +115,7 @@ pub struct Rpn {
 pub struct BoxHead {
     /// Side of the pooled features.
     pub roi_size: usize,
-    /// RoIAlign samples a bin and axis; 0 adapts it to the RoI, up to 8.
+    /// RoIAlign samples a bin and axis; at most 8; 0 takes as many as the bin has pixels.
     pub sampling_ratio: usize,
     /// Width of the two fully connected layers; a multiple of 4.
     pub representation: usize,
@@ -137,7 +137,7 @@ pub struct BoxHead {
 pub struct MaskHead {
     /// Side of the pooled features.
     pub roi_size: usize,
-    /// RoIAlign samples a bin and axis; 0 adapts it to the RoI, up to 8.
+    /// RoIAlign samples a bin and axis; at most 8; 0 takes as many as the bin has pixels.
     pub sampling_ratio: usize,
     /// Output channels of each 3×3 convolution; multiples of 4.
     pub layers: Vec<usize>,

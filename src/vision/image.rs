@@ -1,5 +1,6 @@
 //! Image files to 8-bit RGB. A file is read whole or refused: a network would happily find things in a half-grey picture.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
@@ -17,6 +18,16 @@ pub const MAX_SIDE: u32 = 65_535;
 
 /// The most bytes read from a file: eight a pixel, which is what 16-bit RGBA takes uncompressed.
 const MAX_FILE_BYTES: u64 = MAX_PIXELS * 8;
+
+thread_local! {
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside an image decoder, whose panic [`Image::decode`] turns into an error: a program's panic
+/// hook has nothing to print then.
+pub fn is_decoding() -> bool {
+    DECODING.get()
+}
 
 /// An 8-bit RGB image, row-major, 3 bytes a pixel, never empty and never larger than [`MAX_PIXELS`].
 #[derive(Clone, PartialEq, Eq)]
@@ -104,7 +115,10 @@ impl Image {
             return Err(refuse(name, format!("the {format:?} file ends too early; copy or download it again")));
         }
         // A decoder that panics (tiff 0.10 does, on an empty list of sample formats) must not end the program.
-        std::panic::catch_unwind(|| decode_as(format, bytes, name)).unwrap_or_else(|_| {
+        DECODING.set(true);
+        let decoded = std::panic::catch_unwind(|| decode_as(format, bytes, name));
+        DECODING.set(false);
+        decoded.unwrap_or_else(|_| {
             Err(refuse(name, format!("the {format:?} file is corrupt beyond reading; copy or export it again")))
         })
     }

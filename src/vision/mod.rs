@@ -27,6 +27,6 @@ pub mod scene;
 pub use self::detections::{Detection, Detections};
 #[cfg(feature = "cli")]
 pub use self::draw::{overlay, save_png_atomic};
-pub use self::image::{Image, MAX_PIXELS, MAX_SIDE};
+pub use self::image::{Image, MAX_PIXELS, MAX_SIDE, is_decoding};
 pub use self::mask::{Mask, Run};
 pub use self::rle::Rle;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use maskrcnn::gpu::{Device, Runner};
 use maskrcnn::graph::{Graph, Plan, Tensor};
-use maskrcnn::kernels::{Case, Info, Tolerance};
+use maskrcnn::kernels::{Case, Tolerance};
 use maskrcnn::tensor::{DType, Data, Value};
 
 /// The device that the tests run on: `MASKRCNN_DEVICE`, or the best one. A machine without one fails.
@@ -19,39 +19,11 @@ pub fn device() -> &'static Device {
     })
 }
 
-/// A kernel that is not in the graph's builder, added through its contract.
-#[derive(Debug)]
-struct Shared(Arc<dyn maskrcnn::kernels::Kernel>);
-
-impl maskrcnn::kernels::Kernel for Shared {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-    fn infer(&self, i: &[Info]) -> Result<Vec<Info>, String> {
-        self.0.infer(i)
-    }
-    fn variants(&self, io: &maskrcnn::kernels::Io, c: &maskrcnn::kernels::Caps) -> Vec<maskrcnn::kernels::Variant> {
-        self.0.variants(io, c)
-    }
-    fn launch(&self, io: &maskrcnn::kernels::Io, v: &maskrcnn::kernels::Variant) -> maskrcnn::kernels::Launch {
-        self.0.launch(io, v)
-    }
-    fn cost(&self, io: &maskrcnn::kernels::Io) -> maskrcnn::kernels::Cost {
-        self.0.cost(io)
-    }
-    fn twin(&self, x: &[Value]) -> Vec<Value> {
-        self.0.twin(x)
-    }
-    fn pack(&self, i: usize, v: &Value, variant: &maskrcnn::kernels::Variant) -> Option<Value> {
-        self.0.pack(i, v, variant)
-    }
-}
-
 /// The graph of a case: all inputs constant, all outputs kept.
 pub fn graph_of(case: &Case) -> (Graph, Vec<Tensor>) {
     let mut g = Graph::new();
     let inputs: Vec<Tensor> = case.inputs.iter().map(|v| g.constant("input", Arc::new(v.clone()))).collect();
-    let outputs = g.op(&case.name, Shared(case.kernel.clone()), &inputs).unwrap_or_else(|e| panic!("{e}"));
+    let outputs = g.op_shared(&case.name, case.kernel.clone(), &inputs).unwrap_or_else(|e| panic!("{e}"));
     outputs.iter().for_each(|&t| g.keep(t));
     (g, outputs)
 }

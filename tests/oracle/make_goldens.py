@@ -25,7 +25,7 @@ SMALL = {
     "box.detections_per_img": 20,
 }
 # Per-RoI feature maps are by far the largest stages: keep the first few RoIs of each.
-SMALL_ROIS = {"box.features": 24, "mask.features": 4, "mask.conv": 4, "mask.deconv": 2}
+SMALL_ROIS = {"box.features": 16, "mask.features": 3, "mask.conv": 3, "mask.deconv": 1}
 SAMPLES = 2048
 # 112 x 140 scales to 128 x 160: no padding. 100 x 117 scales to 128 x 149, padded to 160.
 BLANKS = {"blank": ((112, 140), (0, 0, 0)), "flat": ((100, 117), (190, 140, 200))}

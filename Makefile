@@ -1,0 +1,26 @@
+# The two commands: `make demo` and `make test`. Both need Rust; a Vulkan driver is installed where none is found.
+
+OUT ?= out
+
+.PHONY: demo test lint driver clean
+
+demo: driver
+	cargo run --release --quiet -- detect assets/demo.png --out $(OUT)
+
+test: driver
+	cargo test --quiet --no-run
+	NODEVICE_SELECT=1 cargo test
+
+# What CI runs beside the tests.
+lint:
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --lib --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+driver:
+	@tools/vulkan-driver.sh
+
+clean:
+	cargo clean
+	rm -rf $(OUT)

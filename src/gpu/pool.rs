@@ -1,0 +1,50 @@
+//! Buffers that plans share: slot `i` of every plan lies in the same buffer, which only grows.
+
+use std::sync::{Arc, Mutex};
+
+use super::device::Device;
+use crate::Result;
+
+pub(super) const SLOT_USAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// Slots shared by the plans of one owner, who runs them one at a time. Cloning shares.
+#[derive(Clone, Default)]
+pub struct Pool {
+    pub(super) slots: Arc<Mutex<Slots>>,
+}
+
+/// A plan's slots come largest first, so that those of different plans match well.
+#[derive(Default)]
+pub(super) struct Slots {
+    pub buffers: Vec<wgpu::Buffer>,
+    /// Counts replaced buffers: bind groups of another generation are stale.
+    pub generation: u64,
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes of all its buffers.
+    pub fn bytes(&self) -> u64 {
+        super::device::lock(&self.slots).buffers.iter().map(wgpu::Buffer::size).sum()
+    }
+}
+
+impl Slots {
+    /// Makes slot `i` at least so large. What was in it is lost where it grows.
+    pub fn ensure(&mut self, device: &Device, i: usize, bytes: u64, label: &str) -> Result<()> {
+        match self.buffers.get(i) {
+            Some(b) if b.size() >= bytes => {}
+            Some(_) => {
+                self.buffers[i] = device.buffer(label, bytes, SLOT_USAGE)?;
+                self.generation += 1;
+            }
+            None => self.buffers.push(device.buffer(label, bytes, SLOT_USAGE)?),
+        }
+        Ok(())
+    }
+}

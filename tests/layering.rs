@@ -1,0 +1,206 @@
+//! Rules about the source text: who may know whom, how long files may be, and what must not be left in them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// What each room of the library may name with `crate::`. The errors may be named everywhere.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("tensor", &[]),
+    ("kernels", &["tensor", "params"]),
+    ("shader", &["kernels"]),
+    ("graph", &["kernels", "tensor"]),
+    ("gpu", &["graph", "kernels", "shader", "tensor"]),
+    // A weights file carries the configuration, and the network is built from weights: the two know each other.
+    ("weights", &["model", "tensor"]),
+    ("model", &["graph", "kernels", "tensor", "weights"]),
+    ("vision", &[]),
+    ("detector", &["gpu", "graph", "kernels", "model", "tensor", "vision", "weights"]),
+    ("cli", &[]),
+    ("main", &[]),
+];
+
+const LONGEST_SOURCE: usize = 400;
+const LONGEST_SHADER: usize = 200;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Files under a folder of the repository, by path, with their text.
+fn texts(folder: &str, endings: &[&str]) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    let mut left: Vec<PathBuf> = vec![root().join(folder)];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|f| f.unwrap().path()));
+        } else if endings.iter().any(|e| path.extension().is_some_and(|p| p == *e)) {
+            let name = path.strip_prefix(root()).unwrap().display().to_string().replace('\\', "/");
+            out.push((name, std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    out.sort();
+    out
+}
+
+/// The text without its comments, line by line. `//` after a colon is an address in a string.
+fn code(text: &str) -> String {
+    let strip = |line: &str| {
+        let cut = line.match_indices("//").find(|(at, _)| *at == 0 || line.as_bytes()[at - 1] != b':');
+        line[..cut.map_or(line.len(), |c| c.0)].to_string()
+    };
+    text.lines().map(strip).collect::<Vec<_>>().join("\n")
+}
+
+/// Places where `word` stands as a whole identifier.
+fn identifiers<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    text.match_indices(word)
+        .map(|m| m.0)
+        .filter(move |&at| !part(text[..at].chars().next_back()) && !part(text[at + word.len()..].chars().next()))
+}
+
+/// The first names after `crate::`, alone or in braces.
+fn names(text: &str) -> BTreeSet<String> {
+    let word = |t: &str| t.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut out = BTreeSet::new();
+    for at in identifiers(text, "crate") {
+        let Some(rest) = text[at..].strip_prefix("crate::") else { continue };
+        let Some(group) = rest.strip_prefix('{') else {
+            out.insert(word(rest));
+            continue;
+        };
+        // Names at the group's own depth: those after its brace and after each comma.
+        let (mut depth, mut begin) = (1, 0);
+        for (i, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 || (depth == 1 && c == ',') {
+                out.insert(word(&group[begin..]));
+                begin = i + 1;
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    out.remove("");
+    out
+}
+
+/// The room that a name at the crate's root stands for: the root gives some types a shorter name.
+fn room_of(name: &str) -> &str {
+    match name {
+        "Error" | "Result" => "error",
+        "Device" => "gpu",
+        "Detector" => "detector",
+        "Config" => "model",
+        "Detection" | "Detections" | "Image" | "Mask" => "vision",
+        other => other,
+    }
+}
+
+#[test]
+fn rooms_know_only_those_below_them() {
+    let mut failures = Vec::new();
+    for (path, text) in texts("src", &["rs"]) {
+        let room = path.trim_start_matches("src/").split('/').next().unwrap().trim_end_matches(".rs");
+        if room == "lib" {
+            continue;
+        }
+        let Some((_, allowed)) = ROOMS.iter().find(|r| r.0 == room) else {
+            failures.push(format!("{path}: the room `{room}` is not in the list of tests/layering.rs"));
+            continue;
+        };
+        for name in names(&code(&text)) {
+            let other = room_of(&name);
+            if other != room && other != "error" && !allowed.contains(&other) {
+                failures.push(format!("{path}: `{room}` must not know `{other}` (crate::{name})"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn wgpu_is_named_in_one_room_only() {
+    for (path, text) in texts("src", &["rs"]) {
+        if !path.starts_with("src/gpu/") {
+            let text = code(&text);
+            if let Some(at) = identifiers(&text, "wgpu").next() {
+                panic!("{path}:{}: `wgpu` is named outside src/gpu", text[..at].lines().count());
+            }
+        }
+    }
+}
+
+#[test]
+fn files_are_short_enough_to_be_read() {
+    let sources = texts("src", &["rs"]).into_iter().map(|f| (f, LONGEST_SOURCE));
+    let shaders = texts("shaders", &["wgsl"]).into_iter().map(|f| (f, LONGEST_SHADER));
+    let long: Vec<String> = sources
+        .chain(shaders)
+        .filter(|((_, text), most)| text.lines().count() > *most)
+        .map(|((path, text), most)| format!("{path}: {} lines; split it, {most} are allowed", text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_undone_or_switched_off() {
+    // Put together here, so that this file does not find itself.
+    let marks = [["to", "do!("], ["unimple", "mented!("], ["db", "g!("], ["#[ig", "nore"], ["#[cfg(an", "y())]"]];
+    let folders = ["src", "tests", "benches", "examples"].into_iter().filter(|f| root().join(f).is_dir());
+    for (path, text) in folders.flat_map(|f| texts(f, &["rs"])) {
+        for mark in marks.map(|m| m.concat()) {
+            if let Some(at) = text.find(&mark) {
+                panic!("{path}:{}: `{mark}`", text[..at].lines().count() + 1);
+            }
+        }
+    }
+}
+
+/// A path of the machine that something was made on means nothing on another.
+#[test]
+fn no_file_names_a_place_on_one_machine() {
+    let homes = [["/wo", "rk/"], ["/ho", "me/"], ["/ro", "ot/"], ["/Us", "ers/"]].map(|p| p.concat());
+    let ignored = std::fs::read_to_string(root().join(".gitignore")).unwrap_or_default();
+    let ignored: BTreeSet<&str> = ignored.lines().map(|l| l.trim_matches('/')).collect();
+    let mut left: Vec<PathBuf> = vec![root().to_path_buf()];
+    let mut seen = 0;
+    while let Some(path) = left.pop() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path != root() && (name == ".git" || ignored.contains(name.as_str())) {
+            continue;
+        }
+        if path.is_dir() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|f| f.unwrap().path()));
+            continue;
+        }
+        // Pictures and weights are no text.
+        let Ok(text) = String::from_utf8(std::fs::read(&path).unwrap()) else { continue };
+        seen += 1;
+        for (i, line) in text.lines().enumerate() {
+            for home in &homes {
+                // An address has it after a host's name.
+                let local = line.match_indices(home.as_str()).any(|(at, _)| {
+                    !line[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || "._-".contains(c))
+                });
+                assert!(!local, "{}:{}: names `{home}`", path.display(), i + 1);
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} files were looked at");
+}
+
+#[test]
+fn the_reader_of_sources_sees_what_it_should() {
+    let text = "use crate::{Error, gpu::{Device, x}, tensor::Shape};\nlet a = crate::graph::f(); // crate::cli\n";
+    let seen = names(&code(text));
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["Error", "gpu", "graph", "tensor"]);
+    assert_eq!(code("let u = \"https://a\"; // b"), "let u = \"https://a\"; ");
+    assert_eq!(identifiers("wgpu_x xwgpu wgpu::y", "wgpu").count(), 1);
+}

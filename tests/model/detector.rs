@@ -1,0 +1,162 @@
+//! What the detector promises besides its answer: how often it speaks to the device, repeatability, sharing.
+
+use maskrcnn::gpu::{Counters, Runner};
+use maskrcnn::graph::Plan;
+use maskrcnn::kernels::frame::Frame;
+use maskrcnn::model::{self, Config, NetworkSize, Room};
+use maskrcnn::vision::scene;
+use maskrcnn::{Detections, Detector, Device, Image, Mask};
+
+use crate::common::device;
+use crate::golden::{Golden, file, weights};
+
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Detector>();
+};
+
+/// A device that no other test counts on.
+fn own_device() -> Device {
+    Device::open(std::env::var("MASKRCNN_DEVICE").ok().as_deref()).unwrap()
+}
+
+/// The default model at a size that makes tests quick.
+fn small() -> Config {
+    Golden::open("blank_small").config
+}
+
+fn picture(width: u32, height: u32, seed: u64) -> Image {
+    scene::nuclei(width, height, seed, 12).unwrap().image
+}
+
+fn since(detector: &Detector, before: Counters) -> [u64; 3] {
+    let now = detector.counters();
+    [now.submits - before.submits, now.waits - before.waits, now.maps - before.maps]
+}
+
+#[test]
+fn one_submit_one_wait_one_map() {
+    let detector = Detector::with_config(&own_device(), file(), small()).unwrap();
+    let image = picture(250, 200, 3);
+    let mut answers = Vec::new();
+    for call in ["first", "second", "third"] {
+        let before = detector.counters();
+        answers.push(detector.detect(&image).unwrap());
+        assert_eq!(since(&detector, before), [1, 1, 1], "submits, waits, maps of the {call} call");
+    }
+    assert!(answers[0].len() >= 5, "{} found", answers[0].len());
+    assert!(answers.iter().all(|a| *a == answers[0]), "runs of the same image differ");
+    assert_eq!(detector.paste_replays(), 0);
+}
+
+#[test]
+fn sizes_in_turn_give_what_each_gives_alone() {
+    let detector = Detector::with_config(device(), file(), small()).unwrap();
+    // The first two share a plan and differ in its frame; a ninth plan pushes one out.
+    let mut sizes = vec![(117, 100), (118, 100), (112, 140), (250, 200)];
+    sizes.extend((1..=6).map(|i| (100 + 40 * i, 100)));
+    let images: Vec<Image> = sizes.iter().zip(1..).map(|(&(w, h), seed)| picture(w, h, seed)).collect();
+    let alone: Vec<Detections> = (images.iter())
+        .map(|image| Detector::with_config(device(), file(), small()).unwrap().detect(image).unwrap())
+        .collect();
+    for round in 0..2 {
+        for (image, want) in images.iter().zip(&alone) {
+            let size = (image.width(), image.height());
+            assert!(detector.detect(image).unwrap() == *want, "round {round}: {size:?} differs after other sizes");
+        }
+    }
+    assert!(alone.iter().all(|a| !a.is_empty()), "an image shows nothing");
+}
+
+#[test]
+fn two_threads_share_a_detector() {
+    let detector = Detector::with_config(device(), file(), small()).unwrap();
+    let images = [picture(250, 200, 3), picture(112, 140, 4)];
+    let want = images.each_ref().map(|image| detector.detect(image).unwrap());
+    assert!(want[0] != want[1]);
+    std::thread::scope(|s| {
+        for (image, want) in images.iter().zip(&want) {
+            s.spawn(|| (0..3).for_each(|_| assert!(detector.detect(image).unwrap() == *want)));
+        }
+    });
+}
+
+/// Nothing but large overlapping boxes, whose masks take more room than the image has pixels for.
+fn crowded() -> Config {
+    let mut config = small();
+    (config.rpn.nms_thresh, config.box_head.nms_thresh, config.box_head.score_thresh) = (1.0, 1.0, 0.0);
+    (config.rpn.min_size, config.box_head.min_size) = (50.0, 50.0);
+    config.box_head.detections_per_img = 100;
+    config
+}
+
+#[test]
+fn masks_without_room_are_pasted_again() {
+    let detector = Detector::with_config(&own_device(), file(), crowded()).unwrap();
+    let image = picture(250, 200, 5);
+    let before = detector.counters();
+    let first = detector.detect(&image).unwrap();
+    assert_eq!(detector.paste_replays(), 1);
+    assert_eq!(since(&detector, before), [2, 2, 2], "submits, waits, maps of a run and a paste");
+
+    let before = detector.counters();
+    let second = detector.detect(&image).unwrap();
+    assert_eq!(detector.paste_replays(), 1, "the room that was made is not kept");
+    assert_eq!(since(&detector, before), [1, 1, 1]);
+    assert!(first == second, "the replayed paste differs from one with room");
+
+    let (needed, roomy) = with_room(&image, 1 << 17);
+    assert!(needed > 1 << 14 && needed <= 1 << 17, "{needed} words test nothing");
+    assert_eq!(first.len(), roomy.len());
+    for (i, (found, mask)) in first.iter().zip(&roomy).enumerate() {
+        assert!(found.mask == *mask, "mask {i} differs from the one with room");
+    }
+    assert!(first.iter().all(|d| !d.mask.is_empty()));
+    assert!(first.iter().filter(|d| d.mask.area() > 0).count() > 10, "the masks show nothing");
+
+    // An image of another size makes its own plan, with the room that it begins with.
+    detector.detect(&picture(112, 140, 6)).unwrap();
+    assert!(detector.detect(&image).unwrap() == first);
+}
+
+/// Words needed, and the masks of a network that has `words` from the start.
+fn with_room(image: &Image, words: usize) -> (usize, Vec<Mask>) {
+    let config = crowded();
+    let size = NetworkSize::new("", image.height(), image.width(), &config.transform).unwrap();
+    let room = Room {
+        height: size.padded.0 as usize,
+        width: size.padded.1 as usize,
+        batch: 1,
+        image_words: image.rgb().len().div_ceil(4),
+        mask_words: words,
+    };
+    let network = model::build(&config, weights(), &room).unwrap();
+    let (o, masks) = (network.outputs, network.outputs.masks.unwrap());
+    let mut runner = Runner::new(device(), Plan::new(network.graph, &device().caps(), &[])).unwrap();
+    let frame = Frame::new(size.input, size.resized, 0);
+    let inputs = [(network.bytes, image.rgb()), (network.frames, bytemuck::bytes_of(&frame))];
+    let values = runner.run(&inputs, &[o.header, masks.places, masks.bits]).unwrap();
+    let (header, bits) = (values[0].ints(), values[2].ints());
+    let mask = |p: &[u32]| {
+        let words = (p[2].div_ceil(32) * p[3]) as usize;
+        Mask::from_bits(p[0], p[1], p[2], p[3], bits[p[4] as usize..][..words].to_vec()).unwrap()
+    };
+    (header[1] as usize, values[1].ints().chunks(8).take(header[0] as usize).map(mask).collect())
+}
+
+/// A device of its own: the other tests share theirs.
+#[test]
+fn a_lost_device_is_an_error_and_stays_one() {
+    let choice = std::env::var("MASKRCNN_DEVICE").ok();
+    let device = maskrcnn::Device::open(choice.as_deref()).expect("a GPU");
+    let detector = Detector::embedded_on(&device).expect("the embedded model");
+    let image = maskrcnn::vision::scene::blank(64, 48, 0).expect("an image");
+    detector.detect(&image).expect("a device that works");
+    device.destroy();
+    for _ in 0..2 {
+        match detector.detect(&image) {
+            Err(maskrcnn::Error::Device { reason, .. }) => assert!(reason.contains("open it again"), "{reason}"),
+            other => panic!("a destroyed device gave {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The default model at its real size, on the demo picture.
+
+use maskrcnn::{Detector, Image};
+
+use crate::common::device;
+use crate::compare::{Found, Report, norm};
+use crate::golden::{Golden, file, path};
+use crate::ours::Ours;
+use crate::stages;
+
+#[rustfmt::skip]
+const STAGES: [&str; 31] = [
+    "transform", "c2", "c3", "c4", "c5", "p2", "p3", "p4", "p5", "p6", "rpn.logits.0", "rpn.logits.1", "rpn.logits.2",
+    "rpn.logits.3", "rpn.logits.4", "rpn.deltas.0", "rpn.deltas.1", "rpn.deltas.2", "rpn.deltas.3", "rpn.deltas.4",
+    "box.features", "box.fc6", "box.fc7", "box.logits", "box.deltas", "det.boxes", "det.scores", "mask.features",
+    "mask.conv", "mask.deconv", "mask.probs",
+];
+
+/// Relative error of a stage's sample, and of its norm; lavapipe shows 3.1e-6 (rpn.deltas) at worst.
+const LIMIT: f64 = 3e-5;
+
+/// Samples and norms of every stage; proposals whole.
+#[test]
+fn demo_samples() {
+    let golden = Golden::open("demo_full");
+    let ours = Ours::run(&golden);
+    let mut report = Report::default();
+    let rows = stages::proposals(&mut report, &ours, &golden, 1e-2);
+    // The file samples the detections alone in the resized image: whole they are in the original one.
+    let pairs = report.pair("post.boxes", &ours.boxes("post.boxes"), &golden.boxes("post.boxes"), 1e-3);
+    for stage in STAGES {
+        let rows = if stage.starts_with("box") { &rows } else { &pairs };
+        let got = match stage {
+            "det.boxes" => pairs.iter().flat_map(|&i| ours.boxes(stage)[i]).collect(),
+            "det.scores" => pairs.iter().map(|&i| ours.values[stage].floats()[i]).collect(),
+            _ => ours.as_torch(stage, rows),
+        };
+        let stride = got.len().div_ceil(2048) | 1;
+        let sample: Vec<f32> = got.iter().step_by(stride).copied().collect();
+        report.close(&format!("sample.{stage}"), &sample, &golden.floats(&format!("sample.{stage}")), LIMIT);
+        let size = golden.floats(&format!("norm.{stage}"))[0] as f64;
+        let ours = norm(got.iter().map(|&v| v as f64));
+        report.at_most(&format!("norm.{stage}"), (ours - size).abs() / size, LIMIT);
+    }
+    report.masks("post.masks", &ours.masks(), &golden.masks(), &pairs);
+    report.finish("demo, sampled");
+}
+
+/// What a user gets, from the file on.
+#[test]
+fn demo_detections() {
+    let golden = Golden::open("demo_full");
+    let image = Image::open(path("assets/demo.png")).unwrap();
+    assert!(image == golden.image, "assets/demo.png is not the picture that the golden was made of");
+    let detector = Detector::new(device(), file()).unwrap();
+    assert_eq!(*detector.config(), golden.config);
+    same_as_oracle(&detector, &golden);
+}
+
+/// A detector's answer to a golden's image.
+pub fn same_as_oracle(detector: &Detector, golden: &Golden) {
+    let found = detector.detect(&golden.image).unwrap();
+    assert_eq!((found.width, found.height), (golden.image.width(), golden.image.height()));
+    let got: Vec<Found> = found.iter().map(|d| Found { bbox: d.bbox, score: d.score, label: d.label }).collect();
+    // Small goldens hold scores and labels once, as `det`.
+    let part =
+        |name: &str| if golden.has(&format!("post.{name}")) { format!("post.{name}") } else { format!("det.{name}") };
+    let (scores, labels) = (golden.floats(&part("scores")), golden.ints(&part("labels")));
+    let boxes = golden.boxes("post.boxes").into_iter();
+    let want: Vec<Found> =
+        boxes.zip(scores).zip(labels).map(|((bbox, score), label)| Found { bbox, score, label }).collect();
+    let mut report = Report::default();
+    let pairs = report.detections("found", &got, &want, 1e-3, 1e-5);
+    let masks: Vec<_> = found.iter().map(|d| d.mask.clone()).collect();
+    report.masks("masks", &masks, &golden.masks(), &pairs);
+    report.finish("detector");
+}

@@ -1,0 +1,124 @@
+//! The library's network with every stage kept.
+
+use std::collections::HashMap;
+
+use maskrcnn::Mask;
+use maskrcnn::gpu::Runner;
+use maskrcnn::graph::{Plan, Tensor};
+use maskrcnn::model::{self, Network, Room};
+use maskrcnn::tensor::Value;
+
+use crate::common::device;
+use crate::golden::{Golden, boxes, swap, weights};
+
+/// A network made for one golden's image.
+pub struct Ours {
+    network: Network,
+    runner: Runner,
+    taps: HashMap<String, Tensor>,
+    /// What it last computed, by tap; also "places" and "bits", and "post.boxes".
+    pub values: HashMap<String, Value>,
+}
+
+impl Ours {
+    /// Builds it and runs it from the pixels.
+    pub fn run(golden: &Golden) -> Self {
+        let (config, image) = (&golden.config, &golden.image);
+        let room = Room {
+            height: golden.size.padded.0 as usize,
+            width: golden.size.padded.1 as usize,
+            batch: 1,
+            image_words: image.rgb().len().div_ceil(4),
+            mask_words: config.box_head.detections_per_img * (image.height() * image.width().div_ceil(32)) as usize,
+        };
+        let mut network = model::build(config, weights(), &room).unwrap();
+        let masks = network.outputs.masks.unwrap();
+        let mut taps: HashMap<String, Tensor> = network.taps.iter().cloned().collect();
+        for (name, t) in [("post.boxes", network.outputs.boxes), ("places", masks.places), ("bits", masks.bits)] {
+            taps.insert(name.into(), t);
+        }
+        taps.values().for_each(|&t| network.graph.keep(t));
+        let plan = Plan::new(network.graph.clone(), &device().caps(), &[]);
+        let runner = Runner::new(device(), plan).unwrap();
+        let mut ours = Self { network, runner, taps, values: HashMap::new() };
+        let frame = golden.frame();
+        let inputs = [(ours.network.bytes, image.rgb()), (ours.network.frames, bytemuck::bytes_of(&frame))];
+        ours.execute(0, &inputs);
+        ours
+    }
+
+    /// Runs again from the step of that name on, with the golden's tensors in place of what our own stages made.
+    pub fn rerun(&mut self, step: &str, golden: &Golden, fed: &[&str]) {
+        let first = self.network.graph.ops.iter().position(|op| op.label == step).unwrap_or_else(|| panic!("{step}"));
+        let frame = golden.frame();
+        let values: Vec<(Tensor, Value)> = fed.iter().map(|name| (self.taps[*name], golden.tap(name))).collect();
+        let mut inputs: Vec<(Tensor, &[u8])> = values.iter().map(|(t, v)| (*t, v.bytes())).collect();
+        // Nobody's memory is kept past its last reader, so the frames come in anew.
+        inputs.push((self.network.frames, bytemuck::bytes_of(&frame)));
+        self.execute(first, &inputs);
+    }
+
+    fn execute(&mut self, first: usize, inputs: &[(Tensor, &[u8])]) {
+        let (names, tensors): (Vec<&String>, Vec<Tensor>) = self.taps.iter().map(|(n, &t)| (n, t)).unzip();
+        let values = self.runner.run_steps(first, inputs, &tensors).unwrap();
+        self.values = names.into_iter().cloned().zip(values).collect();
+    }
+
+    /// How many proposals, or detections, there are.
+    pub fn count(&self, tap: &str) -> usize {
+        self.values[tap].ints()[0] as usize
+    }
+
+    /// The boxes that count.
+    pub fn boxes(&self, tap: &str) -> Vec<[f32; 4]> {
+        let n = self.count(if tap.starts_with("rpn") { "rpn.proposals.count" } else { "det.count" });
+        boxes(&self.values[tap].floats()[..4 * n])
+    }
+
+    /// Anchors on each level of the pyramid, and in all before it.
+    pub fn level(&self, level: usize) -> (usize, usize) {
+        let cells = |l: usize| self.values[&format!("p{}", l + 2)].shape;
+        let size = |l: usize| cells(l).dim(1) * cells(l).dim(2) * 3;
+        ((0..level).map(size).sum(), size(level))
+    }
+
+    /// A stage in the oracle's layout and under its name. Rows of RoIs come in the order of `rows`.
+    pub fn as_torch(&self, stage: &str, rows: &[usize]) -> Vec<f32> {
+        if let Some((tap, level)) = stage.rsplit_once('.').filter(|s| s.0 == "rpn.logits" || s.0 == "rpn.deltas") {
+            let (first, size) = self.level(level.parse().unwrap());
+            let each = if tap == "rpn.deltas" { 4 } else { 1 };
+            let part = &self.values[tap].floats()[each * first..][..each * size];
+            return swap(part, size / 3, 3 * each);
+        }
+        let value = &self.values[stage];
+        let s = value.shape;
+        match (stage, s.rank()) {
+            // The network's input has a fourth channel, of zeros, which torch's has not.
+            ("transform", _) => {
+                let mut planes = swap(value.floats(), s.dim(1) * s.dim(2), 4);
+                let fourth = planes.split_off(3 * s.dim(1) * s.dim(2));
+                assert!(fourth.iter().all(|&v| v == 0.0), "the fourth channel is not zero");
+                planes
+            }
+            (_, 4) if s.dim(0) == 1 && !stage.contains('.') => swap(value.floats(), s.dim(1) * s.dim(2), s.dim(3)),
+            _ => {
+                let roi = s.len() / s.dim(0);
+                let row = |&r: &usize| &value.floats()[r * roi..][..roi];
+                match s.rank() {
+                    4 => rows.iter().flat_map(|r| swap(row(r), s.dim(1) * s.dim(2), s.dim(3))).collect(),
+                    _ => rows.iter().flat_map(row).copied().collect(),
+                }
+            }
+        }
+    }
+
+    /// The masks of the detections.
+    pub fn masks(&self) -> Vec<Mask> {
+        let (places, bits) = (self.values["places"].ints(), self.values["bits"].ints());
+        let mask = |p: &[u32]| {
+            let words = (p[2].div_ceil(32) * p[3]) as usize;
+            Mask::from_bits(p[0], p[1], p[2], p[3], bits[p[4] as usize..][..words].to_vec()).unwrap()
+        };
+        places.chunks(8).take(self.count("det.count")).map(mask).collect()
+    }
+}

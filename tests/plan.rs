@@ -1,0 +1,457 @@
+//! The planner, without a GPU: lifetimes and slots of random graphs, the real networks' sizes, and shape errors.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use maskrcnn::graph::{Graph, Place, Plan, Source, Tensor};
+use maskrcnn::kernels::conv2d::Conv2d;
+use maskrcnn::kernels::deconv2d::Deconv2d;
+use maskrcnn::kernels::linear::Linear;
+use maskrcnn::kernels::max_pool::MaxPool;
+use maskrcnn::kernels::nms::Nms;
+use maskrcnn::kernels::paste::Paste;
+use maskrcnn::kernels::roi_align::{Pooling, RoiAlign};
+use maskrcnn::kernels::topk::{MAX_K, TopK};
+use maskrcnn::kernels::upsample_add::UpsampleAdd;
+use maskrcnn::kernels::{Caps, Info};
+use maskrcnn::model::{self, Config, Room};
+use maskrcnn::tensor::{Shape, Value};
+use maskrcnn::weights::{NetworkWeights, WeightsFile, synth};
+use maskrcnn::{Error, Result};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+const MIB: f64 = (1 << 20) as f64;
+
+fn caps() -> Vec<Caps> {
+    let gpu = |subgroup| Caps { subgroup, cpu: false, max_invocations: 1024, workgroup_bytes: 32768 };
+    vec![Caps::MINIMUM, Caps { cpu: true, ..gpu(Some(8)) }, gpu(Some(32))]
+}
+
+/// Bytes of a tensor by the documentation: four an element, rounded up to 16.
+fn bytes(info: &Info) -> u64 {
+    (info.shape.len() as u64 * 4).max(4).next_multiple_of(16)
+}
+
+/// Everything that must hold of any plan, told without the planner's own lifetimes.
+fn check(plan: &Plan) -> Result<(), String> {
+    let graph = &plan.graph;
+    let slot = |id: usize| match plan.places[id] {
+        Place::Slot(s) => Some(s),
+        _ => None,
+    };
+    let label = |id: usize| format!("tensor {id} `{}`", graph.tensors[id].label);
+    let ensure = |good: bool, what: String| if good { Ok(()) } else { Err(what) };
+
+    ensure(plan.steps.iter().map(|s| s.op).eq(0..graph.ops.len()), "steps are not the ops in order".into())?;
+    for (id, tensor) in graph.tensors.iter().enumerate() {
+        let constant = matches!(tensor.source, Source::Constant(_));
+        ensure(constant == (plan.places[id] == Place::Constant), format!("{} lies wrong", label(id)))?;
+        let touched = graph.ops.iter().any(|o| o.inputs.iter().chain(&o.outputs).any(|t| t.id == id));
+        ensure(constant || touched == slot(id).is_some(), format!("{} has no slot, or needs none", label(id)))?;
+    }
+    for (s, slot) in plan.slots.iter().enumerate() {
+        let largest = slot.tensors.iter().map(|&t| bytes(&graph.tensors[t].info)).max();
+        ensure(largest == Some(slot.bytes), format!("slot {s} has {} bytes for {largest:?}", slot.bytes))?;
+        for &t in &slot.tensors {
+            ensure(plan.places[t] == Place::Slot(s), format!("{} is not where slot {s} says", label(t)))?;
+        }
+    }
+
+    // The run, with names instead of numbers: what is read must be what was last written there.
+    let mut held: HashMap<usize, usize> = HashMap::new();
+    for (id, tensor) in graph.tensors.iter().enumerate() {
+        if let (Source::Input, Some(s)) = (&tensor.source, slot(id)) {
+            let other = held.insert(s, id);
+            ensure(other.is_none(), format!("{} shares its slot with another input", label(id)))?;
+        }
+    }
+    let mut written = vec![false; graph.tensors.len()];
+    for (i, op) in graph.ops.iter().enumerate() {
+        for t in &op.inputs {
+            if let Some(s) = slot(t.id) {
+                let here = held.get(&s) == Some(&t.id);
+                ensure(here, format!("op {i} reads {} after its slot was taken", label(t.id)))?;
+                let shared = op.outputs.iter().any(|o| slot(o.id) == Some(s));
+                ensure(!shared, format!("op {i} reads and writes slot {s}"))?;
+            }
+        }
+        for t in &op.outputs {
+            let s = slot(t.id).ok_or(format!("op {i} writes {} nowhere", label(t.id)))?;
+            // A shared output is written part by part: nobody may come between.
+            ensure(!written[t.id] || held.get(&s) == Some(&t.id), format!("{} lost a part", label(t.id)))?;
+            held.insert(s, t.id);
+            written[t.id] = true;
+        }
+        let mut slots: Vec<_> = op.outputs.iter().map(|t| slot(t.id)).collect();
+        slots.sort();
+        slots.dedup();
+        ensure(slots.len() == op.outputs.len(), format!("op {i} writes two tensors into one slot"))?;
+    }
+    for (id, tensor) in graph.tensors.iter().enumerate() {
+        if let (true, Some(s)) = (tensor.keep, slot(id)) {
+            ensure(held.get(&s) == Some(&id), format!("{} is kept, and its slot was taken", label(id)))?;
+        }
+    }
+
+    for (s, slot) in plan.slots.iter().enumerate() {
+        for (i, &a) in slot.tensors.iter().enumerate() {
+            for &b in &slot.tensors[..i] {
+                let (Some(x), Some(y)) = (plan.lifetimes[a], plan.lifetimes[b]) else {
+                    return Err(format!("a tenant of slot {s} has no lifetime"));
+                };
+                ensure(x.1 < y.0 || y.1 < x.0, format!("{} and {} meet in slot {s}", label(a), label(b)))?;
+            }
+        }
+    }
+    let (all, live) = (plan.activation_bytes(), plan.live_bytes());
+    ensure(all >= live, format!("{all} bytes of slots for {live} alive"))?;
+    ensure(all == plan.slots.iter().map(|s| s.bytes).sum::<u64>(), "the slots' bytes do not add up".into())
+}
+
+/// A choice: what to do, with which of the tensors so far, and whether to keep the result.
+type Choice = (u8, usize, usize, bool);
+
+/// A graph of those choices; what does not fit is left out.
+fn random_graph(choices: &[Choice], inputs: usize) -> Graph {
+    let mut g = Graph::new();
+    let weight = |r: usize| Arc::new(Value::f32([4, r, r, 4], vec![0.5; 16 * r * r]));
+    let (weights, bias) = ([weight(1), weight(3)], Arc::new(Value::f32([4], vec![0.0; 4])));
+    let mut all: Vec<Tensor> =
+        (0..inputs).map(|i| g.input(&format!("in{i}"), Info::f32([1, 16 >> i, 12, 4]))).collect();
+    for (n, &(kind, a, b, keep)) in choices.iter().enumerate() {
+        let (x, y) = (all[a % all.len()], all[b % all.len()]);
+        let name = format!("op{n}");
+        let made = match kind % 6 {
+            0 => g.op1(&name, MaxPool { kernel: 1 + b % 3, stride: 1 + b % 2, pad: 0 }, &[x]).ok(),
+            1 => g.op1(&name, UpsampleAdd, &[x, y]).ok(),
+            2 => g.conv2d(&name, x, &weights[b % 2], &bias).pad(b % 2).relu().done().ok(),
+            3 => {
+                let conv = g.conv2d(&name, x, &weights[1], &bias).pad(1);
+                if y.shape() == x.shape() && y != x { conv.residual(y).done().ok() } else { conv.done().ok() }
+            }
+            4 => {
+                // Two parts of one tensor, with another op between them.
+                let part = x.shape().len();
+                let whole = g.shared_output(&name, [1, 2, part / 2 + y.shape().len()]);
+                g.conv2d(&format!("{name}.a"), x, &weights[0], &bias).into_slice(whole, 0).expect("it fits");
+                if let Ok(t) = g.op1(&format!("{name}.between"), UpsampleAdd, &[y, x]) {
+                    all.push(t);
+                }
+                g.conv2d(&format!("{name}.b"), y, &weights[0], &bias).into_slice(whole, part).expect("it fits");
+                if keep {
+                    g.keep(whole);
+                }
+                None
+            }
+            _ => {
+                // An output that nobody reads still needs a place of its own.
+                let _ = g.op1(&name, UpsampleAdd, &[x, y]);
+                None
+            }
+        };
+        if let Some(t) = made {
+            if keep {
+                g.keep(t);
+            }
+            all.push(t);
+        }
+    }
+    g
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(20),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_graph_is_planned_soundly(
+        choices in prop::collection::vec((any::<u8>(), 0..40usize, 0..40usize, prop::bool::weighted(0.15)), 1..40),
+        inputs in 1..3usize,
+    ) {
+        for caps in caps() {
+            let plan = Plan::new(random_graph(&choices, inputs), &caps, &[]);
+            prop_assert_eq!(check(&plan), Ok(()));
+            let again = Plan::new(random_graph(&choices, inputs), &caps, &[]);
+            prop_assert_eq!(plan.to_string(), again.to_string());
+            prop_assert_eq!(plan.slots, again.slots);
+        }
+    }
+}
+
+#[test]
+fn a_chain_takes_turns_in_two_slots() {
+    let mut g = Graph::new();
+    let mut x = g.input("x", Info::f32([1, 8, 8, 4]));
+    for i in 0..10 {
+        x = g.op1(&format!("pool{i}"), MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x]).unwrap();
+    }
+    g.keep(x);
+    let plan = Plan::new(g, &Caps::MINIMUM, &[]);
+    assert_eq!(check(&plan), Ok(()));
+    assert_eq!((plan.slots.len(), plan.activation_bytes(), plan.live_bytes()), (2, 2048, 2048));
+}
+
+#[test]
+fn a_variant_can_be_forced() {
+    let mut g = Graph::new();
+    let x = g.input("x", Info::f32([1, 8, 8, 4]));
+    g.op1("pool", MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x]).unwrap();
+    let name = |force: &[&str]| Plan::new(g.clone(), &Caps::MINIMUM, force).steps[0].variant.name;
+    assert_eq!([name(&[]), name(&["plain"]), name(&["unheard-of"])], ["quads", "plain", "quads"]);
+}
+
+fn nuclei() -> (Config, NetworkWeights) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/nuclei.safetensors");
+    let file = WeightsFile::open(path).unwrap();
+    let config = file.config().unwrap();
+    let weights = NetworkWeights::load(&file, &config).unwrap();
+    (config, weights)
+}
+
+fn resnet50() -> &'static (Config, NetworkWeights) {
+    static NETWORK: OnceLock<(Config, NetworkWeights)> = OnceLock::new();
+    NETWORK.get_or_init(|| {
+        let config = Config::maskrcnn_resnet50_fpn();
+        let weights = NetworkWeights::load(&synth::synthetic_file(&config, 1).unwrap(), &config).unwrap();
+        (config, weights)
+    })
+}
+
+fn plan(config: &Config, weights: &NetworkWeights, height: usize, width: usize, batch: usize, caps: &Caps) -> Plan {
+    let pixels = height * width;
+    let room = Room { height, width, batch, image_words: pixels * 3 / 4, mask_words: pixels / 4 };
+    Plan::new(model::build(config, weights, &room).unwrap().graph, caps, &[])
+}
+
+#[test]
+fn the_default_model_is_small() {
+    let (config, weights) = nuclei();
+    let p = plan(&config, &weights, 640, 640, 1, &Caps::MINIMUM);
+    assert_eq!(check(&p), Ok(()));
+    let (activations, live) = (p.activation_bytes() as f64 / MIB, p.live_bytes() as f64 / MIB);
+    let constants = p.constant_bytes() as f64 / MIB;
+    eprintln!(
+        "{} steps, {} slots, {activations:.1} MiB of slots, {live:.1} MiB alive, {constants:.1} MiB of constants",
+        p.steps.len(),
+        p.slots.len(),
+    );
+    assert!(p.steps.len() <= 80, "{} steps", p.steps.len());
+    assert!(p.slots.len() <= 16, "{} slots", p.slots.len());
+    assert!(activations <= 180.0, "{activations:.1} MiB");
+    // How close to the least that is possible.
+    assert!(activations <= 1.25 * live, "{activations:.1} MiB of slots for {live:.1} MiB alive");
+    let again = plan(&config, &weights, 640, 640, 1, &Caps::MINIMUM);
+    assert_eq!(p.to_string(), again.to_string());
+}
+
+/// Every size that photos lead to, and batches: plans are sound, and grow with the batch.
+#[test]
+fn the_default_model_is_planned_soundly_at_any_size() {
+    let (config, weights) = nuclei();
+    for caps in caps() {
+        for (h, w) in [(32, 32), (32, 1280), (640, 960), (1280, 640)] {
+            assert_eq!(check(&plan(&config, &weights, h, w, 1, &caps)), Ok(()), "{h}x{w} {caps:?}");
+        }
+        let (one, two) = (plan(&config, &weights, 320, 320, 1, &caps), plan(&config, &weights, 320, 320, 2, &caps));
+        assert_eq!(check(&two), Ok(()));
+        assert_eq!(one.steps.len(), two.steps.len());
+        assert!(two.activation_bytes() > one.activation_bytes());
+    }
+}
+
+/// 128 MiB is what WebGPU promises a binding.
+#[test]
+fn resnet50_fits_the_least_bindings_at_its_largest_size() {
+    const PROMISED: u64 = 128 << 20;
+    let (config, weights) = resnet50();
+    for caps in caps() {
+        let p = plan(config, weights, 1344, 1344, 1, &caps);
+        assert_eq!(check(&p), Ok(()));
+        for t in &p.graph.tensors {
+            assert!(bytes(&t.info) <= PROMISED, "`{}` {:?}: {:.1} MiB", t.label, t.info, bytes(&t.info) as f64 / MIB);
+        }
+        for step in &p.steps {
+            let op = &p.graph.ops[step.op];
+            for (i, t) in op.inputs.iter().enumerate() {
+                if let Source::Constant(value) = &p.graph.tensors[t.id].source
+                    && let Some(packed) = op.kernel.pack(i, value, &step.variant)
+                {
+                    assert!(packed.bytes().len() as u64 <= PROMISED, "`{}` input {i}, packed", op.label);
+                }
+            }
+            assert!(step.launch.grid.iter().all(|&n| n <= 65_535), "`{}`: grid {:?}", op.label, step.launch.grid);
+        }
+        eprintln!(
+            "{} slots, {:.1} MiB of slots, {:.1} MiB alive",
+            p.slots.len(),
+            p.activation_bytes() as f64 / MIB,
+            p.live_bytes() as f64 / MIB
+        );
+    }
+}
+
+/// The reference arithmetic of torchvision's network for a padded input of 800×1088, with 1000 box and 100 mask RoIs:
+/// 230.8 GMAC.
+#[test]
+fn resnet50_costs_what_torchvision_s_does() {
+    let (config, weights) = resnet50();
+    let p = plan(config, weights, 800, 1088, 1, &Caps::MINIMUM);
+    let mut by_stage: Vec<(&str, f64)> = Vec::new();
+    for step in &p.steps {
+        let op = &p.graph.ops[step.op];
+        let mut macs = match op.kernel.name() {
+            "conv2d" | "linear" | "deconv2d" => step.cost.flops / 2.0,
+            // Ours predicts the mask of the class that was found; torchvision's 1×1 convolution those of all classes.
+            "mask_predict" => (100 * 28 * 28 * 256 * config.num_classes) as f64,
+            _ => 0.0,
+        };
+        if op.label == "stem" {
+            // Our images have a fourth channel of zeros.
+            macs *= 3.0 / 4.0;
+        }
+        match by_stage.iter_mut().find(|s| s.0 == op.stage) {
+            Some(stage) => stage.1 += macs,
+            None => by_stage.push((op.stage, macs)),
+        }
+    }
+    let total = by_stage.iter().map(|s| s.1).sum::<f64>() / 1e9;
+    for (stage, macs) in by_stage.iter().filter(|s| s.1 > 0.0) {
+        eprintln!("{stage:10} {:7.2} GMAC", macs / 1e9);
+    }
+    eprintln!("{:10} {total:7.2} GMAC", "total");
+    assert!((total / 230.8 - 1.0).abs() < 0.01, "{total:.2} GMAC: {by_stage:?}");
+    assert!(p.steps.iter().all(|s| s.cost.flops >= 0.0 && s.cost.bytes > 0.0));
+}
+
+fn zeros(shape: &[usize]) -> Arc<Value> {
+    Arc::new(Value::f32(Shape::new(shape), vec![0.0; shape.iter().product()]))
+}
+
+/// What building with these tensors says; panics where it is accepted.
+fn refusal<T>(what: &str, made: Result<T>) -> String {
+    match made {
+        Ok(_) => panic!("{what}: was accepted"),
+        Err(Error::Shape { op, reason }) => {
+            assert!(op.contains("the layer"), "{what}: `{op}` does not name the op");
+            assert!(!reason.is_empty(), "{what}");
+            format!("{op}: {reason}")
+        }
+        Err(other) => panic!("{what}: {other:?} is no shape error"),
+    }
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors_that_name_the_op() {
+    let mut g = Graph::new();
+    let x = g.input("x", Info::f32([1, 8, 8, 4]));
+    let bias = zeros(&[4]);
+    let name = "the layer";
+
+    let conv = |g: &mut Graph, w: &[usize]| g.conv2d(name, x, &zeros(w), &bias).done();
+    let text = refusal("channels", conv(&mut g, &[4, 3, 3, 8]));
+    assert!(text.contains("the layer (conv2d)") && text.contains("[4×3×3×8]") && text.contains("[1×8×8×4]"), "{text}");
+    refusal("a window larger than the image", conv(&mut g, &[4, 9, 3, 4]));
+    refusal("a weight of three axes", conv(&mut g, &[4, 3, 12]));
+    refusal("no filter", conv(&mut g, &[0, 3, 3, 4]));
+    refusal("bias", conv(&mut g, &[5, 1, 1, 4]));
+    let w = zeros(&[4, 3, 3, 4]);
+    let small = g.input("small", Info::f32([1, 4, 4, 4]));
+    let text = refusal("residual", g.conv2d(name, x, &w, &bias).pad(1).residual(small).done());
+    assert!(text.contains("residual [1×4×4×4]"), "{text}");
+    let floats = g.input("floats", Info::f32([1]));
+    refusal("live counts as floats", g.conv2d(name, x, &w, &bias).live(floats).done());
+    let counts = g.input("counts", Info::u32([3]));
+    refusal("live counts that do not divide", g.conv2d(name, x, &w, &bias).live(counts).done());
+    let whole = g.shared_output("whole", [1, 200]);
+    let text = refusal("a slice past the end", g.conv2d(name, x, &w, &bias).into_slice(whole, 57));
+    assert!(text.contains("from element 57"), "{text}");
+    g.conv2d(name, x, &w, &bias).into_slice(whole, 56).unwrap();
+    let two = g.shared_output("two", [2, 200]);
+    refusal("a slice of another batch", g.conv2d(name, x, &w, &bias).into_slice(two, 0));
+    refusal("groups", g.op(name, Conv2d { groups: 3, ..Conv2d::default() }, &[x, x, x]));
+    refusal("too few inputs", g.op(name, Conv2d::default(), &[x]));
+
+    let deconv = Deconv2d { stride: 2, pad: 0, relu: false, live: false };
+    let (w, b) = (g.constant("w", zeros(&[4, 2, 2, 8])), g.constant("b", bias.clone()));
+    refusal("channels of a transposed convolution", g.op(name, deconv, &[x, w, b]));
+    let w = g.constant("w", zeros(&[4, 2, 2, 4]));
+    let deconv = Deconv2d { stride: 1, pad: 9, relu: false, live: false };
+    refusal("padding that leaves nothing", g.op(name, deconv, &[x, w, b]));
+    let w = g.constant("w", zeros(&[4, 100]));
+    refusal("columns", g.op(name, Linear::default(), &[x, w, b]));
+    refusal("a window of nothing", g.op(name, MaxPool { kernel: 0, stride: 1, pad: 0 }, &[x]));
+    refusal("a step of nothing", g.op(name, MaxPool { kernel: 2, stride: 0, pad: 0 }, &[x]));
+    refusal("more padding than window", g.op(name, MaxPool { kernel: 3, stride: 1, pad: 2 }, &[x]));
+    refusal("a large window", g.op(name, MaxPool { kernel: 11, stride: 1, pad: 1 }, &[x]));
+    let other = g.input("other", Info::f32([1, 4, 4, 8]));
+    refusal("other channels", g.op(name, UpsampleAdd, &[x, other]));
+    refusal("one input", g.op(name, UpsampleAdd, &[x]));
+    let segments = g.input("segments", Info::u32([1, 2]));
+    let row = g.input("row", Info::f32([1, 50]));
+    refusal("too many", g.op(name, TopK { k: MAX_K + 1 }, &[row, segments]));
+    refusal("none", g.op(name, TopK { k: 0 }, &[row, segments]));
+    refusal("segments as floats", g.op(name, TopK { k: 3 }, &[row, row]));
+    refusal("scores without boxes", g.op(name, Nms { threshold: 0.5 }, &[row, row, counts]));
+    let (rois, live) = (g.input("rois", Info::f32([1, 3, 4])), g.input("live", Info::u32([1])));
+    let align = |scales: &[f32]| RoiAlign {
+        pooled: 7,
+        sampling: 2,
+        aligned: false,
+        pooling: Pooling::Average,
+        scales: scales.to_vec(),
+        canonical: 224.0,
+    };
+    refusal("a level too many", g.op(name, align(&[0.25]), &[rois, live, x, x]));
+    refusal("levels of other channels", g.op(name, align(&[0.25, 0.125]), &[rois, live, x, other]));
+    let odd = g.input("odd", Info::f32([1, 8, 8, 6]));
+    refusal("channels that are no quads", g.op(name, align(&[0.25]), &[rois, live, odd]));
+    let (soft, places) = (g.input("soft", Info::f32([3, 28, 28])), g.input("places", Info::u32([1, 3, 8])));
+    refusal("no room at all", g.op(name, Paste { capacity: 0, threshold: 0.5 }, &[soft, places, live]));
+    let text = refusal("another output", g.op_into(name, UpsampleAdd, &[x, small], small));
+    assert!(text.contains("[1×8×8×4]") && text.contains("[1×4×4×4]"), "{text}");
+
+    // Whatever was refused left nothing behind.
+    assert_eq!(check(&Plan::new(g.clone(), &Caps::MINIMUM, &[])), Ok(()));
+    assert_eq!(g.ops.len(), 1);
+}
+
+type Try = Box<dyn FnOnce(&mut Graph) -> Result<Tensor>>;
+
+/// Settings that a library's user can write down and no network has: refused as shapes are, never a panic.
+#[test]
+fn settings_that_cannot_be_are_errors_too() {
+    let mut g = Graph::new();
+    let x = g.input("x", Info::f32([1, 8, 8, 4]));
+    // Kinds are to be checked when a graph is built: reading a tensor back relies on it.
+    let ints = g.input("ints", Info::u32([1, 8, 8, 4]));
+    let scalar = g.input("scalar", Info::f32(Shape::new(&[])));
+    let (w, b) = (g.constant("w", zeros(&[4, 3, 3, 4])), g.constant("b", zeros(&[4])));
+    let row = g.constant("row", zeros(&[4, 1]));
+    let name = "the layer";
+    let conv = Conv2d::default;
+    let pool = MaxPool { kernel: 1, stride: 1, pad: 0 };
+    let tries: [(&str, Try); 6] = [
+        ("stride 0", Box::new(move |g| g.op1(name, Conv2d { stride: (0, 1), ..conv() }, &[x, w, b]))),
+        ("dilation 0", Box::new(move |g| g.op1(name, Conv2d { dilation: (0, 1), ..conv() }, &[x, w, b]))),
+        ("integers to convolve", Box::new(move |g| g.op1(name, conv(), &[ints, w, b]))),
+        ("integers to pool", Box::new(move |g| g.op1(name, pool, &[ints]))),
+        ("integers to add", Box::new(move |g| g.op1(name, UpsampleAdd, &[x, ints]))),
+        ("a tensor without axes", Box::new(move |g| g.op1(name, Linear::default(), &[scalar, row, b]))),
+    ];
+    let mut wrong = Vec::new();
+    for (what, make) in tries {
+        let graph = &mut g;
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| make(graph))) {
+            Err(_) => wrong.push(format!("{what}: panicked")),
+            Ok(Ok(t)) => wrong.push(format!("{what}: accepted, makes {:?}", t.info)),
+            Ok(Err(Error::Shape { op, .. })) if op.contains(name) => {}
+            Ok(Err(e)) => wrong.push(format!("{what}: {e:?}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,288 @@
+//! Kernels on the GPU against their twins for random shapes and settings, in every variant. Shapes are parameters, so a
+//! new one compiles nothing.
+
+mod common;
+
+use common::{device, difference, run_case};
+use maskrcnn::kernels::case::Rng;
+use maskrcnn::kernels::conv2d::Conv2d;
+use maskrcnn::kernels::deconv2d::Deconv2d;
+use maskrcnn::kernels::frame::Frame;
+use maskrcnn::kernels::linear::Linear;
+use maskrcnn::kernels::max_pool::MaxPool;
+use maskrcnn::kernels::nms::Nms;
+use maskrcnn::kernels::paste::Paste;
+use maskrcnn::kernels::paste_layout::PasteLayout;
+use maskrcnn::kernels::preprocess::Preprocess;
+use maskrcnn::kernels::roi_align::{Pooling, RoiAlign};
+use maskrcnn::kernels::topk::{NONE, TopK};
+use maskrcnn::kernels::{Case, Info, Io, Kernel, Tolerance};
+use maskrcnn::tensor::{Shape, Value};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{RngSeed, TestCaseError};
+
+/// So many cases, the same on every machine and in every run.
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() }
+}
+
+/// Runs a kernel in every variant and compares each output with the twin's.
+fn agree(kernel: impl Kernel + 'static, inputs: Vec<Value>, tolerance: Tolerance) -> Result<(), TestCaseError> {
+    let case = Case::new(format!("{kernel:?}"), kernel, inputs, tolerance);
+    let infos: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
+    let outputs = case.kernel.infer(&infos).map_err(TestCaseError::fail)?;
+    let want = case.kernel.twin(&case.inputs);
+    for (info, value) in outputs.iter().zip(&want) {
+        prop_assert_eq!(*info, Info { shape: value.shape, dtype: value.dtype() }, "the twin's shape");
+    }
+    for variant in case.kernel.variants(&Io { inputs: &infos, outputs: &outputs }, &device().caps()) {
+        let got = run_case(device(), &case, variant.name, false, 1).remove(0);
+        for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+            if let Some(d) = difference(got, want, case.tolerance) {
+                return Err(TestCaseError::fail(format!("{variant}, output {i}, inputs {infos:?}: {d}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Live counts for `rows` rows in so many batches, from none to all.
+fn live(rng: &mut Rng, batches: usize, rows: usize) -> Value {
+    Value::u32([batches], (0..batches).map(|_| rng.below(rows / batches + 1) as u32).collect())
+}
+
+/// Channels on both sides of every tile and of the step by four.
+fn channels() -> impl Strategy<Value = usize> {
+    prop_oneof![1..10usize, select(vec![4, 8, 12, 16, 20, 28, 32, 36, 64])]
+}
+
+const SUMS: Tolerance = Tolerance::Norm { relative: 3e-6 };
+
+proptest! {
+    #![proptest_config(cases(24))]
+
+    #[test]
+    fn conv2d(
+        (h, w, c, k) in (1..14usize, 1..14usize, channels(), channels()),
+        (r, s) in (1..5usize, 1..5usize),
+        stride in (1..4usize, 1..4usize),
+        pad in (0..4usize, 0..4usize),
+        dilation in (1..3usize, 1..3usize),
+        (batches, rows, groups) in (1..3usize, 1..4usize, select(vec![1, 1, 1, 2, 3])),
+        (relu, residual, live_counts, slice) in any::<(bool, bool, bool, bool)>(),
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let n = batches * rows;
+        // Windows that fit, and channels that divide.
+        let (h, w) = (h.max(dilation.0 * (r - 1) + 1), w.max(dilation.1 * (s - 1) + 1));
+        let (c, k) = (c.next_multiple_of(groups), k.next_multiple_of(groups));
+        let mut kernel = Conv2d {
+            stride, pad, dilation, groups, relu, residual: residual && !slice, live: live_counts, slice: None,
+        };
+        let mut inputs = vec![rng.tensor([n, h, w, c]), rng.tensor([k, r, s, c / groups]), rng.tensor([k])];
+        let side = |n: usize, k: usize, stride, pad, dilation| (n + 2 * pad - dilation * (k - 1) - 1) / stride + 1;
+        let (oh, ow) = (side(h, r, stride.0, pad.0, dilation.0), side(w, s, stride.1, pad.1, dilation.1));
+        if kernel.residual {
+            inputs.push(rng.tensor([n, oh, ow, k]));
+        }
+        if live_counts {
+            inputs.push(live(&mut rng, batches, n));
+        }
+        if slice {
+            let (before, after) = (rng.below(9), rng.below(9));
+            kernel.slice = Some((Shape::from([n, before + oh * ow * k + after]), before));
+        }
+        agree(kernel, inputs, SUMS)?;
+    }
+
+    #[test]
+    fn linear(
+        (batches, rows, c, k) in (1..4usize, 1..40usize, prop_oneof![1..9usize, (1..40usize).prop_map(|q| 4 * q)], channels()),
+        (relu, counts) in any::<(bool, bool)>(),
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let n = batches * rows;
+        let mut inputs = vec![rng.tensor([n, c]), rng.tensor([k, c]), rng.tensor([k])];
+        if counts {
+            inputs.push(live(&mut rng, batches, n));
+        }
+        agree(Linear { relu, live: counts }, inputs, SUMS)?;
+    }
+
+    #[test]
+    fn deconv2d(
+        (h, w, c, k) in (1..8usize, 1..8usize, channels(), channels()),
+        (stride, more, pad) in (1..4usize, 0..3usize, 0..2usize),
+        (batches, rows) in (1..3usize, 1..4usize),
+        (relu, counts) in any::<(bool, bool)>(),
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let n = batches * rows;
+        // Windows as wide as the step, which the tiled variants take, and wider ones, which overlap.
+        let r = stride + more;
+        let pad = if (h.min(w) - 1) * stride + r > 2 * pad { pad } else { 0 };
+        let mut inputs = vec![rng.tensor([n, h, w, c]), rng.tensor([k, r, r, c]), rng.tensor([k])];
+        if counts {
+            inputs.push(live(&mut rng, batches, n));
+        }
+        agree(Deconv2d { stride, pad, relu, live: counts }, inputs, SUMS)?;
+    }
+
+    #[test]
+    fn max_pool(
+        (n, h, w, c) in (1..3usize, 1..16usize, 1..16usize, channels()),
+        (kernel, stride, pad) in (1..5usize, 1..4usize, 0..3usize),
+        seed in any::<u64>(),
+    ) {
+        let pad = pad.min(kernel / 2);
+        let (h, w) = (h.max(kernel), w.max(kernel));
+        agree(MaxPool { kernel, stride, pad }, vec![Rng::new(seed).tensor([n, h, w, c])], Tolerance::Exact)?;
+    }
+
+    /// Few different values, so that ties decide; nothings among them; segments apart, empty and overlapping.
+    #[test]
+    fn topk(
+        k in select(vec![1, 5, 31, 32, 100, 257]),
+        (batch, length) in (1..4usize, 1..1500usize),
+        parts in prop::collection::vec((0.0..1.0f64, 0.0..1.0f64), 1..5),
+        (values, nothings) in (1..40usize, 0..4usize),
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let mut segments = Vec::new();
+        for (begin, share) in parts {
+            let begin = (begin * length as f64) as usize;
+            segments.extend([begin as u32, (share * (length - begin + 1) as f64) as u32]);
+        }
+        let value = |rng: &mut Rng| match rng.below(4) {
+            i if i < nothings => NONE,
+            // Both zeros, both signs, small and large.
+            _ => (rng.below(values) as f32 - (values / 2) as f32) * [1.0, -0.0, 1e-20, 1e20][rng.below(4)],
+        };
+        let x: Vec<f32> = (0..batch * length).map(|_| value(&mut rng)).collect();
+        let inputs = vec![Value::f32([batch, length], x), Value::u32([segments.len() / 2, 2], segments)];
+        agree(TopK { k }, inputs, Tolerance::Exact)?;
+    }
+
+    /// Whole coordinates, so that only the division can round.
+    #[test]
+    fn nms(
+        (groups, k, side) in (1..5usize, 1..200usize, select(vec![2.0f32, 9.0, 40.0, 200.0])),
+        threshold in select(vec![0.0f32, 0.3, 0.5, 0.7, 1.0]),
+        holes in 0..3usize,
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let boxes = rng.boxes(groups * k, side + 1.0, side + 1.0).into_iter().map(f32::round).collect();
+        let mut scores = Vec::new();
+        for _ in 0..groups {
+            let mut some: Vec<f32> = (0..k).map(|_| rng.below(50) as f32 / 8.0).collect();
+            some.sort_by(|a, b| b.total_cmp(a));
+            scores.extend(some.into_iter().map(|s| if rng.below(4) < holes { NONE } else { s }));
+        }
+        // A count past the capacity stands for all.
+        let counts = (0..groups).map(|_| rng.below(k + 3) as u32).collect();
+        let inputs =
+            vec![Value::f32([groups, k, 4], boxes), Value::f32([groups, k], scores), Value::u32([groups], counts)];
+        agree(Nms { threshold }, inputs, Tolerance::Exact)?;
+    }
+
+    /// Boxes on quarter pixels, inside and over the border. The number of adaptive samples must not hang on a
+    /// division's last bit, so the bins are powers of two there.
+    #[test]
+    fn roi_align(
+        (batch, n, quads) in (1..3usize, 1..6usize, 1..4usize),
+        (levels, pooled, sampling) in (1..5usize, select(vec![1usize, 2, 4, 7, 8]), 0..4usize),
+        (h, w) in (8..33usize, 8..33usize),
+        (aligned, max) in any::<(bool, bool)>(),
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let pooled = if sampling == 0 { pooled.next_power_of_two() } else { pooled };
+        let kernel = RoiAlign {
+            pooled,
+            sampling,
+            aligned,
+            pooling: if max { Pooling::Max } else { Pooling::Average },
+            scales: (0..levels).map(|l| 0.25 / (1 << l) as f32).collect(),
+            // Small, so that small boxes reach every level.
+            canonical: 56.0,
+        };
+        let (width, height) = (w as f32 * 4.0, h as f32 * 4.0);
+        let mut rois = rng.boxes(batch * n, width, height);
+        for roi in rois.chunks_mut(4) {
+            let (dx, dy) = (rng.uniform(-9.0, 9.0), rng.uniform(-9.0, 9.0));
+            for (i, v) in roi.iter_mut().enumerate() {
+                *v = ((*v + if i % 2 == 0 { dx } else { dy }) * 4.0).round() / 4.0;
+            }
+            if rng.below(5) == 0 {
+                roi.copy_from_slice(&[0.0, 0.0, width, height]);
+            }
+        }
+        let mut inputs = vec![Value::f32([batch, n, 4], rois), live(&mut rng, batch, batch * n)];
+        inputs.extend((0..levels).map(|l| rng.tensor([batch, (h >> l).max(1), (w >> l).max(1), 4 * quads])));
+        agree(kernel, inputs, Tolerance::Close { absolute: 3e-5, relative: 1e-4 })?;
+    }
+
+    /// Enlarged, shrunk or both, at any byte offset of a row, with and without padding.
+    #[test]
+    fn preprocess(
+        sizes in prop::collection::vec(((1..40u32, 1..40u32), (1..64u32, 1..64u32)), 1..4),
+        more in (0..33usize, 0..33usize),
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let (mut words, mut frames) = (Vec::new(), Vec::new());
+        for &(input, output) in &sizes {
+            frames.push(Frame::new(input, output, words.len() as u32));
+            words.extend((0..(input.0 * input.1 * 3).div_ceil(4)).map(|_| rng.bits() as u32));
+        }
+        let h = sizes.iter().map(|s| s.1.0 as usize).max().unwrap_or(1) + more.0;
+        let w = sizes.iter().map(|s| s.1.1 as usize).max().unwrap_or(1) + more.1;
+        let table = Preprocess::table([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        let inputs = vec![Value::u32([words.len()], words), Frame::value(&frames), table];
+        agree(Preprocess { h, w }, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })?;
+    }
+
+    /// The rectangles, and the bits in them, of boxes inside and over the border, with room for all or not.
+    #[test]
+    fn paste(
+        (batch, n, side) in (1..3usize, 1..8usize, select(vec![1, 2, 7, 28])),
+        input in (1..120u32, 1..120u32),
+        scale in select(vec![1u32, 2, 4]),
+        room in 0.2..1.5f64,
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let output = (input.0 * scale, input.1 * scale);
+        let frames: Vec<Frame> = (0..batch).map(|_| Frame::new(input, output, 0)).collect();
+        let mut rois = rng.boxes(batch * n, output.1 as f32 + 3.0, output.0 as f32 + 3.0);
+        for v in &mut rois {
+            // Away from whole pixels after the way back, so that truncation falls the same way on every device.
+            *v = (*v * 4.0).round() / 4.0 + 0.07;
+        }
+        let live = live(&mut rng, batch, batch * n);
+        let inputs = vec![Value::f32([batch, n, 4], rois), live.clone(), Frame::value(&frames)];
+        let placed = PasteLayout { mask_side: side }.twin(&inputs);
+        agree(PasteLayout { mask_side: side }, inputs, Tolerance::Close { absolute: 1e-4, relative: 1e-6 })?;
+
+        // As networks make them: near 0 or 1, so that no pixel lies on the threshold by chance.
+        let mut masks = Vec::new();
+        for _ in 0..batch * n {
+            let m = side as f32;
+            let (cx, cy, r) = (rng.uniform(0.3, 0.7) * m, rng.uniform(0.3, 0.7) * m, rng.uniform(0.1, 0.6) * m);
+            for i in 0..side * side {
+                let (dx, dy) = ((i % side) as f32 - cx, (i / side) as f32 - cy);
+                masks.push(1.0 / (1.0 + ((dx * dx + dy * dy).sqrt() - r).exp()));
+            }
+        }
+        let words = placed[2].ints().chunks(2).map(|h| h[1]).max().unwrap_or(0);
+        let capacity = ((words as f64 * room) as usize).max(1);
+        let inputs = vec![Value::f32([batch * n, side, side], masks), placed[1].clone(), live];
+        agree(Paste { capacity, threshold: 0.5 }, inputs, Tolerance::Exact)?;
+    }
+}

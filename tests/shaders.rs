@@ -1,0 +1,333 @@
+//! Every shader in every variant, without a GPU: naga's validation, the translations that Vulkan, Metal and DX12 get,
+//! parameters against the WGSL's layout, and limits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use maskrcnn::kernels::{Caps, Entry, Info, Io, Launch, REGISTRY, Variant};
+use maskrcnn::shader::{Access, Processed, Reflection, SNIPPETS, compile, reflect};
+use naga::back::{hlsl, msl, spv};
+use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+
+/// Devices of all kinds: the least, CPU drivers, GPUs with one subgroup size, a GPU with several.
+fn devices() -> Vec<(String, Caps)> {
+    let mut out = vec![("minimum".to_string(), Caps::MINIMUM)];
+    for (subgroup, cpu) in [(4, true), (8, true), (16, true), (32, false), (64, false)] {
+        let subgroup = Some(subgroup);
+        let caps = Caps { subgroup, cpu, max_invocations: 1024, workgroup_bytes: 32768 };
+        out.push((format!("{caps:?}"), caps));
+        // Subgroups where all else is at its least.
+        out.push((format!("small {caps:?}"), Caps { subgroup, cpu, ..Caps::MINIMUM }));
+    }
+    let large = Caps { subgroup: None, cpu: false, max_invocations: 1024, workgroup_bytes: 49152 };
+    out.push(("no fixed subgroup".into(), large));
+    out
+}
+
+/// A text, and everything that uses it.
+struct Unit {
+    entry: &'static Entry,
+    variant: Variant,
+    text: Processed,
+    module: naga::Module,
+    reflection: Reflection,
+    uses: Vec<Use>,
+}
+
+/// One case on one device that a text is offered for.
+struct Use {
+    label: String,
+    caps: Caps,
+    /// Whether it is the last variant offered: the one that must run anywhere.
+    last: bool,
+    tensors: (usize, usize),
+    launch: Launch,
+}
+
+impl Unit {
+    fn label(&self) -> String {
+        format!("{}, {}", self.entry.name, self.variant)
+    }
+}
+
+fn units() -> &'static [Unit] {
+    static UNITS: OnceLock<Vec<Unit>> = OnceLock::new();
+    UNITS.get_or_init(|| {
+        let mut units: BTreeMap<String, Unit> = BTreeMap::new();
+        for entry in REGISTRY {
+            for case in (entry.cases)() {
+                let infos: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
+                let outputs =
+                    case.kernel.infer(&infos).unwrap_or_else(|e| panic!("{}, {}: {e}", entry.name, case.name));
+                assert_eq!(case.kernel.name(), entry.name, "case {}", case.name);
+                let io = Io { inputs: &infos, outputs: &outputs };
+                for (device, caps) in devices() {
+                    let variants = case.kernel.variants(&io, &caps);
+                    assert!(!variants.is_empty(), "{}, {}: no variant on {device}", entry.name, case.name);
+                    let names: BTreeSet<&str> = variants.iter().map(|v| v.name).collect();
+                    assert_eq!(names.len(), variants.len(), "{}, {}: names are shared", entry.name, case.name);
+                    for (i, variant) in variants.iter().enumerate() {
+                        let text = compile(entry, variant).unwrap_or_else(|e| panic!("{variant}: {e}"));
+                        let unit = units.entry(format!("{} {}", entry.name, text.text)).or_insert_with(|| {
+                            let (module, reflection) =
+                                reflect(&text).unwrap_or_else(|e| panic!("{}, {variant}: {e}", entry.name));
+                            Unit { entry, variant: variant.clone(), text, module, reflection, uses: Vec::new() }
+                        });
+                        unit.uses.push(Use {
+                            label: format!("{}, {}, {variant}, {device}", entry.name, case.name),
+                            caps,
+                            last: i + 1 == variants.len(),
+                            tensors: (infos.len(), outputs.len()),
+                            launch: case.kernel.launch(&io, variant),
+                        });
+                    }
+                }
+            }
+        }
+        units.into_values().collect()
+    })
+}
+
+fn validate(unit: &Unit) -> Result<ModuleInfo, String> {
+    let capabilities = if unit.variant.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    Validator::new(ValidationFlags::all(), capabilities)
+        .validate(&unit.module)
+        .map_err(|e| e.emit_to_string(&unit.text.text))
+}
+
+/// As shipped, and as any WebGPU page would have it.
+fn policies() -> [(&'static str, BoundsCheckPolicies); 2] {
+    let all = |p| BoundsCheckPolicies { index: p, buffer: p, image_load: p, binding_array: p };
+    [("unchecked", all(BoundsCheckPolicy::Unchecked)), ("checked", all(BoundsCheckPolicy::Restrict))]
+}
+
+#[test]
+fn every_variant_is_valid_and_translates_to_metal_and_dx12() {
+    let mut failures = Vec::new();
+    for unit in units() {
+        let info = match validate(unit) {
+            Ok(info) => info,
+            Err(e) => {
+                failures.push(format!("{}: {e}", unit.label()));
+                continue;
+            }
+        };
+        for (name, bounds_check_policies) in policies() {
+            let checked = name == "checked";
+            let options = msl::Options {
+                lang_version: (2, 1),
+                bounds_check_policies,
+                force_loop_bounding: checked,
+                zero_initialize_workgroup_memory: checked,
+                ..Default::default()
+            };
+            match msl::write_string(&unit.module, &info, &options, &msl::PipelineOptions::default()) {
+                Err(e) => failures.push(format!("{}, {name}, MSL: {e}", unit.label())),
+                Ok((_, translated)) => {
+                    for entry in translated.entry_point_names {
+                        entry.unwrap_or_else(|e| panic!("{}, {name}, MSL: {e}", unit.label()));
+                    }
+                }
+            }
+            let options = hlsl::Options {
+                // The first shader model with subgroups ("waves"); without them the oldest that DX12 takes must do.
+                shader_model: if unit.variant.subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 },
+                restrict_indexing: checked,
+                force_loop_bounding: checked,
+                zero_initialize_workgroup_memory: checked,
+                ..Default::default()
+            };
+            let mut text = String::new();
+            let pipeline = hlsl::PipelineOptions::default();
+            if let Err(e) = hlsl::Writer::new(&mut text, &options, &pipeline).write(&unit.module, &info, None) {
+                failures.push(format!("{}, {name}, HLSL: {e}", unit.label()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    eprintln!("{} texts from {} uses", units().len(), units().iter().map(|u| u.uses.len()).sum::<usize>());
+}
+
+#[test]
+fn every_variant_translates_to_spirv_that_khronos_accepts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut files: Vec<(String, PathBuf)> = Vec::new();
+    for unit in units() {
+        let Ok(info) = validate(unit) else { continue };
+        for (name, bounds_check_policies) in policies() {
+            let checked = name == "checked";
+            let options = spv::Options {
+                lang_version: (1, 3),
+                bounds_check_policies,
+                force_loop_bounding: checked,
+                zero_initialize_workgroup_memory: match checked {
+                    true => spv::ZeroInitializeWorkgroupMemoryMode::Polyfill,
+                    false => spv::ZeroInitializeWorkgroupMemoryMode::None,
+                },
+                ..Default::default()
+            };
+            let pipeline =
+                spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
+            let label = format!("{}, {name}", unit.label());
+            let words = spv::write_vec(&unit.module, &info, &options, Some(&pipeline))
+                .unwrap_or_else(|e| panic!("{label}, SPIR-V: {e}"));
+            let path = dir.path().join(format!("{}.spv", files.len()));
+            std::fs::write(&path, words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+            files.push((label, path));
+        }
+    }
+    if Command::new("spirv-val").arg("--version").output().is_err() {
+        eprintln!("no spirv-val here: {} modules were written but not judged", files.len());
+        return;
+    }
+    // It takes one file a call, so a few calls run at a time.
+    let judge = |(label, path): &(String, PathBuf)| {
+        let out = Command::new("spirv-val").args(["--target-env", "vulkan1.2"]).arg(path).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
+        (!out.status.success()).then(|| format!("{label}: {said}"))
+    };
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let parts: Vec<_> = files.chunks(files.len().div_ceil(4).max(1)).collect();
+        let running: Vec<_> =
+            parts.iter().map(|p| scope.spawn(|| p.iter().filter_map(judge).collect::<Vec<_>>())).collect();
+        running.into_iter().flat_map(|r| r.join().unwrap()).collect()
+    });
+    assert!(failures.is_empty(), "{} of {} modules:\n{}", failures.len(), files.len(), failures.join("\n"));
+}
+
+/// The Rust struct, the WGSL struct and the bytes of each launch agree.
+#[test]
+fn params_are_laid_out_as_the_shader_reads_them() {
+    let mut wrong = BTreeSet::new();
+    for unit in units() {
+        let ours: Vec<(String, usize)> =
+            (unit.entry.params)().into_iter().map(|f| (f.name.to_string(), f.offset)).collect();
+        if ours != unit.reflection.params {
+            wrong.insert(format!("{}: Rust {ours:?}, WGSL {:?}", unit.entry.name, unit.reflection.params));
+        }
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(unit.module.to_ctx()).unwrap();
+        let uniform = unit.module.global_variables.iter().find(|(_, v)| v.space == naga::AddressSpace::Uniform);
+        let layout = layouter[uniform.expect("a uniform").1.ty];
+        for used in &unit.uses {
+            let length = used.launch.params.len() as u32;
+            // The runner binds the length rounded up to 16.
+            if layout.alignment.round_up(length) != layout.size || length.next_multiple_of(16) < layout.size {
+                wrong.insert(format!("{}: {length} bytes of parameters for {}", used.label, layout.size));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn bindings_come_in_order_and_match_the_tensors() {
+    for unit in units() {
+        let accesses: Vec<Access> = unit.reflection.bindings.iter().map(|b| b.access).collect();
+        let (first, rest) = accesses.split_first().expect("bindings");
+        assert_eq!(*first, Access::Uniform, "{}", unit.label());
+        assert!(rest.len() <= 8, "{}: {} storage buffers", unit.label(), rest.len());
+        for used in &unit.uses {
+            let (inputs, outputs) = used.tensors;
+            let want: Vec<Access> =
+                [Access::Read].repeat(inputs).into_iter().chain([Access::ReadWrite].repeat(outputs)).collect();
+            assert_eq!(rest, want, "{}: {:?}", used.label, unit.reflection.bindings);
+        }
+    }
+}
+
+#[test]
+fn workgroups_and_grids_keep_within_the_limits() {
+    for unit in units() {
+        let r = &unit.reflection;
+        let invocations: u32 = r.workgroup_size.iter().product();
+        assert_eq!(unit.text.text.contains("subgroup"), unit.variant.subgroups, "{}", unit.label());
+        for used in &unit.uses {
+            assert!(invocations <= used.caps.max_invocations, "{}: {invocations} invocations", used.label);
+            assert!(r.workgroup_bytes <= used.caps.workgroup_bytes, "{}: {} bytes", used.label, r.workgroup_bytes);
+            if unit.variant.subgroups {
+                let size = used.caps.subgroup.expect("a subgroup variant where the device has subgroups");
+                // A broadcast reads lanes that a part of a subgroup would lack.
+                assert!(invocations.is_multiple_of(size), "{}: {invocations} by {size}", used.label);
+            }
+            if used.last {
+                assert!(invocations <= Caps::MINIMUM.max_invocations, "{}: the last, {invocations}", used.label);
+                assert!(r.workgroup_bytes <= Caps::MINIMUM.workgroup_bytes, "{}: the last", used.label);
+                assert!(!unit.variant.subgroups, "{}: the last uses subgroups", used.label);
+            }
+            let grid = used.launch.grid;
+            assert!(grid.iter().all(|&n| (1..=65_535).contains(&n)), "{}: grid {grid:?}", used.label);
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Names of the files in a folder of the repository that end so, without the ending.
+fn stems(folder: &str, ending: &str) -> BTreeSet<String> {
+    let files = std::fs::read_dir(root().join(folder)).unwrap();
+    let names = files.map(|f| f.unwrap().file_name().into_string().unwrap());
+    names.filter_map(|n| n.strip_suffix(ending).map(String::from)).collect()
+}
+
+#[test]
+fn no_shader_file_is_an_orphan() {
+    let registered: BTreeSet<String> = REGISTRY.iter().map(|e| e.name.to_string()).collect();
+    assert_eq!(stems("shaders", ".wgsl"), registered, "shaders/*.wgsl and `kernels!`");
+    let shared = ["mod", "case", "contract", "frame", "tiled"].map(String::from);
+    let rust: BTreeSet<String> = stems("src/kernels", ".rs").into_iter().filter(|n| !shared.contains(n)).collect();
+    assert_eq!(rust, registered, "src/kernels/*.rs and `kernels!`");
+
+    let mut snippets = BTreeSet::new();
+    for folder in std::fs::read_dir(root().join("shaders")).unwrap().map(Result::unwrap) {
+        if folder.file_type().unwrap().is_dir() {
+            let folder = folder.file_name().into_string().unwrap();
+            let files = stems(&format!("shaders/{folder}"), ".wgsl");
+            snippets.extend(files.into_iter().map(|n| format!("{folder}/{n}")));
+        }
+    }
+    let known: BTreeSet<String> = SNIPPETS.iter().map(|s| s.0.to_string()).collect();
+    assert_eq!(snippets, known, "shaders/*/*.wgsl and `SNIPPETS`");
+
+    // Where the texts' lines come from tells which snippets are in use.
+    let used: BTreeSet<&str> = units().iter().flat_map(|u| u.text.lines.iter().map(|l| l.0.as_str())).collect();
+    for name in &known {
+        assert!(used.contains(name.as_str()), "no kernel imports shaders/{name}.wgsl");
+    }
+}
+
+/// The built-in count of workgroups costs an extra dispatch or a hidden uniform on some backends.
+#[test]
+fn no_shader_asks_for_the_number_of_workgroups() {
+    let builtin = "num_workgroups";
+    let kernels = REGISTRY.iter().map(|e| (e.name, e.source));
+    for (name, text) in kernels.chain(SNIPPETS.iter().copied()) {
+        assert!(!text.contains(builtin), "shaders/{name}.wgsl asks for `{builtin}`");
+    }
+}
+
+/// What naga refuses is reported at the file and line of the source, across imports.
+#[test]
+fn errors_point_into_the_source_files() {
+    let entry =
+        |source| Entry { name: "wrong", source, params: Vec::new, cases: || unreachable!("only its text is used") };
+    let variant = Variant::new("plain", &[("N", 2)]);
+    let told = |source: &'static str| match compile(&entry(source), &variant) {
+        Ok(text) => reflect(&text).map(|_| ()).unwrap_err(),
+        Err(e) => e.to_string(),
+    };
+    let main = "@compute @workgroup_size(64)\nfn main() {}";
+    let broken = "#import shared/order\n\nfn f() -> u32 {\n    return missing;\n}\n";
+    let reason = told(broken);
+    assert!(reason.contains("shaders/wrong.wgsl:4") && reason.contains("missing"), "{reason}");
+    let reason = told("#import nowhere/at_all");
+    assert!(reason.contains("kernel `wrong`") && reason.contains("shaders/wrong.wgsl:1"), "{reason}");
+    assert!(told("fn other() {}").contains("no entry point `main`"));
+    let gap: &'static str = Box::leak(format!("@group(0) @binding(1) var<uniform> p: u32;\n{main}").into_boxed_str());
+    assert!(told(gap).contains("gaps"));
+}
