@@ -22,12 +22,16 @@
 
 #import shared/live
 
-fn store(n: u32, q: u32, k: u32, sum: f32) {
+fn place(n: u32, q: u32, k: u32) -> u32 {
+    return p.y_offset + n * p.y_image_stride + q * p.k + k;
+}
+
+fn store(at: u32, n: u32, q: u32, k: u32, sum: f32) {
     var v = sum + bias[k];
 #ifdef RESIDUAL
     v += residual[(n * p.oh * p.ow + q) * p.k + k];
 #endif
-    y[p.y_offset + n * p.y_image_stride + q * p.k + k] = select(v, max(v, 0.0), p.relu != 0u);
+    y[at] = select(v, max(v, 0.0), p.relu != 0u);
 }
 
 #ifdef PLAIN

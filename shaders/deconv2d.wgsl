@@ -10,7 +10,7 @@
 @slot var<storage, read> x: array<vec4<f32>>; // [N, H, W, C/4]
 @slot var<storage, read> weight: array<vec4<f32>>; // rows (r, s, k): [R*S*K/TK, C/4, TK]
 #endif
-@slot var<storage, read> bias: array<f32>; // [K]
+@slot var<storage, read> bias: array<f32>; // [K]; tiled: [R*S*K], once for each tap
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
@@ -47,14 +47,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 }
 #else
 // Kernel = stride: outputs do not overlap, so this is a 1x1 convolution to R*S*K rows, each row going to its place.
-// The core sees k = R*S*K, r = s = 1; groups holds K, and dilation the kernel's true extents.
-fn store(n: u32, q: u32, row: u32, sum: f32) {
-    let k = row % p.groups;
+// The core sees k = R*S*K, r = s = 1; groups holds K, and dilation the kernel's true extents. A tile's rows are of one
+// tap, since its size divides K: one division a pixel then, and not one an element.
+fn place(n: u32, q: u32, row: u32) -> u32 {
     let tap = row / p.groups;
     let oh = q / p.w * p.dilation_h + tap / p.dilation_w;
     let ow = q % p.w * p.dilation_w + tap % p.dilation_w;
-    let y0 = ((n * p.h * p.dilation_h + oh) * (p.w * p.dilation_w) + ow) * p.groups;
-    y[y0 + k] = finish(sum + bias[k]);
+    return ((n * p.h * p.dilation_h + oh) * (p.w * p.dilation_w) + ow) * p.groups + row - tap * p.groups;
+}
+
+fn store(at: u32, n: u32, q: u32, row: u32, sum: f32) {
+    y[at] = finish(sum + bias[row]);
 }
 #import shared/tiled
 #endif

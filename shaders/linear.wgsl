@@ -18,9 +18,11 @@
 
 #import shared/live
 
-fn store(n: u32, q: u32, k: u32, sum: f32) {
+fn place(n: u32, q: u32, k: u32) -> u32 { return n * p.k + k; }
+
+fn store(at: u32, n: u32, q: u32, k: u32, sum: f32) {
     let v = sum + bias[k];
-    y[n * p.k + k] = select(v, max(v, 0.0), p.relu != 0u);
+    y[at] = select(v, max(v, 0.0), p.relu != 0u);
 }
 
 #ifdef PLAIN
@@ -34,7 +36,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     for (var c = 0u; c < p.c; c++) {
         sum += x[n * p.c + c] * weight[k * p.c + c];
     }
-    store(n, 0u, k, sum);
+    store(place(n, 0u, k), n, 0u, k, sum);
 }
 #else
 #import shared/tiled

@@ -5,12 +5,11 @@ struct Params {
     heights: vec4<u32>, widths: vec4<u32>, // of the levels
     scales: vec4<f32>, // level pixels a resized pixel
     areas: vec4<f32>,  // the least area of levels 1, 2 and 3
-    total: u32, c: u32, // outputs and channels, by four
+    c: u32, // channels by four
     pooled: u32,
     sampling: u32,      // samples a bin along each axis; 0: as many as the bin has pixels
     aligned: u32,
     capacity: u32,      // RoIs an image
-    grid_x: u32,
 }
 
 @slot var<uniform> p: Params;
@@ -58,15 +57,18 @@ fn sample(level: u32, first: u32, h: u32, w: u32, c: u32, at: vec2<f32>) -> vec4
     return (1.0 - ly) * top + ly * low;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-    let i = (wid.y * p.grid_x + wid.x) * 64u + t;
-    if i >= p.total { return; }
-    let c = i % p.c;
-    let bin = vec2(f32(i / p.c % p.pooled), f32(i / (p.c * p.pooled) % p.pooled));
-    let n = i / (p.c * p.pooled * p.pooled);
-    let b = n / p.capacity;
-    if n % p.capacity >= live[b] { return; }
+    // A row of workgroups a RoI: dead ones end before they divide anything, which costs a CPU driver most.
+    let b = wid.z;
+    if wid.y >= live[b] { return; }
+    let j = wid.x * 256u + t;
+    if j >= p.c * p.pooled * p.pooled { return; }
+    let n = b * p.capacity + wid.y;
+    let q = j / p.c;
+    let c = j - q * p.c;
+    let i = n * p.c * p.pooled * p.pooled + j;
+    let bin = vec2(f32(q % p.pooled), f32(q / p.pooled));
 
     let roi = rois[n];
     let roi_area = (roi.z - roi.x) * (roi.w - roi.y);

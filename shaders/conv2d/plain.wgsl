@@ -26,5 +26,5 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             }
         }
     }
-    store(n, q, k, sum);
+    store(place(n, q, k), n, q, k, sum);
 }

@@ -1,5 +1,6 @@
 // The core of convolution, linear and transposed convolution. The kernel that imports it declares `p`, `x` and
-// `weight` (packed), `is_live(n)` and `store(n, q, k, sum)`, which gets the sum of pixel q of image n and row k.
+// `weight` (packed), `is_live(n)`, `place(n, q, k0)` and `store(at, n, q, k, sum)`: the first says where in y row k0 of
+// pixel q of image n lies, the others of its tile following it; the second gets that place and the sum of row k.
 //
 // Registers only: a thread makes TP pixels × TK channels, four input channels a step. Lanes are pixels, so all lanes
 // of a workgroup need the same weights. With SUBGROUPS, each lane loads one row of four weights and the others get
@@ -77,10 +78,11 @@ fn main(
     let k0 = wid.z * (TJ * TL);
 #repeat i TP
     if first + ${i}u * WG + t < p.pixels && is_live(n_${i}) {
+        let at = place(n_${i}, q_${i}, k0);
 #repeat j TJ
 #repeat l TL
         if k0 + ${j}u * TL + ${l}u < p.k {
-            store(n_${i}, q_${i}, k0 + ${j}u * TL + ${l}u, acc_${i}_${j}_${l});
+            store(at + ${j}u * TL + ${l}u, n_${i}, q_${i}, k0 + ${j}u * TL + ${l}u, acc_${i}_${j}_${l});
         }
 #end
 #end

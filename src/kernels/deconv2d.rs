@@ -62,7 +62,9 @@ impl Kernel for Deconv2d {
         let w = io.inputs[1].shape;
         let mut out = Vec::new();
         if io.dim(0, 3).is_multiple_of(4) && self.pad == 0 && w.dim(1) == self.stride && w.dim(2) == self.stride {
-            out.extend(tiled::variants(w.dim(0) * w.dim(1) * w.dim(2), caps));
+            // A tile's rows must be of one tap.
+            let whole = |v: &Variant| w.dim(0).is_multiple_of(tiled::tile(v));
+            out.extend(tiled::variants(w.dim(0), caps).into_iter().filter(whole));
         }
         out.push(Variant::new("plain", &[("PLAIN", 1)]));
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
@@ -141,10 +143,15 @@ impl Kernel for Deconv2d {
         vec![Value::f32([n, oh, ow, k], sums.into_iter().enumerate().map(value).collect())]
     }
 
-    /// The tiled variants take rows (r, s, k), so that a tile's outputs lie side by side.
+    /// The tiled variants take rows (r, s, k), so that a tile's outputs lie side by side,
+    /// and the bias once for each tap.
     fn pack(&self, index: usize, value: &Value, variant: &Variant) -> Option<Value> {
-        if index != 1 || variant.name == "plain" {
+        if index == 0 || index > 2 || variant.name == "plain" {
             return None;
+        }
+        if index == 2 {
+            let taps = self.stride * self.stride;
+            return Some(Value::f32([taps * value.shape.len()], value.floats().repeat(taps)));
         }
         let [k, r, s, c] = [0, 1, 2, 3].map(|i| value.shape.dim(i));
         let mut rows = Vec::with_capacity(value.shape.len());

@@ -1,13 +1,13 @@
 //! RoIAlign over the levels of an FPN.
 
 use super::case::Rng;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::params;
 use crate::tensor::{DType, Value};
 
 params! {
     heights: [u32; 4], widths: [u32; 4], scales: [f32; 4], areas: [f32; 4],
-    total: u32, c: u32, pooled: u32, sampling: u32, aligned: u32, capacity: u32, grid_x: u32,
+    c: u32, pooled: u32, sampling: u32, aligned: u32, capacity: u32,
 }
 
 /// How the samples of a bin become one value.
@@ -91,20 +91,18 @@ impl Kernel for RoiAlign {
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
         let levels = self.levels(io.inputs);
         let extent = |i: usize| std::array::from_fn(|l| levels.get(l).map_or(1, |x| x.shape.dim(i)) as u32);
-        let quads = io.outputs[0].shape.len() / 4;
-        let grid = fold_grid(quads.div_ceil(64));
+        let quads = self.pooled * self.pooled * levels[0].shape.dim(3) / 4;
+        let grid = [quads.div_ceil(256) as u32, io.dim(0, 1) as u32, io.dim(0, 0) as u32];
         let params = P {
             heights: extent(1),
             widths: extent(2),
             scales: std::array::from_fn(|l| self.scales.get(l).copied().unwrap_or(1.0)),
             areas: self.areas(),
-            total: quads as u32,
             c: (levels[0].shape.dim(3) / 4) as u32,
             pooled: self.pooled as u32,
             sampling: self.sampling as u32,
             aligned: self.aligned as u32,
             capacity: io.dim(0, 1) as u32,
-            grid_x: grid[0],
         };
         Launch { grid, params: params.bytes() }
     }

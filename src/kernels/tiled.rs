@@ -43,7 +43,7 @@ pub(super) fn grid(pixels: usize, k: usize, variant: &Variant) -> [u32; 3] {
 }
 
 /// Rows of weights that one thread multiplies.
-fn tile(variant: &Variant) -> usize {
+pub(super) fn tile(variant: &Variant) -> usize {
     (variant.get("TJ") * variant.get("TL")) as usize
 }
 
