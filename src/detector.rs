@@ -242,8 +242,11 @@ fn internal(reason: &str) -> Error {
     Error::Device { device: "result".into(), reason: reason.into() }
 }
 
+/// Room in words for so many bytes. Past 16 MiB a quarter more is too much to give away for sharing a plan.
 fn words(bytes: usize) -> usize {
-    bytes.div_ceil(4).next_power_of_two().max(LEAST_WORDS)
+    const LARGE: usize = 1 << 22;
+    let words = bytes.div_ceil(4).max(LEAST_WORDS);
+    if words <= LARGE { words.next_power_of_two() } else { words.next_multiple_of(LARGE / 4) }
 }
 
 fn detections(values: &[Value], outputs: Outputs) -> Result<Vec<Detection>> {
