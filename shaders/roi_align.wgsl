@@ -15,35 +15,15 @@ struct Params {
 @slot var<uniform> p: Params;
 @slot var<storage, read> rois: array<vec4<f32>>; // [B, n]
 @slot var<storage, read> live: array<u32>; // [B]
-@slot var<storage, read> level_0: array<vec4<f32>>; // [B, H, W, C/4]
-#ifdef LEVEL_1
-@slot var<storage, read> level_1: array<vec4<f32>>;
-#endif
-#ifdef LEVEL_2
-@slot var<storage, read> level_2: array<vec4<f32>>;
-#endif
-#ifdef LEVEL_3
-@slot var<storage, read> level_3: array<vec4<f32>>;
-#endif
+#repeat l LEVELS
+@slot var<storage, read> level_${l}: array<vec4<f32>>; // [B, H, W, C/4]
+#end
 @slot var<storage, read_write> y: array<vec4<f32>>; // [B * n, P, P, C/4]
 
-fn texel(level: u32, i: u32) -> vec4<f32> {
-    switch level {
-#ifdef LEVEL_1
-        case 1u: { return level_1[i]; }
-#endif
-#ifdef LEVEL_2
-        case 2u: { return level_2[i]; }
-#endif
-#ifdef LEVEL_3
-        case 3u: { return level_3[i]; }
-#endif
-        default: { return level_0[i]; }
-    }
-}
+// Four taps of a sample and their weights; a sample outside the map weighs nothing.
+struct Taps { at: vec4<u32>, weight: vec4<f32> }
 
-fn sample(level: u32, first: u32, h: u32, w: u32, c: u32, at: vec2<f32>) -> vec4<f32> {
-    if at.y < -1.0 || at.y > f32(h) || at.x < -1.0 || at.x > f32(w) { return vec4(0.0); }
+fn taps(first: u32, h: u32, w: u32, c: u32, at: vec2<f32>) -> Taps {
     let corner = max(at, vec2(0.0));
     let y0 = min(u32(corner.y), h - 1u);
     let x0 = min(u32(corner.x), w - 1u);
@@ -52,9 +32,10 @@ fn sample(level: u32, first: u32, h: u32, w: u32, c: u32, at: vec2<f32>) -> vec4
     // Past the last row both taps are that row, whatever the weights.
     let ly = select(corner.y - f32(y0), 0.0, y0 == y1);
     let lx = select(corner.x - f32(x0), 0.0, x0 == x1);
-    let top = (1.0 - lx) * texel(level, first + (y0 * w + x0) * p.c + c) + lx * texel(level, first + (y0 * w + x1) * p.c + c);
-    let low = (1.0 - lx) * texel(level, first + (y1 * w + x0) * p.c + c) + lx * texel(level, first + (y1 * w + x1) * p.c + c);
-    return (1.0 - ly) * top + ly * low;
+    let outside = at.y < -1.0 || at.y > f32(h) || at.x < -1.0 || at.x > f32(w);
+    let weight = vec4((1.0 - ly) * (1.0 - lx), (1.0 - ly) * lx, ly * (1.0 - lx), ly * lx);
+    let rows = vec4(y0, y0, y1, y1) * w + vec4(x0, x1, x0, x1);
+    return Taps(first + rows * p.c + c, select(weight, vec4(0.0), outside));
 }
 
 @compute @workgroup_size(256)
@@ -72,16 +53,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 
     let roi = rois[n];
     let roi_area = (roi.z - roi.x) * (roi.w - roi.y);
-    var level = 0u;
-#ifdef LEVEL_1
-    level += select(0u, 1u, roi_area >= p.areas.x);
-#endif
-#ifdef LEVEL_2
-    level += select(0u, 1u, roi_area >= p.areas.y);
-#endif
-#ifdef LEVEL_3
-    level += select(0u, 1u, roi_area >= p.areas.z);
-#endif
+    let over = vec3<u32>(vec3(roi_area) >= p.areas.xyz);
+    let level = min(over.x + over.y + over.z, LEVELS - 1u);
     let h = p.heights[level];
     let w = p.widths[level];
     let first = b * h * w * p.c;
@@ -98,17 +71,25 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #ifdef MAX
     sum = vec4(-3.40282347e38);
 #endif
-    for (var iy = 0u; iy < steps.y; iy++) {
-        for (var ix = 0u; ix < steps.x; ix++) {
-            let inner = (vec2(f32(ix), f32(iy)) + 0.5) * bin_side / vec2<f32>(steps);
-            let v = sample(level, first, h, w, c, start + bin * bin_side + inner);
+    // The choice of the level stands outside the loops: a CPU driver runs through every branch, and through a loop
+    // that nobody takes only once.
+#repeat l LEVELS
+    if level == ${l}u {
+        for (var iy = 0u; iy < steps.y; iy++) {
+            for (var ix = 0u; ix < steps.x; ix++) {
+                let inner = (vec2(f32(ix), f32(iy)) + 0.5) * bin_side / vec2<f32>(steps);
+                let s = taps(first, h, w, c, start + bin * bin_side + inner);
+                let v = s.weight.x * level_${l}[s.at.x] + s.weight.y * level_${l}[s.at.y]
+                    + s.weight.z * level_${l}[s.at.z] + s.weight.w * level_${l}[s.at.w];
 #ifdef MAX
-            sum = max(sum, v);
+                sum = max(sum, v);
 #else
-            sum += v;
+                sum += v;
 #endif
+            }
         }
     }
+#end
     let count = steps.x * steps.y;
 #ifdef MAX
     y[i] = select(sum, vec4(0.0), count == 0u);

@@ -84,8 +84,7 @@ impl Kernel for RoiAlign {
 
     fn variants(&self, io: &Io, _: &Caps) -> Vec<Variant> {
         let n = self.levels(io.inputs).len();
-        let v = Variant::new("plain", &[]).flag("MAX", self.pooling == Pooling::Max);
-        vec![v.flag("LEVEL_1", n > 1).flag("LEVEL_2", n > 2).flag("LEVEL_3", n > 3)]
+        vec![Variant::new("plain", &[("LEVELS", n as u32)]).flag("MAX", self.pooling == Pooling::Max)]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
