@@ -14,17 +14,19 @@ params! {
 /// The tiled variants for `k` rows of weights, best first (measured: benches/NOTES.md).
 pub(super) fn variants(k: usize, caps: &Caps) -> Vec<Variant> {
     let mut out = Vec::new();
+    // SwiftShader (lanes by four) takes minutes to compile a tile that lavapipe compiles in a second.
+    let wide = caps.cpu && caps.subgroup.is_some_and(|s| s >= 8);
     if let Some(lanes) = caps.subgroup.filter(|s| (4..=32).contains(s)) {
         // A CPU turns each broadcast into a shuffle, so it pays to use one for many pixels, though the sums then
         // spill to its first cache; a GPU would lose its occupancy.
-        let (rows, pixels) = if caps.cpu { (32, 4) } else { (lanes.max(16), 2) };
+        let (rows, pixels) = if wide { (32, 4) } else { (lanes.max(16), 2) };
         let tj = (k as u32).div_ceil(lanes).clamp(1, (rows / lanes).max(1));
-        let tp = if caps.cpu && tj * lanes <= 16 { 8 } else { pixels };
+        let tp = if wide && tj * lanes <= 16 { 8 } else { pixels };
         let mut v = Variant::new("subgroup", &[("WG", lanes.max(32)), ("TP", tp), ("TJ", tj), ("TL", lanes)]);
         v.subgroups = true;
         out.push(v);
     }
-    let (tp, tl) = if caps.cpu { (8, 8) } else { (4, if k <= 4 { 4 } else { 8 }) };
+    let (tp, tl) = if wide { (8, 8) } else { (4, if k <= 4 { 4 } else { 8 }) };
     let registers = Variant::new("registers", &[("WG", 64), ("TP", tp), ("TJ", 1), ("TL", tl)]);
     // Without a CPU's loop over lanes, loads at a common address are as cheap as a broadcast.
     if caps.cpu {
