@@ -40,7 +40,8 @@ fn taps(first: u32, h: u32, w: u32, c: u32, at: vec2<f32>) -> Taps {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-    // A row of workgroups a RoI: dead ones end before they divide anything, which costs a CPU driver most.
+    // A row of workgroups a RoI, so that the RoI's number needs no division. A dead one ends here on a GPU; a CPU driver
+    // runs on with every lane masked.
     let b = wid.z;
     if wid.y >= live[b] { return; }
     let j = wid.x * 256u + t;

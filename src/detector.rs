@@ -242,7 +242,8 @@ fn internal(reason: &str) -> Error {
     Error::Device { device: "result".into(), reason: reason.into() }
 }
 
-/// Room in words for so many bytes. Past 16 MiB a quarter more is too much to give away for sharing a plan.
+/// Room in words for so many bytes: doubling up to 16 MiB, then steps of 4 MiB, since there doubling would give away too
+/// much for the sake of sharing a plan.
 fn words(bytes: usize) -> usize {
     const LARGE: usize = 1 << 22;
     let words = bytes.div_ceil(4).max(LEAST_WORDS);

@@ -66,8 +66,8 @@ impl Runner {
         Self::bake(device, plan, Pool::new(), Checks::Off)
     }
 
-    /// As [`Runner::new`], with slots that other plans share. Their owner runs one of them at a time, and a run finds
-    /// nothing in the slots that an earlier one left, but for what it left itself where no other ran in between.
+    /// As [`Runner::new`], with slots that other plans share. Their owner runs one plan at a time; what a run leaves in
+    /// its kept tensors lasts until another plan of the pool runs.
     ///
     /// # Errors
     /// As [`Runner::new`].
