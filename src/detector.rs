@@ -67,7 +67,16 @@ impl Detector {
     /// [`Error::Limit`], [`Error::Device`] where the device cannot take it.
     #[cfg(feature = "embedded-model")]
     pub fn embedded_on(device: &Device) -> Result<Self> {
-        Self::new(device, &WeightsFile::from_bytes(EMBEDDED, "the embedded default model")?)
+        Self::new(device, &Self::embedded_weights()?)
+    }
+
+    /// The embedded default model's file, to look at or to run with other settings ([`Detector::with_config`]).
+    ///
+    /// # Errors
+    /// None that is known.
+    #[cfg(feature = "embedded-model")]
+    pub fn embedded_weights() -> Result<WeightsFile> {
+        WeightsFile::from_bytes(EMBEDDED, "the embedded default model")
     }
 
     /// A weights file, on the best device here.
@@ -80,7 +89,7 @@ impl Detector {
         Self::new(&Device::open(None)?, &file)
     }
 
-    /// A weights file with the configuration in its metadata, on a device.
+    /// A weights file with its own settings ([`WeightsFile::settings`]), on a device.
     ///
     /// # Errors
     /// As [`Detector::open`].
@@ -172,6 +181,7 @@ impl Detector {
             height: size.padded.0 as usize,
             width: size.padded.1 as usize,
             batch: 1,
+            roi_shift: size.roi_shift(),
             image_words: words(3 * pixels),
             // A byte a pixel: eight masks that cover the whole image.
             mask_words: words(pixels),

@@ -28,6 +28,7 @@
 //! | [`detector`] | the glue |
 #![cfg_attr(not(feature = "embedded-model"), doc = "\n(Built without `embedded-model`: use [`Detector::open`].)")]
 
+mod atomic;
 pub mod detector;
 pub mod error;
 pub mod gpu;

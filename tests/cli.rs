@@ -339,7 +339,7 @@ fn bad_weights_are_named_and_leave_nothing() {
         ("truncated.safetensors", whole[..whole.len() / 2].to_vec(), &["truncated"]),
         ("header.safetensors", whole[..1000].to_vec(), &["truncated"]),
         ("longer.safetensors", more, &["corrupt"]),
-        ("random.safetensors", random, &["not a safetensors file"]),
+        ("random.safetensors", random, &["no weights file"]),
         ("empty.safetensors", Vec::new(), &["empty"]),
         ("model.pth", b"PK\x03\x04\x00\x00\x08\x08\x00\x00archive/data.pkl".to_vec(), &["PyTorch", "convert"]),
         ("missing.safetensors", missing, &[TENSOR, "missing"]),

@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 /// What each room of the library may name with `crate::`. The errors may be named everywhere.
 const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
+    // Files that are whole or not there.
+    ("atomic", &[]),
     ("tensor", &[]),
     ("kernels", &["tensor", "params"]),
     ("shader", &["kernels"]),
     ("graph", &["kernels", "tensor"]),
     ("gpu", &["graph", "kernels", "shader", "tensor"]),
     // A weights file carries the configuration, and the network is built from weights: the two know each other.
-    ("weights", &["model", "tensor"]),
+    ("weights", &["atomic", "model", "tensor"]),
     ("model", &["graph", "kernels", "tensor", "weights"]),
-    ("vision", &[]),
+    ("vision", &["atomic"]),
     ("detector", &["gpu", "graph", "kernels", "model", "tensor", "vision", "weights"]),
     ("cli", &[]),
     ("main", &[]),

@@ -224,7 +224,7 @@ fn resnet50() -> &'static (Config, NetworkWeights) {
 
 fn plan(config: &Config, weights: &NetworkWeights, height: usize, width: usize, batch: usize, caps: &Caps) -> Plan {
     let pixels = height * width;
-    let room = Room { height, width, batch, image_words: pixels * 3 / 4, mask_words: pixels / 4 };
+    let room = Room { height, width, batch, roi_shift: 0, image_words: pixels * 3 / 4, mask_words: pixels / 4 };
     Plan::new(model::build(config, weights, &room).unwrap().graph, caps, &[])
 }
 

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use maskrcnn::vision::{coco, overlay, save_png_atomic};
-use maskrcnn::weights::WeightsFile;
-use maskrcnn::{Detections, Detector, Device, Error, Image, Result};
+use maskrcnn::{Detections, Detector, Error, Image, Result};
+
+use super::model::Model;
 
 /// The options of `detect`.
 #[derive(clap::Args)]
@@ -23,32 +24,6 @@ pub struct Args {
     /// Leave out what scores less.
     #[arg(long, default_value_t = 0.5, value_parser = score)]
     score: f32,
-}
-
-/// What to run, and on which device.
-#[derive(clap::Args)]
-pub struct Model {
-    /// Weights (.safetensors with the configuration in the metadata); without, the embedded default model.
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-    /// The GPU to use: its number in `devices`, or a part of its name.
-    #[arg(long, value_name = "NAME|INDEX")]
-    device: Option<String>,
-}
-
-impl Model {
-    /// Opens the file first: what is wrong with it is worth knowing even where there is no GPU.
-    pub fn open(&self) -> Result<Detector> {
-        let file = self.weights.as_ref().map(WeightsFile::open).transpose()?;
-        if let Some(file) = &file {
-            file.config()?;
-        }
-        let device = Device::open(self.device.as_deref())?;
-        match file {
-            Some(file) => Detector::new(&device, &file),
-            None => embedded(&device),
-        }
-    }
 }
 
 fn score(text: &str) -> Result<f32, String> {
@@ -85,22 +60,9 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn open(args: &Args) -> Result<Detector> {
-    let detector = args.model.open()?;
+    let detector = args.model.open(Some(args.score))?;
     std::fs::create_dir_all(&args.out).map_err(|source| Error::Io { path: args.out.clone(), source })?;
     Ok(detector)
-}
-
-#[cfg(feature = "embedded-model")]
-fn embedded(device: &Device) -> Result<Detector> {
-    Detector::embedded_on(device)
-}
-
-#[cfg(not(feature = "embedded-model"))]
-fn embedded(_: &Device) -> Result<Detector> {
-    Err(Error::Config {
-        setting: "--weights".into(),
-        reason: "is needed: this program was built without the embedded model".into(),
-    })
 }
 
 /// The stem of each image's results: its own, or, where two images share one, its whole file name, then a number.

@@ -2,8 +2,10 @@
 
 mod detect;
 mod devices;
+mod model;
 mod profile;
 mod scene;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,9 @@ enum Command {
     Devices,
     /// Time each stage of one image on the GPU, with the arithmetic and memory it takes.
     Profile(profile::Args),
+    /// Look at weights files, convert them, and pull the published ones.
+    #[command(subcommand)]
+    Weights(weights::Command),
     /// Draw a made-up fluorescence image of cell nuclei, to try the default model on.
     Scene(scene::Args),
 }
@@ -42,6 +47,7 @@ pub fn run() -> ExitCode {
         Command::Detect(args) => detect::run(&args),
         Command::Devices => devices::run(),
         Command::Profile(args) => finish(profile::run(&args)),
+        Command::Weights(command) => finish(weights::run(&command)),
         Command::Scene(args) => finish(scene::run(&args)),
     }
 }

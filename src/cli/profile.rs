@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use maskrcnn::{Detector, Image, Result};
 
-use super::detect::Model;
+use super::model::Model;
 
 /// The options of `profile`.
 #[derive(clap::Args)]
@@ -25,7 +25,7 @@ pub struct Args {
 
 /// Prints the time, arithmetic and traffic of each stage of one run.
 pub fn run(args: &Args) -> Result<()> {
-    let detector: Detector = args.model.open()?;
+    let detector: Detector = args.model.open(None)?;
     let image = Image::open(&args.image)?;
     // The first run compiles the shaders.
     let found = detector.detect(&image)?;

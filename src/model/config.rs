@@ -4,13 +4,17 @@
 //! (`torchvision/models/detection/{mask_rcnn,faster_rcnn}.py`). Field names are the JSON's keys, except
 //! [`Config::box_head`] (`box`, a reserved word in Rust) and [`Backbone::bn_eps`] (`norm`, a phrase).
 
+mod coco;
 mod json;
+mod overrides;
 mod validate;
 
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
+
+use coco::COCO_NAMES;
 
 /// FPN levels that carry anchors: P2..P5, and P6 pooled from P5.
 pub const LEVELS: usize = 5;
@@ -25,6 +29,8 @@ pub struct Config {
     pub backbone: Backbone,
     /// Channels of every FPN level; a multiple of 4.
     pub fpn_channels: usize,
+    /// Each of the FPN's convolutions has a BatchNorm instead of a bias (torchvision's `_v2` models).
+    pub fpn_norm: bool,
     /// Classes, the background (class 0) included.
     pub num_classes: usize,
     /// One name a class, the background's first.
@@ -117,7 +123,12 @@ pub struct BoxHead {
     pub roi_size: usize,
     /// RoIAlign samples a bin and axis; at most 8; 0 takes as many as the bin has pixels.
     pub sampling_ratio: usize,
-    /// Width of the two fully connected layers; a multiple of 4.
+    /// Output channels of the 3×3 convolutions before the fully connected layers, each with BatchNorm and ReLU;
+    /// multiples of 4 (torchvision's `_v2` models have four of 256).
+    pub convs: Vec<usize>,
+    /// Fully connected layers.
+    pub fc_layers: usize,
+    /// Their width; a multiple of 4.
     pub representation: usize,
     /// Detections must score above this probability.
     pub score_thresh: f32,
@@ -131,6 +142,19 @@ pub struct BoxHead {
     pub min_size: f32,
 }
 
+impl BoxHead {
+    /// What torchvision calls the fully connected layers: in a head with convolutions by their place, after those and
+    /// the flattening.
+    pub(crate) fn fc_names(&self) -> Vec<String> {
+        let first = self.convs.len() + 1;
+        match self.convs.is_empty() {
+            true => (6..6 + self.fc_layers).map(|i| format!("fc{i}")).collect(),
+            // A ReLU stands between two of them.
+            false => (0..self.fc_layers).map(|i| (first + 2 * i).to_string()).collect(),
+        }
+    }
+}
+
 /// Mask head (`torchvision/models/detection/mask_rcnn.py`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -141,6 +165,8 @@ pub struct MaskHead {
     pub sampling_ratio: usize,
     /// Output channels of each 3×3 convolution; multiples of 4.
     pub layers: Vec<usize>,
+    /// Each of them has a BatchNorm instead of a bias (torchvision's `_v2` models).
+    pub norm: bool,
     /// Channels after the transposed convolution; a multiple of 4.
     pub dim_reduced: usize,
     /// Side of the predicted mask: twice `roi_size`.
@@ -176,6 +202,32 @@ impl Config {
         config
     }
 
+    /// torchvision's `maskrcnn_resnet50_fpn_v2`: BatchNorm throughout (epsilon 1e-5), a deeper RPN head, convolutions
+    /// in the box head (`torchvision/models/detection/mask_rcnn.py`).
+    pub fn maskrcnn_resnet50_fpn_v2() -> Self {
+        let mut config = Self { name: "maskrcnn_resnet50_fpn_v2".into(), fpn_norm: true, ..Self::default() };
+        config.rpn.conv_depth = 2;
+        (config.box_head.convs, config.box_head.fc_layers) = (vec![256; 4], 1);
+        config.mask = Some(MaskHead { norm: true, ..MaskHead::default() });
+        config
+    }
+
+    /// This network without its mask head: a Faster R-CNN, named as torchvision names it.
+    pub fn without_masks(self) -> Self {
+        Self { name: self.name.replace("maskrcnn", "fasterrcnn"), mask: None, ..self }
+    }
+
+    /// The names that torchvision's models give `classes` classes, the background's first: COCO's for 91, otherwise
+    /// "class 1", "class 2", …
+    pub fn names_of(classes: usize) -> Vec<String> {
+        match classes {
+            91 => COCO_NAMES.map(String::from).to_vec(),
+            _ => (0..classes)
+                .map(|class| if class == 0 { "__background__".into() } else { format!("class {class}") })
+                .collect(),
+        }
+    }
+
     /// Anchors at each feature pixel: sizes of a level times ratios.
     pub fn anchors_per_cell(&self) -> usize {
         self.anchor_sizes.first().map_or(0, Vec::len) * self.anchor_ratios.len()
@@ -188,6 +240,7 @@ impl Default for Config {
             name: "maskrcnn_resnet50_fpn".into(),
             backbone: Backbone::default(),
             fpn_channels: 256,
+            fpn_norm: false,
             num_classes: COCO_NAMES.len(),
             class_names: COCO_NAMES.map(String::from).to_vec(),
             anchor_sizes: [32.0, 64.0, 128.0, 256.0, 512.0].map(|size| vec![size]).to_vec(),
@@ -225,6 +278,8 @@ impl Default for BoxHead {
         Self {
             roi_size: 7,
             sampling_ratio: 2,
+            convs: Vec::new(),
+            fc_layers: 2,
             representation: 1024,
             score_thresh: 0.05,
             nms_thresh: 0.5,
@@ -241,6 +296,7 @@ impl Default for MaskHead {
             roi_size: 14,
             sampling_ratio: 2,
             layers: vec![256; 4],
+            norm: false,
             dim_reduced: 256,
             output_size: 28,
             threshold: 0.5,
@@ -259,18 +315,3 @@ impl Default for Transform {
         }
     }
 }
-
-/// COCO's 91 ids in order; those that COCO never used are "N/A" (`torchvision/models/_meta.py`).
-#[rustfmt::skip]
-const COCO_NAMES: [&str; 91] = [
-    "__background__", "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
-    "traffic light", "fire hydrant", "N/A", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse",
-    "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "N/A", "backpack", "umbrella", "N/A",
-    "N/A", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat",
-    "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle", "N/A", "wine glass", "cup", "fork", "knife",
-    "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza",
-    "donut", "cake", "chair", "couch", "potted plant", "bed", "N/A", "dining table", "N/A", "N/A",
-    "toilet", "N/A", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven",
-    "toaster", "sink", "refrigerator", "N/A", "book", "clock", "vase", "scissors", "teddy bear", "hair drier",
-    "toothbrush",
-];

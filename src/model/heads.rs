@@ -35,13 +35,13 @@ pub(super) struct Found {
     pub(super) counts: Tensor,
 }
 
-fn align(config: &Config, pooled: usize, sampling: usize) -> RoiAlign {
+fn align(config: &Config, room: &Room, pooled: usize, sampling: usize) -> RoiAlign {
     RoiAlign {
         pooled,
         sampling,
         aligned: config.roi_aligned,
         pooling: Pooling::Average,
-        scales: vec![0.25, 0.125, 0.0625, 0.03125],
+        scales: [0.25, 0.125, 0.0625, 0.03125].map(|s| s * (room.roi_shift as f32).exp2()).to_vec(),
         canonical: CANONICAL_SIDE,
     }
 }
@@ -59,22 +59,32 @@ pub(super) fn boxes(
     weights: &BoxHeadWeights,
     levels: &[Tensor; 5],
     proposals: &Rois,
+    room: &Room,
     frames: Tensor,
 ) -> Result<Found> {
     let (head, live, rois) = (&config.box_head, proposals.counts, proposals.boxes);
     b.g.stage("box RoIAlign");
     let [p2, p3, p4, p5, _] = *levels;
-    let features =
-        b.g.op1("box.align", align(config, head.roi_size, head.sampling_ratio), &[rois, live, p2, p3, p4, p5])?;
-    b.tap("box.features", features);
+    let align = align(config, room, head.roi_size, head.sampling_ratio);
+    let mut x = b.g.op1("box.align", align, &[rois, live, p2, p3, p4, p5])?;
+    b.tap("box.features", x);
     b.g.stage("box head");
-    let fc6 = linear(b, "box.fc6", features, &weights.fc6, true, live)?;
-    let fc7 = linear(b, "box.fc7", fc6, &weights.fc7, true, live)?;
-    let logits = linear(b, "box.logits", fc7, &weights.cls, false, live)?;
-    let deltas = linear(b, "box.deltas", fc7, &weights.bbox, false, live)?;
-    for (name, t) in [("box.fc6", fc6), ("box.fc7", fc7), ("box.logits", logits), ("box.deltas", deltas)] {
-        b.tap(name, t);
+    for (i, conv) in weights.convs.iter().enumerate() {
+        x = b.g.conv2d(&format!("box.conv{i}"), x, &conv.weight, &conv.bias).pad(1).relu().live(live).done()?;
     }
+    if !weights.convs.is_empty() {
+        b.tap("box.conv", x);
+    }
+    for (i, fc) in weights.fcs.iter().enumerate() {
+        // Counted as in the papers, where the first five layers are convolutions of the body.
+        let name = format!("box.fc{}", 6 + i);
+        x = linear(b, &name, x, fc, true, live)?;
+        b.tap(name, x);
+    }
+    let logits = linear(b, "box.logits", x, &weights.cls, false, live)?;
+    let deltas = linear(b, "box.deltas", x, &weights.bbox, false, live)?;
+    b.tap("box.logits", logits);
+    b.tap("box.deltas", deltas);
 
     b.g.stage("class NMS");
     let probabilities = b.g.op1("box.softmax", Softmax { live: true }, &[logits, live])?;
@@ -118,7 +128,7 @@ pub(super) fn masks(
     if let (Some(head), Some(weights)) = (&config.mask, weights) {
         b.g.stage("mask RoIAlign");
         let [p2, p3, p4, p5, _] = *levels;
-        let align = align(config, head.roi_size, head.sampling_ratio);
+        let align = align(config, room, head.roi_size, head.sampling_ratio);
         let mut x = b.g.op1("mask.align", align, &[found.boxes, live, p2, p3, p4, p5])?;
         b.tap("mask.features", x);
         b.g.stage("mask head");

@@ -37,6 +37,8 @@ pub struct Room {
     pub width: usize,
     /// Images a run.
     pub batch: usize,
+    /// [`NetworkSize::roi_shift`] of them all.
+    pub roi_shift: u32,
     /// Words of the buffer of image bytes.
     pub image_words: usize,
     /// Words for the bits of all masks of an image.
@@ -114,7 +116,7 @@ pub fn build(config: &Config, weights: &NetworkWeights, room: &Room) -> Result<N
     let stages = backbone::resnet(&mut b, config, &weights.body, x)?;
     let levels = backbone::fpn(&mut b, &weights.fpn, &stages)?;
     let proposals = rpn::proposals(&mut b, config, &weights.rpn, &levels, room, frames)?;
-    let found = heads::boxes(&mut b, config, &weights.box_head, &levels, &proposals, frames)?;
+    let found = heads::boxes(&mut b, config, &weights.box_head, &levels, &proposals, room, frames)?;
     let outputs = heads::masks(&mut b, config, weights.mask_head.as_ref(), &levels, &found, room, frames)?;
 
     let mut kept = vec![outputs.header, outputs.boxes, outputs.scores, outputs.labels];

@@ -37,6 +37,14 @@ impl NetworkSize {
         let pad = |n: u32| n.next_multiple_of(transform.size_divisible as u32);
         Ok(Self { input: (height, width), resized, padded: (pad(resized.0), pad(resized.1)) })
     }
+
+    /// How much finer than its stride a level of the pyramid counts as, in powers of two: 0 but for images that are
+    /// mostly padding. torchvision takes the scale of P2 for 2^round(log2(its rows / rows after the resize))
+    /// (`ops/poolers.py`), and with resized heights up to 22, of 33 to 45 or 65 to 67 that is not 1/4.
+    pub fn roi_shift(&self) -> u32 {
+        let shift = (f64::from(self.padded.0) / f64::from(self.resized.0)).log2().round();
+        shift.max(0.0) as u32
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +68,16 @@ mod tests {
         }
         let short = (1..=4000).filter(|&n| size(n, n).resized.0 == 799).count();
         assert_eq!(short, 188);
+    }
+
+    #[test]
+    fn only_strips_shift_the_levels() {
+        let shifted =
+            |h: u32| NetworkSize { input: (h, 999), resized: (h, 999), padded: (h.next_multiple_of(32), 999) };
+        let rows: Vec<u32> = (1..=2000).filter(|&h| shifted(h).roi_shift() > 0).collect();
+        let expected: Vec<u32> = (1..=22).chain(33..=45).chain(65..=67).collect();
+        assert_eq!(rows, expected);
+        assert_eq!((shifted(22).roi_shift(), shifted(11).roi_shift(), shifted(1).roi_shift()), (1, 2, 5));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic;
 use crate::error::Result;
-use crate::vision::atomic;
 use crate::vision::detections::Detections;
 use crate::vision::rle::Rle;
 

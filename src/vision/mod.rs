@@ -8,13 +8,11 @@
 //! | `coco` | that as a COCO results file |
 //! | `draw` | that as a picture (feature `cli`) |
 //! | `scene` | made-up microscopy with known nuclei, for demonstrations and tests |
-//! | `atomic` | files that are whole or not there |
 //!
 //! Coordinates are pixels of the original image: x to the right, y down, (0, 0) the top left corner of the first pixel.
 
 #![warn(missing_docs)]
 
-mod atomic;
 pub mod coco;
 mod detections;
 #[cfg(feature = "cli")]

@@ -110,10 +110,11 @@ pub struct RpnWeights {
 /// The box head. R is `representation`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BoxHeadWeights {
-    /// `[R, roi · roi · F]`; the columns follow pooled features flattened as (row, column, channel).
-    pub fc6: Linear,
-    /// `[R, R]`.
-    pub fc7: Linear,
+    /// 3×3 convolutions on the pooled features, from F channels through `convs` to C; none in the first models, where
+    /// C is F.
+    pub convs: Vec<Conv>,
+    /// `[R, roi · roi · C]`, whose columns follow features flattened as (row, column, channel); then `[R, R]`.
+    pub fcs: Vec<Linear>,
     /// `[classes, R]`.
     pub cls: Linear,
     /// `[4 · classes, R]`; output = class · 4 + (dx, dy, dw, dh).
@@ -207,8 +208,9 @@ impl Fpn {
     fn load(source: &mut Source, config: &Config) -> Result<Self> {
         let (f, stages) = (config.fpn_channels, config.backbone.stage_channels());
         let mut level = |blocks: &str, level: usize, inputs, side| {
-            let old = format!("backbone.fpn.{blocks}.{level}");
-            source.conv(&[&format!("{old}.0"), &old], f, inputs, side)
+            // Older files have the convolution itself where there now is a block of it and what follows.
+            let block = format!("backbone.fpn.{blocks}.{level}");
+            source.block(&block, &block, config.fpn_norm, [f, inputs, side])
         };
         let mut inner = |i: usize| level("inner_blocks", i, stages[i], 1);
         let inner = [inner(0)?, inner(1)?, inner(2)?, inner(3)?];
@@ -221,6 +223,7 @@ impl Fpn {
 impl RpnWeights {
     fn load(source: &mut Source, config: &Config) -> Result<Self> {
         let (f, anchors) = (config.fpn_channels, config.anchors_per_cell());
+        source.expect_anchors("rpn.head.cls_logits.weight", anchors)?;
         let convs = (0..config.rpn.conv_depth).map(|i| {
             let now = format!("rpn.head.conv.{i}.0");
             // Before it could be deep, the head had one convolution without a number.
@@ -237,12 +240,24 @@ impl RpnWeights {
 
 impl BoxHeadWeights {
     fn load(source: &mut Source, config: &Config, head: &BoxHead) -> Result<Self> {
+        let mut channels = config.fpn_channels;
+        let mut convs = Vec::with_capacity(head.convs.len());
+        for (i, &outputs) in head.convs.iter().enumerate() {
+            let (stem, bn) = (format!("roi_heads.box_head.{i}.0"), format!("roi_heads.box_head.{i}.1"));
+            convs.push(source.conv_bn(&stem, &bn, outputs, channels, 3)?);
+            channels = outputs;
+        }
         let (r, area) = (head.representation, head.roi_size * head.roi_size);
-        let (fc6, fc6_bias) = source.pair(&["roi_heads.box_head.fc6"], &[r, config.fpn_channels * area], r)?;
-        Ok(Self {
+        let mut fcs = Vec::with_capacity(head.fc_layers);
+        for (i, name) in head.fc_names().into_iter().enumerate() {
+            let columns = if i == 0 { channels * area } else { r };
+            let (weight, bias) = source.pair(&[&format!("roi_heads.box_head.{name}")], &[r, columns], r)?;
             // Torch flattens pooled features as (channel, row, column), we as (row, column, channel).
-            fc6: Linear::new(columns_last(fc6, area), fc6_bias),
-            fc7: source.linear("roi_heads.box_head.fc7", r, r)?,
+            fcs.push(Linear::new(if i == 0 { columns_last(weight, area) } else { weight }, bias));
+        }
+        Ok(Self {
+            convs,
+            fcs,
             cls: source.linear("roi_heads.box_predictor.cls_score", config.num_classes, r)?,
             bbox: source.linear("roi_heads.box_predictor.bbox_pred", 4 * config.num_classes, r)?,
         })
@@ -254,9 +269,9 @@ impl MaskHeadWeights {
         let mut inputs = config.fpn_channels;
         let mut convs = Vec::with_capacity(head.layers.len());
         for (i, &outputs) in head.layers.iter().enumerate() {
-            let now = format!("roi_heads.mask_head.{i}.0");
+            let now = format!("roi_heads.mask_head.{i}");
             let old = format!("roi_heads.mask_head.mask_fcn{}", i + 1);
-            convs.push(source.conv(&[&now, &old], outputs, inputs, 3)?);
+            convs.push(source.block(&now, &old, head.norm, [outputs, inputs, 3])?);
             inputs = outputs;
         }
         let (d, classes) = (head.dim_reduced, config.num_classes);

@@ -2,12 +2,30 @@
 //!
 //! [`WeightsFile`] opens and checks a file and hands out single tensors as f32. [`NetworkWeights::load`] asks it for
 //! what a [`Config`](crate::model::Config) needs, folds BatchNorm into the convolutions and turns every tensor into
-//! the shaders' layout. [`synth`] makes deterministic weights for a network of any size.
+//! the shaders' layout.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `file`, `entry` | a file of any format; where in it a tensor lies |
+//! | `header`, `pth`, `sniff` | safetensors; PyTorch checkpoints; what else a file may be |
+//! | `infer` | the configuration, from names and shapes |
+//! | `canonical`, `source`, `fold` | from torch's layout to ours |
+//! | `layout`, `names` | the names of a state dict, and how messages show them |
+//! | `inspect`, `convert` | what a file is; the same in our form |
+//! | `pull` | the files that torchvision publishes |
+//! | `synth` | deterministic weights for a network of any size |
 
 mod canonical;
+pub mod convert;
+mod entry;
 mod file;
 mod fold;
+mod header;
+mod infer;
+pub mod inspect;
+mod layout;
 mod names;
+mod pth;
 mod sniff;
 mod source;
 pub mod synth;
@@ -16,4 +34,5 @@ pub mod synth;
 mod tests;
 
 pub use canonical::{Block, Body, BoxHeadWeights, Conv, Fpn, Linear, MaskHeadWeights, NetworkWeights, RpnWeights};
-pub use file::WeightsFile;
+pub use file::{Format, WeightsFile};
+pub use infer::Settings;

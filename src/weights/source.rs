@@ -53,6 +53,17 @@ impl<'a> Source<'a> {
         Ok(Conv::new(channels_last(&weight, inputs), bias))
     }
 
+    /// A block of torchvision's `Conv2dNormActivation`: its convolution, with BatchNorm or a bias, in older files under
+    /// the name `old`. `shape`: outputs, inputs, side.
+    pub fn block(&mut self, block: &str, old: &str, norm: bool, shape: [usize; 3]) -> Result<Conv> {
+        let [outputs, inputs, side] = shape;
+        let conv = format!("{block}.0");
+        match norm {
+            true => self.conv_bn(&conv, &format!("{block}.1"), outputs, inputs, side),
+            false => self.conv(&[&conv, old], outputs, inputs, side),
+        }
+    }
+
     /// A fully connected layer, its columns as in the file.
     pub fn linear(&mut self, stem: &str, outputs: usize, inputs: usize) -> Result<Linear> {
         let (weight, bias) = self.pair(&[stem], &[outputs, inputs], outputs)?;
@@ -87,6 +98,22 @@ impl<'a> Source<'a> {
             return Err(self.fault(name, reason));
         }
         Ok(Conv::new(channels_last(&weight, inputs.next_multiple_of(4)), bias))
+    }
+
+    /// Refuses a file whose RPN was made for another number of anchors: its tensors do not tell which those are.
+    pub fn expect_anchors(&self, logits: &str, anchors: usize) -> Result<()> {
+        match self.file.shape(logits) {
+            Some(&[has, _, _, _]) if has != anchors => {
+                let setting = "anchor_sizes".into();
+                let reason = format!(
+                    "times anchor_ratios makes {anchors} anchors at a pixel, and {} was trained with {has}: state both as \
+                     they were in training",
+                    self.file.name()
+                );
+                Err(Error::Config { setting, reason })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a file with tensors that nothing took: it was made for another network, and would run and be wrong.

@@ -22,15 +22,11 @@
 //! `fan_in` is the product of all axes but the first, except for `conv5_mask`, the transposed convolution
 //! `[C, K, 2, 2]`: there it is C, because with stride 2 each output pixel sees one input pixel.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
-use safetensors::tensor::{Dtype, View};
-
+use super::convert::{Typed, serialize};
 use super::file::WeightsFile;
+use super::layout::layout;
 use crate::error::{Error, Result};
 use crate::model::Config;
-use crate::model::config::BlockKind;
 use crate::tensor::HostTensor;
 
 /// All tensors of the network that `config` describes, with torchvision's names and layouts, in state-dict order; see
@@ -57,31 +53,9 @@ pub fn synthetic_file(config: &Config, seed: u64) -> Result<WeightsFile> {
 /// # Errors
 /// [`Error::Weights`] if the data of a tensor is not as long as its shape says.
 pub fn to_safetensors(tensors: Vec<(String, HostTensor)>, config: &str) -> Result<Vec<u8>> {
-    let refuse = |reason: String| Error::Weights { file: "in memory".into(), reason };
-    if let Some((name, _)) = tensors.iter().find(|(_, t)| t.shape.iter().product::<usize>() != t.data.len()) {
-        return Err(refuse(format!("the values of tensor `{name}` do not fill its shape")));
-    }
-    let views = tensors.into_iter().map(|(name, tensor)| (name, LittleEndian(tensor)));
-    let metadata = HashMap::from([("format".into(), "pt".into()), ("config".into(), config.to_owned())]);
-    safetensors::serialize(views, Some(metadata)).map_err(|e| refuse(e.to_string()))
-}
-
-/// A tensor that is turned into bytes when its turn to be written comes.
-struct LittleEndian(HostTensor);
-
-impl View for LittleEndian {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-    fn shape(&self) -> &[usize] {
-        &self.0.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.0.data.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>().into()
-    }
-    fn data_len(&self) -> usize {
-        self.0.data.len() * size_of::<f32>()
-    }
+    let typed = |(name, tensor)| (name, Typed { tensor, half: false });
+    serialize(tensors.into_iter().map(typed).collect(), config)
+        .map_err(|reason| Error::Weights { file: "in memory".into(), reason })
 }
 
 /// The values of one tensor.
@@ -112,79 +86,6 @@ fn unit(x: u64) -> f64 {
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     let z = z ^ (z >> 31);
     (z >> 40) as f64 / f64::from(1 << 23) - 1.0
-}
-
-/// Names and torch shapes of a state dict; kept apart from the loader's own list, so that each can test the other.
-fn layout(config: &Config) -> Vec<(String, Vec<usize>)> {
-    let mut list = Layout(Vec::new());
-    let (backbone, f) = (&config.backbone, config.fpn_channels);
-    list.conv_bn("backbone.body.conv1", "backbone.body.bn1", [backbone.base_width, 3, 7]);
-    let mut inputs = backbone.base_width;
-    for (stage, outputs) in backbone.stage_channels().into_iter().enumerate() {
-        let width = backbone.base_width << stage;
-        for block in 0..backbone.layers[stage] {
-            let stem = format!("backbone.body.layer{}.{block}", stage + 1);
-            let convs = match backbone.block {
-                BlockKind::Basic => vec![[width, inputs, 3], [width, width, 3]],
-                BlockKind::Bottleneck => vec![[width, inputs, 1], [width, width, 3], [outputs, width, 1]],
-            };
-            for (i, shape) in convs.into_iter().enumerate() {
-                list.conv_bn(&format!("{stem}.conv{}", i + 1), &format!("{stem}.bn{}", i + 1), shape);
-            }
-            if block == 0 && (stage > 0 || inputs != outputs) {
-                list.conv_bn(&format!("{stem}.downsample.0"), &format!("{stem}.downsample.1"), [outputs, inputs, 1]);
-            }
-            inputs = outputs;
-        }
-    }
-    for (level, channels) in backbone.stage_channels().into_iter().enumerate() {
-        list.layer(&format!("backbone.fpn.inner_blocks.{level}.0"), &[f, channels, 1, 1], f);
-    }
-    for level in 0..4 {
-        list.layer(&format!("backbone.fpn.layer_blocks.{level}.0"), &[f, f, 3, 3], f);
-    }
-    for depth in 0..config.rpn.conv_depth {
-        list.layer(&format!("rpn.head.conv.{depth}.0"), &[f, f, 3, 3], f);
-    }
-    let anchors = config.anchors_per_cell();
-    list.layer("rpn.head.cls_logits", &[anchors, f, 1, 1], anchors);
-    list.layer("rpn.head.bbox_pred", &[4 * anchors, f, 1, 1], 4 * anchors);
-    let (head, classes) = (&config.box_head, config.num_classes);
-    let r = head.representation;
-    list.layer("roi_heads.box_head.fc6", &[r, f * head.roi_size * head.roi_size], r);
-    list.layer("roi_heads.box_head.fc7", &[r, r], r);
-    list.layer("roi_heads.box_predictor.cls_score", &[classes, r], classes);
-    list.layer("roi_heads.box_predictor.bbox_pred", &[4 * classes, r], 4 * classes);
-    if let Some(mask) = &config.mask {
-        let mut inputs = f;
-        for (i, &outputs) in mask.layers.iter().enumerate() {
-            list.layer(&format!("roi_heads.mask_head.{i}.0"), &[outputs, inputs, 3, 3], outputs);
-            inputs = outputs;
-        }
-        let d = mask.dim_reduced;
-        list.layer("roi_heads.mask_predictor.conv5_mask", &[inputs, d, 2, 2], d);
-        list.layer("roi_heads.mask_predictor.mask_fcn_logits", &[classes, d, 1, 1], classes);
-    }
-    list.0
-}
-
-struct Layout(Vec<(String, Vec<usize>)>);
-
-impl Layout {
-    /// A weight and its bias.
-    fn layer(&mut self, stem: &str, weight: &[usize], outputs: usize) {
-        self.0.push((format!("{stem}.weight"), weight.to_vec()));
-        self.0.push((format!("{stem}.bias"), vec![outputs]));
-    }
-
-    /// A square convolution without bias (`shape`: outputs, inputs, side) and its BatchNorm.
-    fn conv_bn(&mut self, conv: &str, bn: &str, shape: [usize; 3]) {
-        let [outputs, inputs, side] = shape;
-        self.0.push((format!("{conv}.weight"), vec![outputs, inputs, side, side]));
-        for part in ["weight", "bias", "running_mean", "running_var"] {
-            self.0.push((format!("{bn}.{part}"), vec![outputs]));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -127,6 +127,7 @@ fn with_room(image: &Image, words: usize) -> (usize, Vec<Mask>) {
         height: size.padded.0 as usize,
         width: size.padded.1 as usize,
         batch: 1,
+        roi_shift: size.roi_shift(),
         image_words: image.rgb().len().div_ceil(4),
         mask_words: words,
     };

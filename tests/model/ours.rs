@@ -28,6 +28,7 @@ impl Ours {
             height: golden.size.padded.0 as usize,
             width: golden.size.padded.1 as usize,
             batch: 1,
+            roi_shift: golden.size.roi_shift(),
             image_words: image.rgb().len().div_ceil(4),
             mask_words: config.box_head.detections_per_img * (image.height() * image.width().div_ceil(32)) as usize,
         };

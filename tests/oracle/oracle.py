@@ -12,7 +12,9 @@ import torchvision.ops.boxes as box_ops
 from PIL import Image, ImageOps
 from safetensors import safe_open
 from torch import nn
+from torchvision.models import detection
 from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
@@ -20,7 +22,7 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import maskrcnn_inference
 from torchvision.models.detection.rpn import RPNHead, concat_box_prediction_layers
 from torchvision.models.resnet import BasicBlock
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
 
@@ -118,6 +120,47 @@ def load(path, overrides={}):
     return model, cfg
 
 
+# Settings of ours that the factories take, by their names there.
+ARGUMENTS = {
+    "transform.min_size": "min_size",
+    "transform.max_size": "max_size",
+    "rpn.pre_nms_top_n": "rpn_pre_nms_top_n_test",
+    "rpn.post_nms_top_n": "rpn_post_nms_top_n_test",
+    "box.score_thresh": "box_score_thresh",
+    "box.detections_per_img": "box_detections_per_img",
+}
+
+
+def factory(name, overrides={}):
+    """torchvision's own model of that name for the 91 COCO ids, untrained, with NMS done per group (see `load`)."""
+    box_ops.batched_nms = box_ops._batched_nms_vanilla
+    arguments = {ARGUMENTS[dotted]: value for dotted, value in overrides.items()}
+    return getattr(detection, name)(weights=None, weights_backbone=None, num_classes=91, **arguments).eval()
+
+
+def freeze(module):
+    """Replaces every BatchNorm by the FrozenBatchNorm2d that the factories take for published weights."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, FrozenBatchNorm2d(child.num_features))
+        else:
+            freeze(child)
+
+
+def published(name, state, overrides={}):
+    """torchvision's model of that name with a state dict, as its factory would load a published one.
+
+    The files of the first version (`COCO_V1`) have no `num_batches_tracked`: they belong to frozen BatchNorms, for
+    which the factory then sets an epsilon of 0.
+    """
+    model = factory(name, overrides)
+    if not any(key.endswith("num_batches_tracked") for key in state):
+        freeze(model)
+        overwrite_eps(model, 0.0)
+    model.load_state_dict(state)
+    return model
+
+
 def read_pixels(path):
     """u8 [H, W, 3], turned upright as the camera meant it, alpha dropped."""
     return np.array(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
@@ -131,14 +174,30 @@ def to_input(pixels):
 def forget_scales(model):
     """torchvision infers the RoI scales from the first image and keeps them; make every image the first."""
     for pool in (model.roi_heads.box_roi_pool, model.roi_heads.mask_roi_pool):
-        pool.scales = pool.map_levels = None
+        if pool is not None:  # a Faster R-CNN has no masks
+            pool.scales = pool.map_levels = None
 
 
 @torch.no_grad()
 def detections(model, pixels):
-    """torchvision's own answer: boxes [m, 4], scores [m], labels [m], soft masks [m, 1, H, W], in original pixels."""
+    """torchvision's own answer in original pixels: boxes [m, 4], scores [m], labels [m], soft masks [m, 1, H, W].
+
+    A Faster R-CNN gives no masks.
+    """
     forget_scales(model)
     return model([to_input(pixels)])[0]
+
+
+def box_head(head, features):
+    """The stages of a box head by name; the last one is what the predictor takes."""
+    if isinstance(head, TwoMLPHead):
+        fc6 = F.relu(head.fc6(features.flatten(1)))
+        return {"box.fc6": fc6, "box.fc7": F.relu(head.fc7(fc6))}
+    *convolutions, flatten, fc6, relu = head
+    conv = features
+    for layer in convolutions:
+        conv = layer(conv)
+    return {"box.conv": conv, "box.fc6": relu(fc6(flatten(conv)))}
 
 
 @torch.no_grad()
@@ -172,26 +231,29 @@ def stages(model, pixels):
     out["rpn.proposals"], out["rpn.scores"] = proposals[0], scores[0]
 
     out["box.features"] = heads.box_roi_pool(pyramid, proposals, images.image_sizes)
-    out["box.fc6"] = F.relu(heads.box_head.fc6(out["box.features"].flatten(1)))
-    out["box.fc7"] = F.relu(heads.box_head.fc7(out["box.fc6"]))
-    out["box.logits"], out["box.deltas"] = heads.box_predictor(out["box.fc7"])
+    head = box_head(heads.box_head, out["box.features"])
+    out |= head
+    out["box.logits"], out["box.deltas"] = heads.box_predictor(list(head.values())[-1])
     boxes, scores, labels = heads.postprocess_detections(out["box.logits"], out["box.deltas"], proposals, images.image_sizes)
     out["det.boxes"], out["det.scores"], out["det.labels"] = boxes[0], scores[0], labels[0].int()
 
-    out["mask.features"] = heads.mask_roi_pool(pyramid, boxes, images.image_sizes)
-    out["mask.conv"] = heads.mask_head(out["mask.features"])
-    out["mask.deconv"] = F.relu(heads.mask_predictor.conv5_mask(out["mask.conv"]))
-    out["mask.logits"] = heads.mask_predictor.mask_fcn_logits(out["mask.deconv"])
-    probabilities = maskrcnn_inference(out["mask.logits"], labels)[0]
-    out["mask.probs"] = probabilities[:, 0]
+    found = {"boxes": boxes[0]}
+    if heads.has_mask():
+        out["mask.features"] = heads.mask_roi_pool(pyramid, boxes, images.image_sizes)
+        out["mask.conv"] = heads.mask_head(out["mask.features"])
+        out["mask.deconv"] = F.relu(heads.mask_predictor.conv5_mask(out["mask.conv"]))
+        out["mask.logits"] = heads.mask_predictor.mask_fcn_logits(out["mask.deconv"])
+        found["masks"] = maskrcnn_inference(out["mask.logits"], labels)[0]
+        out["mask.probs"] = found["masks"][:, 0]
 
-    found = [{"boxes": boxes[0], "masks": probabilities}]
-    found = model.transform.postprocess(found, images.image_sizes, [size])[0]
+    found = model.transform.postprocess([found], images.image_sizes, [size])[0]
     out["post.boxes"], out["post.scores"], out["post.labels"] = found["boxes"], out["det.scores"], out["det.labels"]
-    out["post.soft_masks"] = found["masks"][:, 0]
+    if heads.has_mask():
+        out["post.soft_masks"] = found["masks"][:, 0]
 
     whole = detections(model, pixels)
-    whole["soft_masks"] = whole.pop("masks")[:, 0]
+    if heads.has_mask():
+        whole["soft_masks"] = whole.pop("masks")[:, 0]
     for name, expected in whole.items():
         assert torch.equal(out[f"post.{name}"].to(expected.dtype), expected), f"the parts disagree with the model on {name}"
     return out

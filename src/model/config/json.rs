@@ -10,7 +10,7 @@ impl Config {
     /// Reads and validates a configuration; `file` stands for its origin in messages.
     ///
     /// Unknown keys are ignored, absent ones take the value of [`Config::default`]. Where only one of `num_classes`
-    /// and `class_names` is given, the other follows from it ("class 1", "class 2", …).
+    /// and `class_names` is given, the other follows from it ([`Config::names_of`]).
     ///
     /// # Errors
     /// [`Error::Weights`] if `json` is not a JSON object; [`Error::Config`] naming the dotted setting if a value is of
@@ -23,20 +23,19 @@ impl Config {
             return Err(broken("its `config` metadata is not a JSON object: write the file again".into()));
         };
         let mut config = parse(map)?;
-        match (map.contains_key("num_classes"), map.contains_key("class_names")) {
-            // Checked here because it is about to size a list.
-            (true, false) if CLASSES.contains(&config.num_classes) => {
-                let names = (0..config.num_classes).map(|class| match class {
-                    0 => "__background__".into(),
-                    _ => format!("class {class}"),
-                });
-                config.class_names = names.collect();
-            }
-            (false, true) => config.num_classes = config.class_names.len(),
-            _ => {}
-        }
+        config.complete(map.contains_key("num_classes"), map.contains_key("class_names"));
         config.validate()?;
         Ok(config)
+    }
+
+    /// Where only the number of classes or only their names were given, the other follows.
+    pub(super) fn complete(&mut self, number: bool, names: bool) {
+        match (number, names) {
+            // Checked here because it is about to size a list.
+            (true, false) if CLASSES.contains(&self.num_classes) => self.class_names = Self::names_of(self.num_classes),
+            (false, true) => self.num_classes = self.class_names.len(),
+            _ => {}
+        }
     }
 
     /// The JSON that [`Config::from_json`] reads back to an equal value.
@@ -50,7 +49,7 @@ impl Config {
 }
 
 /// Deserialises the object; on failure finds the setting at fault, which serde_json does not tell.
-fn parse(map: &Map<String, Value>) -> Result<Config> {
+pub(super) fn parse(map: &Map<String, Value>) -> Result<Config> {
     let attempt = |map: &Map<String, Value>| serde_json::from_value::<Config>(Value::Object(map.clone()));
     let whole = match attempt(map) {
         Ok(config) => return Ok(config),

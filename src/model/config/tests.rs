@@ -16,13 +16,15 @@ fn culprit(result: crate::Result<impl std::fmt::Debug>) -> String {
 
 #[test]
 fn presets_are_valid_and_read_back() {
-    for config in [Config::default(), Config::maskrcnn_resnet50_fpn()] {
+    let v2 = Config::maskrcnn_resnet50_fpn_v2();
+    for config in [Config::default(), Config::maskrcnn_resnet50_fpn(), v2.clone(), v2.clone().without_masks()] {
         config.validate().unwrap();
         assert_eq!(Config::from_json(&config.to_json().unwrap(), "test").unwrap(), config);
     }
     assert_eq!(Config::default().backbone.stage_channels(), [256, 512, 1024, 2048]);
     assert_eq!(Config::default().anchors_per_cell(), 3);
     assert_eq!(Config::maskrcnn_resnet50_fpn().backbone.bn_eps, 0.0);
+    assert_eq!(v2.without_masks().name, "fasterrcnn_resnet50_fpn_v2");
     // Spot checks of the hand-typed list against the ids of COCO's annotation files.
     for (id, name) in
         [(1, "person"), (13, "stop sign"), (44, "bottle"), (70, "toilet"), (88, "teddy bear"), (90, "toothbrush")]
@@ -37,12 +39,12 @@ fn reads_every_key() {
     let json = r#"{"name": "n", "arch": "ignored",
         "backbone": {"type": "resnet", "block": "basic", "depth": 18, "layers": [2, 3, 4, 5], "base_width": 32,
                      "stride_in_1x1": true, "norm": "BatchNorm eps 1e-3"},
-        "fpn_channels": 128, "num_classes": 3, "class_names": ["b", "x", "y"],
+        "fpn_channels": 128, "fpn_norm": true, "num_classes": 3, "class_names": ["b", "x", "y"],
         "anchor_sizes": [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10.5]], "anchor_ratios": [0.5],
         "rpn": {"conv_depth": 2, "pre_nms_top_n": 11, "post_nms_top_n": 12, "nms_thresh": 0.1, "score_thresh": 0.2, "min_size": 3},
-        "box": {"roi_size": 5, "sampling_ratio": 0, "representation": 64, "score_thresh": 0.3, "nms_thresh": 0.4,
+        "box": {"roi_size": 5, "sampling_ratio": 0, "convs": [24], "fc_layers": 3, "representation": 64, "score_thresh": 0.3, "nms_thresh": 0.4,
                 "detections_per_img": 13, "reg_weights": [1, 2, 3, 4], "min_size": 5},
-        "mask": {"roi_size": 6, "sampling_ratio": 1, "layers": [8, 16], "dim_reduced": 12, "output_size": 12, "threshold": 0.6},
+        "mask": {"roi_size": 6, "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "threshold": 0.6},
         "transform": {"min_size": 100, "max_size": 200, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
                       "size_divisible": 64},
         "roi_aligned": true}"#;
@@ -56,6 +58,7 @@ fn reads_every_key() {
             bn_eps: 1e-3,
         },
         fpn_channels: 128,
+        fpn_norm: true,
         num_classes: 3,
         class_names: vec!["b".into(), "x".into(), "y".into()],
         anchor_sizes: vec![vec![1.0, 2.0], vec![3.0, 4.0], vec![5.0, 6.0], vec![7.0, 8.0], vec![9.0, 10.5]],
@@ -71,6 +74,8 @@ fn reads_every_key() {
         box_head: BoxHead {
             roi_size: 5,
             sampling_ratio: 0,
+            convs: vec![24],
+            fc_layers: 3,
             representation: 64,
             score_thresh: 0.3,
             nms_thresh: 0.4,
@@ -82,6 +87,7 @@ fn reads_every_key() {
             roi_size: 6,
             sampling_ratio: 1,
             layers: vec![8, 16],
+            norm: true,
             dim_reduced: 12,
             output_size: 12,
             threshold: 0.6,
@@ -190,6 +196,10 @@ fn names_the_setting_out_of_range() {
         ("box.roi_size", |c| c.box_head.roi_size = 0),
         ("box.roi_size", |c| c.box_head.roi_size = 65),
         ("box.sampling_ratio", |c| c.box_head.sampling_ratio = 9),
+        ("box.convs.1", |c| c.box_head.convs = vec![256, 3]),
+        ("box.convs", |c| c.box_head.convs = vec![256; 17]),
+        ("box.fc_layers", |c| c.box_head.fc_layers = 0),
+        ("box.fc_layers", |c| c.box_head.fc_layers = 1),
         ("box.representation", |c| c.box_head.representation = 0),
         ("box.representation", |c| c.box_head.representation = 1 << 20),
         ("box.representation", |c| (c.box_head.roi_size, c.box_head.representation) = (64, 1024)),

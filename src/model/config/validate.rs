@@ -41,7 +41,8 @@ impl Config {
         self.rpn.validate()?;
         self.box_head.validate()?;
         // Each factor is bounded by now, so neither product can overflow 64 bits; 32-bit hosts saturate.
-        let pooled = self.fpn_channels * self.box_head.roi_size * self.box_head.roi_size;
+        let channels = self.box_head.convs.last().copied().unwrap_or(self.fpn_channels);
+        let pooled = channels * self.box_head.roi_size * self.box_head.roi_size;
         if pooled.saturating_mul(self.box_head.representation) > LARGEST_TENSOR {
             let most = LARGEST_TENSOR / pooled;
             return refuse(
@@ -111,6 +112,17 @@ impl BoxHead {
     fn validate(&self) -> Result<()> {
         within("box.roi_size", self.roi_size, &ROI_SIZE)?;
         within("box.sampling_ratio", self.sampling_ratio, &SAMPLING)?;
+        if !self.convs.is_empty() {
+            count("box.convs", self.convs.len(), 16)?;
+        }
+        for (i, &channels) in self.convs.iter().enumerate() {
+            width(format!("box.convs.{i}"), channels, 1024)?;
+        }
+        within("box.fc_layers", self.fc_layers, &(1..=8))?;
+        // torchvision's head without convolutions is always the one with two layers (`TwoMLPHead`).
+        if self.convs.is_empty() && self.fc_layers != 2 {
+            return refuse("box.fc_layers", format!("is {}, allowed 2 where box.convs is empty", self.fc_layers));
+        }
         width("box.representation", self.representation, 16384)?;
         within("box.score_thresh", self.score_thresh, &UNIT)?;
         within("box.nms_thresh", self.nms_thresh, &UNIT)?;

@@ -1,6 +1,6 @@
 use safetensors::tensor::Dtype;
 
-use super::{Raw, Tensors, nuclei, serialize, tiny_config, tiny_model};
+use super::{Raw, Tensors, nuclei, serialize, tiny_config, tiny_model, tiny_v2_config};
 use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::model::config::BlockKind;
@@ -31,7 +31,7 @@ fn loads_the_default_model() {
     assert_eq!(weights.body.stages.each_ref().map(Vec::len), [2, 2, 2, 2]);
     assert!(weights.body.stages[0][0].downsample.is_none());
     assert_eq!(weights.body.stages[1][0].downsample.as_ref().unwrap().weight.shape.dims(), [64, 1, 1, 32]);
-    assert_eq!(weights.box_head.fc6.weight.shape.dims(), [256, 6272]);
+    assert_eq!(weights.box_head.fcs[0].weight.shape.dims(), [256, 6272]);
     assert_eq!(weights.mask_head.unwrap().deconv.weight.shape.dims(), [128, 2, 2, 128]);
 }
 
@@ -64,6 +64,31 @@ fn shapes_of_a_bottleneck_network() {
 }
 
 #[test]
+fn shapes_of_a_second_version() {
+    let config = tiny_v2_config();
+    let weights = load(&tiny_model(&config), &config).unwrap();
+    let head = &weights.box_head;
+    let shapes: Vec<_> = head.convs.iter().map(|c| c.weight.shape.dims()).collect();
+    assert_eq!(shapes, [[12, 3, 3, 4], [8, 3, 3, 12]]);
+    let shapes: Vec<_> = head.fcs.iter().map(|c| c.weight.shape.dims()).collect();
+    assert_eq!(shapes, [[8, 32], [8, 8]]);
+    assert_eq!(weights.fpn.layer[2].bias.shape.len(), 4);
+}
+
+#[test]
+fn anchors_that_the_file_was_not_trained_with_are_named() {
+    let config = tiny_config(BlockKind::Basic);
+    let all = tiny_model(&config);
+    let other = Config { anchor_ratios: vec![1.0], ..config };
+    match load(&all, &other) {
+        Err(Error::Config { setting, reason }) => {
+            assert!(setting == "anchor_sizes" && reason.contains("makes 1") && reason.contains("with 3"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn values_land_where_they_belong() {
     let config = tiny_config(BlockKind::Basic);
     let torch: std::collections::HashMap<_, _> = synthetic(&config, 1).into_iter().collect();
@@ -86,16 +111,16 @@ fn values_land_where_they_belong() {
 
     // fc6: output 5, row 1, column 0, channel 3, of 4 channels on 2×2.
     let fc6 = at("roi_heads.box_head.fc6.weight");
-    assert_eq!(ours.box_head.fc6.weight.floats()[5 * 16 + 2 * 4 + 3], fc6[5 * 16 + 3 * 4 + 2]);
-    assert_eq!(ours.box_head.fc7.weight.floats(), *at("roi_heads.box_head.fc7.weight"));
+    assert_eq!(ours.box_head.fcs[0].weight.floats()[5 * 16 + 2 * 4 + 3], fc6[5 * 16 + 3 * 4 + 2]);
+    assert_eq!(ours.box_head.fcs[1].weight.floats(), *at("roi_heads.box_head.fc7.weight"));
     assert_eq!(ours.rpn.deltas.bias.floats(), *at("rpn.head.bbox_pred.bias"));
     assert_eq!(ours.box_head.cls.bias.floats(), *at("roi_heads.box_predictor.cls_score.bias"));
 }
 
 #[test]
 fn every_tensor_is_needed_and_shaped() {
-    for block in [BlockKind::Basic, BlockKind::Bottleneck] {
-        let config = tiny_config(block);
+    let (basic, bottleneck) = (tiny_config(BlockKind::Basic), tiny_config(BlockKind::Bottleneck));
+    for config in [tiny_v2_config(), basic, bottleneck] {
         let all = tiny_model(&config);
         for name in all.keys() {
             let mut without = all.clone();

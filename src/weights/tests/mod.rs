@@ -2,6 +2,8 @@
 
 mod canonical;
 mod file;
+mod forms;
+mod infer;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +34,16 @@ fn tiny_config(block: BlockKind) -> Config {
         mask: Some(MaskHead { roi_size: 2, output_size: 4, layers: vec![8, 4], dim_reduced: 8, ..Default::default() }),
         ..Default::default()
     }
+}
+
+/// The same in the manner of torchvision's second versions.
+fn tiny_v2_config() -> Config {
+    let mut config = tiny_config(BlockKind::Bottleneck);
+    config.fpn_norm = true;
+    config.rpn.conv_depth = 2;
+    (config.box_head.convs, config.box_head.fc_layers) = (vec![12, 8], 2);
+    config.mask.as_mut().unwrap().norm = true;
+    config
 }
 
 /// All tensors of a network, f32.

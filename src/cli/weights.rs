@@ -1,0 +1,160 @@
+//! `maskrcnn weights`
+
+use std::path::{Path, PathBuf};
+
+use maskrcnn::weights::convert::{self, Precision};
+use maskrcnn::weights::inspect::Inventory;
+use maskrcnn::weights::{Settings, WeightsFile};
+use maskrcnn::{Config, Error, Result};
+
+use super::model::Changes;
+
+/// What to do with weights.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Say what a weights file is: its network, classes and settings, and what is missing or left over.
+    Inspect {
+        /// The file, or the name of a published model.
+        #[arg(value_name = "FILE|NAME")]
+        weights: String,
+        #[command(flatten)]
+        changes: Changes,
+    },
+    /// Write a weights file in our own form: safetensors with the settings in its metadata.
+    Convert {
+        /// The file, or the name of a published model.
+        #[arg(value_name = "IN")]
+        weights: String,
+        /// Where to write.
+        #[arg(value_name = "OUT.safetensors")]
+        out: PathBuf,
+        /// Round matrices and kernels to half precision, for a file of half the size.
+        #[arg(long)]
+        f16: bool,
+        #[command(flatten)]
+        changes: Changes,
+    },
+}
+
+/// Does it.
+pub fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Inspect { weights, changes } => inspect(&WeightsFile::open(locate(weights)?)?, changes),
+        Command::Convert { weights, out, f16, changes } => {
+            let path = locate(weights)?;
+            convert(&path, out, if *f16 { Precision::F16 } else { Precision::F32 }, changes)
+        }
+    }
+}
+
+/// The file that `weights` stands for.
+pub fn locate(weights: &str) -> Result<PathBuf> {
+    Ok(weights.into())
+}
+
+fn convert(path: &Path, out: &Path, precision: Precision, changes: &Changes) -> Result<()> {
+    let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+    if same(path, out) {
+        let reason = "would be written over itself: name another file to write".into();
+        return Err(Error::Weights { file: path.display().to_string(), reason });
+    }
+    if out.extension().is_none_or(|e| e != "safetensors") {
+        let reason = "is to be written as safetensors: give it that ending".into();
+        return Err(Error::Weights { file: out.display().to_string(), reason });
+    }
+    let file = WeightsFile::open(path)?;
+    let Settings { config, .. } = changes.apply(&file)?;
+    convert::write(&file, &config, precision, out)?;
+    let size = std::fs::metadata(out).map_err(|source| Error::Io { path: out.into(), source })?.len();
+    println!("{}: {} ({:.1} MiB)", out.display(), config.name, mib(size as f64));
+    Ok(())
+}
+
+fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
+    let settings = changes.apply(file)?;
+    let config = &settings.config;
+    let inventory = Inventory::new(file, config);
+    let types: Vec<String> = inventory.types.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    println!("{}: {}, {:.1} MiB", file.name(), file.format(), mib(file.bytes() as f64));
+    println!(
+        "tensors   {} ({}), {:.2} million values",
+        inventory.tensors,
+        types.join(", "),
+        inventory.values as f64 / 1e6
+    );
+    println!("network   {}", network(config));
+    println!(
+        "settings  {}",
+        if settings.stated { "stated in the file" } else { "read off its tensors, the rest torchvision's" }
+    );
+    println!("classes   {}: {}", config.num_classes - 1, config.class_names[1..].join(", "));
+    list("missing", inventory.missing.iter().map(String::clone));
+    list(
+        "shape",
+        inventory.misshapen.iter().map(|(name, has, needs)| format!("{name} is {has:?}, {needs:?} is needed")),
+    );
+    list("left over", inventory.left_over.iter().map(String::clone));
+    if inventory.fits() {
+        println!("fits      nothing missing, nothing left over");
+    }
+    println!("\n# settings, as --config takes them\n{}", toml_of(config)?);
+    Ok(())
+}
+
+/// A line for each of the first few.
+fn list(title: &str, items: impl ExactSizeIterator<Item = String>) {
+    const SHOWN: usize = 12;
+    let count = items.len();
+    for item in items.take(SHOWN) {
+        println!("{title:9} {}", item.escape_debug());
+    }
+    if count > SHOWN {
+        println!("{title:9} … and {} more", count - SHOWN);
+    }
+}
+
+/// One line that tells a network.
+fn network(config: &Config) -> String {
+    let norm = |yes: bool| if yes { " with BatchNorm" } else { "" };
+    let backbone = &config.backbone;
+    let blocks = backbone.layers.map(|n| n.to_string()).join("+");
+    let head = &config.box_head;
+    let convs = match head.convs.len() {
+        0 => String::new(),
+        n => format!("{n} convolutions with BatchNorm, "),
+    };
+    let mask = match &config.mask {
+        None => "no mask head".into(),
+        Some(mask) => format!("mask head of {} convolutions{}", mask.layers.len(), norm(mask.norm)),
+    };
+    format!(
+        "{}: ResNet of {blocks} {:?} blocks, stem {} wide, BatchNorm eps {:e}; FPN of {} channels{}; RPN with {} \
+         convolution{}; box head of {convs}{} fully connected layer{} of {}; {mask}",
+        config.name,
+        backbone.block,
+        backbone.base_width,
+        backbone.bn_eps,
+        config.fpn_channels,
+        norm(config.fpn_norm),
+        config.rpn.conv_depth,
+        if config.rpn.conv_depth == 1 { "" } else { "s" },
+        head.fc_layers,
+        if head.fc_layers == 1 { "" } else { "s" },
+        head.representation,
+    )
+}
+
+fn toml_of(config: &Config) -> Result<String> {
+    let internal = |e: String| Error::Config { setting: "config".into(), reason: e };
+    let value: serde_json::Value = serde_json::from_str(&config.to_json()?).map_err(|e| internal(e.to_string()))?;
+    let mut value = value;
+    if let Some(map) = value.as_object_mut() {
+        // TOML has no null, and what is not there keeps its value.
+        map.retain(|_, v| !v.is_null());
+    }
+    toml::to_string(&value).map_err(|e| internal(e.to_string()))
+}
+
+fn mib(bytes: f64) -> f64 {
+    bytes / f64::from(1 << 20)
+}

@@ -1,0 +1,182 @@
+//! The configuration of a file that does not carry one: what torchvision would have built these tensors for.
+
+use std::collections::HashMap;
+
+use super::file::WeightsFile;
+use super::layout::present_name;
+use super::names::shown;
+use crate::error::{Error, Result};
+use crate::model::Config;
+use crate::model::config::{BlockKind, MaskHead};
+
+/// Published files whose BatchNorm has epsilon 0, by the digits of their hash that stand in their name: torchvision's
+/// loader sets it for just these two (`overwrite_eps` in `models/detection/{mask_rcnn,faster_rcnn}.py`).
+const WITHOUT_EPS: [&str; 2] = ["bf2d0c1e", "258fb6c6"];
+
+/// What a file says of its network, and what had to be assumed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Every setting.
+    pub config: Config,
+    /// Whether the file states them in its metadata; otherwise they follow from its tensors.
+    pub stated: bool,
+    /// Whether BatchNorm's epsilon is a guess: neither metadata nor tensors tell it.
+    pub eps_assumed: bool,
+}
+
+/// The settings of `file`: see [`WeightsFile::settings`].
+pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
+    if let Some(json) = file.metadata().get("config") {
+        return Ok(Settings { config: Config::from_json(json, file.name())?, stated: true, eps_assumed: false });
+    }
+    let (eps, eps_assumed) = epsilon(file);
+    let mut config = Shapes::of(file).config()?;
+    config.backbone.bn_eps = eps;
+    config.validate()?;
+    Ok(Settings { config, stated: false, eps_assumed })
+}
+
+/// BatchNorm's epsilon, and whether it is a guess. A BatchNorm that counts its batches is torch's own, with 1e-5; a
+/// frozen one does not, and nothing in the file tells.
+fn epsilon(file: &WeightsFile) -> (f32, bool) {
+    let live = file.names().any(|name| name.ends_with(".num_batches_tracked"));
+    match WITHOUT_EPS.iter().any(|hash| file.name().contains(hash)) {
+        _ if live => (1e-5, false),
+        true => (0.0, false),
+        false => (0.0, true),
+    }
+}
+
+/// Shapes by present name.
+struct Shapes<'a> {
+    file: &'a WeightsFile,
+    shapes: HashMap<String, (&'a str, &'a [usize])>,
+}
+
+impl<'a> Shapes<'a> {
+    fn of(file: &'a WeightsFile) -> Self {
+        let named = |name| Some((present_name(name), (name, file.shape(name)?)));
+        Self { file, shapes: file.names().filter_map(named).collect() }
+    }
+
+    fn has(&self, stem: &str) -> bool {
+        self.shapes.contains_key(&format!("{stem}.weight"))
+    }
+
+    /// Extent `axis` of the weight of a layer, which has `rank` axes.
+    fn extent(&self, stem: &str, rank: usize, axis: usize) -> Result<usize> {
+        let fault = |tensor: &str, reason: String| {
+            Err(Error::Tensor { file: self.file.name().into(), tensor: tensor.into(), reason })
+        };
+        let name = format!("{stem}.weight");
+        match self.shapes.get(&name) {
+            None => fault(&name, "is missing, and the network cannot be told without it: is the file whole?".into()),
+            Some((_, shape)) if shape.len() == rank => Ok(shape[axis]),
+            Some((name, shape)) => fault(name, format!("has shape {shape:?}, and {rank} axes are due")),
+        }
+    }
+
+    /// How many layers there are, counted up from 0 in the place of `{}`.
+    fn count(&self, stem: &str) -> usize {
+        (0..).take_while(|n| self.has(&stem.replace("{}", &n.to_string()))).count()
+    }
+
+    fn config(&self) -> Result<Config> {
+        if !self.has("backbone.body.conv1") || !self.has("rpn.head.cls_logits") {
+            let some: Vec<String> = self.file.names().take(3).map(|name| format!("`{}`", shown(name))).collect();
+            let reason = format!(
+                "is not a Mask R-CNN or Faster R-CNN of torchvision's on a ResNet with FPN: it lacks \
+                 `backbone.body.conv1.weight` or `rpn.head.cls_logits.weight`, and begins with {}",
+                if some.is_empty() { "nothing".into() } else { some.join(", ") }
+            );
+            return Err(Error::Weights { file: self.file.name().into(), reason });
+        }
+        let mut config = Config::default();
+        self.backbone(&mut config)?;
+        config.rpn.conv_depth = self.count("rpn.head.conv.{}.0");
+        self.box_head(&mut config)?;
+        config.mask = self.mask_head()?;
+        config.name = name(&config);
+        Ok(config)
+    }
+
+    fn backbone(&self, config: &mut Config) -> Result<()> {
+        let backbone = &mut config.backbone;
+        backbone.base_width = self.extent("backbone.body.conv1", 4, 0)?;
+        for (stage, blocks) in backbone.layers.iter_mut().enumerate() {
+            *blocks = self.count(&format!("backbone.body.layer{}.{{}}.conv1", stage + 1));
+        }
+        let bottleneck = self.has("backbone.body.layer1.0.conv3");
+        backbone.block = if bottleneck { BlockKind::Bottleneck } else { BlockKind::Basic };
+        config.fpn_channels = self.extent("backbone.fpn.inner_blocks.0.0", 4, 0)?;
+        config.fpn_norm = self.has("backbone.fpn.inner_blocks.0.1");
+        let levels = self.count("backbone.fpn.inner_blocks.{}.0");
+        if levels != 4 {
+            let reason = format!("has an FPN of {levels} levels, and only those of four (P2 to P5) are run");
+            return Err(Error::Weights { file: self.file.name().into(), reason });
+        }
+        Ok(())
+    }
+
+    fn box_head(&self, config: &mut Config) -> Result<()> {
+        let head = &mut config.box_head;
+        let mut channels = config.fpn_channels;
+        let convs = self.count("roi_heads.box_head.{}.0");
+        for i in 0..convs {
+            channels = self.extent(&format!("roi_heads.box_head.{i}.0"), 4, 0)?;
+            head.convs.push(channels);
+        }
+        if convs > 0 {
+            // Every other one is a ReLU.
+            let is_fc = |i: &usize| self.has(&format!("roi_heads.box_head.{}", convs + 1 + 2 * i));
+            head.fc_layers = (0..).take_while(is_fc).count().max(1);
+        }
+        let first = format!("roi_heads.box_head.{}", head.fc_names()[0]);
+        head.representation = self.extent(&first, 2, 0)?;
+        let columns = self.extent(&first, 2, 1)?;
+        let side = (columns / channels.max(1)).isqrt();
+        if channels * side * side != columns {
+            let reason =
+                format!("has {columns} columns, which are no square of pooled features of {channels} channels");
+            return Err(Error::Tensor { file: self.file.name().into(), tensor: format!("{first}.weight"), reason });
+        }
+        head.roi_size = side;
+        config.num_classes = self.extent("roi_heads.box_predictor.cls_score", 2, 0)?;
+        // Checked here because it is about to size a list.
+        config.class_names = match config.num_classes {
+            n @ 2..=4096 => Config::names_of(n),
+            _ => Vec::new(),
+        };
+        Ok(())
+    }
+
+    fn mask_head(&self) -> Result<Option<MaskHead>> {
+        let predictor = "roi_heads.mask_predictor.conv5_mask";
+        let layers = self.count("roi_heads.mask_head.{}.0");
+        if layers == 0 && !self.has(predictor) {
+            return Ok(None);
+        }
+        let conv = |i| self.extent(&format!("roi_heads.mask_head.{i}.0"), 4, 0);
+        Ok(Some(MaskHead {
+            layers: (0..layers).map(conv).collect::<Result<_>>()?,
+            norm: self.has("roi_heads.mask_head.0.1"),
+            dim_reduced: self.extent(predictor, 4, 1)?,
+            ..MaskHead::default()
+        }))
+    }
+}
+
+/// As torchvision names the function that builds it, where there is one; in its manner otherwise.
+fn name(config: &Config) -> String {
+    let kind = if config.mask.is_some() { "maskrcnn" } else { "fasterrcnn" };
+    let depth = match (config.backbone.block, config.backbone.layers) {
+        (BlockKind::Basic, [2, 2, 2, 2]) => "18",
+        (BlockKind::Basic, [3, 4, 6, 3]) => "34",
+        (BlockKind::Bottleneck, [3, 4, 6, 3]) => "50",
+        (BlockKind::Bottleneck, [3, 4, 23, 3]) => "101",
+        (BlockKind::Bottleneck, [3, 8, 36, 3]) => "152",
+        _ => "",
+    };
+    let version = if config.fpn_norm && !config.box_head.convs.is_empty() { "_v2" } else { "" };
+    format!("{kind}_resnet{depth}_fpn{version}")
+}
