@@ -21,6 +21,10 @@ pub enum Error {
     #[error("weights {file}: tensor `{tensor}`: {reason}")]
     Tensor { file: String, tensor: String, reason: String },
 
+    /// A download that failed.
+    #[error("download {url}: {reason}")]
+    Download { url: String, reason: String },
+
     /// A setting that cannot be.
     #[error("configuration: `{setting}`: {reason}")]
     Config { setting: String, reason: String },

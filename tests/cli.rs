@@ -341,7 +341,7 @@ fn bad_weights_are_named_and_leave_nothing() {
         ("longer.safetensors", more, &["corrupt"]),
         ("random.safetensors", random, &["no weights file"]),
         ("empty.safetensors", Vec::new(), &["empty"]),
-        ("model.pth", b"PK\x03\x04\x00\x00\x08\x08\x00\x00archive/data.pkl".to_vec(), &["PyTorch", "convert"]),
+        ("model.pth", b"PK\x03\x04\x00\x00\x08\x08\x00\x00archive/data.pkl".to_vec(), &["truncated", "download"]),
         ("missing.safetensors", missing, &[TENSOR, "missing"]),
         ("nan.safetensors", nan, &[TENSOR, "NaN", "index 3"]),
         ("wrong.safetensors", wrong, &[TENSOR, "shape", "[64, 2]", "[128]"]),

@@ -129,7 +129,9 @@ fn refuse_overwriting(images: &[PathBuf], image: &Path, result: &Path) -> Result
 
 fn summary(found: &Detections, score: f32) -> String {
     if found.is_empty() {
-        let classes: Vec<&str> = found.classes.iter().skip(1).map(String::as_str).collect();
+        // COCO's ids have holes.
+        let names = found.classes.iter().skip(1).map(String::as_str);
+        let classes: Vec<&str> = names.filter(|n| *n != "N/A").collect();
         let some = classes.iter().take(12).copied().collect::<Vec<_>>().join(", ");
         let more = if classes.len() > 12 { format!(", … ({} in all)", classes.len()) } else { String::new() };
         return format!("nothing found above {score} (this model knows: {some}{more})");

@@ -4,6 +4,7 @@ mod detect;
 mod devices;
 mod model;
 mod profile;
+mod pull;
 mod scene;
 mod weights;
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use maskrcnn::weights::convert::{self, Precision};
 use maskrcnn::weights::inspect::Inventory;
+use maskrcnn::weights::pull::Published;
 use maskrcnn::weights::{Settings, WeightsFile};
 use maskrcnn::{Config, Error, Result};
 
@@ -12,6 +13,15 @@ use super::model::Changes;
 /// What to do with weights.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Download one of the models that torchvision publishes: maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2,
+    /// fasterrcnn_resnet50_fpn or fasterrcnn_resnet50_fpn_v2. `--weights NAME` then uses it.
+    Pull {
+        /// Which one.
+        name: String,
+        /// Where to get it instead of download.pytorch.org: the address of a folder that has the file.
+        #[arg(long, value_name = "URL")]
+        mirror: Option<String>,
+    },
     /// Say what a weights file is: its network, classes and settings, and what is missing or left over.
     Inspect {
         /// The file, or the name of a published model.
@@ -39,6 +49,7 @@ pub enum Command {
 /// Does it.
 pub fn run(command: &Command) -> Result<()> {
     match command {
+        Command::Pull { name, mirror } => super::pull::run(name, mirror.as_deref()),
         Command::Inspect { weights, changes } => inspect(&WeightsFile::open(locate(weights)?)?, changes),
         Command::Convert { weights, out, f16, changes } => {
             let path = locate(weights)?;
@@ -47,9 +58,12 @@ pub fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// The file that `weights` stands for.
+/// The file that `weights` stands for: itself or, where there is none, the published model of that name.
 pub fn locate(weights: &str) -> Result<PathBuf> {
-    Ok(weights.into())
+    match Published::find(weights) {
+        Some(published) if !Path::new(weights).exists() => super::pull::offer(published),
+        _ => Ok(weights.into()),
+    }
 }
 
 fn convert(path: &Path, out: &Path, precision: Precision, changes: &Changes) -> Result<()> {
@@ -87,7 +101,9 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
         "settings  {}",
         if settings.stated { "stated in the file" } else { "read off its tensors, the rest torchvision's" }
     );
-    println!("classes   {}: {}", config.num_classes - 1, config.class_names[1..].join(", "));
+    // COCO's ids have holes.
+    let names: Vec<&str> = config.class_names[1..].iter().map(String::as_str).filter(|n| *n != "N/A").collect();
+    println!("classes   {}: {}", names.len(), names.join(", "));
     list("missing", inventory.missing.iter().map(String::clone));
     list(
         "shape",

@@ -21,9 +21,12 @@ pub(super) fn is_safetensors(bytes: &[u8]) -> bool {
     bytes.get(PREFIX) == Some(&b'{')
 }
 
-/// Every tensor by name, and the metadata. Allocates in proportion to the header alone, whatever sizes it claims.
+/// Every tensor by name, and the metadata.
+pub(super) type Table = (Vec<(String, Entry)>, HashMap<String, String>);
+
+/// Reads the header. Allocates in proportion to the header alone, whatever sizes it claims.
 /// The error is a sentence that goes on after the file's name.
-pub(super) fn read(bytes: &[u8]) -> Result<(Vec<(String, Entry)>, HashMap<String, String>), String> {
+pub(super) fn read(bytes: &[u8]) -> Result<Table, String> {
     let (start, table) = read_header(bytes)?;
     let entry = |info: &TensorInfo| Entry {
         dtype: info.dtype,

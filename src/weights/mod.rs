@@ -26,6 +26,8 @@ pub mod inspect;
 mod layout;
 mod names;
 mod pth;
+#[cfg(feature = "pull")]
+pub mod pull;
 mod sniff;
 mod source;
 pub mod synth;

@@ -1,10 +1,9 @@
-//! What a file that is not safetensors is, by its first bytes, so that the message can say what to do.
+//! What a file that is neither safetensors nor a checkpoint is, by its first bytes, so that the message can say what to do.
 
 /// Names the format of `bytes`, or `None` if they are nothing that people mistake for weights.
 pub(super) fn format_of(bytes: &[u8]) -> Option<&'static str> {
     /// Formats with a constant at offset 0.
-    const MAGIC: [(&[u8], &str); 16] = [
-        (b"PK\x03\x04", "a PyTorch zip file (.pth, .pt) or another zip archive"),
+    const MAGIC: [(&[u8], &str); 15] = [
         (b"PK\x05\x06", "an empty zip archive"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)"),
         (b"GGUF", "a GGUF file"),
@@ -28,8 +27,6 @@ pub(super) fn format_of(bytes: &[u8]) -> Option<&'static str> {
         return Some("a TensorFlow Lite model");
     }
     match *bytes {
-        // PROTO 2 to 5; torch.save's old container writes protocol 2.
-        [0x80, 2..=5, ..] => Some("a Python pickle (PyTorch's legacy .pth, or detectron2's .pkl)"),
         // Protobuf: field 1 (ir_version) as a small varint, then field 2 (producer), 7 (graph) or 8 (opset).
         [0x08, 1..=20, 0x12 | 0x3a | 0x42, ..] => Some("an ONNX model"),
         _ => None,
@@ -42,9 +39,8 @@ mod tests {
 
     #[test]
     fn knows_what_people_mistake_for_weights() {
-        let cases: [(&[u8], &str); 11] = [
-            (b"PK\x03\x04\x00\x00\x08\x08", "PyTorch zip"),
-            (b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9", "pickle"),
+        let cases: [(&[u8], &str); 10] = [
+            (b"PK\x05\x06\x00\x00", "empty zip"),
             (b"\x89PNG\r\n\x1a\n", "PNG"),
             (b"\xff\xd8\xff\xe0", "JPEG"),
             (b"\x89HDF\r\n\x1a\n", "HDF5"),

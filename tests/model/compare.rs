@@ -98,9 +98,14 @@ impl Report {
         self.at_most(&format!("{what}, 1 - IoU ({pixels} pixels of all differ)"), 1.0 - least, 1e-2);
     }
 
+    /// Prints what was measured.
+    pub fn print(&self, title: &str) {
+        eprintln!("{title}:\n  {}", self.lines.join("\n  "));
+    }
+
     /// Prints what was measured and fails with all that is wrong.
     pub fn finish(self, title: &str) {
-        eprintln!("{title}:\n  {}", self.lines.join("\n  "));
+        self.print(title);
         assert!(self.failures.is_empty(), "{title}: {} failures:\n{}", self.failures.len(), self.failures.join("\n"));
     }
 }

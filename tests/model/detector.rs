@@ -131,7 +131,7 @@ fn with_room(image: &Image, words: usize) -> (usize, Vec<Mask>) {
         image_words: image.rgb().len().div_ceil(4),
         mask_words: words,
     };
-    let network = model::build(&config, weights(), &room).unwrap();
+    let network = model::build(&config, &weights(), &room).unwrap();
     let (o, masks) = (network.outputs, network.outputs.masks.unwrap());
     let mut runner = Runner::new(device(), Plan::new(network.graph, &device().caps(), &[])).unwrap();
     let frame = Frame::new(size.input, size.resized, 0);

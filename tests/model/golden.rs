@@ -1,7 +1,7 @@
 //! Golden files (`tests/oracle/README.md`), and their tensors in our layouts.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use maskrcnn::kernels::frame::Frame;
 use maskrcnn::model::{Config, NetworkSize};
@@ -10,27 +10,32 @@ use maskrcnn::weights::{NetworkWeights, WeightsFile};
 use maskrcnn::{Image, Mask};
 use safetensors::SafeTensors;
 
+use crate::generated;
+
 /// A file of the repository.
 pub fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// The weights that the goldens were made with.
+/// The default model's weights.
 pub fn file() -> &'static WeightsFile {
     static FILE: OnceLock<WeightsFile> = OnceLock::new();
     FILE.get_or_init(|| WeightsFile::open(path("assets/nuclei.safetensors")).unwrap())
 }
 
 /// The same, taken apart. The goldens' configurations differ from the file's in numbers that no weight depends on.
-pub fn weights() -> &'static NetworkWeights {
-    static WEIGHTS: OnceLock<NetworkWeights> = OnceLock::new();
-    WEIGHTS.get_or_init(|| NetworkWeights::load(file(), &file().config().unwrap()).unwrap())
+pub fn weights() -> Arc<NetworkWeights> {
+    static WEIGHTS: OnceLock<Arc<NetworkWeights>> = OnceLock::new();
+    WEIGHTS.get_or_init(|| Arc::new(NetworkWeights::load(file(), &file().config().unwrap()).unwrap())).clone()
 }
 
 /// A golden file, read.
 pub struct Golden {
-    name: String,
+    /// Its name.
+    pub name: String,
     bytes: Vec<u8>,
+    /// The weights that it was made with.
+    pub weights: Arc<NetworkWeights>,
     /// What it was made with.
     pub config: Config,
     /// The input.
@@ -42,16 +47,29 @@ pub struct Golden {
 impl Golden {
     /// `tests/golden/<name>.safetensors`.
     pub fn open(name: &str) -> Self {
-        let bytes = std::fs::read(path(&format!("tests/golden/{name}.safetensors"))).unwrap();
+        Self::read(&path(&format!("tests/golden/{name}.safetensors")))
+    }
+
+    /// Any golden file.
+    pub fn read(file: &Path) -> Self {
+        let name = &file.file_stem().unwrap().to_string_lossy().into_owned();
+        let bytes = std::fs::read(file).unwrap();
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
-        let config = &header.metadata().as_ref().unwrap()["config"];
-        let config = Config::from_json(config, name).unwrap();
+        let metadata = header.metadata().as_ref().unwrap();
+        let (config, weights) = match metadata.get("model") {
+            None => (Config::from_json(&metadata["config"], name).unwrap(), weights()),
+            Some(model) => {
+                let network = generated::network(model);
+                let overrides = serde_json::from_str(&metadata["overrides"]).unwrap();
+                (network.config.overridden(&overrides).unwrap(), network.weights)
+            }
+        };
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let pixels = tensors.tensor("pixels").unwrap();
         let (h, w) = (pixels.shape()[0] as u32, pixels.shape()[1] as u32);
         let image = Image::from_rgb8(w, h, pixels.data().to_vec()).unwrap();
         let size = NetworkSize::new(name, h, w, &config.transform).unwrap();
-        let golden = Self { name: name.into(), bytes, config, image, size };
+        let golden = Self { name: name.into(), bytes, weights, config, image, size };
         let resized = golden.ints("transform.size");
         assert_eq!(resized, [golden.size.resized.0, golden.size.resized.1], "{name}: size after the resize");
         golden
@@ -81,7 +99,7 @@ impl Golden {
             }
         }
         let (config, image, name) = (self.config.clone(), self.image.clone(), format!("{} ({tensor})", self.name));
-        Self { name, bytes, config, image, size: self.size }
+        Self { name, bytes, weights: self.weights.clone(), config, image, size: self.size }
     }
 
     /// What a run of its image is told.

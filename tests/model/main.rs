@@ -1,46 +1,54 @@
 //! The whole network against the oracle's goldens (`tests/golden`), and what the detector promises.
 //! `cargo test --test model -- --nocapture` shows the measured errors.
 
+mod coco;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
 mod detector;
 mod full;
+mod generated;
 mod golden;
 mod ours;
 mod stages;
 
 use golden::Golden;
 use maskrcnn::Detector;
+use stages::NUCLEI;
 
 #[test]
 fn scene_end_to_end() {
-    stages::end_to_end("scene_small");
+    stages::end_to_end(&Golden::open("scene_small"), NUCLEI);
 }
 
 #[test]
 fn scene_stage_by_stage() {
-    stages::one_by_one("scene_small");
+    stages::one_by_one(&Golden::open("scene_small"), NUCLEI);
+}
+
+#[test]
+fn every_comparison_can_fail() {
+    stages::every_comparison_can_fail("scene_small", NUCLEI);
 }
 
 #[test]
 fn flat_end_to_end() {
-    stages::end_to_end("flat_small");
+    stages::end_to_end(&Golden::open("flat_small"), NUCLEI);
 }
 
 #[test]
 fn flat_stage_by_stage() {
-    stages::one_by_one("flat_small");
+    stages::one_by_one(&Golden::open("flat_small"), NUCLEI);
 }
 
 #[test]
 fn blank_end_to_end() {
-    stages::end_to_end("blank_small");
+    stages::end_to_end(&Golden::open("blank_small"), NUCLEI);
 }
 
 #[test]
 fn blank_stage_by_stage() {
-    stages::one_by_one("blank_small");
+    stages::one_by_one(&Golden::open("blank_small"), NUCLEI);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use maskrcnn::model::{self, Network, Room};
 use maskrcnn::tensor::Value;
 
 use crate::common::device;
-use crate::golden::{Golden, boxes, swap, weights};
+use crate::golden::{Golden, boxes, swap};
 
 /// A network made for one golden's image.
 pub struct Ours {
@@ -32,11 +32,11 @@ impl Ours {
             image_words: image.rgb().len().div_ceil(4),
             mask_words: config.box_head.detections_per_img * (image.height() * image.width().div_ceil(32)) as usize,
         };
-        let mut network = model::build(config, weights(), &room).unwrap();
-        let masks = network.outputs.masks.unwrap();
+        let mut network = model::build(config, &golden.weights, &room).unwrap();
         let mut taps: HashMap<String, Tensor> = network.taps.iter().cloned().collect();
-        for (name, t) in [("post.boxes", network.outputs.boxes), ("places", masks.places), ("bits", masks.bits)] {
-            taps.insert(name.into(), t);
+        taps.insert("post.boxes".into(), network.outputs.boxes);
+        if let Some(masks) = network.outputs.masks {
+            taps.extend([("places".into(), masks.places), ("bits".into(), masks.bits)]);
         }
         taps.values().for_each(|&t| network.graph.keep(t));
         let plan = Plan::new(network.graph.clone(), &device().caps(), &[]);

@@ -38,7 +38,7 @@ CALIBRATIONS = {
 FAINT = {"coco_v1_calibration": {"backbone.body.layer2.1.conv2.weight": 2.0**-10}, "coco_v2_calibration": {}}
 # The standard deviations that outputs get by a power of two, so within a factor of sqrt(2).
 SPREADS = {
-    "rpn.head.cls_logits.weight": 1.0,
+    "rpn.head.cls_logits.weight": 0.25,
     "rpn.head.bbox_pred.weight": 0.3,
     "roi_heads.box_predictor.cls_score.weight": 2.0,
     "roi_heads.box_predictor.bbox_pred.weight": 1.5,

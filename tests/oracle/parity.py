@@ -2,6 +2,10 @@
 
     python parity.py --ours target/release/maskrcnn --weights WEIGHTS.safetensors --images DIR \\
         [--annotations instances.json] [--cache torchvision.json]
+    python parity.py --ours target/release/maskrcnn --model maskrcnn_resnet50_fpn_v2 --weights FILE.pth --images DIR
+
+Weights of ours say themselves what network they are of. With --model, they are a state dict of torchvision's own
+model of that name, as `torch.save` wrote it. Where both sides have no masks, boxes alone are compared.
 
 Requirements: of all detections scoring at least --threshold on either side, 99 % have a partner one to one on the
 other side (same label, box corners within 0.5 px, scores within 0.005, mask IoU at least 0.98), and, with
@@ -27,12 +31,14 @@ from pycocotools.cocoeval import COCOeval
 
 MAX_CORNER, MAX_SCORE, MIN_IOU = 0.5, 0.005, 0.98
 MIN_SHARE, MAX_AP_DIFFERENCE = 0.99, 0.002
+MODELS = [f"{kind}_resnet50_fpn{version}" for kind in ("maskrcnn", "fasterrcnn") for version in ("", "_v2")]
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
-def list_images(directory, sizes=None, limit=None):
-    """Images of a folder by name, optionally only those of given WIDTHxHEIGHT sizes."""
-    paths = sorted(path for path in directory.iterdir() if path.suffix.lower() in SUFFIXES)
+def list_images(places, sizes=None, limit=None):
+    """Images, given one by one or as folders, by name, optionally only those of given WIDTHxHEIGHT sizes."""
+    files = (path for place in places for path in (place.iterdir() if place.is_dir() else [place]))
+    paths = sorted((path for path in files if path.suffix.lower() in SUFFIXES), key=lambda path: path.name)
     if sizes:
         paths = [path for path in paths if "{}x{}".format(*ImageOps.exif_transpose(Image.open(path)).size) in sizes]
     return paths[:limit]
@@ -42,7 +48,20 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def torchvision_detections(paths, weights, cache_path, threads):
+def torchvision_model(name, weights):
+    """(model, score its detections start at, threshold of its masks); `name` is None for weights of ours."""
+    import torch
+
+    import oracle
+
+    if name:
+        model = oracle.published(name, torch.load(weights, "cpu", weights_only=True))
+        return model, model.roi_heads.score_thresh, 0.5
+    model, cfg = oracle.load(weights)
+    return model, cfg["box"]["score_thresh"], cfg["mask"]["threshold"]
+
+
+def torchvision_detections(paths, name, weights, cache_path, threads):
     """File name to (detections in our own output format), and the score they start at; fills the cache."""
     cache = {"weights_sha256": sha256(weights), "images": {}}
     if cache_path and cache_path.exists():
@@ -59,12 +78,11 @@ def torchvision_detections(paths, weights, cache_path, threads):
         import oracle
 
         torch.set_num_threads(threads)
-        model, cfg = oracle.load(weights)
+        model, cache["score_thresh"], mask_threshold = torchvision_model(name, weights)
         cache["torchvision"] = torchvision.__version__
-        cache["score_thresh"] = cfg["box"]["score_thresh"]
         for path in todo:
             found = oracle.detections(model, oracle.read_pixels(path))
-            entries = to_entries(found, cfg["mask"]["threshold"])
+            entries = to_entries(found, mask_threshold)
             cache["images"][path.name] = {"sha256": sha256(path), "detections": entries}
             print(f"torchvision: {path.name}: {len(entries)}", flush=True)
         if cache_path:
@@ -75,11 +93,11 @@ def torchvision_detections(paths, weights, cache_path, threads):
 def to_entries(found, mask_threshold):
     """torchvision's result as COCO entries: bbox x, y, w, h and compressed RLE, in original pixels."""
     entries = []
-    rows = zip(found["boxes"].tolist(), found["scores"].tolist(), found["labels"].tolist(), found["masks"][:, 0].numpy())
-    for (x1, y1, x2, y2), score, label, soft in rows:
+    for (x1, y1, x2, y2), score, label in zip(*(found[key].tolist() for key in ("boxes", "scores", "labels"))):
+        entries.append({"category_id": label, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": score})
+    for entry, soft in zip(entries, found["masks"][:, 0].numpy() if "masks" in found else []):
         rle = coco_mask.encode(np.asfortranarray(soft > mask_threshold, dtype=np.uint8))
-        rle = {"size": rle["size"], "counts": rle["counts"].decode()}
-        entries.append({"category_id": label, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": score, "segmentation": rle})
+        entry["segmentation"] = {"size": rle["size"], "counts": rle["counts"].decode()}
     return entries
 
 
@@ -103,7 +121,9 @@ class Detections:
         self.labels = np.array([entry["category_id"] for entry in entries], int)
         xywh = np.array([entry["bbox"] for entry in entries]).reshape(-1, 4)
         self.boxes = np.hstack([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]])
-        self.masks = [entry["segmentation"] for entry in entries]
+        self.masks = [entry["segmentation"] for entry in entries if "segmentation" in entry]
+        if len(self.masks) not in (0, len(entries)):
+            raise ValueError("some detections of an image have masks and some have none")
 
 
 def empty(masks):
@@ -118,8 +138,9 @@ class Differences:
         self.corner = np.abs(a.boxes[:, None] - b.boxes[None]).max(axis=-1, initial=0)
         self.score = np.abs(a.scores[:, None] - b.scores[None])
         self.label = a.labels[:, None] != b.labels[None]
-        self.iou = np.zeros(self.corner.shape)
-        if self.iou.size:
+        # Without masks on both sides they all agree; on one side only, none do.
+        self.iou = np.full(self.corner.shape, float(not a.masks and not b.masks))
+        if a.masks and b.masks:
             self.iou = coco_mask.iou(a.masks, b.masks, [False] * len(b.masks))
             # Two empty masks agree, but pycocotools calls their IoU 0.
             self.iou[np.outer(empty(a.masks), empty(b.masks))] = 1
@@ -155,10 +176,12 @@ class Comparison:
     def __init__(self, threshold):
         self.threshold = threshold
         self.ours = self.theirs = self.straddling = 0
+        self.masks = False
         self.matched, self.complaints = [], []
 
     def add(self, name, ours, theirs):
         ours, theirs = Detections(ours), Detections(theirs)
+        self.masks |= bool(ours.masks or theirs.masks)
         differences = Differences(ours, theirs)
         pairs = match(differences, ours.scores >= self.threshold, theirs.scores >= self.threshold)
         self.matched += [(differences.corner[p], differences.score[p], differences.iou[p]) for p in pairs]
@@ -202,7 +225,8 @@ class Comparison:
         if self.matched:
             corner, score, iou = np.array(self.matched).T
             print(f"\n{'matched pairs':<16}{'median':>12}{'90 %':>12}{'99 %':>12}{'worst':>12}")
-            for title, values in (("corner, px", corner), ("score", score), ("1 - mask IoU", 1 - iou)):
+            rows = [("corner, px", corner), ("score", score)] + [("1 - mask IoU", 1 - iou)] * self.masks
+            for title, values in rows:
                 print(f"{title:<16}" + "".join(f"{x:>12.3g}" for x in np.percentile(values, [50, 90, 99, 100])))
 
 
@@ -222,11 +246,11 @@ def average_precision(annotations, ids, detections, kind):
     return tuple(float(x[x > -1].mean()) for x in (precision, precision[0], precision[5]))
 
 
-def accuracy(annotations, ours, theirs):
+def accuracy(annotations, ours, theirs, kinds):
     """Prints AP of both sides by kind; returns the largest difference in AP."""
     ids = {image["file_name"]: image["id"] for image in json.loads(annotations.read_text())["images"]}
     rows, worst = [], 0.0
-    for kind in ("bbox", "segm"):
+    for kind in kinds:
         mine, reference = (average_precision(annotations, ids, x, kind) for x in (ours, theirs))
         rows += [(kind, "ours", mine), (kind, "torchvision", reference)]
         worst = max(worst, abs(mine[0] - reference[0]))
@@ -240,7 +264,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ours", type=Path, required=True, help="the program, or a folder of <stem>.json that it wrote")
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--model", choices=MODELS, help="torchvision's name of the model whose state dict --weights is")
+    parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="DIR|FILE")
     parser.add_argument("--annotations", type=Path, help="COCO ground truth, for AP")
     parser.add_argument("--threshold", type=float, default=0.1, help="score from which detections must match")
     parser.add_argument("--score", type=float, default=0.05, help="score from which detections count for AP")
@@ -254,8 +279,8 @@ def main():
 
     paths = list_images(args.images, args.sizes, args.limit)
     if not paths:
-        parser.error(f"no images to compare in {args.images}")
-    theirs, lowest = torchvision_detections(paths, args.weights, args.cache, args.threads)
+        parser.error("no images to compare in " + ", ".join(map(str, args.images)))
+    theirs, lowest = torchvision_detections(paths, args.model, args.weights, args.cache, args.threads)
     if args.score < lowest:
         parser.error(f"--score {args.score}: torchvision's detections of these weights start at {lowest}")
     ours = our_detections(args.ours, paths, args.weights, args.score, args.device)
@@ -271,7 +296,7 @@ def main():
     comparison.report(args.shown)
     checks = [("matched share", comparison.share(), ">=", MIN_SHARE, comparison.share() >= MIN_SHARE)]
     if args.annotations:
-        worst = accuracy(args.annotations, ours, theirs)
+        worst = accuracy(args.annotations, ours, theirs, ("bbox", "segm") if comparison.masks else ("bbox",))
         checks.append(("AP difference", worst, "<=", MAX_AP_DIFFERENCE, worst <= MAX_AP_DIFFERENCE))
     print()
     for title, value, sign, bound, passed in checks:

@@ -27,7 +27,7 @@ def main():
     torch.set_num_threads(args.threads)
 
     model, _ = oracle.load(args.weights)
-    images = {path.name: oracle.read_pixels(path) for path in list_images(args.images, args.sizes)}
+    images = {path.name: oracle.read_pixels(path) for path in list_images([args.images], args.sizes)}
     oracle.detections(model, next(iter(images.values())))  # the first call allocates and picks kernels
     rows = []
     for name, pixels in images.items():

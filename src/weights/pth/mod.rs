@@ -1,8 +1,53 @@
-//! PyTorch checkpoints.
+//! PyTorch checkpoints (`.pth`, `.pt`), read without Python and without running anything that they ask for.
+//!
+//! A checkpoint is a pickle, a program for a small stack machine that builds Python objects, and the raw bytes of
+//! the tensors' storages. [`zip`] takes them out of the archives that torch writes since 1.6, [`legacy`] out of the
+//! format before. [`pickle`] runs the program as far as dicts, lists and tensors go and refuses anything else,
+//! [`state`] finds the state dict among its values, and [`view`] checks that each tensor lies within its storage.
+//!
+//! Nothing is copied from the file but names and shapes. Every number in it is taken for a lie until checked.
+
+mod legacy;
+mod pickle;
+mod state;
+mod view;
+mod zip;
+
+#[cfg(test)]
+mod tests;
+
 use super::entry::Entry;
-pub(super) fn is_pth(_: &[u8]) -> bool {
-    false
+
+/// What to do about a file that arrived damaged.
+const DOWNLOAD: &str = "download it again";
+
+/// What to do about a file that holds more than tensors.
+const SAVE_STATE: &str = "load it in Python, if you trust where it comes from, and save `model.state_dict()` alone";
+
+/// All tensors of the state dict in a checkpoint, in file order, wrappers and prefixes removed.
+///
+/// # Errors
+/// What is wrong and what to do, as a sentence that reads on after "weights FILE: ".
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Entry)>, String> {
+    // A shorter beginning of the magic is a download that broke off.
+    if bytes.starts_with(zip::MAGIC) || zip::MAGIC.starts_with(bytes) {
+        zip::read(bytes)
+    } else if is_tar(bytes) {
+        Err("is a tar archive, PyTorch's format before 0.1.10 or none of its formats: load it in Python with an old \
+             PyTorch and save `model.state_dict()` with a current one"
+            .into())
+    } else {
+        legacy::read(bytes)
+    }
 }
-pub(super) fn read(_: &[u8]) -> Result<Vec<(String, Entry)>, String> {
-    Err("soon".into())
+
+/// Whether these bytes begin like one of PyTorch's containers: a zip archive, a pickle, or the tar archive that is
+/// only recognised.
+pub(super) fn is_pth(bytes: &[u8]) -> bool {
+    bytes.starts_with(zip::MAGIC) || matches!(bytes, [0x80, 2..=5, ..]) || is_tar(bytes)
+}
+
+/// Whether these bytes begin like a tar archive.
+fn is_tar(bytes: &[u8]) -> bool {
+    bytes.get(257..262) == Some(b"ustar")
 }

@@ -121,10 +121,7 @@ fn refuses_paths_that_are_no_file() {
 fn names_other_formats_and_the_cure() {
     let padded = |magic: &[u8]| [magic, &[7; 400]].concat();
     for (magic, format) in [
-        (&b"PK\x03\x04\x00\x00\x08\x08\x00"[..], "PyTorch zip file"),
-        (b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9", "pickle"),
-        (b"\x80\x04\x95", "pickle"),
-        (b"\x89PNG\r\n\x1a\n\x00", "PNG"),
+        (&b"\x89PNG\r\n\x1a\n\x00"[..], "PNG"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF", "JPEG"),
         (b"\x89HDF\r\n\x1a\n\x00", "HDF5"),
         (b"\x08\x06\x12\x07pytorch\x1a\x03", "ONNX"),

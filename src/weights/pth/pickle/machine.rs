@@ -1,0 +1,372 @@
+//! The machine: a cursor, a stack, marks and the memo.
+
+use super::super::{DOWNLOAD, SAVE_STATE};
+use super::globals::{self, Global};
+use super::value::{Arena, Full, Id, MOST, MOST_TENSORS, Node, Span};
+use super::{Pickle, opcode, text};
+
+/// Longest program read. Ten thousand tensors take 2 MB.
+const LONGEST: usize = 64 << 20;
+
+/// Runs the pickle at the start of `bytes`, which may go on after it.
+pub(in super::super) fn run(bytes: &[u8]) -> Result<Pickle<'_>, String> {
+    let program = bytes.get(..LONGEST).unwrap_or(bytes);
+    let mut machine = Machine {
+        program,
+        longer: bytes.len() > LONGEST,
+        at: 0,
+        opcode_at: 0,
+        arena: Arena::default(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: Vec::new(),
+        memoized: 0,
+    };
+    if machine.byte()? != 0x80 {
+        return Err(machine.corrupt("begins with no protocol version"));
+    }
+    let protocol = machine.byte()?;
+    if !(2..=5).contains(&protocol) {
+        return Err(machine.corrupt(&format!("claims protocol {protocol}, and torch.save writes 2 to 5")));
+    }
+    let root = loop {
+        if let Some(root) = machine.step()? {
+            break root;
+        }
+    };
+    Ok(Pickle { program, root, length: machine.at, arena: machine.arena })
+}
+
+/// A pickle being run.
+pub(super) struct Machine<'a> {
+    pub program: &'a [u8],
+    /// Whether the file goes on after the longest program allowed.
+    longer: bool,
+    /// Where to read on.
+    at: usize,
+    /// Where the instruction at work began.
+    opcode_at: usize,
+    pub arena: Arena,
+    stack: Vec<Id>,
+    /// Heights of the stack.
+    marks: Vec<usize>,
+    memo: Vec<Id>,
+    /// Number of values in the memo.
+    memoized: usize,
+}
+
+impl<'a> Machine<'a> {
+    /// Runs one instruction; returns the result of the last.
+    fn step(&mut self) -> Result<Option<Id>, String> {
+        self.opcode_at = self.at;
+        let opcode = self.byte()?;
+        match opcode {
+            b'.' => return self.stop().map(Some),
+            // A frame only groups instructions; that it ends within the file is all there is to it.
+            0x95 => {
+                let length = u64::from_le_bytes(self.array()?);
+                if usize::try_from(length).map_or(true, |length| length > self.program.len() - self.at) {
+                    return Err(self.ends());
+                }
+            }
+            b'(' => {
+                if self.marks.len() >= MOST {
+                    return Err(self.full());
+                }
+                self.marks.push(self.stack.len());
+            }
+
+            b'N' => self.push(Node::None)?,
+            0x88 => self.push(Node::Bool(true))?,
+            0x89 => self.push(Node::Bool(false))?,
+            b'J' => {
+                let value = i32::from_le_bytes(self.array()?);
+                self.push(Node::Int(value.into()))?;
+            }
+            b'K' => {
+                let value = self.byte()?;
+                self.push(Node::Int(value.into()))?;
+            }
+            b'M' => {
+                let value = u16::from_le_bytes(self.array()?);
+                self.push(Node::Int(value.into()))?;
+            }
+            0x8a => {
+                let value = self.long()?;
+                self.push(Node::Int(value))?;
+            }
+            b'G' => {
+                self.take(8)?;
+                self.push(Node::Float)?;
+            }
+            b'U' | 0x8c => {
+                let length = self.byte()?;
+                self.string(length.into())?;
+            }
+            b'T' | b'X' => {
+                let length = u32::from_le_bytes(self.array()?);
+                self.string(length.into())?;
+            }
+            0x8d => {
+                let length = u64::from_le_bytes(self.array()?);
+                self.string(length)?;
+            }
+
+            b')' => self.push(Node::Tuple(Default::default()))?,
+            b'}' => self.push(Node::Dict(Default::default()))?,
+            b']' => self.push(Node::List(Default::default()))?,
+            0x85..=0x87 => self.gather(usize::from(opcode - 0x84), Node::Tuple)?,
+            b't' => {
+                let count = self.marked()?;
+                self.gather(count, Node::Tuple)?;
+            }
+            b'l' => {
+                let count = self.marked()?;
+                self.gather(count, Node::List)?;
+            }
+            b'd' => {
+                let count = self.marked_pairs()?;
+                self.gather(count, Node::Dict)?;
+            }
+            b'a' => self.extend(1)?,
+            b's' => self.extend_dict(2)?,
+            b'e' => {
+                let count = self.marked()?;
+                self.extend(count)?;
+            }
+            b'u' => {
+                let count = self.marked_pairs()?;
+                self.extend_dict(count)?;
+            }
+
+            b'q' => {
+                let index = self.byte()?;
+                self.put(index.into())?;
+            }
+            b'r' => {
+                let index = u32::from_le_bytes(self.array()?);
+                self.put(index)?;
+            }
+            // What the memo numbers cannot pass, it has not passed: `put` refuses.
+            0x94 => self.put(u32::try_from(self.memoized).unwrap_or(u32::MAX))?,
+            b'h' => {
+                let index = self.byte()?;
+                self.get(index.into())?;
+            }
+            b'j' => {
+                let index = u32::from_le_bytes(self.array()?);
+                self.get(index)?;
+            }
+
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.global(module, name)?;
+            }
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                let (Node::Text(module), Node::Text(name)) = (module, name) else {
+                    return Err(self.corrupt("names a Python object by something that is no string"));
+                };
+                self.global(text(self.program, module), text(self.program, name))?;
+            }
+            b'Q' => self.persistent()?,
+            b'R' => self.reduce()?,
+            0x81 => self.new_object()?,
+            b'b' => self.build()?,
+            _ => {
+                return Err(format!(
+                    "has a pickle with the instruction {} ({opcode:#04x}, at its byte {}), which weights do not need, \
+                     and nothing was executed: {SAVE_STATE}",
+                    opcode::name(opcode),
+                    self.opcode_at
+                ));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The value that the program leaves.
+    fn stop(&self) -> Result<Id, String> {
+        match (self.stack.as_slice(), self.marks.is_empty()) {
+            (&[root], true) => Ok(root),
+            _ => Err(self.corrupt(&format!("stops with {} values, and one is due", self.stack.len()))),
+        }
+    }
+
+    /// Adds a string that follows in the program.
+    fn string(&mut self, length: u64) -> Result<(), String> {
+        let start = self.at;
+        self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+        // Both fit, as the program is shorter than 2^32.
+        let span = Span { start: start as u32, length: (self.at - start) as u32 };
+        self.push(Node::Text(span))
+    }
+
+    /// A little-endian integer of up to 8 bytes.
+    fn long(&mut self) -> Result<i64, String> {
+        let length = self.byte()?;
+        let digits = self.take(length.into())?;
+        if digits.len() > 8 {
+            return Err(self.corrupt(&format!("has an integer of {length} bytes, at most 8 are allowed")));
+        }
+        let negative = digits.last().is_some_and(|&top| top >= 0x80);
+        let mut value = [if negative { 0xff } else { 0 }; 8];
+        value.iter_mut().zip(digits).for_each(|(to, from)| *to = *from);
+        Ok(i64::from_le_bytes(value))
+    }
+
+    fn global(&mut self, module: &[u8], name: &[u8]) -> Result<(), String> {
+        let global: Global = globals::find(module, name)?;
+        self.push(Node::Global(global))
+    }
+
+    /// Number of values above the topmost mark, which is removed.
+    fn marked(&mut self) -> Result<usize, String> {
+        let mark = self.marks.pop().ok_or_else(|| self.corrupt("lacks a mark"))?;
+        Ok(self.stack.len() - mark)
+    }
+
+    fn marked_pairs(&mut self) -> Result<usize, String> {
+        let count = self.marked()?;
+        if count % 2 == 1 {
+            return Err(self.corrupt("has a key without a value"));
+        }
+        Ok(count)
+    }
+
+    /// Height of the stack under its last `count` values, none of which lie under a mark.
+    fn under(&self, count: usize) -> Result<usize, String> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        let height = self.stack.len().checked_sub(count).filter(|&height| height >= floor);
+        height.ok_or_else(|| self.corrupt("takes more values than it has made"))
+    }
+
+    /// Replaces the last `count` values by one container of them.
+    fn gather(&mut self, count: usize, kind: fn(super::Chain) -> Node) -> Result<(), String> {
+        let height = self.under(count)?;
+        let chain = self.arena.chain(&self.stack[height..]).map_err(|Full| self.full())?;
+        self.stack.truncate(height);
+        self.push(kind(chain))
+    }
+
+    /// Moves the last `count` values into the list under them.
+    fn extend(&mut self, count: usize) -> Result<(), String> {
+        match self.container(count)? {
+            (id, Node::List(_)) => self.fill(id, count),
+            _ => Err(self.corrupt("appends to something that is no list")),
+        }
+    }
+
+    /// Moves the last `count` values, keys and values in turn, into the dict under them.
+    fn extend_dict(&mut self, count: usize) -> Result<(), String> {
+        match self.container(count)? {
+            (id, Node::Dict(_)) => self.fill(id, count),
+            _ => Err(self.corrupt("puts keys into something that is no dict")),
+        }
+    }
+
+    /// The value under the last `count`.
+    pub fn container(&self, count: usize) -> Result<(Id, Node), String> {
+        let height = self.under(count.saturating_add(1))?;
+        let id = self.stack[height];
+        Ok((id, self.arena.node(id)))
+    }
+
+    fn fill(&mut self, id: Id, count: usize) -> Result<(), String> {
+        let height = self.under(count)?;
+        self.arena.extend(id, &self.stack[height..]).map_err(|Full| self.full())?;
+        self.stack.truncate(height);
+        Ok(())
+    }
+
+    /// Remembers the topmost value.
+    fn put(&mut self, index: u32) -> Result<(), String> {
+        let top = self.stack[self.under(1)?];
+        let index = index as usize;
+        if index >= MOST {
+            return Err(self.full());
+        }
+        if index >= self.memo.len() {
+            self.memo.resize(index + 1, Id::NONE);
+        }
+        self.memoized += usize::from(self.memo[index] == Id::NONE);
+        self.memo[index] = top;
+        Ok(())
+    }
+
+    /// Pushes a value that was remembered.
+    fn get(&mut self, index: u32) -> Result<(), String> {
+        match self.memo.get(index as usize) {
+            Some(&id) if id != Id::NONE => self.push_id(id),
+            _ => Err(self.corrupt(&format!("recalls value {index}, which it never remembered"))),
+        }
+    }
+
+    /// Pushes a new value.
+    pub fn push(&mut self, node: Node) -> Result<(), String> {
+        let id = self.arena.add(node).map_err(|Full| self.full())?;
+        self.push_id(id)
+    }
+
+    fn push_id(&mut self, id: Id) -> Result<(), String> {
+        if self.stack.len() >= MOST {
+            return Err(self.full());
+        }
+        self.stack.push(id);
+        Ok(())
+    }
+
+    /// Takes the topmost value.
+    pub fn pop(&mut self) -> Result<Node, String> {
+        let height = self.under(1)?;
+        let id = self.stack[height];
+        self.stack.truncate(height);
+        Ok(self.arena.node(id))
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
+        let taken = self.program[self.at..].get(..count).ok_or_else(|| self.ends())?;
+        self.at += count;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    fn byte(&mut self) -> Result<u8, String> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    /// Bytes up to a line feed, which is passed over.
+    fn line(&mut self) -> Result<&'a [u8], String> {
+        let rest = &self.program[self.at..];
+        let length = rest.iter().position(|&byte| byte == b'\n').ok_or_else(|| self.ends())?;
+        self.at += length + 1;
+        Ok(&rest[..length])
+    }
+
+    /// The message for a program that does not end.
+    fn ends(&self) -> String {
+        match self.longer {
+            true => format!("has a pickle of more than {LONGEST} bytes, far more than weights need: {SAVE_STATE}"),
+            false => {
+                let at = self.opcode_at;
+                format!("is truncated or corrupt: its pickle ends in the instruction at byte {at}: {DOWNLOAD}")
+            }
+        }
+    }
+
+    /// The message for a program that grows over the bounds.
+    pub fn full(&self) -> String {
+        let bounds = format!("{MOST} values or {MOST_TENSORS} tensors");
+        format!("has a pickle of more than {bounds}, far more than weights need: {SAVE_STATE}")
+    }
+
+    /// The message for a program that makes no sense.
+    pub fn corrupt(&self, what: &str) -> String {
+        format!("is corrupt: its pickle {what} (at its byte {}): {DOWNLOAD}", self.opcode_at)
+    }
+}

@@ -1,0 +1,44 @@
+//! A pickle machine that executes nothing.
+//!
+//! [`machine`] has the instructions that torch.save writes (protocols 2 to 5), [`reduce`] the few calls that it
+//! imitates, [`globals`] the names it knows, and [`value`] the arena that the values live in. The memory for a
+//! pickle has a fixed bound, about 60 MB, whatever the pickle says, and time is linear in the pickle's length.
+
+mod globals;
+mod machine;
+mod opcode;
+mod reduce;
+mod value;
+
+pub(super) use globals::lossy;
+pub(super) use machine::run;
+pub(super) use value::{Arena, Chain, Id, MOST_TENSORS, Node, Span, Storage, Tensor};
+
+/// What a pickle has built.
+pub(super) struct Pickle<'a> {
+    /// The bytes that it was read from; [`Span`]s refer to them.
+    program: &'a [u8],
+    pub arena: Arena,
+    /// The object that was pickled.
+    pub root: Id,
+    /// Length of the program.
+    pub length: usize,
+}
+
+impl Pickle<'_> {
+    /// The bytes of a string.
+    pub fn text(&self, span: Span) -> &[u8] {
+        text(self.program, span)
+    }
+
+    /// The object that was pickled.
+    pub fn root(&self) -> Node {
+        self.arena.node(self.root)
+    }
+}
+
+/// The bytes of a string; spans are only made of what was read from `program`.
+fn text(program: &[u8], span: Span) -> &[u8] {
+    let start = span.start as usize;
+    program.get(start..start.saturating_add(span.length as usize)).unwrap_or_default()
+}

@@ -1,0 +1,224 @@
+//! The values that a pickle makes: an arena of small nodes that refer to each other by number.
+//!
+//! A value may be contained in many others, and in itself. So nothing here follows references on its own, and
+//! dropping the arena is flat.
+
+use safetensors::Dtype;
+
+use super::globals::Global;
+
+/// Most nodes in an arena, and most references between them. The checkpoint of a large network in training, with
+/// its optimizer, has 50,000.
+pub(super) const MOST: usize = 1_000_000;
+
+/// Most tensors, and most storages.
+pub(in super::super) const MOST_TENSORS: usize = 65_536;
+
+/// A node's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in super::super) struct Id(u32);
+
+impl Id {
+    /// No node: an unused place of the memo.
+    pub const NONE: Self = Self(u32::MAX);
+
+    fn new(index: usize) -> Self {
+        Self(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where a string lies in the pickle's program.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Span {
+    pub start: u32,
+    pub length: u32,
+}
+
+/// The elements of a container: a chain of links, or nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in super::super) struct Chain {
+    /// First and last link, each plus one; 0 if there is none.
+    first: u32,
+    last: u32,
+}
+
+/// One element of a container and where the next is.
+#[derive(Clone, Copy)]
+struct Link {
+    value: Id,
+    /// Plus one; 0 at the end. A link only ever refers to one made after it, so that every chain ends.
+    next: u32,
+}
+
+/// A Python object, as far as weights need it.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) enum Node {
+    None,
+    Bool(bool),
+    Int(i64),
+    /// Weights need no floats outside of tensors.
+    Float,
+    Text(Span),
+    Tuple(Chain),
+    List(Chain),
+    /// Keys and values in turn: a dict or an OrderedDict.
+    Dict(Chain),
+    Global(Global),
+    /// Number for [`Arena::storage`].
+    Storage(u32),
+    /// Number for [`Arena::tensor`].
+    Tensor(u32),
+    /// An object that may be there and that nothing is read from: the arguments of a training script.
+    Inert(Global),
+}
+
+/// A storage: a flat array of numbers outside of the pickle.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Storage {
+    pub dtype: Dtype,
+    /// Its name in the container.
+    pub key: Span,
+    /// Number of elements.
+    pub count: u64,
+    /// First element and number of elements of the part that is meant, if not the whole.
+    pub part: Option<(u64, u64)>,
+}
+
+/// A tensor: a view of a storage. Its numbers are as the pickle has them, not checked against the storage.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Tensor {
+    /// Number for [`Arena::storage`].
+    pub storage: u32,
+    /// First element within the storage.
+    pub offset: u64,
+    /// Values of a tuple, due to be ints.
+    pub shape: Chain,
+    /// Values of a tuple, due to be ints.
+    pub strides: Chain,
+}
+
+/// All values of a pickle.
+#[derive(Default)]
+pub(in super::super) struct Arena {
+    nodes: Vec<Node>,
+    links: Vec<Link>,
+    storages: Vec<Storage>,
+    tensors: Vec<Tensor>,
+}
+
+/// An arena would grow over [`MOST`].
+pub(in super::super) struct Full;
+
+impl Arena {
+    /// Adds a value.
+    pub fn add(&mut self, node: Node) -> Result<Id, Full> {
+        if self.nodes.len() >= MOST {
+            return Err(Full);
+        }
+        self.nodes.push(node);
+        Ok(Id::new(self.nodes.len() - 1))
+    }
+
+    /// The value of this number; None for one that no `add` returned.
+    pub fn node(&self, id: Id) -> Node {
+        self.nodes.get(id.index()).copied().unwrap_or(Node::None)
+    }
+
+    /// Adds a storage.
+    pub fn add_storage(&mut self, storage: Storage) -> Result<Node, Full> {
+        add(&mut self.storages, storage).map(Node::Storage)
+    }
+
+    /// Adds a tensor.
+    pub fn add_tensor(&mut self, tensor: Tensor) -> Result<Node, Full> {
+        add(&mut self.tensors, tensor).map(Node::Tensor)
+    }
+
+    /// All storages.
+    pub fn storages(&self) -> &[Storage] {
+        &self.storages
+    }
+
+    /// The storage of a [`Node::Storage`] or [`Tensor`].
+    pub fn storage(&self, number: u32) -> Option<&Storage> {
+        self.storages.get(number as usize)
+    }
+
+    /// The tensor of a [`Node::Tensor`].
+    pub fn tensor(&self, number: u32) -> Option<&Tensor> {
+        self.tensors.get(number as usize)
+    }
+
+    /// A container of `values`.
+    pub fn chain(&mut self, values: &[Id]) -> Result<Chain, Full> {
+        let mut chain = Chain::default();
+        values.iter().try_for_each(|&value| self.append(&mut chain, value))?;
+        Ok(chain)
+    }
+
+    /// Adds an element to the end of a container.
+    fn append(&mut self, chain: &mut Chain, value: Id) -> Result<(), Full> {
+        if self.links.len() >= MOST {
+            return Err(Full);
+        }
+        self.links.push(Link { value, next: 0 });
+        let added = Id::new(self.links.len()).0;
+        match chain.last.checked_sub(1).and_then(|last| self.links.get_mut(last as usize)) {
+            Some(last) => last.next = added,
+            None => chain.first = added,
+        }
+        chain.last = added;
+        Ok(())
+    }
+
+    /// Adds `values` to the list or dict `id`; other values are left as they are.
+    pub fn extend(&mut self, id: Id, values: &[Id]) -> Result<(), Full> {
+        let node = self.node(id);
+        let (Node::List(mut chain) | Node::Dict(mut chain)) = node else { return Ok(()) };
+        values.iter().try_for_each(|&value| self.append(&mut chain, value))?;
+        if let Some(place) = self.nodes.get_mut(id.index()) {
+            *place = if matches!(node, Node::List(_)) { Node::List(chain) } else { Node::Dict(chain) };
+        }
+        Ok(())
+    }
+
+    /// The elements of a container.
+    pub fn items(&self, chain: Chain) -> impl Iterator<Item = Id> {
+        let mut next = chain.first;
+        std::iter::from_fn(move || {
+            let link = self.links.get(next.checked_sub(1)? as usize)?;
+            next = link.next;
+            Some(link.value)
+        })
+    }
+
+    /// Keys and values of a dict.
+    pub fn pairs(&self, dict: Chain) -> impl Iterator<Item = (Id, Id)> {
+        let mut items = self.items(dict);
+        std::iter::from_fn(move || Some((items.next()?, items.next()?)))
+    }
+
+    /// The elements of a container if there are no more than `N` of them, and how many.
+    pub fn few<const N: usize>(&self, chain: Chain) -> Option<([Node; N], usize)> {
+        let mut found = [Node::None; N];
+        let mut count = 0;
+        for id in self.items(chain) {
+            *found.get_mut(count)? = self.node(id);
+            count += 1;
+        }
+        Some((found, count))
+    }
+}
+
+/// Adds to the storages or tensors; returns the number.
+fn add<T>(list: &mut Vec<T>, item: T) -> Result<u32, Full> {
+    if list.len() >= MOST_TENSORS {
+        return Err(Full);
+    }
+    list.push(item);
+    Ok(list.len() as u32 - 1)
+}
