@@ -7,7 +7,7 @@ use crate::gpu::{Counters, Counts, Device, Pool, Runner};
 use crate::graph::{Plan, Tensor};
 use crate::kernels::frame::Frame;
 use crate::kernels::paste::Paste;
-use crate::model::{self, Config, Network, NetworkSize, Outputs, Room};
+use crate::model::{self, Config, Network, Outputs, Room};
 use crate::tensor::Value;
 use crate::vision::{Detection, Detections, Image, Mask};
 use crate::weights::{NetworkWeights, WeightsFile};
@@ -15,10 +15,6 @@ use crate::{Error, Result};
 
 /// Plans that are kept; a further size pushes out the one that was not used for longest.
 const KEPT_PLANS: usize = 8;
-
-/// The least room for image bytes and mask bits, in words: sizes grow from here by doubling, so that images of
-/// slightly different sizes share a plan.
-const LEAST_WORDS: usize = 1 << 14;
 
 /// The default model: Mask R-CNN for cell nuclei, trained for this project on CC0 images.
 #[cfg(feature = "embedded-model")]
@@ -133,7 +129,7 @@ impl Detector {
     /// [`Error::Image`] for an image that is too long and narrow; [`Error::Limit`] and [`Error::Device`] where the
     /// device cannot take it.
     pub fn detect(&self, image: &Image) -> Result<Detections> {
-        let (size, room) = self.room(image.height(), image.width())?;
+        let (size, room) = Room::for_image(&self.config, image.height(), image.width())?;
         let mut plans = self.lock();
         let index = self.ready(&mut plans, room)?;
         let (_, ready) = &mut plans.ready[index];
@@ -155,7 +151,7 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn plan(&self, height: u32, width: u32) -> Result<Plan> {
-        let (_, room) = self.room(height, width)?;
+        let (_, room) = Room::for_image(&self.config, height, width)?;
         let network = model::build(&self.config, &self.weights, &room)?;
         Ok(Plan::new(network.graph, &self.device.caps(), &[]))
     }
@@ -165,28 +161,13 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`]; [`Error::Device`] where the device has no time stamps within a pass.
     pub fn profile(&self, image: &Image) -> Result<(Plan, Counts, Vec<f64>)> {
-        let (size, room) = self.room(image.height(), image.width())?;
+        let (size, room) = Room::for_image(&self.config, image.height(), image.width())?;
         let mut plans = self.lock();
         let index = self.ready(&mut plans, room)?;
         let (_, ready) = &mut plans.ready[index];
         let frame = Frame::new(size.input, size.resized, 0);
         let seconds = ready.runner.profile(&ready.inputs(image, &frame))?;
         Ok((ready.runner.plan().clone(), ready.runner.counts(), seconds))
-    }
-
-    fn room(&self, height: u32, width: u32) -> Result<(NetworkSize, Room)> {
-        let size = NetworkSize::new("", height, width, &self.config.transform)?;
-        let pixels = height as usize * width as usize;
-        let room = Room {
-            height: size.padded.0 as usize,
-            width: size.padded.1 as usize,
-            batch: 1,
-            roi_shift: size.roi_shift(),
-            image_words: words(3 * pixels),
-            // A byte a pixel: eight masks that cover the whole image.
-            mask_words: words(pixels),
-        };
-        Ok((size, room))
     }
 
     fn ready(&self, plans: &mut Plans, room: Room) -> Result<usize> {
@@ -232,7 +213,7 @@ impl Ready {
             let needed = values[0].ints()[1] as usize;
             if needed > m.bits.dim(1) {
                 let bits = self.grow(step, needed)?;
-                values[5] = self.runner.run_steps(step, &[], &[bits])?.remove(0);
+                values[5] = self.runner.run_steps(step..step + 1, &[], &[bits])?.remove(0);
                 replays = 1;
             }
         }
@@ -250,14 +231,6 @@ impl Ready {
 
 fn internal(reason: &str) -> Error {
     Error::Device { device: "result".into(), reason: reason.into() }
-}
-
-/// Room in words for so many bytes: doubling up to 16 MiB, then steps of 4 MiB, since there doubling would give away too
-/// much for the sake of sharing a plan.
-fn words(bytes: usize) -> usize {
-    const LARGE: usize = 1 << 22;
-    let words = bytes.div_ceil(4).max(LEAST_WORDS);
-    if words <= LARGE { words.next_power_of_two() } else { words.next_multiple_of(LARGE / 4) }
 }
 
 fn detections(values: &[Value], outputs: Outputs) -> Result<Vec<Detection>> {

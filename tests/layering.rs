@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &["graph", "kernels", "tensor", "weights"]),
     ("vision", &["atomic"]),
     ("detector", &["gpu", "graph", "kernels", "model", "tensor", "vision", "weights"]),
+    ("bench", &["gpu", "graph", "kernels", "model", "shader", "tensor", "vision", "weights"]),
     ("cli", &[]),
     ("main", &[]),
 ];

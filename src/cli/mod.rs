@@ -1,11 +1,13 @@
 //! The command line, one file a subcommand.
 
+mod bench;
 mod detect;
 mod devices;
 mod model;
 mod profile;
 mod pull;
 mod scene;
+mod size;
 mod weights;
 
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ enum Command {
     Devices,
     /// Time each stage of one image on the GPU, with the arithmetic and memory it takes.
     Profile(profile::Args),
+    /// Time kernels at a network's own shapes, and compare with results kept before.
+    Bench(Box<bench::Args>),
     /// Look at weights files, convert them, and pull the published ones.
     #[command(subcommand)]
     Weights(weights::Command),
@@ -48,6 +52,11 @@ pub fn run() -> ExitCode {
         Command::Detect(args) => detect::run(&args),
         Command::Devices => devices::run(),
         Command::Profile(args) => finish(profile::run(&args)),
+        Command::Bench(args) => match bench::run(&args) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(e) => finish(Err(e)),
+        },
         Command::Weights(command) => finish(weights::run(&command)),
         Command::Scene(args) => finish(scene::run(&args)),
     }

@@ -47,6 +47,12 @@ impl Model {
     /// Opens the file first: what is wrong with it is worth knowing even where there is no GPU. Detections that score
     /// less than `score` will not be asked for; those that score more will.
     pub fn open(&self, score: Option<f32>) -> Result<Detector> {
+        let (file, config) = self.load(score)?;
+        Detector::with_config(&self.device()?, &file, config)
+    }
+
+    /// The weights and the settings to use them with, without a GPU.
+    pub fn load(&self, score: Option<f32>) -> Result<(WeightsFile, Config)> {
         let file = match &self.weights {
             Some(weights) => WeightsFile::open(super::weights::locate(weights)?)?,
             None => embedded()?,
@@ -54,8 +60,12 @@ impl Model {
         let mut config = self.changes.apply(&file)?.config;
         // A user who asks for less than the model was set to is not to be told that there is nothing.
         config.box_head.score_thresh = score.unwrap_or(1.0).min(config.box_head.score_thresh);
-        let device = Device::open(self.device.as_deref())?;
-        Detector::with_config(&device, &file, config)
+        Ok((file, config))
+    }
+
+    /// The device to use.
+    pub fn device(&self) -> Result<Device> {
+        Device::open(self.device.as_deref())
     }
 }
 

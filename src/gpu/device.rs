@@ -117,6 +117,7 @@ pub(super) struct Shared {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub name: String,
+    pub key: String,
     pub caps: Caps,
     pub max_binding: u64,
     pub max_buffer: u64,
@@ -211,6 +212,7 @@ impl Device {
             shared: Arc::new(Shared {
                 device,
                 queue,
+                key: format!("{}, {}, {}", adapter.name, adapter.backend, adapter.driver),
                 name: adapter.name,
                 caps: adapter.caps,
                 max_binding: adapter.max_binding,
@@ -229,6 +231,11 @@ impl Device {
     /// The adapter's name.
     pub fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    /// Tells one device and driver from another: what was measured on one does not hold for the other.
+    pub fn key(&self) -> String {
+        self.shared.key.clone()
     }
 
     /// What kernels may use here.

@@ -4,9 +4,11 @@ mod device;
 mod pipeline;
 mod pool;
 mod profiler;
+mod replay;
 mod runner;
 mod transfer;
 
 pub use device::{Adapter, Counters, Device, adapters};
 pub use pool::Pool;
+pub use replay::Replay;
 pub use runner::{Counts, Output, Runner};

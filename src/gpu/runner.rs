@@ -261,20 +261,25 @@ impl Runner {
     /// # Errors
     /// [`Error::Device`] where the device fails.
     pub fn run(&mut self, inputs: &[(Tensor, &[u8])], outputs: &[Tensor]) -> Result<Vec<Output>> {
-        self.run_steps(0, inputs, outputs)
+        self.run_steps(0..self.steps.len(), inputs, outputs)
     }
 
-    /// As [`Runner::run`], from step `first` on, with what the last run left in the kept tensors.
+    /// As [`Runner::run`], but only some steps, with what the last run left in the kept tensors.
     ///
     /// # Errors
     /// As [`Runner::run`].
-    pub fn run_steps(&mut self, first: usize, inputs: &[(Tensor, &[u8])], outputs: &[Tensor]) -> Result<Vec<Output>> {
+    pub fn run_steps(
+        &mut self,
+        steps: std::ops::Range<usize>,
+        inputs: &[(Tensor, &[u8])],
+        outputs: &[Tensor],
+    ) -> Result<Vec<Output>> {
         self.bind_all()?;
         let mut encoder = self.device.shared.device.create_command_encoder(&Default::default());
         self.upload(&mut encoder, inputs)?;
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
-            for i in first..self.steps.len() {
+            for i in steps {
                 self.dispatch(&mut pass, i);
             }
         }

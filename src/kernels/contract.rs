@@ -1,6 +1,8 @@
 //! The contract that every kernel signs.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use crate::tensor::{DType, Shape, Value};
 
@@ -77,12 +79,14 @@ pub struct Variant {
     pub defines: Vec<(&'static str, u32)>,
     /// Whether the text uses subgroup operations.
     pub subgroups: bool,
+    /// A text to run in place of what the kernel's file makes of the constants: an edited shader, or an older one.
+    pub text: Option<Arc<str>>,
 }
 
 impl Variant {
     /// A variant without subgroup operations.
     pub fn new(name: &'static str, defines: &[(&'static str, u32)]) -> Self {
-        Self { name, defines: defines.to_vec(), subgroups: false }
+        Self { name, defines: defines.to_vec(), subgroups: false, text: None }
     }
 
     /// The value of a constant; panics where the variant lacks it, which a test of all cases shows.
@@ -109,6 +113,12 @@ impl fmt::Display for Variant {
         f.write_str(self.name)?;
         for (k, v) in &self.defines {
             write!(f, " {k}={v}")?;
+        }
+        if let Some(text) = &self.text {
+            // Enough to tell texts apart.
+            let mut hasher = std::hash::DefaultHasher::new();
+            text.hash(&mut hasher);
+            write!(f, " text {:016x}", hasher.finish())?;
         }
         Ok(())
     }
@@ -205,6 +215,11 @@ pub trait Kernel: fmt::Debug + Send + Sync {
 
     /// Arithmetic and traffic.
     fn cost(&self, io: &Io) -> Cost;
+
+    /// Operations that a variant executes, those on padding included; [`Kernel::cost`] counts what is asked for.
+    fn executed(&self, io: &Io, _variant: &Variant) -> f64 {
+        self.cost(io).flops
+    }
 
     /// What the outputs are, computed on the CPU another way than the shader does. Elements that the kernel leaves
     /// unwritten (rows past a live count) are NaN, or `u32::MAX`.

@@ -171,6 +171,15 @@ impl Kernel for Conv2d {
         cost
     }
 
+    fn executed(&self, io: &Io, variant: &Variant) -> f64 {
+        if self.groups > 1 || io.outputs.is_empty() {
+            return self.cost(io).flops;
+        }
+        let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
+        let (oh, ow) = self.extents(&x, &w).expect("inferred before");
+        tiled::executed(x.dim(0) * oh * ow, w.dim(0), w.len() / w.dim(0), variant)
+    }
+
     /// Scatters each input element to the outputs that it reaches (the shader gathers).
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
         let (x, w, bias) = (&inputs[0], &inputs[1], inputs[2].floats());

@@ -89,6 +89,11 @@ impl Kernel for Linear {
         Cost::of(io, 2.0 * (io.dim(0, 0) * io.inputs[1].shape.len()) as f64)
     }
 
+    fn executed(&self, io: &Io, variant: &Variant) -> f64 {
+        let w = io.inputs[1].shape;
+        tiled::executed(io.dim(0, 0), w.dim(0), w.dim(1), variant)
+    }
+
     /// Adds one input column to all outputs after the other.
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
         let (w, bias) = (&inputs[1], inputs[2].floats());

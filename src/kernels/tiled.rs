@@ -44,6 +44,16 @@ pub(super) fn grid(pixels: usize, k: usize, variant: &Variant) -> [u32; 3] {
     [x, y, k.div_ceil(tile(variant)) as u32]
 }
 
+/// Operations on so many pixels and rows of weights of length `len`, those on what fills up a variant's last blocks
+/// included.
+pub(super) fn executed(pixels: usize, k: usize, len: usize, variant: &Variant) -> f64 {
+    let (block, tile) = match variant.name {
+        "plain" => (64, 1),
+        _ => ((variant.get("WG") * variant.get("TP")) as usize, tile(variant)),
+    };
+    2.0 * (pixels.next_multiple_of(block) * k.next_multiple_of(tile) * len) as f64
+}
+
 /// Rows of weights that one thread multiplies.
 pub(super) fn tile(variant: &Variant) -> usize {
     (variant.get("TJ") * variant.get("TL")) as usize

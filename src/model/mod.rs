@@ -45,6 +45,39 @@ pub struct Room {
     pub mask_words: usize,
 }
 
+impl Room {
+    /// The least room for image bytes and mask bits, in words: sizes grow from here by doubling, so that images of
+    /// slightly different sizes share a plan.
+    const LEAST_WORDS: usize = 1 << 14;
+
+    /// For one image of so many rows and columns: its sizes on the way in, and a room that similar images share.
+    ///
+    /// # Errors
+    /// [`crate::Error::Image`] for an image that is too long and narrow.
+    pub fn for_image(config: &Config, height: u32, width: u32) -> Result<(NetworkSize, Self)> {
+        let size = NetworkSize::new("", height, width, &config.transform)?;
+        let pixels = height as usize * width as usize;
+        let room = Self {
+            height: size.padded.0 as usize,
+            width: size.padded.1 as usize,
+            batch: 1,
+            roi_shift: size.roi_shift(),
+            image_words: Self::words(3 * pixels),
+            // A byte a pixel: eight masks that cover the whole image.
+            mask_words: Self::words(pixels),
+        };
+        Ok((size, room))
+    }
+
+    /// Room in words for so many bytes: doubling up to 16 MiB, then steps of 4 MiB, since there doubling would give
+    /// away too much for the sake of sharing a plan.
+    fn words(bytes: usize) -> usize {
+        const LARGE: usize = 1 << 22;
+        let words = bytes.div_ceil(4).max(Self::LEAST_WORDS);
+        if words <= LARGE { words.next_power_of_two() } else { words.next_multiple_of(LARGE / 4) }
+    }
+}
+
 /// A network as a graph, with its ends.
 #[derive(Clone, Debug)]
 pub struct Network {

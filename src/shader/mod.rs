@@ -3,6 +3,8 @@
 mod preprocess;
 mod reflect;
 
+use crate::kernels::{Entry, Variant};
+
 pub use preprocess::{Processed, preprocess};
 pub use reflect::{Access, Binding, Reflection, reflect};
 
@@ -17,12 +19,21 @@ pub const SNIPPETS: &[(&str, &str)] = &[
     ("shared/tiled", include_str!("../../shaders/shared/tiled.wgsl")),
 ];
 
-/// The full text of a kernel's variant.
-pub fn compile(entry: &crate::kernels::Entry, variant: &crate::kernels::Variant) -> crate::Result<Processed> {
+/// The constants that a variant's text is made with.
+pub fn defines(variant: &Variant) -> Vec<(String, u32)> {
     let mut defines: Vec<(String, u32)> = variant.defines.iter().map(|(k, v)| (k.to_string(), *v)).collect();
     if variant.subgroups {
         defines.push(("SUBGROUPS".into(), 1));
     }
-    preprocess(entry.name, entry.source, &defines, SNIPPETS)
+    defines
+}
+
+/// The full text of a kernel's variant.
+pub fn compile(entry: &Entry, variant: &Variant) -> crate::Result<Processed> {
+    if let Some(text) = &variant.text {
+        let lines = (1..=text.lines().count()).map(|n| (format!("{} (as given)", entry.name), n)).collect();
+        return Ok(Processed { text: text.to_string(), lines });
+    }
+    preprocess(entry.name, entry.source, &defines(variant), SNIPPETS)
         .map_err(|reason| crate::Error::Shader { kernel: entry.name.into(), reason })
 }

@@ -44,24 +44,28 @@ impl Ours {
         let mut ours = Self { network, runner, taps, values: HashMap::new() };
         let frame = golden.frame();
         let inputs = [(ours.network.bytes, image.rgb()), (ours.network.frames, bytemuck::bytes_of(&frame))];
-        ours.execute(0, &inputs);
+        let all = 0..ours.network.graph.ops.len();
+        ours.execute(all, &inputs);
         ours
     }
 
-    /// Runs again from the step of that name on, with the golden's tensors in place of what our own stages made.
-    pub fn rerun(&mut self, step: &str, golden: &Golden, fed: &[&str]) {
-        let first = self.network.graph.ops.iter().position(|op| op.label == step).unwrap_or_else(|| panic!("{step}"));
+    /// Runs again from the step of that name up to, and without, the one of the other name (or to the end), with the
+    /// golden's tensors in place of what our own stages made.
+    pub fn rerun(&mut self, step: &str, until: Option<&str>, golden: &Golden, fed: &[&str]) {
+        let ops = &self.network.graph.ops;
+        let at = |label: &str| ops.iter().position(|op| op.label == label).unwrap_or_else(|| panic!("{label}"));
+        let steps = at(step)..until.map_or(ops.len(), at);
         let frame = golden.frame();
         let values: Vec<(Tensor, Value)> = fed.iter().map(|name| (self.taps[*name], golden.tap(name))).collect();
         let mut inputs: Vec<(Tensor, &[u8])> = values.iter().map(|(t, v)| (*t, v.bytes())).collect();
         // Nobody's memory is kept past its last reader, so the frames come in anew.
         inputs.push((self.network.frames, bytemuck::bytes_of(&frame)));
-        self.execute(first, &inputs);
+        self.execute(steps, &inputs);
     }
 
-    fn execute(&mut self, first: usize, inputs: &[(Tensor, &[u8])]) {
+    fn execute(&mut self, steps: std::ops::Range<usize>, inputs: &[(Tensor, &[u8])]) {
         let (names, tensors): (Vec<&String>, Vec<Tensor>) = self.taps.iter().map(|(n, &t)| (n, t)).unzip();
-        let values = self.runner.run_steps(first, inputs, &tensors).unwrap();
+        let values = self.runner.run_steps(steps, inputs, &tensors).unwrap();
         self.values = names.into_iter().cloned().zip(values).collect();
     }
 

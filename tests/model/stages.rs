@@ -74,7 +74,7 @@ pub fn every_comparison_can_fail(name: &str, limits: Limits) {
         let report = against(&ours, &golden.tampered(&tensor), limits);
         assert!(!report.failures.is_empty(), "a wrong value in {tensor} is not seen");
     }
-    ours.rerun("paste.layout", &golden, &["det.boxes", "det.count", "mask.probs"]);
+    ours.rerun("paste.layout", None, &golden, &["det.boxes", "det.count", "mask.probs"]);
     for tensor in ["post.boxes", "post.masks"] {
         let mut report = Report::default();
         paste(&mut report, &ours, &golden.tampered(tensor));
@@ -92,29 +92,29 @@ pub fn one_by_one(golden: &Golden, limits: Limits) {
 pub fn each_alone(ours: &mut Ours, golden: &Golden, limits: Limits) -> Report {
     let mut report = Report::default();
     if golden.has("c2") {
-        ours.rerun("stem", golden, &["transform"]);
+        ours.rerun("stem", Some("lateral5"), golden, &["transform"]);
         for stage in ["c2", "c3", "c4", "c5"] {
             report.close(stage, &ours.as_torch(stage, &[]), &golden.floats(stage), limits.end_to_end);
         }
-        ours.rerun("lateral5", golden, &["c2", "c3", "c4", "c5"]);
+        ours.rerun("lateral5", Some("rpn.conv0 P2"), golden, &["c2", "c3", "c4", "c5"]);
         for stage in ["p2", "p3", "p4", "p5", "p6"] {
             report.close(stage, &ours.as_torch(stage, &[]), &golden.floats(stage), limits.alone);
         }
     }
-    ours.rerun("rpn.conv0 P2", golden, &["p2", "p3", "p4", "p5", "p6"]);
+    ours.rerun("rpn.conv0 P2", Some("rpn.topk"), golden, &["p2", "p3", "p4", "p5", "p6"]);
     for stage in DENSE.into_iter().filter(|s| s.starts_with("rpn")) {
         report.close(stage, &ours.as_torch(stage, &[]), &golden.floats(stage), limits.alone);
     }
-    ours.rerun("rpn.topk", golden, &["rpn.logits", "rpn.deltas"]);
+    ours.rerun("rpn.topk", Some("box.align"), golden, &["rpn.logits", "rpn.deltas"]);
     top_k(&mut report, ours, golden);
     proposals(&mut report, ours, golden, 1e-3);
     box_head(&mut report, ours, golden, limits.alone);
     if golden.has("mask.features") {
         mask_head(&mut report, ours, golden, limits.alone);
-        ours.rerun("paste.layout", golden, &["mask.probs", "det.boxes", "det.labels", "det.count"]);
+        ours.rerun("paste.layout", None, golden, &["mask.probs", "det.boxes", "det.labels", "det.count"]);
         paste(&mut report, ours, golden);
     } else {
-        ours.rerun("paste.layout", golden, &["det.boxes", "det.labels", "det.count"]);
+        ours.rerun("paste.layout", None, golden, &["det.boxes", "det.labels", "det.count"]);
         report.holds("post.boxes are not bit-equal".into(), ours.boxes("post.boxes") == golden.boxes("post.boxes"));
     }
     report
@@ -124,20 +124,22 @@ const PYRAMID: [&str; 4] = ["p2", "p3", "p4", "p5"];
 
 fn box_head(report: &mut Report, ours: &mut Ours, golden: &Golden, limit: f64) {
     let rows: Vec<usize> = (0..golden.boxes("rpn.proposals").len()).collect();
-    ours.rerun("box.align", golden, &[&PYRAMID[..], &["rpn.proposals", "rpn.proposals.count"]].concat());
+    let first = if golden.has("box.conv") { "box.conv0" } else { "box.fc6" };
+    ours.rerun("box.align", Some(first), golden, &[&PYRAMID[..], &["rpn.proposals", "rpn.proposals.count"]].concat());
     of_rois(report, ours, golden, &["box.features"], &rows, limit);
     let mut fed = "box.features";
-    for (step, stages) in [
-        ("box.conv0", &["box.conv"][..]),
-        ("box.fc6", &["box.fc6"]),
-        ("box.fc7", &["box.fc7"]),
-        ("box.logits", &["box.logits", "box.deltas"]),
+    let second = if golden.has("box.fc7") { "box.fc7" } else { "box.logits" };
+    for (step, until, stages) in [
+        ("box.conv0", "box.fc6", &["box.conv"][..]),
+        ("box.fc6", second, &["box.fc6"]),
+        ("box.fc7", "box.logits", &["box.fc7"]),
+        ("box.logits", "box.softmax", &["box.logits", "box.deltas"]),
     ] {
         // The versions of the head differ in their layers.
         if !golden.has(stages[0]) {
             continue;
         }
-        ours.rerun(step, golden, &[fed, "rpn.proposals.count"]);
+        ours.rerun(step, Some(until), golden, &[fed, "rpn.proposals.count"]);
         for stage in stages {
             let given = golden.raw(fed).0[0].min(golden.raw(stage).0[0]);
             let got = ours.as_torch(stage, &rows[..given]);
@@ -145,23 +147,29 @@ fn box_head(report: &mut Report, ours: &mut Ours, golden: &Golden, limit: f64) {
         }
         fed = stages[0];
     }
-    ours.rerun("box.softmax", golden, &["box.logits", "box.deltas", "rpn.proposals", "rpn.proposals.count"]);
+    let until = if golden.has("mask.features") { "mask.align" } else { "paste.layout" };
+    ours.rerun(
+        "box.softmax",
+        Some(until),
+        golden,
+        &["box.logits", "box.deltas", "rpn.proposals", "rpn.proposals.count"],
+    );
     detections(report, ours, golden);
 }
 
 fn mask_head(report: &mut Report, ours: &mut Ours, golden: &Golden, limit: f64) {
     let pairs: Vec<usize> = (0..golden.boxes("det.boxes").len()).collect();
     let live = ["det.boxes", "det.labels", "det.count"];
-    for (step, fed, stage) in [
-        ("mask.align", &PYRAMID[..], "mask.features"),
-        ("mask.conv0", &["mask.features"], "mask.conv"),
-        ("mask.deconv", &["mask.conv"], "mask.deconv"),
+    for (step, until, fed, stage) in [
+        ("mask.align", "mask.conv0", &PYRAMID[..], "mask.features"),
+        ("mask.conv0", "mask.deconv", &["mask.features"], "mask.conv"),
+        ("mask.deconv", "mask.predict", &["mask.conv"], "mask.deconv"),
     ] {
-        ours.rerun(step, golden, &[fed, &live[..]].concat());
+        ours.rerun(step, Some(until), golden, &[fed, &live[..]].concat());
         let given = if step == "mask.align" { pairs.len() } else { golden.raw(fed[0]).0[0] };
         of_rois(report, ours, golden, &[stage], &pairs[..given], limit);
     }
-    ours.rerun("mask.predict", golden, &[&["mask.deconv"], &live[..]].concat());
+    ours.rerun("mask.predict", Some("paste.layout"), golden, &[&["mask.deconv"], &live[..]].concat());
     let given = golden.raw("mask.deconv").0[0];
     let got = ours.as_torch("mask.probs", &pairs[..given]);
     report.close("mask.probs", &got, &golden.floats("mask.probs")[..got.len()], limit);

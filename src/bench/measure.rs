@@ -1,0 +1,163 @@
+//! One variant of one launch, timed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::stats::Summary;
+use super::work::Work;
+use crate::Result;
+use crate::gpu::{Device, Replay, Runner};
+use crate::graph::{Graph, Plan, Tensor};
+use crate::kernels::{Info, Io, Launch, Variant};
+use crate::tensor::{Data, Value};
+
+/// How much time to spend on one variant.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Samples go on for so many seconds …
+    pub seconds: f64,
+    /// … and there are at least so many.
+    pub least: usize,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { seconds: 0.5, least: 7 }
+    }
+}
+
+/// Seconds that one sample lasts at least, so that neither the submit nor the clock's steps show.
+const SAMPLE: f64 = 0.01;
+const MOST_REPLAYS: f64 = 500.0;
+const MOST_SAMPLES: usize = 60;
+
+/// A variant ready to be timed.
+pub struct Subject {
+    runner: Runner,
+    outputs: Vec<Tensor>,
+    replays: usize,
+}
+
+impl Subject {
+    /// Compiles `variant`, uploads the inputs, and finds out how many replays make a sample. `launch` stands for the
+    /// variant's own where it is given.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shader`] where it does not compile; [`crate::Error::Limit`] and [`crate::Error::Device`] where the
+    /// device cannot take it.
+    pub fn new(
+        device: &Device,
+        work: &Work,
+        inputs: &[Arc<Value>],
+        variant: &Variant,
+        launch: Option<Launch>,
+    ) -> Result<Self> {
+        let mut g = Graph::new();
+        let inputs: Vec<Tensor> = inputs.iter().map(|v| g.constant("input", v.clone())).collect();
+        let outputs = g.op_shared(&work.label, work.kernel.clone(), &inputs)?;
+        outputs.iter().for_each(|&t| g.keep(t));
+        let mut plan = Plan::new(g, &device.caps(), &[]);
+        let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
+        let (i, o) = (infos(&inputs), infos(&outputs));
+        plan.steps[0].launch = launch.unwrap_or_else(|| work.kernel.launch(&Io { inputs: &i, outputs: &o }, variant));
+        plan.steps[0].variant = variant.clone();
+        let mut subject = Self { runner: Runner::new(device, plan)?, outputs, replays: 1 };
+        // The first run compiles.
+        subject.runner.replay(1)?;
+        let once = subject.sample()?.wall;
+        subject.replays = (SAMPLE / once).clamp(1.0, MOST_REPLAYS) as usize;
+        Ok(subject)
+    }
+
+    /// One sample: seconds of one launch.
+    ///
+    /// # Errors
+    /// [`crate::Error::Device`] where the device fails.
+    pub fn sample(&mut self) -> Result<Replay> {
+        self.runner.replay(self.replays)
+    }
+
+    /// What it computes.
+    ///
+    /// # Errors
+    /// As [`Subject::sample`].
+    pub fn outputs(&mut self) -> Result<Vec<Value>> {
+        self.runner.run(&[], &self.outputs.clone())
+    }
+
+    /// Grid and parameters.
+    pub fn launch(&self) -> &Launch {
+        &self.runner.plan().steps[0].launch
+    }
+}
+
+/// The times of one variant.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The variant, with its text where that is not the built-in one.
+    pub variant: Variant,
+    /// Grid and parameters.
+    pub launch: Launch,
+    /// On the GPU's clock, where it has one.
+    pub gpu: Option<Summary>,
+    /// On the wall.
+    pub wall: Summary,
+    /// Floating-point operations that it executes, padding included.
+    pub executed: f64,
+    /// Whether it computes what the first variant does.
+    pub agrees: bool,
+}
+
+impl Measured {
+    /// Seconds: by the GPU's clock or, where there is none, the wall's.
+    pub fn time(&self) -> Summary {
+        self.gpu.unwrap_or(self.wall)
+    }
+}
+
+/// Times a variant.
+///
+/// # Errors
+/// As [`Subject::new`].
+pub fn measure(
+    device: &Device,
+    work: &Work,
+    inputs: &[Arc<Value>],
+    variant: &Variant,
+    effort: Effort,
+    reference: &mut Option<Vec<Value>>,
+) -> Result<Measured> {
+    let mut subject = Subject::new(device, work, inputs, variant, None)?;
+    let outputs = subject.outputs()?;
+    let agrees = reference.as_ref().is_none_or(|r| r.iter().zip(&outputs).all(|(a, b)| alike(a, b)));
+    reference.get_or_insert(outputs);
+    let (mut gpu, mut wall) = (Vec::new(), Vec::new());
+    let begin = Instant::now();
+    while wall.len() < effort.least || (begin.elapsed().as_secs_f64() < effort.seconds && wall.len() < MOST_SAMPLES) {
+        let sample = subject.sample()?;
+        gpu.extend(sample.gpu);
+        wall.push(sample.wall);
+    }
+    Ok(Measured {
+        variant: variant.clone(),
+        launch: subject.launch().clone(),
+        gpu: (gpu.len() == wall.len()).then(|| Summary::of(&gpu)),
+        wall: Summary::of(&wall),
+        executed: work.executed(variant),
+        agrees,
+    })
+}
+
+/// Whether two results are the same but for rounding: sums in another order.
+pub(super) fn alike(a: &Value, b: &Value) -> bool {
+    match (&a.data, &b.data) {
+        (Data::U32(a), Data::U32(b)) => a == b,
+        (Data::F32(a), Data::F32(b)) => {
+            let square = |v: f64| if v.is_finite() { v * v } else { 0.0 };
+            let error: f64 = a.iter().zip(b).map(|(&a, &b)| square(f64::from(a) - f64::from(b))).sum();
+            let size: f64 = a.iter().map(|&a| square(f64::from(a))).sum();
+            a.len() == b.len() && error.sqrt() <= 1e-4 * size.sqrt()
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,202 @@
+//! Results that outlive a run: as JSON, which a later run compares with, and as CSV.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::measure::Measured;
+use super::stats::Summary;
+use super::work::Work;
+use crate::gpu::Device;
+use crate::kernels::{Launch, Variant};
+use crate::{Error, Result, atomic};
+
+/// What the files begin with.
+const FORMAT: &str = "maskrcnn bench";
+/// Counted up whenever older files could not be understood any more.
+const VERSION: u32 = 1;
+
+/// The results of one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    format: String,
+    version: u32,
+    /// The device's name.
+    pub device: String,
+    /// Tells one device and driver from another.
+    pub key: String,
+    /// A line for each launch and variant.
+    pub entries: Vec<Entry>,
+}
+
+/// One variant of one launch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The shader's name.
+    pub kernel: String,
+    /// The first op that has this launch.
+    pub label: String,
+    /// The part of the network.
+    pub stage: String,
+    /// How many ops of the network have it.
+    pub count: usize,
+    /// Kernel, settings and shapes: what makes two launches the same.
+    pub work: String,
+    /// Shapes of the inputs.
+    pub shapes: String,
+    /// The variant's name.
+    pub variant: String,
+    /// Its constants.
+    pub constants: Vec<(String, u32)>,
+    /// Whether it uses subgroup operations.
+    pub subgroups: bool,
+    /// The WGSL that ran.
+    pub text: String,
+    /// Workgroups.
+    pub grid: [u32; 3],
+    /// Uniform parameters.
+    pub params: Vec<u8>,
+    /// Seconds on the GPU's clock.
+    pub gpu: Option<Summary>,
+    /// Seconds on the wall.
+    pub wall: Summary,
+    /// Operations asked for.
+    pub flops: f64,
+    /// Operations executed, padding included.
+    pub executed: f64,
+    /// Least traffic.
+    pub bytes: f64,
+    /// Share of what the device could do at best; none where its roofs are not known.
+    pub roof: Option<f64>,
+}
+
+impl Record {
+    /// Nothing yet.
+    pub fn new(device: &Device) -> Self {
+        let (format, version) = (FORMAT.into(), VERSION);
+        Self { format, version, device: device.name().into(), key: device.key(), entries: Vec::new() }
+    }
+
+    /// Reads a file that [`Record::write_json`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read, or is not such a file, or one of another version.
+    pub fn read(path: &Path) -> Result<Self> {
+        let refuse = |reason: String| Error::Io { path: path.into(), source: std::io::Error::other(reason) };
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        #[derive(Deserialize)]
+        struct Head {
+            format: String,
+            version: u32,
+        }
+        let again = "make it anew with `maskrcnn bench --save`";
+        let head: Head = serde_json::from_str(&text)
+            .map_err(|e| refuse(format!("is not a file of benchmark results ({e}): {again}")))?;
+        if head.format != FORMAT || head.version != VERSION {
+            return Err(refuse(format!(
+                "has the format {:?}, version {}, and {FORMAT:?}, version {VERSION} is read: {again}",
+                head.format, head.version
+            )));
+        }
+        serde_json::from_str(&text).map_err(|e| refuse(format!("is damaged ({e}): {again}")))
+    }
+
+    /// Writes all of it as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_json(&self, path: &Path) -> Result<()> {
+        atomic::write(path, |out| {
+            serde_json::to_writer_pretty(&mut *out, self)?;
+            out.write_all(b"\n")
+        })
+    }
+
+    /// Writes the figures as CSV, a line for each variant.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_csv(&self, path: &Path) -> Result<()> {
+        atomic::write(path, |out| self.csv(out))
+    }
+
+    fn csv(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        writeln!(
+            out,
+            "kernel,label,stage,count,shapes,variant,constants,clock,median_s,low_s,high_s,samples,gflop,gflop_executed,\
+             mb,gflop_per_s,gb_per_s,roof_share"
+        )?;
+        for e in &self.entries {
+            let (clock, t) = e.time();
+            let constants: Vec<String> = e.constants.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            let roof = e.roof.map_or(String::new(), |r| r.to_string());
+            writeln!(
+                out,
+                "{},\"{}\",\"{}\",{},\"{}\",{},\"{}\",{clock},{},{},{},{},{},{},{},{},{},{roof}",
+                e.kernel,
+                e.label.replace('"', "\"\""),
+                e.stage,
+                e.count,
+                e.shapes,
+                e.variant,
+                constants.join(" "),
+                t.median,
+                t.low,
+                t.high,
+                t.samples,
+                e.flops / 1e9,
+                e.executed / 1e9,
+                e.bytes / 1e6,
+                e.flops / t.median / 1e9,
+                e.bytes / t.median / 1e9,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// Of a measurement; `text` is what ran.
+    pub fn new(work: &Work, measured: &Measured, text: String, roof: Option<f64>) -> Self {
+        let (cost, variant) = (work.cost(), &measured.variant);
+        Self {
+            kernel: work.kernel.name().into(),
+            label: work.label.clone(),
+            stage: work.stage.clone(),
+            count: work.count,
+            work: work.key(),
+            shapes: work.shapes(),
+            variant: variant.name.into(),
+            constants: variant.defines.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
+            subgroups: variant.subgroups,
+            text,
+            grid: measured.launch.grid,
+            params: measured.launch.params.clone(),
+            gpu: measured.gpu,
+            wall: measured.wall,
+            flops: cost.flops,
+            executed: measured.executed,
+            bytes: cost.bytes,
+            roof,
+        }
+    }
+
+    /// Which clock, and what it showed.
+    pub fn time(&self) -> (&'static str, Summary) {
+        self.gpu.map_or(("wall", self.wall), |gpu| ("gpu", gpu))
+    }
+
+    /// As it ran: the variant with its text, and its launch. `now` lends the constants' names.
+    pub fn frozen(&self, now: &Variant) -> (Variant, Launch) {
+        let name = |k: &String| now.defines.iter().map(|d| d.0).find(|n| n == k);
+        let variant = Variant {
+            name: now.name,
+            // A constant that is gone matters to no code of today's: the text has it already.
+            defines: self.constants.iter().filter_map(|(k, v)| Some((name(k)?, *v))).collect(),
+            subgroups: self.subgroups,
+            text: Some(self.text.as_str().into()),
+        };
+        (variant, Launch { grid: self.grid, params: self.params.clone() })
+    }
+}

@@ -1,0 +1,166 @@
+//! What to measure: the launches of a network with what they are really given, or one of given shapes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::shapes;
+use crate::gpu::{Device, Runner};
+use crate::graph::{Plan, Source, Tensor, bytes_of};
+use crate::kernels::case::Rng;
+use crate::kernels::frame::Frame;
+use crate::kernels::{Caps, Cost, Info, Io, Kernel, Variant};
+use crate::model::{self, Config, Room};
+use crate::tensor::{DType, Value};
+use crate::vision::Image;
+use crate::weights::NetworkWeights;
+use crate::{Error, Result};
+
+/// Tensors up to this size are given as the network computes them; of larger ones only the shape matters.
+const REAL: u64 = 4 << 20;
+
+/// One launch of one kernel.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// The first op of the network that has it, or what the user called it.
+    pub label: String,
+    /// The part of the network.
+    pub stage: String,
+    /// Ops of the network that are this very launch.
+    pub count: usize,
+    /// The kernel with its settings.
+    pub kernel: Arc<dyn Kernel>,
+    inputs: Vec<Given>,
+    outputs: Vec<Info>,
+}
+
+/// An input.
+#[derive(Clone, Debug)]
+enum Given {
+    /// As the network has it.
+    Value(Arc<Value>),
+    /// Noise.
+    Random(Info),
+}
+
+impl Given {
+    fn info(&self) -> Info {
+        match self {
+            Self::Value(v) => Info { shape: v.shape, dtype: v.dtype() },
+            Self::Random(info) => *info,
+        }
+    }
+}
+
+impl Work {
+    /// Every different launch of a network, run once on `image`.
+    ///
+    /// # Errors
+    /// As [`crate::Detector::detect`].
+    pub fn of_network(device: &Device, config: &Config, weights: &NetworkWeights, image: &Image) -> Result<Vec<Self>> {
+        let (size, room) = Room::for_image(config, image.height(), image.width())?;
+        let mut network = model::build(config, weights, &room)?;
+        let kept: Vec<Tensor> = network
+            .graph
+            .ops
+            .iter()
+            .flat_map(|op| &op.inputs)
+            .filter(|t| !matches!(network.graph.tensors[t.id].source, Source::Constant(_)))
+            .filter(|t| t.info.dtype == DType::U32 || bytes_of(&t.info) <= REAL)
+            .copied()
+            .collect();
+        kept.iter().for_each(|&t| network.graph.keep(t));
+        let plan = Plan::new(network.graph.clone(), &device.caps(), &[]);
+        let mut runner = Runner::new(device, plan)?;
+        let frame = Frame::new(size.input, size.resized, 0);
+        let inputs = [(network.bytes, image.rgb()), (network.frames, bytemuck::bytes_of(&frame))];
+        let values = runner.run(&inputs, &kept)?;
+        let known: HashMap<usize, Arc<Value>> =
+            kept.iter().map(|t| t.id).zip(values.into_iter().map(Arc::new)).collect();
+
+        let mut out: Vec<Self> = Vec::new();
+        for op in &network.graph.ops {
+            let given = |t: &Tensor| match (&network.graph.tensors[t.id].source, known.get(&t.id)) {
+                (Source::Constant(value), _) => Given::Value(value.clone()),
+                (_, Some(value)) => Given::Value(value.clone()),
+                _ => Given::Random(t.info),
+            };
+            let work = Self {
+                label: op.label.clone(),
+                stage: op.stage.into(),
+                count: 1,
+                kernel: op.kernel.clone(),
+                inputs: op.inputs.iter().map(given).collect(),
+                outputs: op.outputs.iter().map(|t| t.info).collect(),
+            };
+            match out.iter_mut().find(|w| w.key() == work.key()) {
+                Some(same) => same.count += 1,
+                None => out.push(work),
+            }
+        }
+        Ok(out)
+    }
+
+    /// One launch from the shapes of its inputs, `1x56x56x64,64x3x3x64`, and settings such as `stride=2`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] saying what the kernel takes.
+    pub fn of_shapes(kernel: &str, shapes: &str, settings: &[(String, usize)]) -> Result<Self> {
+        let refuse = |reason: String| Error::Shape { op: kernel.into(), reason };
+        let (kernel_value, inputs) = shapes::kernel(kernel, shapes, settings).map_err(refuse)?;
+        for (index, info) in inputs.iter().enumerate() {
+            if info.shape.len() > 1 << 28 {
+                return Err(refuse(format!(
+                    "input {index} {:?} has over 2^28 elements: measure a part of it",
+                    info.shape
+                )));
+            }
+        }
+        let outputs = kernel_value.infer(&inputs).map_err(refuse)?;
+        let given = inputs.into_iter().map(Given::Random).collect();
+        let label = "given".to_string();
+        Ok(Self { label, stage: String::new(), count: 1, kernel: kernel_value, inputs: given, outputs })
+    }
+
+    /// Tells one launch from another: kernel, settings and shapes.
+    pub fn key(&self) -> String {
+        format!("{:?} {}", self.kernel, self.shapes())
+    }
+
+    /// The shapes of its inputs.
+    pub fn shapes(&self) -> String {
+        let shapes: Vec<String> = self.inputs.iter().map(|g| g.info().shape.to_string()).collect();
+        shapes.join(" ")
+    }
+
+    /// The inputs, noise where nothing better is known. The noise is the same at every call.
+    pub fn values(&self) -> Vec<Arc<Value>> {
+        let mut rng = Rng::new(7);
+        let value = |g: &Given| match g {
+            Given::Value(v) => v.clone(),
+            Given::Random(info) if info.dtype == DType::U32 => {
+                Arc::new(Value::u32(info.shape, vec![u32::MAX; info.shape.len()]))
+            }
+            Given::Random(info) => Arc::new(rng.tensor(info.shape)),
+        };
+        self.inputs.iter().map(value).collect()
+    }
+
+    fn infos(&self) -> Vec<Info> {
+        self.inputs.iter().map(Given::info).collect()
+    }
+
+    /// The variants that such a device can run, best guess first.
+    pub fn variants(&self, caps: &Caps) -> Vec<Variant> {
+        self.kernel.variants(&Io { inputs: &self.infos(), outputs: &self.outputs }, caps)
+    }
+
+    /// Reference arithmetic and least traffic.
+    pub fn cost(&self) -> Cost {
+        self.kernel.cost(&Io { inputs: &self.infos(), outputs: &self.outputs })
+    }
+
+    /// Operations that a variant executes, padding included.
+    pub fn executed(&self, variant: &Variant) -> f64 {
+        self.kernel.executed(&Io { inputs: &self.infos(), outputs: &self.outputs }, variant)
+    }
+}
