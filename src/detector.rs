@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use crate::gpu::{Counters, Counts, Device, Pool, Runner};
 use crate::graph::{Plan, Tensor};
+use crate::kernels::Caps;
 use crate::kernels::frame::Frame;
 use crate::kernels::paste::Paste;
-use crate::model::{self, Config, Network, Outputs, Room};
+use crate::model::{self, Config, Network, NetworkSize, Outputs, Room};
 use crate::tensor::Value;
 use crate::vision::{Detection, Detections, Image, Mask};
 use crate::weights::{NetworkWeights, WeightsFile};
@@ -151,9 +152,7 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn plan(&self, height: u32, width: u32) -> Result<Plan> {
-        let (_, room) = Room::for_image(&self.config, height, width)?;
-        let network = model::build(&self.config, &self.weights, &room)?;
-        Ok(Plan::new(network.graph, &self.device.caps(), &[]))
+        Ok(plan(&self.config, &self.weights, &self.device.caps(), height, width)?.1)
     }
 
     /// Seconds of each step of one run on `image`, with the plan that was run and what it holds on the device.
@@ -192,6 +191,23 @@ impl Detector {
     fn lock(&self) -> std::sync::MutexGuard<'_, Plans> {
         self.plans.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// The plan for an image of that size as [`Detector::detect`] would run it on a device that can do `caps`, and the
+/// sizes on the way there. No device is needed.
+///
+/// # Errors
+/// [`Error::Image`] for an image that is too long and narrow, [`Error::Limit`] for one that no device can take.
+pub fn plan(
+    config: &Config,
+    weights: &NetworkWeights,
+    caps: &Caps,
+    height: u32,
+    width: u32,
+) -> Result<(NetworkSize, Plan)> {
+    let (size, room) = Room::for_image(config, height, width)?;
+    let network = model::build(config, weights, &room)?;
+    Ok((size, Plan::new(network.graph, caps, &[])))
 }
 
 impl Ready {

@@ -20,7 +20,7 @@
 //! | [`tensor`] | shapes, element types, tensors in host memory |
 //! | [`graph`] | tensors and ops as data, the builder, the planner |
 //! | [`kernels`] | one contract, CPU twin and cases for each shader |
-//! | [`shader`] | WGSL preprocessor and reflection |
+//! | [`shader`] | WGSL preprocessor, reflection and translation |
 //! | [`gpu`] | the only room that names wgpu: device, pipelines, runner |
 //! | [`model`] | the networks, as functions that build a graph |
 //! | [`weights`] | files, names, BatchNorm folding |

@@ -10,7 +10,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("atomic", &[]),
     ("tensor", &[]),
     ("kernels", &["tensor", "params"]),
-    ("shader", &["kernels"]),
+    ("shader", &["atomic", "kernels"]),
     ("graph", &["kernels", "tensor"]),
     ("gpu", &["graph", "kernels", "shader", "tensor"]),
     // A weights file carries the configuration, and the network is built from weights: the two know each other.
@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &["graph", "kernels", "tensor", "weights"]),
     ("vision", &["atomic"]),
     ("detector", &["gpu", "graph", "kernels", "model", "tensor", "vision", "weights"]),
-    ("bench", &["gpu", "graph", "kernels", "model", "shader", "tensor", "vision", "weights"]),
+    ("bench", &["atomic", "gpu", "graph", "kernels", "model", "shader", "tensor", "vision", "weights"]),
     ("cli", &[]),
     ("main", &[]),
 ];

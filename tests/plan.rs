@@ -106,6 +106,10 @@ fn check(plan: &Plan) -> Result<(), String> {
     }
     let (all, live) = (plan.activation_bytes(), plan.live_bytes());
     ensure(all >= live, format!("{all} bytes of slots for {live} alive"))?;
+    let peak = plan.peak();
+    let there = peak.tensors.iter().map(|&t| bytes(&graph.tensors[t].info)).sum::<u64>();
+    ensure(peak.bytes == live && there == live, format!("{live} bytes alive, {there} of them named: {peak:?}"))?;
+    ensure(plan.alive(peak.step).eq(peak.tensors.iter().copied()), format!("not those of its step: {peak:?}"))?;
     ensure(all == plan.slots.iter().map(|s| s.bytes).sum::<u64>(), "the slots' bytes do not add up".into())
 }
 
@@ -194,6 +198,28 @@ fn a_chain_takes_turns_in_two_slots() {
     let plan = Plan::new(g, &Caps::MINIMUM, &[]);
     assert_eq!(check(&plan), Ok(()));
     assert_eq!((plan.slots.len(), plan.activation_bytes(), plan.live_bytes()), (2, 2048, 2048));
+}
+
+/// In the middle of three pools, the second is the largest; what is kept counts to the end, and constants never.
+#[test]
+fn the_peak_is_where_most_is_alive() {
+    let mut g = Graph::new();
+    let x = g.input("x", Info::f32([1, 4, 4, 4]));
+    let (w, b) = (zeros(&[64, 1, 1, 4]), zeros(&[64]));
+    let kept = g.op1("kept", MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x]).unwrap();
+    let wide = g.conv2d("wide", x, &w, &b).done().unwrap();
+    g.stage("end");
+    let last = g.op1("last", MaxPool { kernel: 2, stride: 2, pad: 0 }, &[wide]).unwrap();
+    g.keep(kept);
+    let plan = Plan::new(g, &Caps::MINIMUM, &[]);
+    let peak = plan.peak();
+    // 4096 bytes of `wide`, with `x` and `kept` of 256 each; then `last`, of 1024, in place of `x`.
+    assert_eq!((peak.step, peak.bytes), (2, 4096 + 256 + 1024), "{plan}");
+    assert_eq!(peak.tensors, [kept.id, wide.id, last.id]);
+    assert_eq!(plan.alive(1).map(|t| plan.bytes(t)).sum::<u64>(), 4096 + 256 + 256);
+    let text = plan.to_string();
+    assert!(text.contains("alive at step 2, last (end): wide [1×4×4×64] (0.0 MiB), last"), "{text}");
+    assert_eq!(Plan::new(Graph::new(), &Caps::MINIMUM, &[]).peak().bytes, 0);
 }
 
 #[test]

@@ -2,15 +2,17 @@
 //! parameters against the WGSL's layout, and limits.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "emit")]
+use std::path::PathBuf;
+#[cfg(feature = "emit")]
 use std::process::Command;
 use std::sync::OnceLock;
 
 use maskrcnn::kernels::{Caps, Entry, Info, Io, Launch, REGISTRY, Variant};
+#[cfg(feature = "emit")]
+use maskrcnn::shader::emit::{Target, Valid};
 use maskrcnn::shader::{Access, Processed, Reflection, SNIPPETS, compile, reflect};
-use naga::back::{hlsl, msl, spv};
-use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
 /// Devices of all kinds: the least, CPU drivers, GPUs with one subgroup size, a GPU with several.
 fn devices() -> Vec<(String, Caps)> {
@@ -91,59 +93,28 @@ fn units() -> &'static [Unit] {
     })
 }
 
-fn validate(unit: &Unit) -> Result<ModuleInfo, String> {
-    let capabilities = if unit.variant.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
-    Validator::new(ValidationFlags::all(), capabilities)
-        .validate(&unit.module)
-        .map_err(|e| e.emit_to_string(&unit.text.text))
-}
-
 /// As shipped, and as any WebGPU page would have it.
-fn policies() -> [(&'static str, BoundsCheckPolicies); 2] {
-    let all = |p| BoundsCheckPolicies { index: p, buffer: p, image_load: p, binding_array: p };
-    [("unchecked", all(BoundsCheckPolicy::Unchecked)), ("checked", all(BoundsCheckPolicy::Restrict))]
-}
+#[cfg(feature = "emit")]
+const CHECKS: [(&str, bool); 2] = [("unchecked", false), ("checked", true)];
 
+#[cfg(feature = "emit")]
 #[test]
 fn every_variant_is_valid_and_translates_to_metal_and_dx12() {
     let mut failures = Vec::new();
     for unit in units() {
-        let info = match validate(unit) {
-            Ok(info) => info,
+        let valid = match Valid::new(&unit.text, &unit.module, &unit.variant) {
+            Ok(valid) => valid,
             Err(e) => {
                 failures.push(format!("{}: {e}", unit.label()));
                 continue;
             }
         };
-        for (name, bounds_check_policies) in policies() {
-            let checked = name == "checked";
-            let options = msl::Options {
-                lang_version: (2, 1),
-                bounds_check_policies,
-                force_loop_bounding: checked,
-                zero_initialize_workgroup_memory: checked,
-                ..Default::default()
-            };
-            match msl::write_string(&unit.module, &info, &options, &msl::PipelineOptions::default()) {
-                Err(e) => failures.push(format!("{}, {name}, MSL: {e}", unit.label())),
-                Ok((_, translated)) => {
-                    for entry in translated.entry_point_names {
-                        entry.unwrap_or_else(|e| panic!("{}, {name}, MSL: {e}", unit.label()));
-                    }
+        for (name, checked) in CHECKS {
+            for target in [Target::Msl, Target::Hlsl] {
+                match valid.emit(target, checked) {
+                    Err(e) => failures.push(format!("{}, {name}, {target:?}: {e}", unit.label())),
+                    Ok(text) => assert!(!text.is_empty(), "{}, {name}, {target:?}", unit.label()),
                 }
-            }
-            let options = hlsl::Options {
-                // The first shader model with subgroups ("waves"); without them the oldest that DX12 takes must do.
-                shader_model: if unit.variant.subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 },
-                restrict_indexing: checked,
-                force_loop_bounding: checked,
-                zero_initialize_workgroup_memory: checked,
-                ..Default::default()
-            };
-            let mut text = String::new();
-            let pipeline = hlsl::PipelineOptions::default();
-            if let Err(e) = hlsl::Writer::new(&mut text, &options, &pipeline).write(&unit.module, &info, None) {
-                failures.push(format!("{}, {name}, HLSL: {e}", unit.label()));
             }
         }
     }
@@ -151,31 +122,50 @@ fn every_variant_is_valid_and_translates_to_metal_and_dx12() {
     eprintln!("{} texts from {} uses", units().len(), units().iter().map(|u| u.uses.len()).sum::<usize>());
 }
 
+/// The WGSL that comes back declares the same, is valid, and translates as the first did.
+#[cfg(feature = "emit")]
+#[test]
+fn every_variant_is_the_same_after_a_trip_through_naga() {
+    for unit in units() {
+        let valid = Valid::new(&unit.text, &unit.module, &unit.variant).unwrap();
+        let text = String::from_utf8(valid.emit(Target::Wgsl, false).unwrap()).unwrap();
+        let lines = (1..=text.lines().count()).map(|n| ("again".to_string(), n)).collect();
+        let text = Processed { text, lines };
+        let (module, r) = reflect(&text).unwrap_or_else(|e| panic!("{}: {e}\n{}", unit.label(), text.text));
+        let accesses = |r: &Reflection| r.bindings.iter().map(|b| b.access).collect::<Vec<_>>();
+        let was = &unit.reflection;
+        assert_eq!(accesses(&r), accesses(was), "{}", unit.label());
+        assert_eq!(r.workgroup_size, was.workgroup_size, "{}", unit.label());
+        assert_eq!(r.workgroup_bytes, was.workgroup_bytes, "{}", unit.label());
+        Valid::new(&text, &module, &unit.variant).unwrap_or_else(|e| panic!("{}: {e}", unit.label()));
+    }
+}
+
+/// Metal's buffers have the numbers of the bindings.
+#[cfg(feature = "emit")]
+#[test]
+fn metal_gets_the_bindings_numbers() {
+    for unit in units() {
+        let valid = Valid::new(&unit.text, &unit.module, &unit.variant).unwrap();
+        let text = String::from_utf8(valid.emit(Target::Msl, false).unwrap()).unwrap();
+        for i in 0..unit.reflection.bindings.len() {
+            assert!(text.contains(&format!("[[buffer({i})]]")), "{}: buffer {i}\n{text}", unit.label());
+        }
+    }
+}
+
+#[cfg(feature = "emit")]
 #[test]
 fn every_variant_translates_to_spirv_that_khronos_accepts() {
     let dir = tempfile::tempdir().unwrap();
     let mut files: Vec<(String, PathBuf)> = Vec::new();
     for unit in units() {
-        let Ok(info) = validate(unit) else { continue };
-        for (name, bounds_check_policies) in policies() {
-            let checked = name == "checked";
-            let options = spv::Options {
-                lang_version: (1, 3),
-                bounds_check_policies,
-                force_loop_bounding: checked,
-                zero_initialize_workgroup_memory: match checked {
-                    true => spv::ZeroInitializeWorkgroupMemoryMode::Polyfill,
-                    false => spv::ZeroInitializeWorkgroupMemoryMode::None,
-                },
-                ..Default::default()
-            };
-            let pipeline =
-                spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
+        let Ok(valid) = Valid::new(&unit.text, &unit.module, &unit.variant) else { continue };
+        for (name, checked) in CHECKS {
             let label = format!("{}, {name}", unit.label());
-            let words = spv::write_vec(&unit.module, &info, &options, Some(&pipeline))
-                .unwrap_or_else(|e| panic!("{label}, SPIR-V: {e}"));
+            let bytes = valid.emit(Target::Spirv, checked).unwrap_or_else(|e| panic!("{label}, SPIR-V: {e}"));
             let path = dir.path().join(format!("{}.spv", files.len()));
-            std::fs::write(&path, words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+            std::fs::write(&path, bytes).unwrap();
             files.push((label, path));
         }
     }

@@ -171,7 +171,7 @@ fn works(args: &Args) -> Result<(Device, Vec<Work>)> {
     let (file, config) = args.model.load(None)?;
     let device = args.model.device()?;
     let weights = NetworkWeights::load(&file, &config)?;
-    let (height, width) = (args.image_size.height, args.image_size.width);
+    let Size { height, width } = args.image_size;
     // As many nuclei as the default model would meet in such an image.
     let count = (height as usize * width as usize / 4000).clamp(1, 400);
     let image = scene::nuclei(width, height, 1, count)?.image;

@@ -1,18 +1,23 @@
 //! The command line, one file a subcommand.
 
 mod bench;
+mod class;
 mod detect;
 mod devices;
+mod graph;
 mod model;
 mod profile;
 mod pull;
 mod scene;
+mod shaders;
 mod size;
 mod weights;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use maskrcnn::{Error, Result};
 
 /// Instance segmentation on any GPU: Mask R-CNN as WGSL compute shaders.
 #[derive(Parser)]
@@ -28,10 +33,16 @@ enum Command {
     Detect(detect::Args),
     /// List the GPUs here and what they can do.
     Devices,
+    /// Print the plan of a network for an image's size, or draw it, without running it. No GPU is needed: `--device
+    /// none`, like a machine without one, plans for the least that any device offers.
+    Graph(graph::Args),
     /// Time each stage of one image on the GPU, with the arithmetic and memory it takes.
     Profile(profile::Args),
     /// Time kernels at a network's own shapes, and compare with results kept before.
     Bench(Box<bench::Args>),
+    /// List the shaders, show them with their constants filled in, and translate them: no GPU is needed.
+    #[command(subcommand)]
+    Shaders(shaders::Command),
     /// Look at weights files, convert them, and pull the published ones.
     #[command(subcommand)]
     Weights(weights::Command),
@@ -51,24 +62,37 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Detect(args) => detect::run(&args),
         Command::Devices => devices::run(),
+        Command::Graph(args) => finish(graph::run(&args)),
         Command::Profile(args) => finish(profile::run(&args)),
         Command::Bench(args) => match bench::run(&args) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(e) => finish(Err(e)),
         },
+        Command::Shaders(command) => finish(shaders::run(&command)),
         Command::Weights(command) => finish(weights::run(&command)),
         Command::Scene(args) => finish(scene::run(&args)),
     }
 }
 
 /// Prints an error, if there is one, and makes the exit code of it.
-fn finish(result: maskrcnn::Result<()>) -> ExitCode {
+fn finish(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: {e}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Writes to standard output. A reader that has seen enough, as `head` does, is no error.
+fn print(bytes: &[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::Io { path: "standard output".into(), source })
+        }
+        _ => Ok(()),
     }
 }

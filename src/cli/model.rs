@@ -53,11 +53,7 @@ impl Model {
 
     /// The weights and the settings to use them with, without a GPU.
     pub fn load(&self, score: Option<f32>) -> Result<(WeightsFile, Config)> {
-        let file = match &self.weights {
-            Some(weights) => WeightsFile::open(super::weights::locate(weights)?)?,
-            None => embedded()?,
-        };
-        let mut config = self.changes.apply(&file)?.config;
+        let (file, mut config) = self.read(None)?;
         // A user who asks for less than the model was set to is not to be told that there is nothing.
         config.box_head.score_thresh = score.unwrap_or(1.0).min(config.box_head.score_thresh);
         Ok((file, config))
@@ -66,6 +62,21 @@ impl Model {
     /// The device to use.
     pub fn device(&self) -> Result<Device> {
         Device::open(self.device.as_deref())
+    }
+
+    /// The weights file and the settings, without a device. `instead` stands for `--weights`.
+    pub fn read(&self, instead: Option<&str>) -> Result<(WeightsFile, Config)> {
+        let file = match instead.or(self.weights.as_deref()) {
+            Some(weights) => WeightsFile::open(super::weights::locate(weights)?)?,
+            None => embedded()?,
+        };
+        let config = self.changes.apply(&file)?.config;
+        Ok((file, config))
+    }
+
+    /// The device that was asked for.
+    pub fn choice(&self) -> Option<&str> {
+        self.device.as_deref()
     }
 }
 

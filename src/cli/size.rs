@@ -1,9 +1,8 @@
 //! The size of an image, as options state it.
 
-use std::fmt;
 use std::str::FromStr;
 
-/// Rows and columns.
+/// Rows and columns, each at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
     /// Rows.
@@ -16,15 +15,23 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || "is no size: write height x width in pixels, 1 to 65535 each, as in 800x1216".to_string();
-        let (height, width) = text.split_once(['x', '×']).ok_or_else(refuse)?;
-        let side = |s: &str| s.trim().parse().ok().filter(|n| (1..=65_535).contains(n)).ok_or_else(refuse);
-        Ok(Self { height: side(height)?, width: side(width)? })
+        let side = |t: &str| t.parse::<u32>().ok().filter(|&n| n > 0);
+        let sides = text.split_once(['x', 'X', '×']).and_then(|(h, w)| Some((side(h)?, side(w)?)));
+        let (height, width) = sides.ok_or("is not rows x columns, each 1 or more, as in 800x1216")?;
+        Ok(Self { height, width })
     }
 }
 
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.height, self.width)
+#[cfg(test)]
+mod tests {
+    use super::Size;
+
+    #[test]
+    fn sizes_are_rows_by_columns() {
+        assert_eq!("800x1216".parse(), Ok(Size { height: 800, width: 1216 }));
+        assert_eq!("1×4294967295".parse(), Ok(Size { height: 1, width: u32::MAX }));
+        for wrong in ["", "x", "0x5", "5x0", "axb", "640", "5x", "-5x5", "5x5x5", "4294967296x1", "5 x 5"] {
+            assert!(wrong.parse::<Size>().is_err(), "{wrong}");
+        }
     }
 }

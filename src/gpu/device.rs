@@ -75,6 +75,37 @@ pub fn adapters() -> Vec<Adapter> {
     list
 }
 
+/// The best adapter, or the one that `choice` names: its number in [`adapters`], or a part of its name.
+///
+/// # Errors
+/// [`Error::NoAdapter`] where there is none, saying what to install or which there are.
+pub fn choose(choice: Option<&str>) -> Result<Adapter> {
+    let mut list = adapters();
+    if list.is_empty() {
+        return Err(Error::NoAdapter(
+            "no Vulkan, Metal or DX12 driver was found; install the graphics driver, or a software one \
+             (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)"
+                .into(),
+        ));
+    }
+    let index = match choice {
+        None => 0,
+        Some(text) => {
+            if text.trim().is_empty() {
+                return Err(Error::NoAdapter("the device's name is empty; give its number or a part of it".into()));
+            }
+            let by_number = text.parse::<usize>().ok().filter(|&i| i < list.len());
+            let lower = text.to_lowercase();
+            by_number.or_else(|| list.iter().position(|a| a.name.to_lowercase().contains(&lower))).ok_or_else(|| {
+                let names = list.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.name));
+                let names = names.collect::<Vec<_>>().join(", ");
+                Error::NoAdapter(format!("`{text}` is none of the devices here ({names})"))
+            })?
+        }
+    };
+    Ok(list.swap_remove(index))
+}
+
 fn describe(inner: wgpu::Adapter) -> Adapter {
     let (info, features, limits) = (inner.get_info(), inner.features(), inner.limits());
     let cpu = info.device_type == wgpu::DeviceType::Cpu;
@@ -139,37 +170,12 @@ pub(super) struct Constant {
 }
 
 impl Device {
-    /// Opens the best adapter, or the one that `choice` names: its number in [`adapters`], or a part of its name.
+    /// Opens the best adapter, or the one that `choice` names: see [`choose`].
     ///
     /// # Errors
     /// [`Error::NoAdapter`] where there is none, saying what to install or which there are.
     pub fn open(choice: Option<&str>) -> Result<Self> {
-        let mut list = adapters();
-        if list.is_empty() {
-            return Err(Error::NoAdapter(
-                "no Vulkan, Metal or DX12 driver was found; install the graphics driver, or a software one \
-                 (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)"
-                    .into(),
-            ));
-        }
-        let index = match choice {
-            None => 0,
-            Some(text) => {
-                if text.trim().is_empty() {
-                    return Err(Error::NoAdapter("the device's name is empty; give its number or a part of it".into()));
-                }
-                let by_number = text.parse::<usize>().ok().filter(|&i| i < list.len());
-                let lower = text.to_lowercase();
-                by_number.or_else(|| list.iter().position(|a| a.name.to_lowercase().contains(&lower))).ok_or_else(
-                    || {
-                        let names = list.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.name));
-                        let names = names.collect::<Vec<_>>().join(", ");
-                        Error::NoAdapter(format!("`{text}` is none of the devices here ({names})"))
-                    },
-                )?
-            }
-        };
-        Self::from_adapter(list.swap_remove(index))
+        Self::from_adapter(choose(choice)?)
     }
 
     /// Opens an adapter of [`adapters`].

@@ -8,7 +8,7 @@ mod replay;
 mod runner;
 mod transfer;
 
-pub use device::{Adapter, Counters, Device, adapters};
+pub use device::{Adapter, Counters, Device, adapters, choose};
 pub use pool::Pool;
 pub use replay::Replay;
 pub use runner::{Counts, Output, Runner};

@@ -1,10 +1,12 @@
 //! The command graph: tensors and ops as plain data, built fluently, planned, and only then given to a device.
 
 mod build;
+mod dot;
 mod plan;
+mod table;
 
 pub use build::Conv2dBuilder;
-pub use plan::{Place, Plan, Slot, Step};
+pub use plan::{Peak, Place, Plan, Slot, Step};
 
 use std::sync::Arc;
 

@@ -1,7 +1,5 @@
 //! From a graph to a plan: which variant each op runs, and which buffer each tensor lies in. Data too.
 
-use std::fmt;
-
 use super::{Graph, Source, bytes_of};
 use crate::kernels::{Caps, Cost, Info, Io, Launch, Variant};
 
@@ -37,6 +35,17 @@ pub struct Step {
     pub launch: Launch,
     /// What it costs when all rows are live.
     pub cost: Cost,
+}
+
+/// Where a plan needs most memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peak {
+    /// Bytes alive there.
+    pub bytes: u64,
+    /// The step.
+    pub step: usize,
+    /// The tensors alive there, by id.
+    pub tensors: Vec<usize>,
 }
 
 /// A graph made ready for a class of devices.
@@ -85,49 +94,31 @@ impl Plan {
 
     /// Most bytes that are alive at once: what no assignment can undercut.
     pub fn live_bytes(&self) -> u64 {
-        let at = |step: usize| {
-            let alive =
-                self.lifetimes.iter().enumerate().filter(|(_, l)| l.is_some_and(|(a, b)| a <= step && step <= b));
-            let alive = alive.filter(|(i, _)| matches!(self.places[*i], Place::Slot(_)));
-            alive.map(|(i, _)| bytes_of(&self.graph.tensors[i].info)).sum::<u64>()
-        };
-        (0..self.steps.len()).map(at).max().unwrap_or(0)
+        self.peak().bytes
     }
-}
 
-/// One line a step: stage, label, kernel, variant, shapes, slots.
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for step in &self.steps {
-            let op = &self.graph.ops[step.op];
-            let slot = |id: usize| match self.places[id] {
-                Place::Slot(s) => format!("#{s}"),
-                _ => "c".into(),
-            };
-            let tensors = |ts: &[super::Tensor]| {
-                let one = |t: &super::Tensor| format!("{}{}", slot(t.id), t.info.shape);
-                ts.iter().map(one).collect::<Vec<_>>().join(" ")
-            };
-            let name = op.kernel.name();
-            let (variant, [x, y, z]) = (step.variant.name, step.launch.grid);
-            writeln!(
-                f,
-                "{:10} {:28} {name:12} {variant:10} {} -> {} grid {x}×{y}×{z}",
-                op.stage,
-                op.label,
-                tensors(&op.inputs),
-                tensors(&op.outputs)
-            )?;
+    /// Bytes of a tensor, as its buffer has them.
+    pub fn bytes(&self, tensor: usize) -> u64 {
+        bytes_of(&self.graph.tensors[tensor].info)
+    }
+
+    /// The tensors in slots that are alive during a step.
+    pub fn alive(&self, step: usize) -> impl Iterator<Item = usize> {
+        let alive = move |l: &Option<(usize, usize)>| l.is_some_and(|(a, b)| a <= step && step <= b);
+        let places = self.places.iter().zip(&self.lifetimes).enumerate();
+        places.filter(move |(_, (p, l))| matches!(p, Place::Slot(_)) && alive(l)).map(|(i, _)| i)
+    }
+
+    /// The first step at which most bytes are alive.
+    pub fn peak(&self) -> Peak {
+        let mut peak = Peak { bytes: 0, step: 0, tensors: Vec::new() };
+        for step in 0..self.steps.len() {
+            let bytes = self.alive(step).map(|t| self.bytes(t)).sum();
+            if bytes > peak.bytes {
+                peak = Peak { bytes, step, tensors: self.alive(step).collect() };
+            }
         }
-        let mib = |b: u64| b as f64 / (1 << 20) as f64;
-        writeln!(
-            f,
-            "{} slots, {:.1} MiB; {:.1} MiB alive at most; {:.1} MiB of constants",
-            self.slots.len(),
-            mib(self.activation_bytes()),
-            mib(self.live_bytes()),
-            mib(self.constant_bytes())
-        )
+        peak
     }
 }
 

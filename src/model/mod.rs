@@ -50,21 +50,34 @@ impl Room {
     /// slightly different sizes share a plan.
     const LEAST_WORDS: usize = 1 << 14;
 
+    /// Most bytes of an image: shaders count them with 32 bits.
+    const MOST_BYTES: u64 = u32::MAX as u64;
+
     /// For one image of so many rows and columns: its sizes on the way in, and a room that similar images share.
     ///
     /// # Errors
-    /// [`crate::Error::Image`] for an image that is too long and narrow.
+    /// [`crate::Error::Image`] for an image that is too long and narrow, [`crate::Error::Limit`] for one that no device
+    /// can take.
     pub fn for_image(config: &Config, height: u32, width: u32) -> Result<(NetworkSize, Self)> {
         let size = NetworkSize::new("", height, width, &config.transform)?;
-        let pixels = height as usize * width as usize;
+        let pixels = u64::from(height) * u64::from(width);
+        let bytes = pixels.saturating_mul(3);
+        if bytes > Self::MOST_BYTES {
+            return Err(crate::Error::Limit {
+                what: format!("an image of {width}×{height} pixels"),
+                need: bytes,
+                limit: Self::MOST_BYTES,
+                cure: "cut it into pieces".into(),
+            });
+        }
         let room = Self {
             height: size.padded.0 as usize,
             width: size.padded.1 as usize,
             batch: 1,
             roi_shift: size.roi_shift(),
-            image_words: Self::words(3 * pixels),
+            image_words: Self::words(bytes as usize),
             // A byte a pixel: eight masks that cover the whole image.
-            mask_words: Self::words(pixels),
+            mask_words: Self::words(pixels as usize),
         };
         Ok((size, room))
     }

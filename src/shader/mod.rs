@@ -1,5 +1,7 @@
-//! WGSL as this project writes it: a small preprocessor, and reflection through naga. No GPU here.
+//! WGSL as this project writes it: a small preprocessor, and reflection and translation through naga. No GPU here.
 
+#[cfg(feature = "emit")]
+pub mod emit;
 mod preprocess;
 mod reflect;
 

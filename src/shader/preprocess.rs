@@ -12,6 +12,9 @@
 
 use std::collections::HashSet;
 
+/// Most lines of a text: repeats that make more are a mistake in a constant.
+const MOST_LINES: usize = 50_000;
+
 /// Text ready for naga, and where each of its lines came from.
 #[derive(Clone, Debug)]
 pub struct Processed {
@@ -123,6 +126,9 @@ impl State<'_> {
                     if text.contains("${") {
                         return fail("a ${…} outside the #repeat that gives it a value");
                     }
+                    if self.out.len() >= MOST_LINES {
+                        return fail(&format!("its repeats make more than {MOST_LINES} lines"));
+                    }
                     self.out.push((text, line.origin.clone()));
                 }
             }
@@ -207,6 +213,7 @@ mod tests {
             ("#repeat i M\n#end", "`M` is neither"),
             ("#pragma once", "`#pragma` is no directive"),
             ("a_${i}", "outside the #repeat"),
+            ("#repeat i 4000000000\nx\n#end", "t.wgsl:2: its repeats make more than 50000 lines"),
         ] {
             let error = run(source, &[]).unwrap_err();
             assert!(error.contains(part), "{error}");

@@ -28,8 +28,9 @@ SMALL = {
     "rpn.post_nms_top_n": 200,
     "box.detections_per_img": 40,
 }
-# 125 x 150 scales to 96 x 115: padded at the right. The other way round it is padded below.
-SMALL_SIZES = {"v1": (125, 150), "v2": (150, 125)}
+# Scaled to 96 x 114, padded at the right, and to 115 x 96, padded below. Of several sizes and seeds these are ones
+# that leave nothing uncertain (`doubts.py`).
+SMALL_SIZES = {"v1": (130, 155), "v2": (150, 125)}
 # The first RoIs only, as in make_goldens.py.
 SMALL_ROIS = {"box.features": 8, "box.conv": 8, "box.fc6": 16, "box.fc7": 16, "mask.features": 2, "mask.conv": 2, "mask.deconv": 1}
 NOT_SMALL = ("c2", "c3", "c4", "mask.logits", "post.scores", "post.labels")

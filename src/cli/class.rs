@@ -1,0 +1,36 @@
+//! What to plan and compile for: what a device can do, without opening it.
+
+use maskrcnn::Result;
+use maskrcnn::gpu::{Adapter, choose};
+use maskrcnn::kernels::Caps;
+
+/// What WebGPU promises of one binding, in bytes.
+const PROMISED_BINDING: u64 = 128 << 20;
+
+/// What a device can do.
+pub struct Class {
+    /// The device, or what stands for it.
+    pub name: String,
+    /// What kernels may use.
+    pub caps: Caps,
+    /// Bytes that one tensor may have.
+    pub max_binding: u64,
+}
+
+impl Class {
+    /// That of the device that `choice` names or, without a choice, of the best one. `none`, and no choice where there
+    /// is no device, stand for the least that any device offers.
+    pub fn of(choice: Option<&str>) -> Result<Self> {
+        let least = |why: &str| Self {
+            name: format!("{why}: the least device, WebGPU's default limits"),
+            caps: Caps::MINIMUM,
+            max_binding: PROMISED_BINDING,
+        };
+        let of = |a: Adapter| Self { name: a.name, caps: a.caps, max_binding: a.max_binding };
+        match choice {
+            Some("none") => Ok(least("no device")),
+            Some(_) => choose(choice).map(of),
+            None => Ok(choose(None).map_or_else(|_| least("no GPU driver was found"), of)),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `maskrcnn graph`
+
+use std::fmt::Write as _;
+
+use maskrcnn::graph::Plan;
+use maskrcnn::model::NetworkSize;
+use maskrcnn::weights::NetworkWeights;
+use maskrcnn::{Error, Result, detector};
+
+use super::class::Class;
+use super::model::Model;
+use super::size::Size;
+
+/// The options of `graph`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Weights, as for --weights.
+    #[arg(value_name = "FILE|NAME", conflicts_with = "weights")]
+    file: Option<String>,
+    #[command(flatten)]
+    model: Model,
+    /// The image's rows x columns, before it is resized.
+    #[arg(long, value_name = "HxW", default_value = "640x640")]
+    size: Size,
+    /// Draw it for Graphviz: `maskrcnn graph --dot | dot -Tsvg > plan.svg`.
+    #[arg(long)]
+    dot: bool,
+}
+
+/// Prints the plan. `--device none` plans for the least device, as does a machine without one.
+pub fn run(args: &Args) -> Result<()> {
+    let (file, config) = args.model.read(args.file.as_deref())?;
+    let class = Class::of(args.model.choice())?;
+    let Size { height, width } = args.size;
+    let too_large = |what: String, need: u64| Error::Limit {
+        what,
+        need,
+        limit: class.max_binding,
+        cure: "use a smaller image or input size, or a device with larger buffers".into(),
+    };
+    let image = u64::from(height).saturating_mul(u64::from(width)).saturating_mul(3);
+    if image > class.max_binding {
+        return Err(too_large(format!("--size {height}x{width}: a binding of the image's bytes"), image));
+    }
+    let weights = NetworkWeights::load(&file, &config)?;
+    let named = |e: Error| match e {
+        Error::Image { reason, .. } => Error::Image { name: format!("of --size {height}x{width}"), reason },
+        other => other,
+    };
+    let (size, plan) = detector::plan(&config, &weights, &class.caps, height, width).map_err(named)?;
+    let text = if args.dot { plan.dot() } else { table(&config.name, &class, &size, &plan) };
+    super::print(text.as_bytes())?;
+
+    // Told after the plan: it is there to find out why.
+    let used = (0..plan.graph.tensors.len()).rev().filter(|&t| plan.lifetimes[t].is_some());
+    match used.max_by_key(|&t| plan.bytes(t)) {
+        Some(t) if plan.bytes(t) > class.max_binding => {
+            Err(too_large(format!("a binding of `{}`", plan.graph.tensors[t].label), plan.bytes(t)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn table(name: &str, class: &Class, size: &NetworkSize, plan: &Plan) -> String {
+    let sides = |(h, w): (u32, u32)| format!("{h}×{w}");
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        out,
+        "{name}\nimage {} (rows × columns), resized to {}, planned for {}\ndevice {}, {} MiB a binding\n\n{plan}",
+        sides(size.input),
+        sides(size.resized),
+        sides(size.padded),
+        class.name,
+        class.max_binding >> 20
+    );
+    out
+}

@@ -1,0 +1,138 @@
+//! A plan as text: a line a step, a line a slot, and the sums.
+
+use std::fmt;
+
+use super::{Place, Plan, Tensor};
+
+/// Three tables. Steps: stage, label, kernel, variant, workgroups, arithmetic, traffic, first and last step of each
+/// output, and the tensors with their slots. Slots: size, tenants, and the largest of them. Last, the sums.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows =
+            vec![row(["step", "stage", "op", "kernel", "variant", "groups", "GFLOP", "MB", "alive", "tensors"])];
+        rows.extend((0..self.steps.len()).map(|i| self.step_row(i)));
+        write(f, &rows, &[0, 6, 7])?;
+        writeln!(f)?;
+        let mut rows = vec![row(["slot", "MiB", "tenants", "largest"])];
+        rows.extend((0..self.slots.len()).map(|i| self.slot_row(i)));
+        write(f, &rows, &[1, 2])?;
+        writeln!(f)?;
+        self.sums(f)
+    }
+}
+
+impl Plan {
+    fn step_row(&self, i: usize) -> Vec<String> {
+        let step = &self.steps[i];
+        let op = &self.graph.ops[step.op];
+        let alive: Vec<String> = op.outputs.iter().map(|t| self.lifetime(t.id)).collect();
+        let [x, y, z] = step.launch.grid;
+        vec![
+            i.to_string(),
+            op.stage.into(),
+            op.label.clone(),
+            op.kernel.name().into(),
+            step.variant.name.into(),
+            format!("{x}×{y}×{z}"),
+            format!("{:.3}", step.cost.flops / 1e9),
+            format!("{:.2}", step.cost.bytes / 1e6),
+            alive.join(" "),
+            format!("{} -> {}", self.tensors(&op.inputs), self.tensors(&op.outputs)),
+        ]
+    }
+
+    /// First and last step that a tensor is alive in.
+    fn lifetime(&self, tensor: usize) -> String {
+        match self.lifetimes[tensor] {
+            None => "never".into(),
+            Some((first, last)) if last >= self.steps.len() => format!("{first}-end"),
+            Some((first, last)) => format!("{first}-{last}"),
+        }
+    }
+
+    fn tensors(&self, tensors: &[Tensor]) -> String {
+        let one = |t: &Tensor| match self.places[t.id] {
+            Place::Slot(slot) => format!("#{slot}{}", t.info.shape),
+            Place::Constant => format!("c{}", t.info.shape),
+            Place::None => format!("-{}", t.info.shape),
+        };
+        tensors.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    fn slot_row(&self, i: usize) -> Vec<String> {
+        let slot = &self.slots[i];
+        // The first of the largest, as the planner sees them.
+        let largest = slot.tensors.iter().rev().copied().max_by_key(|&t| self.bytes(t));
+        let largest = largest.map_or(String::new(), |t| self.named(t));
+        vec![format!("#{i}"), mib(slot.bytes), slot.tensors.len().to_string(), largest]
+    }
+
+    fn named(&self, tensor: usize) -> String {
+        let def = &self.graph.tensors[tensor];
+        format!("{} {}", def.label, def.info.shape)
+    }
+
+    fn sums(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (flops, traffic) =
+            self.steps.iter().fold((0.0, 0.0), |sum, s| (sum.0 + s.cost.flops, sum.1 + s.cost.bytes));
+        let (steps, slots) = (self.steps.len(), self.slots.len());
+        writeln!(
+            f,
+            "{steps} steps, {:.2} GFLOP and {:.1} MB of traffic when all rows are live",
+            flops / 1e9,
+            traffic / 1e6
+        )?;
+        writeln!(f, "planned    {} MiB in {slots} slots", mib(self.activation_bytes()))?;
+        let peak = self.peak();
+        if let Some(step) = self.steps.get(peak.step) {
+            let op = &self.graph.ops[step.op];
+            let mut tensors = peak.tensors;
+            tensors.sort_by_key(|&t| std::cmp::Reverse(self.bytes(t)));
+            // Counts and boxes are of no weight.
+            let large = tensors.iter().take_while(|&&t| self.bytes(t) * 100 >= peak.bytes);
+            let shown: Vec<String> =
+                large.map(|&t| format!("{} ({} MiB)", self.named(t), mib(self.bytes(t)))).collect();
+            let more = match tensors.len() - shown.len() {
+                0 => String::new(),
+                n => format!(" and {n} small"),
+            };
+            writeln!(
+                f,
+                "peak       {} MiB alive at step {}, {} ({}): {}{more}",
+                mib(peak.bytes),
+                peak.step,
+                op.label,
+                op.stage,
+                shown.join(", ")
+            )?;
+        }
+        writeln!(f, "constants  {} MiB, before packing", mib(self.constant_bytes()))
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / f64::from(1 << 20))
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(String::from).to_vec()
+}
+
+/// Rows in columns as wide as their widest cell. Those of `right` are numbers; the last column ends where it ends.
+fn write(f: &mut fmt::Formatter<'_>, rows: &[Vec<String>], right: &[usize]) -> fmt::Result {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |c: usize| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in rows {
+        for (c, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+            let gap = if c == 0 { "" } else { "  " };
+            match (right.contains(&c), c + 1 == columns) {
+                (true, _) => write!(f, "{gap}{cell:>width$}")?,
+                (false, true) => write!(f, "{gap}{cell}")?,
+                (false, false) => write!(f, "{gap}{cell:width$}")?,
+            }
+        }
+        writeln!(f)?;
+    }
+    Ok(())
+}
