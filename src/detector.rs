@@ -1,9 +1,14 @@
 //! The glue: an image to a plan to detections.
 
+mod profile;
+mod trace;
+
+pub use profile::{Live, Profile, StageTime, StepTime};
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::gpu::{Counters, Counts, Device, Pool, Runner};
+use crate::gpu::{Counters, Device, Pool, Runner};
 use crate::graph::{Plan, Tensor};
 use crate::kernels::Caps;
 use crate::kernels::frame::Frame;
@@ -37,6 +42,13 @@ struct Plans {
     replays: u64,
     /// Slots of all plans.
     pool: Pool,
+}
+
+impl Plans {
+    fn forget(&mut self) {
+        self.ready.clear();
+        self.pool = Pool::new();
+    }
 }
 
 struct Ready {
@@ -140,8 +152,7 @@ impl Detector {
         plans.replays += replays;
         if result.is_err() {
             // What a failed run left behind is not trusted with the next image.
-            plans.ready.clear();
-            plans.pool = Pool::new();
+            plans.forget();
         }
         let (found, _) = result?;
         Ok(Detections::new(image.width(), image.height(), self.classes.clone(), found))
@@ -153,20 +164,6 @@ impl Detector {
     /// As [`Detector::detect`].
     pub fn plan(&self, height: u32, width: u32) -> Result<Plan> {
         Ok(plan(&self.config, &self.weights, &self.device.caps(), height, width)?.1)
-    }
-
-    /// Seconds of each step of one run on `image`, with the plan that was run and what it holds on the device.
-    ///
-    /// # Errors
-    /// As [`Detector::detect`]; [`Error::Device`] where the device has no time stamps within a pass.
-    pub fn profile(&self, image: &Image) -> Result<(Plan, Counts, Vec<f64>)> {
-        let (size, room) = Room::for_image(&self.config, image.height(), image.width())?;
-        let mut plans = self.lock();
-        let index = self.ready(&mut plans, room)?;
-        let (_, ready) = &mut plans.ready[index];
-        let frame = Frame::new(size.input, size.resized, 0);
-        let seconds = ready.runner.profile(&ready.inputs(image, &frame))?;
-        Ok((ready.runner.plan().clone(), ready.runner.counts(), seconds))
     }
 
     fn ready(&self, plans: &mut Plans, room: Room) -> Result<usize> {

@@ -31,6 +31,7 @@
 
 mod atomic;
 pub mod bench;
+mod cache;
 pub mod detector;
 pub mod error;
 pub mod gpu;

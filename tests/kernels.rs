@@ -67,4 +67,6 @@ kernel_tests![
     mask_predict,
     paste_layout,
     paste,
+    roof_copy,
+    roof_fma,
 ];

@@ -8,16 +8,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     // Files that are whole or not there.
     ("atomic", &[]),
+    // The user's folder for what can be had again.
+    ("cache", &[]),
     ("tensor", &[]),
     ("kernels", &["tensor", "params"]),
     ("shader", &["atomic", "kernels"]),
     ("graph", &["kernels", "tensor"]),
-    ("gpu", &["graph", "kernels", "shader", "tensor"]),
+    ("gpu", &["atomic", "cache", "graph", "kernels", "shader", "tensor"]),
     // A weights file carries the configuration, and the network is built from weights: the two know each other.
-    ("weights", &["atomic", "model", "tensor"]),
+    ("weights", &["atomic", "cache", "model", "tensor"]),
     ("model", &["graph", "kernels", "tensor", "weights"]),
     ("vision", &["atomic"]),
-    ("detector", &["gpu", "graph", "kernels", "model", "tensor", "vision", "weights"]),
+    ("detector", &["atomic", "gpu", "graph", "kernels", "model", "tensor", "vision", "weights"]),
     ("bench", &["atomic", "gpu", "graph", "kernels", "model", "shader", "tensor", "vision", "weights"]),
     ("cli", &[]),
     ("main", &[]),

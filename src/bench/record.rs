@@ -67,8 +67,8 @@ pub struct Entry {
     pub executed: f64,
     /// Least traffic.
     pub bytes: f64,
-    /// Share of what the device could do at best; none where its roofs are not known.
-    pub roof: Option<f64>,
+    /// Share of the roof: the least time that the device needs, over the median.
+    pub roof: f64,
 }
 
 impl Record {
@@ -130,10 +130,9 @@ impl Record {
         for e in &self.entries {
             let (clock, t) = e.time();
             let constants: Vec<String> = e.constants.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            let roof = e.roof.map_or(String::new(), |r| r.to_string());
             writeln!(
                 out,
-                "{},\"{}\",\"{}\",{},\"{}\",{},\"{}\",{clock},{},{},{},{},{},{},{},{},{},{roof}",
+                "{},\"{}\",\"{}\",{},\"{}\",{},\"{}\",{clock},{},{},{},{},{},{},{},{},{},{}",
                 e.kernel,
                 e.label.replace('"', "\"\""),
                 e.stage,
@@ -150,6 +149,7 @@ impl Record {
                 e.bytes / 1e6,
                 e.flops / t.median / 1e9,
                 e.bytes / t.median / 1e9,
+                e.roof,
             )?;
         }
         Ok(())
@@ -158,7 +158,7 @@ impl Record {
 
 impl Entry {
     /// Of a measurement; `text` is what ran.
-    pub fn new(work: &Work, measured: &Measured, text: String, roof: Option<f64>) -> Self {
+    pub fn new(work: &Work, measured: &Measured, text: String, roof: f64) -> Self {
         let (cost, variant) = (work.cost(), &measured.variant);
         Self {
             kernel: work.kernel.name().into(),

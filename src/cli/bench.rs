@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use maskrcnn::bench::{Change, Effort, Measured, Record, Sources, Verdict, Work, compare, measure, record};
+use maskrcnn::gpu::Roofs;
 use maskrcnn::kernels::Variant;
 use maskrcnn::vision::scene;
 use maskrcnn::weights::NetworkWeights;
@@ -43,6 +44,9 @@ pub struct Args {
     /// Seconds spent on each variant.
     #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = seconds)]
     seconds: f64,
+    /// Measure anew what the device can do at best, which is otherwise kept from the first time.
+    #[arg(long)]
+    remeasure: bool,
     /// Take shaders from this folder, where it has them, instead of the built-in ones.
     #[arg(long, value_name = "DIR")]
     shaders: Option<PathBuf>,
@@ -104,6 +108,8 @@ pub fn run(args: &Args) -> Result<bool> {
     if let Some(b) = before.as_ref().filter(|b| b.key != device.key()) {
         println!("kept results are of another device, {}: recorded figures are compared", b.key);
     }
+    let roofs = if args.remeasure { Roofs::remeasure(&device)? } else { Roofs::cached_or_measure(&device)? };
+    println!("roofs: copy {:.1} GB/s, multiply-adds {:.1} GFLOP/s", roofs.copy / 1e9, roofs.fma / 1e9);
     println!("{HEADING}");
     let (mut changes, mut unknown) = (Vec::new(), 0);
     for work in &works {
@@ -122,8 +128,10 @@ pub fn run(args: &Args) -> Result<bool> {
                 }
                 Err(e) => return Err(e),
             };
-            print(work, &measured);
-            let entry = record::Entry::new(work, &measured, frozen.text.as_deref().unwrap_or_default().into(), None);
+            let roof = roofs.floor(&work.cost()) / measured.time().median;
+            print(work, &measured, roof);
+            let text = frozen.text.as_deref().unwrap_or_default().into();
+            let entry = record::Entry::new(work, &measured, text, roof);
             if let Some(before) = &before {
                 let same = |e: &&record::Entry| e.work == entry.work && e.variant == entry.variant;
                 match before.entries.iter().find(same) {
@@ -218,20 +226,22 @@ fn variants(args: &Args, work: &Work, device: &Device) -> Result<Vec<Variant>> {
 }
 
 const HEADING: &str = "op (× times in the network)    kernel, variant                                median      ±         wall  \
-                       GFLOP/s executed     GB/s";
+                       GFLOP/s executed     GB/s  roof %";
 
-fn print(work: &Work, m: &Measured) {
+fn print(work: &Work, m: &Measured, roof: f64) {
     let (t, cost) = (m.time(), work.cost());
     let name = if work.count > 1 { format!("{} × {}", work.label, work.count) } else { work.label.clone() };
     let kernel = format!("{} {}", work.kernel.name(), m.variant);
     println!(
-        "{name:30} {kernel:42} {:>10} {:4.1} % {:>12} {:8.2} {:8.2} {:8.2}{}",
+        "{name:30} {kernel:42} {:>10} {:4.1} % {:>12} {:8.2} {:8.2} {:8.2} {:>7}{}",
         m.gpu.map_or("-".into(), |t| duration(t.median)),
         100.0 * t.spread(),
         duration(m.wall.median),
         cost.flops / t.median / 1e9,
         m.executed / t.median / 1e9,
         cost.bytes / t.median / 1e9,
+        // What is served by a cache passes a roof that memory set.
+        if roof > 1.0 { ">100".into() } else { format!("{:.1}", 100.0 * roof) },
         if m.agrees { "" } else { "  WRONG: its result is another than the first variant's" },
     );
 }

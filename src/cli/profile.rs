@@ -1,12 +1,16 @@
 //! `maskrcnn profile`
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Instant;
 
-use maskrcnn::{Detector, Image, Result};
+use maskrcnn::detector::Profile;
+use maskrcnn::gpu::{Clock, Roofs};
+use maskrcnn::kernels::Cost;
+use maskrcnn::{Image, Result};
 
 use super::model::Model;
+
+/// Steps that are listed without `--all`.
+const SHOWN: usize = 20;
 
 /// The options of `profile`.
 #[derive(clap::Args)]
@@ -15,75 +19,127 @@ pub struct Args {
     image: PathBuf,
     #[command(flatten)]
     model: Model,
-    /// Print every step and not only the stages.
+    /// List every step and not only those that take longest.
     #[arg(long)]
-    steps: bool,
-    /// Runs of which the median of the whole is taken.
-    #[arg(long, default_value_t = 5)]
-    runs: usize,
+    all: bool,
+    /// Runs with a time taken of each step, and as many without: the medians are shown.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// Write the steps as a trace, for https://ui.perfetto.dev or chrome://tracing.
+    #[arg(long, value_name = "FILE.json")]
+    trace: Option<PathBuf>,
+    /// Print the numbers as JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Time each step by the host's clock, submitted alone, as on a device without time stamps.
+    #[arg(long)]
+    wall: bool,
+    /// Measure the device's roofs again instead of taking them from the cache.
+    #[arg(long)]
+    remeasure: bool,
 }
 
-/// Prints the time, arithmetic and traffic of each stage of one run.
+/// Prints where the time of an image goes.
 pub fn run(args: &Args) -> Result<()> {
-    let detector: Detector = args.model.open(None)?;
     let image = Image::open(&args.image)?;
-    // The first run compiles the shaders.
-    let found = detector.detect(&image)?;
-    let mut whole: Vec<f64> = Vec::new();
-    for _ in 0..args.runs.max(1) {
-        let begin = Instant::now();
-        detector.detect(&image)?;
-        whole.push(begin.elapsed().as_secs_f64());
+    let detector = args.model.open(None)?;
+    let device = detector.device();
+    let roofs = if args.remeasure { Roofs::remeasure(device)? } else { Roofs::cached_or_measure(device)? };
+    let profile = detector.profile(&image, args.runs as usize, args.wall.then_some(Clock::Wall))?;
+    if let Some(path) = &args.trace {
+        profile.save_trace(path)?;
     }
-    whole.sort_by(f64::total_cmp);
-    let (plan, counts, seconds) = detector.profile(&image)?;
-    let total: f64 = seconds.iter().sum();
+    if args.json {
+        println!("{:#}", profile.json(&roofs));
+    } else {
+        print(&profile, &roofs, args);
+    }
+    Ok(())
+}
 
-    // Stages in the order of their first step. Arithmetic is that of all rows live: heads do less.
-    let mut stages: Vec<(&str, f64, f64, f64, usize)> = Vec::new();
-    let mut known = HashMap::new();
-    for (step, time) in plan.steps.iter().zip(&seconds) {
-        let op = &plan.graph.ops[step.op];
-        let at = *known.entry(op.stage).or_insert_with(|| {
-            stages.push((op.stage, 0.0, 0.0, 0.0, 0));
-            stages.len() - 1
-        });
-        let row = &mut stages[at];
-        (row.1, row.2, row.3, row.4) = (row.1 + time, row.2 + step.cost.flops, row.3 + step.cost.bytes, row.4 + 1);
-        if args.steps {
-            println!(
-                "{:9.3} ms {:5.1} % {:8.2} GF/s {:7.2} GB/s  {:14} {:24} {}",
-                time * 1e3,
-                100.0 * time / total,
-                step.cost.flops / time / 1e9,
-                step.cost.bytes / time / 1e9,
-                op.stage,
-                op.label,
-                step.variant
-            );
-        }
+fn print(p: &Profile, roofs: &Roofs, args: &Args) {
+    let total = p.sum();
+    let rows: Vec<String> = p.live.iter().map(|l| format!("{} of {} {}", l.count, l.capacity, l.what)).collect();
+    println!("{} on {}: {} found", p.model, p.device, p.found);
+    println!("times: {}; medians of {}", p.clock, p.runs);
+    println!("work: of the rows that were live, {}", rows.join(" and "));
+    println!("roofs: copy {:.1} GB/s, multiply-adds {:.1} GFLOP/s", roofs.copy / 1e9, roofs.fma / 1e9);
+
+    let mut order: Vec<usize> = (0..p.steps.len()).collect();
+    order.sort_by(|&a, &b| p.steps[b].seconds.total_cmp(&p.steps[a].seconds));
+    let shown = if args.all { order.len() } else { SHOWN.min(order.len()) };
+    println!("\n{HEAD}  {:14} {:20} {:>14}  kernel, variant", "stage", "step", "workgroups");
+    let mut over = false;
+    for &i in &order[..shown] {
+        let (op, step, s) = (p.op(i), &p.plan.steps[i], &p.steps[i]);
+        let floor = roofs.floor(&s.cost);
+        over |= floor > s.seconds;
+        let [x, y, z] = step.launch.grid;
+        println!(
+            "{}  {:14} {:20} {:>14}  {} {}",
+            numbers(s.seconds, total, &s.cost, floor),
+            op.stage,
+            op.label,
+            format!("{x}×{y}×{z}"),
+            op.kernel.name(),
+            step.variant
+        );
     }
-    println!("stage            steps        ms      %   GFLOP (all rows)   MB");
-    for (stage, time, flops, bytes, steps) in stages {
-        let share = 100.0 * time / total;
-        println!("{stage:16} {steps:5} {:9.2} {share:6.1} {:12.2} {:10.1}", time * 1e3, flops / 1e9, bytes / 1e6);
+    if shown < order.len() {
+        let rest: f64 = order[shown..].iter().map(|&i| p.steps[i].seconds).sum();
+        println!(
+            "{:9.3} {:5.1}  {} more steps (--all lists them)",
+            1e3 * rest,
+            100.0 * rest / total,
+            order.len() - shown
+        );
     }
-    println!(
-        "{} on {}: {} found; steps {:.1} ms, whole image {:.1} ms (median of {})",
-        detector.config().name,
-        detector.device().name(),
-        found.len(),
-        total * 1e3,
-        whole[whole.len() / 2] * 1e3,
-        whole.len()
-    );
+
+    println!("\n{HEAD}  {:14} steps", "stage");
+    for stage in p.stages() {
+        let floor: f64 = (stage.first..stage.first + stage.steps).map(|i| roofs.floor(&p.steps[i].cost)).sum();
+        over |= floor > stage.seconds;
+        println!("{}  {:14} {:5}", numbers(stage.seconds, total, &stage.cost, floor), stage.name, stage.steps);
+    }
+    if over {
+        println!(
+            "* faster than the roof of a copy through memory: the tensors stayed in a cache, or not all were read"
+        );
+    }
+
+    println!("\nsteps together {:.1} ms, whole {:.1} ms, ratio {:.3}", 1e3 * total, 1e3 * p.whole, total / p.whole);
+    println!("(whole: the same work without timing inside, from the submit of its one pass to the end of it)");
     let mib = |b: u64| b as f64 / (1 << 20) as f64;
     println!(
         "GPU memory: {:.1} MiB of activations in {} buffers ({:.1} MiB alive at once), {:.1} MiB of weights",
-        mib(counts.slot_bytes),
-        plan.slots.len(),
-        mib(plan.live_bytes()),
-        mib(counts.constant_bytes)
+        mib(p.counts.slot_bytes),
+        p.plan.slots.len(),
+        mib(p.plan.live_bytes()),
+        mib(p.counts.constant_bytes)
     );
-    Ok(())
+    if let Some(path) = &args.trace {
+        println!("{}: open it in https://ui.perfetto.dev", path.display());
+    }
+}
+
+/// The heading of [`numbers`].
+const HEAD: &str = "       ms     %   GFLOP      MB  GFLOP/s    GB/s  roof %";
+
+/// The columns that steps and stages share. The share of the roof is the least time over the time taken.
+fn numbers(seconds: f64, total: f64, cost: &Cost, floor: f64) -> String {
+    let rate = |n: f64| if seconds > 0.0 { n / seconds / 1e9 } else { 0.0 };
+    let roof = match () {
+        () if floor > seconds => ">100*".into(),
+        () if seconds > 0.0 => format!("{:.1}", 100.0 * floor / seconds),
+        () => "-".into(),
+    };
+    format!(
+        "{:9.3} {:5.1} {:7.3} {:7.2} {:8.2} {:7.2} {roof:>7}",
+        1e3 * seconds,
+        100.0 * seconds / total,
+        cost.flops / 1e9,
+        cost.bytes / 1e6,
+        rate(cost.flops),
+        rate(cost.bytes)
+    )
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::pipeline::Pipeline;
+use super::profiler::Clock;
 use crate::kernels::Caps;
 use crate::tensor::Value;
 use crate::{Error, Result};
@@ -49,6 +50,8 @@ pub struct Adapter {
     pub f16: bool,
     /// Time stamps within a pass.
     pub timestamps: bool,
+    /// The best that it offers to time a step by.
+    pub clock: Clock,
     /// Cooperative matrices.
     pub matrices: bool,
     /// Bytes that one binding may have.
@@ -132,10 +135,25 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
         subgroups,
         f16: features.contains(wgpu::Features::SHADER_F16),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES),
+        clock: match features.contains(wgpu::Features::TIMESTAMP_QUERY) {
+            true if features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) => Clock::Stamps,
+            true => Clock::Passes,
+            false => Clock::Wall,
+        },
         matrices: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
         max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         inner,
     }
+}
+
+fn key(adapter: &Adapter) -> String {
+    let mut key = format!("{}, {}, {}", adapter.name, adapter.backend, adapter.driver);
+    if adapter.caps.cpu {
+        // A CPU driver does not name the CPU; its cores say a little of it.
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        key.push_str(&format!(", {cores} cores"));
+    }
+    key
 }
 
 /// An opened GPU with its compiled pipelines and uploaded constants. Cheap to clone; shared by all detectors on it.
@@ -153,7 +171,7 @@ pub(super) struct Shared {
     pub max_binding: u64,
     pub max_buffer: u64,
     pub max_grid: u32,
-    pub timestamps: bool,
+    pub clock: Clock,
     pub counters: AtomicCounters,
     pub pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     pub constants: Mutex<HashMap<(usize, String), Constant>>,
@@ -218,12 +236,12 @@ impl Device {
             shared: Arc::new(Shared {
                 device,
                 queue,
-                key: format!("{}, {}, {}", adapter.name, adapter.backend, adapter.driver),
+                key: key(&adapter),
                 name: adapter.name,
                 caps: adapter.caps,
                 max_binding: adapter.max_binding,
                 max_buffer: limits.max_buffer_size,
-                timestamps: adapter.timestamps,
+                clock: adapter.clock,
                 max_grid: limits.max_compute_workgroups_per_dimension,
                 counters: AtomicCounters::default(),
                 pipelines: Mutex::default(),
@@ -239,9 +257,14 @@ impl Device {
         &self.shared.name
     }
 
-    /// Tells one device and driver from another: what was measured on one does not hold for the other.
+    /// A key that tells one GPU and driver from another: what is measured on a device is kept by it.
     pub fn key(&self) -> String {
         self.shared.key.clone()
+    }
+
+    /// The best that the device offers to time a step by.
+    pub fn clock(&self) -> Clock {
+        self.shared.clock
     }
 
     /// What kernels may use here.

@@ -5,10 +5,13 @@ mod pipeline;
 mod pool;
 mod profiler;
 mod replay;
+mod roof;
 mod runner;
 mod transfer;
 
 pub use device::{Adapter, Counters, Device, adapters, choose};
 pub use pool::Pool;
+pub use profiler::Clock;
 pub use replay::Replay;
+pub use roof::Roofs;
 pub use runner::{Counts, Output, Runner};

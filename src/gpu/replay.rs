@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::profiler::Clock;
 use super::runner::Runner;
 use crate::Result;
 
@@ -24,7 +25,7 @@ impl Runner {
         let s = self.device.shared.clone();
         let times = times.max(1);
         self.bind_all()?;
-        let queries = s.timestamps.then(|| {
+        let queries = (s.clock == Clock::Stamps).then(|| {
             s.device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("replay"),
                 ty: wgpu::QueryType::Timestamp,

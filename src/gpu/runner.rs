@@ -244,7 +244,9 @@ impl Runner {
         op.kernel = Arc::new(kernel);
         self.plan.graph.tensors[out.id].info = out.info;
         let variant = &self.plan.steps[i].variant;
-        self.plan.steps[i].launch = op.kernel.launch(&Io { inputs: &inputs, outputs: &outputs }, variant);
+        let io = Io { inputs: &inputs, outputs: &outputs };
+        self.plan.steps[i].launch = op.kernel.launch(&io, variant);
+        self.plan.steps[i].cost = op.kernel.cost(&io);
 
         // The slot may shrink or grow; only the latter replaces its buffer, for every plan in the pool.
         if let Place::Slot(s) = self.plan.places[out.id] {

@@ -8,6 +8,18 @@ use crate::tensor::Value;
 use crate::{Error, Result};
 
 impl Device {
+    /// Submits and waits.
+    pub(super) fn submit_and_wait(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
+        let s = &self.shared;
+        s.queue.submit([encoder.finish()]);
+        s.counters.submits.fetch_add(1, Ordering::Relaxed);
+        s.counters.waits.fetch_add(1, Ordering::Relaxed);
+        let waited = s.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check()?;
+        waited.map_err(|e| self.failed(format!("waiting for the work: {e}")))?;
+        Ok(())
+    }
+
     /// Submits, waits, and reads a buffer.
     pub(super) fn submit_and_read(&self, encoder: wgpu::CommandEncoder, buffer: &wgpu::Buffer) -> Result<Vec<u8>> {
         let s = &self.shared;

@@ -57,6 +57,8 @@ kernels![
     mask_predict,
     paste_layout,
     paste,
+    roof_copy,
+    roof_fma,
 ];
 
 /// The registry's entry of that name.

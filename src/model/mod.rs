@@ -166,8 +166,10 @@ pub fn build(config: &Config, weights: &NetworkWeights, room: &Room) -> Result<N
     let outputs = heads::masks(&mut b, config, weights.mask_head.as_ref(), &levels, &found, room, frames)?;
 
     let mut kept = vec![outputs.header, outputs.boxes, outputs.scores, outputs.labels];
+    // The counts tell a profile how much of the heads' work was real.
+    kept.extend([proposals.counts, found.counts]);
     if let Some(m) = outputs.masks {
-        kept.extend([m.places, m.soft, m.bits, found.counts]);
+        kept.extend([m.places, m.soft, m.bits]);
     }
     kept.into_iter().for_each(|t| b.g.keep(t));
     Ok(Network { graph: b.g, bytes, frames, outputs, taps: b.taps })

@@ -1,20 +1,15 @@
 //! What torchvision publishes, and where it is kept here.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Where torchvision's weights are published.
 pub const ORIGIN: &str = "https://download.pytorch.org/models";
-
-/// The variable that names another cache folder.
-const VARIABLE: &str = "MASKRCNN_CACHE";
 
 /// A weights file that torchvision publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,30 +65,9 @@ impl Published {
 /// folder. It need not exist yet.
 ///
 /// # Errors
-/// [`Error::Config`] if neither the variable nor a home folder is there.
+/// [`Error::Config`](crate::Error::Config) if neither the variable nor a home folder is there.
 pub fn cache_dir() -> Result<PathBuf> {
-    choose_dir(|name| env::var_os(name), env::home_dir())
-}
-
-fn choose_dir(variable: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Result<PathBuf> {
-    let filled = |name: &str| variable(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    if let Some(dir) = filled(VARIABLE) {
-        return Ok(dir);
-    }
-    let home = home.filter(|h| h.is_absolute());
-    let base = if cfg!(windows) {
-        filled("LOCALAPPDATA").or_else(|| home.map(|h| h.join("AppData").join("Local")))
-    } else if cfg!(target_os = "macos") {
-        home.map(|h| h.join("Library").join("Caches"))
-    } else {
-        // A relative XDG folder is to be ignored, says its specification.
-        filled("XDG_CACHE_HOME").filter(|d| d.is_absolute()).or_else(|| home.map(|h| h.join(".cache")))
-    };
-    let base = base.ok_or_else(|| Error::Config {
-        setting: VARIABLE.into(),
-        reason: "there is no home folder to keep weights in: set it to a folder for them".into(),
-    })?;
-    Ok(base.join("maskrcnn").join("weights"))
+    crate::cache::dir("weights")
 }
 
 /// The path of `p` in the folder `dir`, if it is there with its whole length. Its bytes are not read.
@@ -153,25 +127,6 @@ mod tests {
             assert_eq!(Published::find(p.name), Some(p));
         }
         assert_eq!(Published::find("maskrcnn"), None);
-    }
-
-    #[test]
-    fn the_cache_is_where_the_variables_say() {
-        let home = || Some(PathBuf::from(if cfg!(windows) { r"C:\Users\ada" } else { "/people/ada" }));
-        let none = |_: &str| None;
-        let own = |name: &str| (name == "MASKRCNN_CACHE").then(|| OsString::from("my weights"));
-        assert_eq!(choose_dir(own, None).unwrap(), Path::new("my weights"));
-        assert!(choose_dir(none, home()).unwrap().ends_with("maskrcnn/weights"));
-        assert!(choose_dir(none, home()).unwrap().starts_with(home().unwrap()));
-        let empty = |_: &str| Some(OsString::new());
-        assert_eq!(choose_dir(empty, home()).unwrap(), choose_dir(none, home()).unwrap());
-        if cfg!(all(unix, not(target_os = "macos"))) {
-            let xdg = |v: &'static str| move |name: &str| (name == "XDG_CACHE_HOME").then(|| OsString::from(v));
-            assert_eq!(choose_dir(xdg("/c"), home()).unwrap(), Path::new("/c/maskrcnn/weights"));
-            assert_eq!(choose_dir(xdg("c"), home()).unwrap(), Path::new("/people/ada/.cache/maskrcnn/weights"));
-        }
-        let message = choose_dir(none, None).unwrap_err().to_string();
-        assert!(message.contains("`MASKRCNN_CACHE`"), "{message}");
     }
 
     #[test]

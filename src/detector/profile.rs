@@ -1,0 +1,232 @@
+//! Where the time of one image goes.
+
+use super::{Detector, Ready};
+use crate::Result;
+use crate::gpu::{Clock, Counts};
+use crate::graph::{Graph, Op, Plan, Source, Tensor};
+use crate::kernels::Cost;
+use crate::kernels::frame::Frame;
+use crate::model::Room;
+use crate::tensor::ELEMENT_BYTES;
+use crate::vision::Image;
+
+/// Counts of live rows, by the tap that holds each, with what the rows are.
+const LIVE: [(&str, &str); 2] = [("rpn.proposals.count", "proposals"), ("det.count", "detections")];
+
+/// Times of one image's steps on the device, and what they worked on.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The network's name.
+    pub model: String,
+    /// The device's name.
+    pub device: String,
+    /// How the steps were timed.
+    pub clock: Clock,
+    /// What was run.
+    pub plan: Plan,
+    /// What it holds on the device.
+    pub counts: Counts,
+    /// The steps, in the plan's order.
+    pub steps: Vec<StepTime>,
+    /// Seconds of the same work without any timing inside, from the submit of the one pass to its end: upload and all
+    /// steps, without reading back and what the host does then. The median of the runs.
+    pub whole: f64,
+    /// Runs with and as many without timing.
+    pub runs: usize,
+    /// Detections that the configuration lets through.
+    pub found: usize,
+    /// How many rows the heads had to work on.
+    pub live: Vec<Live>,
+}
+
+/// One step's time and work.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepTime {
+    /// The median of the runs.
+    pub seconds: f64,
+    /// Arithmetic and least traffic of the rows that were live.
+    pub cost: Cost,
+}
+
+/// Consecutive steps of one stage of the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageTime {
+    /// Its name.
+    pub name: &'static str,
+    /// The position of its first step, and how many there are.
+    pub first: usize,
+    /// Its steps.
+    pub steps: usize,
+    /// Sum over the steps.
+    pub seconds: f64,
+    /// Sum over the steps.
+    pub cost: Cost,
+}
+
+/// Rows of which the first ones count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// What a row is: "proposals", "detections".
+    pub what: &'static str,
+    /// How many counted.
+    pub count: usize,
+    /// How many there is room for.
+    pub capacity: usize,
+    /// The tensor with the count.
+    id: usize,
+}
+
+impl Detector {
+    /// Runs an image `runs` times with a time taken of each step, and as many times without; gives the medians. Without
+    /// a clock, the best that the device offers is taken.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`]; [`Error::Device`](crate::Error::Device) where the device does not offer such a clock.
+    pub fn profile(&self, image: &Image, runs: usize, clock: Option<Clock>) -> Result<Profile> {
+        // This compiles the shaders, and makes room for the bits of all masks.
+        let found = self.detect(image)?.len();
+        let (size, room) = Room::for_image(&self.config, image.height(), image.width())?;
+        let mut plans = self.lock();
+        let index = self.ready(&mut plans, room)?;
+        let (_, ready) = &mut plans.ready[index];
+        let frame = Frame::new(size.input, size.resized, 0);
+        let clock = clock.unwrap_or(self.device.clock());
+        let timed = ready.time(image, frame, runs.max(1), clock);
+        let (steps, whole, live) = match timed {
+            Ok(timed) => timed,
+            Err(e) => {
+                plans.forget();
+                return Err(e);
+            }
+        };
+        let (plan, counts) = (ready.runner.plan().clone(), ready.runner.counts());
+        let cost = |(step, seconds): (&crate::graph::Step, f64)| {
+            let cost = live_cost(&plan.graph, &plan.graph.ops[step.op], step.cost, &live);
+            StepTime { seconds, cost }
+        };
+        let steps = plan.steps.iter().zip(steps).map(cost).collect();
+        let (model, device) = (self.config.name.clone(), self.device.name().to_string());
+        Ok(Profile { model, device, clock, counts, steps, whole, runs: runs.max(1), found, live, plan })
+    }
+}
+
+impl Ready {
+    /// Median seconds of each step and of the whole, and the live rows.
+    fn time(&mut self, image: &Image, frame: Frame, runs: usize, clock: Clock) -> Result<(Vec<f64>, f64, Vec<Live>)> {
+        let inputs = self.inputs(image, &frame);
+        let (mut whole, mut steps) = (Vec::new(), vec![Vec::new(); self.runner.plan().steps.len()]);
+        // By turns, so that what else the machine does falls on both alike.
+        for _ in 0..runs {
+            whole.push(self.runner.wall(&inputs)?);
+            let seconds = self.runner.profile(&inputs, clock)?;
+            steps.iter_mut().zip(seconds).for_each(|(all, s)| all.push(s));
+        }
+        let counts: Vec<(Tensor, &'static str)> = LIVE
+            .iter()
+            .filter_map(|(tap, what)| Some((self.network.taps.iter().find(|t| t.0 == *tap)?.1, *what)))
+            .collect();
+        let tensors: Vec<Tensor> = counts.iter().map(|c| c.0).collect();
+        let values = self.runner.run(&inputs, &tensors)?;
+        let ops = &self.runner.plan().graph.ops;
+        let live = counts.iter().zip(values).filter_map(|((t, what), value)| {
+            // The selection that counts gives as many scores as there is room for.
+            let op = ops.iter().find(|op| op.outputs.iter().any(|o| o.id == t.id))?;
+            let capacity = op.outputs[0].shape().len();
+            Some(Live { what, count: (value.ints()[0] as usize).min(capacity), capacity, id: t.id })
+        });
+        let live = live.collect();
+        Ok((steps.into_iter().map(median).collect(), median(whole), live))
+    }
+}
+
+impl Profile {
+    /// Seconds of all steps together.
+    pub fn sum(&self) -> f64 {
+        self.steps.iter().map(|s| s.seconds).sum()
+    }
+
+    /// The stages, in the network's order.
+    pub fn stages(&self) -> Vec<StageTime> {
+        let mut out: Vec<StageTime> = Vec::new();
+        for (i, (step, time)) in self.plan.steps.iter().zip(&self.steps).enumerate() {
+            let name = self.plan.graph.ops[step.op].stage;
+            if out.last().is_none_or(|s| s.name != name) {
+                out.push(StageTime { name, first: i, steps: 0, seconds: 0.0, cost: Cost::default() });
+            }
+            if let Some(stage) = out.last_mut() {
+                stage.steps += 1;
+                stage.seconds += time.seconds;
+                stage.cost.flops += time.cost.flops;
+                stage.cost.bytes += time.cost.bytes;
+            }
+        }
+        out
+    }
+
+    /// The op of a step.
+    pub fn op(&self, step: usize) -> &Op {
+        &self.plan.graph.ops[self.plan.steps[step].op]
+    }
+}
+
+/// `cost` of all rows, less that of the rows that were not live.
+fn live_cost(graph: &Graph, op: &Op, cost: Cost, live: &[Live]) -> Cost {
+    let Some(rows) = op.inputs.iter().find_map(|t| live.iter().find(|l| l.id == t.id)) else { return cost };
+    // Multiplied first: whole numbers stay whole.
+    let share = |all: f64, n: usize| all * n as f64 / rows.capacity.max(1) as f64;
+    // Weights and feature maps are read whatever is live.
+    let of_rows = |t: &&Tensor| {
+        let shape = t.shape();
+        let listed = shape.rank() <= 3 && shape.dims().contains(&(rows.capacity as u32));
+        let constant = matches!(graph.tensors[t.id].source, Source::Constant(_));
+        !constant && t.id != rows.id && (listed || shape.dim(0) == rows.capacity)
+    };
+    let elements: usize = op.inputs.iter().chain(&op.outputs).filter(of_rows).map(|t| t.shape().len()).sum();
+    let dead = share((elements * ELEMENT_BYTES) as f64, rows.capacity - rows.count);
+    Cost { flops: share(cost.flops, rows.count), bytes: (cost.bytes - dead).max(0.0) }
+}
+
+/// The middle of a list that is not empty.
+fn median(mut list: Vec<f64>) -> f64 {
+    list.sort_by(f64::total_cmp);
+    let n = list.len();
+    (list[(n - 1) / 2] + list[n / 2]) / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::kernels::Info;
+    use crate::kernels::linear::Linear;
+    use crate::tensor::Value;
+
+    #[test]
+    fn rows_that_are_not_live_cost_nothing_but_weights_do() {
+        let mut g = Graph::new();
+        let x = g.input("x", Info::f32([10, 8]));
+        let count = g.input("count", Info::u32([1, 1]));
+        let w = g.constant("w", Arc::new(Value::f32([10, 8], vec![0.0; 80])));
+        let b = g.constant("b", Arc::new(Value::f32([10], vec![0.0; 10])));
+        g.op1("fc", Linear { relu: false, live: true }, &[x, w, b, count]).unwrap();
+        let plan = Plan::new(g, &crate::kernels::Caps::MINIMUM, &[]);
+        let (op, all) = (&plan.graph.ops[0], plan.steps[0].cost);
+        let of = |live: usize| {
+            let live = [Live { what: "rows", count: live, capacity: 10, id: count.id }];
+            live_cost(&plan.graph, op, all, &live)
+        };
+        assert_eq!(of(10), all);
+        // x and y shrink by 8 and 10 floats a row.
+        assert_eq!(of(5), Cost { flops: all.flops / 2.0, bytes: all.bytes - 4.0 * 90.0 });
+        assert_eq!(of(0), Cost { flops: 0.0, bytes: all.bytes - 4.0 * 180.0 });
+        assert_eq!(live_cost(&plan.graph, op, all, &[]), all);
+    }
+
+    #[test]
+    fn medians_lie_in_the_middle() {
+        assert_eq!(median(vec![3.0]), 3.0);
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 9.0]), 3.0);
+    }
+}

@@ -1,0 +1,290 @@
+//! What the device can do at most. Measured once for each device and driver, and kept in the user's cache folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+
+use super::device::Device;
+use super::profiler::Clock;
+use super::runner::Runner;
+use crate::graph::{Graph, Plan};
+use crate::kernels::case::Rng;
+use crate::kernels::roof_copy::RoofCopy;
+use crate::kernels::roof_fma::RoofFma;
+use crate::kernels::{Cost, Info, Io, Kernel};
+use crate::tensor::ELEMENT_BYTES;
+use crate::{Error, Result, atomic, cache};
+
+/// What is counted up when the shaders or the way to measure change, so that old figures are not compared with new.
+const VERSION: u64 = 1;
+
+/// Measurements of one variant: a roof is the best of them. A GPU needs a while to reach its highest clock.
+const TRIES: usize = 8;
+const AT_LEAST: Duration = Duration::from_millis(400);
+const AT_MOST: Duration = Duration::from_secs(2);
+
+/// What the device can do at most, as measured on it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Roofs {
+    /// Bytes a second, read and written, of a copy that no cache holds.
+    pub copy: f64,
+    /// Floating-point operations a second of fused multiply-adds in registers.
+    pub fma: f64,
+    /// The same of cooperative matrices, where they were measured.
+    pub matrix: Option<f64>,
+}
+
+impl Roofs {
+    /// Measures: about two seconds of the device's time.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails, [`Error::Shader`] where it does not take the shaders.
+    pub fn measure(device: &Device) -> Result<Self> {
+        let elements = |mib: u64| ((mib << 20).min(device.max_binding()) / 16 * 4) as usize;
+        // Twice 64 MiB lie in few caches; where that takes no time, twice 256 MiB.
+        let size = Size { n: elements(64), steps: 0, repeats: 1 };
+        let most = Size { n: elements(256), steps: 0, repeats: 512 };
+        let copy = best(device, |_| RoofCopy, size, most, |c| c.bytes)?;
+        let size = Size { n: 1 << 17, steps: 512, repeats: 1 };
+        let most = Size { n: elements(32), steps: 1 << 17, repeats: 64 };
+        let fma = best(device, |steps| RoofFma { steps }, size, most, |c| c.flops)?;
+        Ok(Self { copy, fma, matrix: None })
+    }
+
+    /// What the cache has for the device, or else measures and keeps it. A cache that cannot be read or written is no
+    /// error.
+    ///
+    /// # Errors
+    /// As [`Roofs::measure`].
+    pub fn cached_or_measure(device: &Device) -> Result<Self> {
+        match file().and_then(|path| known(&path).remove(&device.key())).and_then(sound) {
+            Some(roofs) => Ok(roofs),
+            None => Self::remeasure(device),
+        }
+    }
+
+    /// Measures, and puts that in the place of what the cache had for the device.
+    ///
+    /// # Errors
+    /// As [`Roofs::measure`].
+    pub fn remeasure(device: &Device) -> Result<Self> {
+        let roofs = Self::measure(device)?;
+        if let Some(path) = file() {
+            // Kept for the sake of time only: the next call measures again.
+            let _ = keep(&path, &device.key(), &roofs);
+        }
+        Ok(roofs)
+    }
+
+    /// Least seconds that the device needs for such a cost: the larger of arithmetic and traffic.
+    pub fn floor(&self, cost: &Cost) -> f64 {
+        (cost.flops / self.fma).max(cost.bytes / self.copy)
+    }
+}
+
+fn file() -> Option<PathBuf> {
+    cache::dir("roofs").ok().map(|dir| dir.join("roofs.json"))
+}
+
+/// The entries of the cache by device; none where the file is missing, foreign, or of another version.
+fn known(path: &Path) -> Map<String, Json> {
+    let read = || {
+        let mut all: Json = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        match (all.get("version")?.as_u64()? == VERSION, all.get_mut("devices")?.take()) {
+            (true, Json::Object(devices)) => Some(devices),
+            _ => None,
+        }
+    };
+    read().unwrap_or_default()
+}
+
+/// An entry that can be divided by.
+fn sound(entry: Json) -> Option<Roofs> {
+    let roofs: Roofs = serde_json::from_value(entry).ok()?;
+    let good = |rate: f64| rate.is_finite() && rate > 0.0;
+    (good(roofs.copy) && good(roofs.fma) && roofs.matrix.is_none_or(good)).then_some(roofs)
+}
+
+/// Sets one device's entry; the others stay.
+fn keep(path: &Path, key: &str, roofs: &Roofs) -> Result<()> {
+    let mut devices = known(path);
+    devices.insert(key.into(), json!(roofs));
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).map_err(|source| Error::Io { path: dir.into(), source })?;
+    }
+    let all = json!({ "version": VERSION, "devices": devices });
+    atomic::write(path, |out| Ok(serde_json::to_writer_pretty(out, &all)?))
+}
+
+/// How much is done between two looks at the clock.
+#[derive(Clone, Copy, PartialEq)]
+struct Size {
+    /// Elements.
+    n: usize,
+    /// Steps of each, where the kernel has such.
+    steps: usize,
+    /// Dispatches.
+    repeats: usize,
+}
+
+impl Size {
+    /// The next larger one within `most`.
+    fn grown(self, most: Size) -> Option<Size> {
+        let mut next = self;
+        if 2 * self.n <= most.n {
+            next.n *= 2;
+        } else if 2 * self.steps <= most.steps {
+            next.steps *= 2;
+        } else if 2 * self.repeats <= most.repeats {
+            next.repeats *= 2;
+        }
+        (next != self).then_some(next)
+    }
+}
+
+/// The highest rate of `what` that any variant of the kernel reaches, at a size that takes long enough to be timed.
+fn best<K: Kernel + 'static>(
+    device: &Device,
+    kernel: impl Fn(usize) -> K,
+    least: Size,
+    most: Size,
+    what: fn(&Cost) -> f64,
+) -> Result<f64> {
+    // The host's clock has the time of a submit in it. Time stamps are exact, and short dispatches find the quiet
+    // moments of a CPU that others use too.
+    let long = if device.clock() == Clock::Wall { 0.03 } else { 0.003 };
+    let infos = [Info::f32([least.n])];
+    let io = Io { inputs: &infos, outputs: &infos };
+    let (mut size, mut rate) = (least, 0.0f64);
+    for variant in kernel(least.steps).variants(&io, &device.caps()) {
+        let mut runner = prepare(device, &kernel, size, variant.name)?;
+        let mut taken = seconds(device, &mut runner)?;
+        while taken < long
+            && let Some(next) = size.grown(most)
+        {
+            size = next;
+            // What is there is given back before more is asked for.
+            drop(runner);
+            runner = prepare(device, &kernel, size, variant.name)?;
+            taken = seconds(device, &mut runner)?;
+        }
+        let work: f64 = runner.plan().steps.iter().map(|s| what(&s.cost)).sum();
+        let begin = Instant::now();
+        for tries in 0.. {
+            let spent = begin.elapsed();
+            if (tries >= TRIES && spent >= AT_LEAST) || spent >= AT_MOST {
+                break;
+            }
+            taken = taken.min(seconds(device, &mut runner)?);
+        }
+        if taken > 0.0 {
+            rate = rate.max(work / taken);
+        }
+    }
+    if rate > 0.0 {
+        return Ok(rate);
+    }
+    let reason = "its clock stands still, so its speed cannot be measured".into();
+    Err(Error::Device { device: device.name().into(), reason })
+}
+
+/// The same dispatch over and over, with numbers in the input: zeros would flatter some devices.
+fn prepare<K: Kernel + 'static>(
+    device: &Device,
+    kernel: &impl Fn(usize) -> K,
+    size: Size,
+    variant: &str,
+) -> Result<Runner> {
+    let mut g = Graph::new();
+    let x = g.input("the roof's input", Info::f32([size.n]));
+    let y = g.shared_output("the roof's output", [size.n]);
+    g.keep(x);
+    for _ in 0..size.repeats {
+        g.op_into("roof", kernel(size.steps), &[x], y)?;
+    }
+    let mut runner = Runner::new(device, Plan::new(g, &device.caps(), &[variant]))?;
+    let numbers = Rng::new(1).tensor([1 << 14]);
+    let length = size.n * ELEMENT_BYTES;
+    let mut bytes = numbers.bytes().repeat(length.div_ceil(numbers.bytes().len()));
+    bytes.truncate(length);
+    runner.run(&[(x, &bytes)], &[])?;
+    Ok(runner)
+}
+
+/// Seconds of all dispatches of one run.
+fn seconds(device: &Device, runner: &mut Runner) -> Result<f64> {
+    match device.clock() {
+        Clock::Wall => runner.wall(&[]),
+        clock => Ok(runner.profile(&[], clock)?.iter().sum()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOFS: Roofs = Roofs { copy: 2e9, fma: 1e11, matrix: None };
+
+    #[test]
+    fn the_floor_is_the_larger_of_arithmetic_and_traffic() {
+        assert_eq!(ROOFS.floor(&Cost { flops: 1e11, bytes: 1e9 }), 1.0);
+        assert_eq!(ROOFS.floor(&Cost { flops: 1e9, bytes: 1e9 }), 0.5);
+        assert_eq!(ROOFS.floor(&Cost::default()), 0.0);
+    }
+
+    #[test]
+    fn other_devices_entries_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("not/yet/roofs.json");
+        let other = Roofs { matrix: Some(1e12), ..ROOFS };
+        keep(&path, "a", &ROOFS).unwrap();
+        keep(&path, "b", &other).unwrap();
+        keep(&path, "a", &other).unwrap();
+        let mut all = known(&path);
+        assert_eq!(all.len(), 2);
+        assert_eq!(all.remove("a").and_then(sound), Some(other.clone()));
+        assert_eq!(all.remove("b").and_then(sound), Some(other));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "half files are left");
+    }
+
+    #[test]
+    fn what_is_no_cache_is_ignored_and_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("roofs.json");
+        let old = r#"{"version":0,"devices":{"a":{"copy":1,"fma":1,"matrix":null}}}"#;
+        for text in ["", "{", "[]", "7", r#"{"version":1}"#, r#"{"version":1,"devices":3}"#, old, "\u{0}\u{1}"] {
+            fs::write(&path, text).unwrap();
+            assert!(known(&path).is_empty(), "{text}");
+            keep(&path, "b", &ROOFS).unwrap();
+            assert_eq!(known(&path).remove("b").and_then(sound), Some(ROOFS), "{text}");
+        }
+        assert!(known(dir.path()).is_empty() && keep(dir.path(), "a", &ROOFS).is_err(), "a folder");
+    }
+
+    /// Entries of a sound file that cannot be used: measured again, the others stay.
+    #[test]
+    fn rates_that_cannot_be_are_not_believed() {
+        for text in ["3", "{}", r#"{"copy":0,"fma":1}"#, r#"{"copy":1,"fma":-1}"#, r#"{"copy":1,"fma":1,"matrix":0}"#] {
+            assert_eq!(sound(serde_json::from_str(text).unwrap()), None, "{text}");
+        }
+        let least = sound(json!({ "copy": 1.0, "fma": 2.0 }));
+        assert_eq!(least, Some(Roofs { copy: 1.0, fma: 2.0, matrix: None }));
+    }
+
+    #[test]
+    fn sizes_grow_by_elements_then_steps_then_repeats() {
+        let most = Size { n: 5, steps: 2, repeats: 2 };
+        let mut size = Size { n: 2, steps: 1, repeats: 1 };
+        let mut seen = Vec::new();
+        while let Some(next) = size.grown(most) {
+            size = next;
+            seen.push((size.n, size.steps, size.repeats));
+        }
+        assert_eq!(seen, [(4, 1, 1), (4, 2, 1), (4, 2, 2)]);
+        let copy = Size { n: 4, steps: 0, repeats: 1 };
+        assert!(copy.grown(Size { n: 4, steps: 0, repeats: 1 }).is_none());
+    }
+}
