@@ -13,7 +13,11 @@ struct Ran(i32, String, String);
 fn bench(dir: &Path, args: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maskrcnn"));
     // One cache for all: the roofs are measured once.
-    command.current_dir(dir).env("MASKRCNN_CACHE", env!("CARGO_TARGET_TMPDIR")).env("NODEVICE_SELECT", "1").arg("bench");
+    command
+        .current_dir(dir)
+        .env("MASKRCNN_CACHE", env!("CARGO_TARGET_TMPDIR"))
+        .env("NODEVICE_SELECT", "1")
+        .arg("bench");
     let output = command.args(args).stdin(Stdio::null()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let (out, err) = (text(output.stdout), text(output.stderr));
