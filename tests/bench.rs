@@ -80,6 +80,19 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
     assert!(counted.unwrap() > 1);
 }
 
+/// As on a device that has no time stamps.
+#[test]
+fn without_the_gpu_s_clock_the_wall_s_is_used_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = [&LINEAR[..], &["--best", "--wall", "--seconds", "0", "--json", "a.json", "--csv", "a.csv"]].concat();
+    let out = good(bench(dir.path(), &args));
+    assert!(out.contains("times are the host's") && out.contains("--wall was given"), "{out}");
+    let entry = &json(&dir.path().join("a.json"))["entries"][0];
+    assert!(entry["gpu"].is_null() && entry["wall"]["median"].as_f64().unwrap() > 0.0, "{entry}");
+    assert!(fs::read_to_string(dir.path().join("a.csv")).unwrap().contains(",wall,"));
+    good(bench(dir.path(), &[&args[..6], &["--seconds", "0", "--against", "a.json"]].concat()));
+}
+
 #[test]
 fn sweeps_try_every_combination() {
     let dir = tempfile::tempdir().unwrap();

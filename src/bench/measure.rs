@@ -18,11 +18,13 @@ pub struct Effort {
     pub seconds: f64,
     /// … and there are at least so many.
     pub least: usize,
+    /// Whether to leave the GPU's own clock alone.
+    pub wall: bool,
 }
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { seconds: 0.5, least: 7 }
+        Self { seconds: 0.5, least: 7, wall: false }
     }
 }
 
@@ -135,7 +137,7 @@ pub fn measure(
     let begin = Instant::now();
     while wall.len() < effort.least || (begin.elapsed().as_secs_f64() < effort.seconds && wall.len() < MOST_SAMPLES) {
         let sample = subject.sample()?;
-        gpu.extend(sample.gpu);
+        gpu.extend(sample.gpu.filter(|_| !effort.wall));
         wall.push(sample.wall);
     }
     Ok(Measured {

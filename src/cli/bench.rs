@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use maskrcnn::bench::{Change, Effort, Measured, Record, Sources, Verdict, Work, compare, measure, record};
-use maskrcnn::gpu::Roofs;
+use maskrcnn::gpu::{Clock, Roofs};
 use maskrcnn::kernels::Variant;
 use maskrcnn::vision::scene;
 use maskrcnn::weights::NetworkWeights;
@@ -44,6 +44,9 @@ pub struct Args {
     /// Seconds spent on each variant.
     #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = seconds)]
     seconds: f64,
+    /// Time by the host's clock alone, as on a device without time stamps.
+    #[arg(long)]
+    wall: bool,
     /// Measure anew what the device can do at best, which is otherwise kept from the first time.
     #[arg(long)]
     remeasure: bool,
@@ -102,7 +105,7 @@ pub fn run(args: &Args) -> Result<bool> {
     let before = args.against.as_deref().map(Record::read).transpose()?;
     let sources = args.shaders.as_deref().map_or(Ok(Sources::default()), Sources::from_folder)?;
     let (device, works) = works(args)?;
-    let effort = Effort { seconds: args.seconds, ..Effort::default() };
+    let effort = Effort { seconds: args.seconds, wall: args.wall, ..Effort::default() };
     let mut out = Record::new(&device);
     println!("{}", device.key());
     if let Some(b) = before.as_ref().filter(|b| b.key != device.key()) {
@@ -110,6 +113,10 @@ pub fn run(args: &Args) -> Result<bool> {
     }
     let roofs = if args.remeasure { Roofs::remeasure(&device)? } else { Roofs::cached_or_measure(&device)? };
     println!("roofs: copy {:.1} GB/s, multiply-adds {:.1} GFLOP/s", roofs.copy / 1e9, roofs.fma / 1e9);
+    if args.wall || device.clock() != Clock::Stamps {
+        let why = if args.wall { "--wall was given" } else { "the device has no time stamps within a pass" };
+        println!("times are the host's, from the submit of many replays to their end: {why}");
+    }
     println!("{HEADING}");
     let (mut changes, mut unknown) = (Vec::new(), 0);
     for work in &works {
