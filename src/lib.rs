@@ -26,7 +26,7 @@
 //! | [`weights`] | files, names, BatchNorm folding |
 //! | [`vision`] | images, detections, masks, drawing |
 //! | [`detector`] | the glue |
-//! | [`bench`] | the instruments: kernels timed and compared |
+//! | [`mod@bench`] | the instruments: kernels timed and compared |
 #![cfg_attr(not(feature = "embedded-model"), doc = "\n(Built without `embedded-model`: use [`Detector::open`].)")]
 
 mod atomic;

@@ -1,33 +1,23 @@
 //! `maskrcnn bench`: what it measures, keeps and compares, and how it ends.
 #![cfg(all(feature = "cli", feature = "embedded-model"))]
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
+use program::{Ran, run_with_cache};
 use serde_json::Value;
 
-/// Exit code, standard output, standard error.
-struct Ran(i32, String, String);
-
+/// `maskrcnn bench` in `dir`. All runs share one cache, so that the roofs are measured once.
 fn bench(dir: &Path, args: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_maskrcnn"));
-    // One cache for all: the roofs are measured once.
-    command
-        .current_dir(dir)
-        .env("MASKRCNN_CACHE", env!("CARGO_TARGET_TMPDIR"))
-        .env("NODEVICE_SELECT", "1")
-        .arg("bench");
-    let output = command.args(args).stdin(Stdio::null()).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let (out, err) = (text(output.stdout), text(output.stderr));
-    assert!(!err.contains("panicked"), "{err}");
-    Ran(output.status.code().unwrap_or_else(|| panic!("killed: {err}")), out, err)
+    run_with_cache(dir, Path::new(env!("CARGO_TARGET_TMPDIR")), &[&["bench"], args].concat())
 }
 
+/// What a run printed that went well.
 fn good(ran: Ran) -> String {
-    assert_eq!(ran.0, 0, "{} {}", ran.1, ran.2);
-    ran.1
+    ran.good().out
 }
 
 fn json(path: &Path) -> Value {
@@ -134,7 +124,7 @@ fn slower_faster_and_equal_are_told_apart() {
     good(with(&["--save", "before.json"]));
     good(with(&["--save", "slow.json", "--shaders", "slow"]));
 
-    let Ran(code, out, err) = with(&["--against", "before.json", "--shaders", "slow", "--fail-over", "10%"]);
+    let Ran { code, out, err } = with(&["--against", "before.json", "--shaders", "slow", "--fail-over", "10%"]);
     assert_eq!(code, 1, "{out} {err}");
     assert!(out.contains("slower: +") && out.contains("1 slower, 0 faster, 0 equal"), "{out}");
     assert!(err.contains("error: given is slower than before") && err.contains("10.0 %"), "{err}");
@@ -210,13 +200,13 @@ fn what_cannot_be_measured_is_one_clear_error() {
         (on(&["--best", "--seconds", "0", "--json", "none/a.json"]), &["none/a.json"]),
         (vec!["--op", "nothing", "--image-size", "64x64", "--min-size", "64"], &["no such op"]),
     ] {
-        let Ran(code, out, err) = bench(dir.path(), &args);
+        let Ran { code, out, err } = bench(dir.path(), &args);
         let errors: Vec<&str> = err.lines().filter(|l| l.starts_with("error:")).collect();
         assert_eq!((code, errors.len()), (1, 1), "{args:?}: {out} {err}");
         assert!(told.iter().all(|t| err.contains(t)), "{args:?}: {err}");
     }
     // Options that cannot be are the parser's to refuse.
     for args in [&["--image-size", "0x5"][..], &["--fail-over", "5%"], &["--sweep", "TP=a"], &["--set", "a=1"]] {
-        assert_eq!(bench(dir.path(), args).0, 2, "{args:?}");
+        assert_eq!(bench(dir.path(), args).code, 2, "{args:?}");
     }
 }

@@ -2,57 +2,20 @@
 //! that a run takes a second.
 #![cfg(all(feature = "cli", feature = "embedded-model"))]
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::{BufRead, BufReader, Cursor};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use maskrcnn::vision::coco::{CocoResult, ImageId};
+use program::{Ran, program};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-
-/// A run of the program that ended.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    /// Judges what holds of every run: it ends by itself, and without a panic.
-    fn new(output: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-        let (out, err) = (text(output.stdout), text(output.stderr));
-        assert!(!err.contains("panicked") && !out.contains("panicked"), "{err}");
-        Ran { code: output.status.code().unwrap_or_else(|| panic!("killed: {err}")), out, err }
-    }
-
-    /// The lines that tell errors, of a run that failed.
-    fn errors(&self) -> Vec<&str> {
-        assert_eq!(self.code, 1, "{} {}", self.out, self.err);
-        self.err.lines().filter(|l| l.starts_with("error:")).collect()
-    }
-
-    /// The one error of a run that failed.
-    fn error(&self) -> &str {
-        let lines = self.errors();
-        assert_eq!(lines.len(), 1, "{}", self.err);
-        assert!(!lines[0].contains("Error {") && !lines[0].contains("Os {"), "a debug dump: {}", lines[0]);
-        lines[0]
-    }
-
-    fn good(self) -> Self {
-        assert_eq!(self.code, 0, "{} {}", self.out, self.err);
-        assert!(!self.err.contains("error"), "{}", self.err);
-        self
-    }
-}
-
-fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_maskrcnn"))
-}
 
 fn run(dir: &Path, args: &[&str]) -> Ran {
     Ran::new(program().current_dir(dir).args(args).output().unwrap())

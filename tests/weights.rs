@@ -1,48 +1,23 @@
 //! The program and weights files: checkpoints as torch writes them, settings, conversion, downloads.
 #![cfg(all(feature = "cli", feature = "embedded-model"))]
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use maskrcnn::model::config::{Backbone, BlockKind, BoxHead, MaskHead};
 use maskrcnn::vision::coco::CocoResult;
 use maskrcnn::weights::{NetworkWeights, WeightsFile, synth};
 use maskrcnn::{Config, Detector, Device, Image};
+use program::{Ran, run_with_cache};
 
-/// A run of the program that ended by itself, without a panic.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn good(self) -> Self {
-        assert_eq!(self.code, 0, "{} {}", self.out, self.err);
-        self
-    }
-
-    /// The one error of a run that failed.
-    fn error(&self) -> &str {
-        assert_eq!(self.code, 1, "{} {}", self.out, self.err);
-        let lines: Vec<&str> = self.err.lines().filter(|l| l.starts_with("error:")).collect();
-        assert_eq!(lines.len(), 1, "{}", self.err);
-        lines[0]
-    }
-}
-
-/// Runs the program in `dir`, which is its cache as well, and has no terminal.
+/// Runs the program in `dir`, which is its cache as well.
 fn run(dir: &Path, args: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_maskrcnn"));
-    command.current_dir(dir).env("MASKRCNN_CACHE", dir.join("cache")).env("NODEVICE_SELECT", "1");
-    let output = command.args(args).stdin(Stdio::null()).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let (out, err) = (text(output.stdout), text(output.stderr));
-    assert!(!err.contains("panicked"), "{err}");
-    Ran { code: output.status.code().unwrap_or_else(|| panic!("killed: {err}")), out, err }
+    run_with_cache(dir, &dir.join("cache"), args)
 }
 
 fn fixture(name: &str) -> PathBuf {

@@ -1,0 +1,58 @@
+//! Running the program, and what holds of every run.
+#![allow(dead_code)]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// A run of the program that ended by itself, without a panic.
+pub struct Ran {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Ran {
+    /// Judges what holds of every run: it ends by itself, and without a panic.
+    pub fn new(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        let (out, err) = (text(output.stdout), text(output.stderr));
+        assert!(!err.contains("panicked") && !out.contains("panicked"), "{err}");
+        Ran { code: output.status.code().unwrap_or_else(|| panic!("killed: {err}")), out, err }
+    }
+
+    /// The lines that tell errors, of a run that failed.
+    pub fn errors(&self) -> Vec<&str> {
+        assert_eq!(self.code, 1, "{} {}", self.out, self.err);
+        self.err.lines().filter(|l| l.starts_with("error:")).collect()
+    }
+
+    /// The one error of a run that failed.
+    pub fn error(&self) -> &str {
+        let lines = self.errors();
+        assert_eq!(lines.len(), 1, "{}", self.err);
+        assert!(!lines[0].contains("Error {") && !lines[0].contains("Os {"), "a debug dump: {}", lines[0]);
+        lines[0]
+    }
+
+    /// A run that went well.
+    pub fn good(self) -> Self {
+        assert_eq!(self.code, 0, "{} {}", self.out, self.err);
+        assert!(!self.err.contains("error"), "{}", self.err);
+        self
+    }
+}
+
+/// The program, to be given arguments.
+pub fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_maskrcnn"))
+}
+
+/// Runs the program in `dir`, without a terminal, with `cache` as the user's cache.
+pub fn run_with_cache(dir: &Path, cache: &Path, args: &[&str]) -> Ran {
+    let mut command = program();
+    command.current_dir(dir).env("MASKRCNN_CACHE", cache).env("NODEVICE_SELECT", "1").stdin(Stdio::null());
+    Ran::new(command.args(args).output().unwrap())
+}
