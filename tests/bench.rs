@@ -140,6 +140,22 @@ fn slower_faster_and_equal_are_told_apart() {
     assert!((0..3).any(|i| equal(&i)), "a shader is not equal to itself");
 }
 
+/// An edited shader is held against the built-in one, though it is the only one that is measured.
+#[test]
+fn a_wrong_shader_is_marked() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders/linear.wgsl")).unwrap();
+    let right = "let v = sum + bias[k];";
+    assert!(text.contains(right));
+    for (folder, wrong) in [("off", "let v = sum - bias[k] + 1.0;"), ("nan", "let v = sqrt(-1.0 - sum * sum);")] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+        fs::write(dir.path().join(folder).join("linear.wgsl"), text.replace(right, wrong)).unwrap();
+        let args = [&LINEAR[..], &["--best", "--seconds", "0", "--shaders", folder]].concat();
+        let out = good(bench(dir.path(), &args));
+        assert!(out.contains("WRONG"), "{folder}: {out}");
+    }
+}
+
 #[test]
 fn another_result_and_another_device_are_said() {
     let dir = tempfile::tempdir().unwrap();

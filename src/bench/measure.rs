@@ -106,7 +106,7 @@ pub struct Measured {
     pub wall: Summary,
     /// Floating-point operations that it executes, padding included.
     pub executed: f64,
-    /// Whether it computes what the first variant does.
+    /// Whether it computes what the reference does.
     pub agrees: bool,
 }
 
@@ -117,7 +117,15 @@ impl Measured {
     }
 }
 
-/// Times a variant.
+/// What the launch's own first variant computes, as built in: what every other is held against.
+///
+/// # Errors
+/// As [`Subject::new`].
+pub fn reference(device: &Device, work: &Work, inputs: &[Arc<Value>]) -> Result<Vec<Value>> {
+    Subject::new(device, work, inputs, &work.variants(&device.caps())[0], None)?.outputs()
+}
+
+/// Times a variant, and judges what it computes by `reference`.
 ///
 /// # Errors
 /// As [`Subject::new`].
@@ -127,12 +135,10 @@ pub fn measure(
     inputs: &[Arc<Value>],
     variant: &Variant,
     effort: Effort,
-    reference: &mut Option<Vec<Value>>,
+    reference: &[Value],
 ) -> Result<Measured> {
     let mut subject = Subject::new(device, work, inputs, variant, None)?;
-    let outputs = subject.outputs()?;
-    let agrees = reference.as_ref().is_none_or(|r| r.iter().zip(&outputs).all(|(a, b)| alike(a, b)));
-    reference.get_or_insert(outputs);
+    let agrees = alike(reference, &subject.outputs()?);
     let (mut gpu, mut wall) = (Vec::new(), Vec::new());
     let begin = Instant::now();
     while wall.len() < effort.least || (begin.elapsed().as_secs_f64() < effort.seconds && wall.len() < MOST_SAMPLES) {
@@ -151,15 +157,48 @@ pub fn measure(
 }
 
 /// Whether two results are the same but for rounding: sums in another order.
-pub(super) fn alike(a: &Value, b: &Value) -> bool {
+pub(super) fn alike(a: &[Value], b: &[Value]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(a, b))
+}
+
+fn close(a: &Value, b: &Value) -> bool {
     match (&a.data, &b.data) {
         (Data::U32(a), Data::U32(b)) => a == b,
         (Data::F32(a), Data::F32(b)) => {
-            let square = |v: f64| if v.is_finite() { v * v } else { 0.0 };
-            let error: f64 = a.iter().zip(b).map(|(&a, &b)| square(f64::from(a) - f64::from(b))).sum();
-            let size: f64 = a.iter().map(|&a| square(f64::from(a))).sum();
+            let (mut error, mut size) = (0.0f64, 0.0f64);
+            for (&a, &b) in a.iter().zip(b) {
+                if a.is_finite() && b.is_finite() {
+                    error += (f64::from(a) - f64::from(b)).powi(2);
+                    size += f64::from(a).powi(2);
+                } else if a.to_bits() != b.to_bits() && !(a.is_nan() && b.is_nan()) {
+                    // One of them went wrong.
+                    return false;
+                }
+            }
             a.len() == b.len() && error.sqrt() <= 1e-4 * size.sqrt()
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_alike_but_for_rounding() {
+        let like = |a: &[f32], b: &[f32]| {
+            let value = |v: &[f32]| vec![Value::f32([v.len()], v.to_vec())];
+            alike(&value(a), &value(b))
+        };
+        assert!(like(&[1.0, 2.0], &[1.0, 2.00001]) && like(&[f32::NAN, 1.0], &[f32::NAN, 1.0]));
+        assert!(like(&[f32::INFINITY], &[f32::INFINITY]) && like(&[0.0], &[0.0]));
+        for wrong in [[1.0, 2.1], [f32::NAN, 2.0], [1.0, f32::INFINITY], [0.0, 0.0], [f32::NAN; 2]] {
+            assert!(!like(&[1.0, 2.0], &wrong), "{wrong:?}");
+        }
+        assert!(!like(&[1.0], &[1.0, 1.0]) && !like(&[f32::INFINITY], &[f32::NEG_INFINITY]));
+        assert!(
+            !alike(&[Value::u32([1], vec![1])], &[Value::u32([1], vec![2])]) && !alike(&[], &[Value::u32([0], vec![])])
+        );
     }
 }

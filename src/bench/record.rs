@@ -78,6 +78,13 @@ impl Record {
         Self { format, version, device: device.name().into(), key: device.key(), entries: Vec::new() }
     }
 
+    /// What was recorded of the launch and variant of `now`: with the same constants or, where they have changed since,
+    /// the first of that name.
+    pub fn find(&self, now: &Entry) -> Option<&Entry> {
+        let named = || self.entries.iter().filter(|e| e.work == now.work && e.variant == now.variant);
+        named().find(|e| e.constants == now.constants).or_else(|| named().next())
+    }
+
     /// Reads a file that [`Record::write_json`] wrote.
     ///
     /// # Errors

@@ -121,12 +121,12 @@ pub fn run(args: &Args) -> Result<bool> {
     let (mut changes, mut unknown) = (Vec::new(), 0);
     for work in &works {
         let inputs = work.values();
-        let mut reference = None;
+        let reference = measure::reference(&device, work, &inputs)?;
         for variant in variants(args, work, &device)? {
             let frozen = sources.freeze(work.kernel.name(), &variant)?;
             // The built-in text needs no second pipeline.
             let subject = if args.shaders.is_some() { &frozen } else { &variant };
-            let measured = match measure::measure(&device, work, &inputs, subject, effort, &mut reference) {
+            let measured = match measure::measure(&device, work, &inputs, subject, effort, &reference) {
                 Ok(measured) => measured,
                 // One impossible combination of a sweep is no reason to end it.
                 Err(e @ (Error::Shader { .. } | Error::Limit { .. })) if !args.sweep.is_empty() => {
@@ -140,8 +140,7 @@ pub fn run(args: &Args) -> Result<bool> {
             let text = frozen.text.as_deref().unwrap_or_default().into();
             let entry = record::Entry::new(work, &measured, text, roof);
             if let Some(before) = &before {
-                let same = |e: &&record::Entry| e.work == entry.work && e.variant == entry.variant;
-                match before.entries.iter().find(same) {
+                match before.find(&entry) {
                     None => unknown += 1,
                     Some(old) => {
                         let change = if before.key == device.key() {
@@ -158,13 +157,10 @@ pub fn run(args: &Args) -> Result<bool> {
             out.entries.push(entry);
         }
     }
-    if let Some(path) = args.json.as_ref() {
+    for path in args.json.iter().chain(&args.save) {
         out.write_json(path)?;
     }
-    if let Some(path) = args.save.as_ref() {
-        out.write_json(path)?;
-    }
-    if let Some(path) = args.csv.as_ref() {
+    if let Some(path) = &args.csv {
         out.write_csv(path)?;
     }
     Ok(before.is_none() || judge(&changes, unknown, args.fail_over))
@@ -249,7 +245,7 @@ fn print(work: &Work, m: &Measured, roof: f64) {
         cost.bytes / t.median / 1e9,
         // What is served by a cache passes a roof that memory set.
         if roof > 1.0 { ">100".into() } else { format!("{:.1}", 100.0 * roof) },
-        if m.agrees { "" } else { "  WRONG: its result is another than the first variant's" },
+        if m.agrees { "" } else { "  WRONG: its result is another than the engine's" },
     );
 }
 

@@ -26,7 +26,7 @@ pub fn run() -> ExitCode {
             "   subgroups {subgroups}, f16 {}, cooperative matrices {}, time stamps {}",
             yes(a.f16),
             yes(a.matrices),
-            yes(a.timestamps)
+            yes(a.clock == maskrcnn::gpu::Clock::Stamps)
         );
         println!(
             "   {} MiB a binding, {} KiB of workgroup memory, {} invocations a workgroup",

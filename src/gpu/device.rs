@@ -48,8 +48,6 @@ pub struct Adapter {
     pub subgroups: Option<(u32, u32)>,
     /// Half-precision arithmetic in shaders.
     pub f16: bool,
-    /// Time stamps within a pass.
-    pub timestamps: bool,
     /// The best that it offers to time a step by.
     pub clock: Clock,
     /// Cooperative matrices.
@@ -134,7 +132,6 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
         },
         subgroups,
         f16: features.contains(wgpu::Features::SHADER_F16),
-        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES),
         clock: match features.contains(wgpu::Features::TIMESTAMP_QUERY) {
             true if features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) => Clock::Stamps,
             true => Clock::Passes,

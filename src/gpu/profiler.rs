@@ -30,14 +30,14 @@ impl fmt::Display for Clock {
 }
 
 /// Time stamps of one submit.
-struct Stamps<'a> {
+pub(super) struct Stamps<'a> {
     device: &'a Device,
-    set: wgpu::QuerySet,
+    pub(super) set: wgpu::QuerySet,
     count: u32,
 }
 
 impl<'a> Stamps<'a> {
-    fn new(device: &'a Device, count: u32) -> Self {
+    pub(super) fn new(device: &'a Device, count: u32) -> Self {
         let set = device.shared.device.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("steps"),
             ty: wgpu::QueryType::Timestamp,
@@ -46,8 +46,8 @@ impl<'a> Stamps<'a> {
         Self { device, set, count }
     }
 
-    /// Submits, and gives the stamps in seconds.
-    fn read(&self, mut encoder: wgpu::CommandEncoder) -> Result<Vec<f64>> {
+    /// Submits, and gives the stamps in seconds since the first.
+    pub(super) fn read(&self, mut encoder: wgpu::CommandEncoder) -> Result<Vec<f64>> {
         let size = self.count as u64 * 8;
         let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let resolved = self.device.buffer("time stamps", size, usage)?;
