@@ -4,21 +4,25 @@
 #import shared/conv_params
 
 @slot var<uniform> p: Params;
+#ifdef QUADS
+alias T = vec4<f32>;
+#else
+alias T = f32;
+#endif
 #ifdef PLAIN
 @slot var<storage, read> x: array<f32>; // [N, H, W, C]
 @slot var<storage, read> weight: array<f32>; // [K, R, S, C / groups]
 #else
-@slot var<storage, read> x: array<vec4<f32>>; // [N, H, W, C/4]
-@slot var<storage, read> weight: array<vec4<f32>>; // [K/TK, R, S, C/4, TK], zero past K
+#import shared/operands
 #endif
-@slot var<storage, read> bias: array<f32>; // [K]
+@slot var<storage, read> bias: array<T>; // [K]
 #ifdef RESIDUAL
-@slot var<storage, read> residual: array<f32>; // as y
+@slot var<storage, read> residual: array<T>; // as y
 #endif
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]: how many rows of n count, of each images_per_batch
 #endif
-@slot var<storage, read_write> y: array<f32>; // [N, OH, OW, K], or a part of something larger
+@slot var<storage, read_write> y: array<T>; // [N, OH, OW, K], or a part of something larger
 
 #import shared/live
 
@@ -26,12 +30,17 @@ fn place(n: u32, q: u32, k: u32) -> u32 {
     return p.y_offset + n * p.y_image_stride + q * p.k + k;
 }
 
-fn store(at: u32, n: u32, q: u32, k: u32, sum: f32) {
+fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
     var v = sum + bias[k];
 #ifdef RESIDUAL
+#ifdef QUADS
+    v += residual[(n * p.oh * p.ow + q) * (p.k / 4u) + k];
+#else
     v += residual[(n * p.oh * p.ow + q) * p.k + k];
 #endif
-    y[at] = select(v, max(v, 0.0), p.relu != 0u);
+#endif
+    if p.relu != 0u { v = max(v, T(0.0)); }
+    y[at] = v;
 }
 
 #ifdef PLAIN

@@ -3,22 +3,27 @@
 #import shared/conv_params
 
 @slot var<uniform> p: Params;
+#ifdef QUADS
+alias T = vec4<f32>;
+#else
+alias T = f32;
+#endif
 #ifdef PLAIN
 @slot var<storage, read> x: array<f32>; // [N, H, W, C]
 @slot var<storage, read> weight: array<f32>; // [K, R, S, C]
 #else
-@slot var<storage, read> x: array<vec4<f32>>; // [N, H, W, C/4]
-@slot var<storage, read> weight: array<vec4<f32>>; // rows (r, s, k): [R*S*K/TK, C/4, TK]
+// Its rows are (r, s, k).
+#import shared/operands
 #endif
-@slot var<storage, read> bias: array<f32>; // [K]; tiled: [R*S*K], once for each tap
+@slot var<storage, read> bias: array<T>; // [K]; tiled: [R*S*K], once for each tap
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
-@slot var<storage, read_write> y: array<f32>; // [N, OH, OW, K]
+@slot var<storage, read_write> y: array<T>; // [N, OH, OW, K]
 
 #import shared/live
 
-fn finish(v: f32) -> f32 { return select(v, max(v, 0.0), p.relu != 0u); }
+fn finish(v: T) -> T { return select(v, max(v, T(0.0)), p.relu != 0u); }
 
 #ifdef PLAIN
 @compute @workgroup_size(64)
@@ -56,7 +61,7 @@ fn place(n: u32, q: u32, row: u32) -> u32 {
     return ((n * p.h * p.dilation_h + oh) * (p.w * p.dilation_w) + ow) * p.groups + row - tap * p.groups;
 }
 
-fn store(at: u32, n: u32, q: u32, row: u32, sum: f32) {
+fn store(at: u32, n: u32, q: u32, row: u32, sum: T) {
     y[at] = finish(sum + bias[row]);
 }
 #import shared/tiled

@@ -3,26 +3,30 @@
 #import shared/conv_params
 
 @slot var<uniform> p: Params;
+#ifdef QUADS
+alias T = vec4<f32>;
+#else
+alias T = f32;
+#endif
 #ifdef PLAIN
 @slot var<storage, read> x: array<f32>; // [N, C]
 @slot var<storage, read> weight: array<f32>; // [K, C]
 #else
-@slot var<storage, read> x: array<vec4<f32>>; // [N, C/4]
-@slot var<storage, read> weight: array<vec4<f32>>; // [K/TK, C/4, TK], zero past K
+#import shared/operands
 #endif
-@slot var<storage, read> bias: array<f32>; // [K]
+@slot var<storage, read> bias: array<T>; // [K]
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
-@slot var<storage, read_write> y: array<f32>; // [N, K]
+@slot var<storage, read_write> y: array<T>; // [N, K]
 
 #import shared/live
 
 fn place(n: u32, q: u32, k: u32) -> u32 { return n * p.k + k; }
 
-fn store(at: u32, n: u32, q: u32, k: u32, sum: f32) {
+fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
     let v = sum + bias[k];
-    y[at] = select(v, max(v, 0.0), p.relu != 0u);
+    y[at] = select(v, max(v, T(0.0)), p.relu != 0u);
 }
 
 #ifdef PLAIN

@@ -175,8 +175,8 @@ impl Detector {
             plans.ready.remove(0);
         }
         let network = model::build(&self.config, &self.weights, &room)?;
-        let paste = network.outputs.masks.map(|_| network.graph.ops.len() - 1);
         let plan = Plan::new(network.graph.clone(), &self.device.caps(), &[]);
+        let paste = network.outputs.masks.map(|_| plan.steps.len() - 1);
         // Plans that hold on to slots which the new one outgrows would keep those in memory.
         plans.ready.iter_mut().for_each(|(_, r)| r.runner.forget_bindings());
         let runner = Runner::with_pool(&self.device, plan, &plans.pool)?;

@@ -3,6 +3,8 @@
 mod common;
 
 use common::{device, difference, run_case, same_bits};
+use maskrcnn::gpu::Runner;
+use maskrcnn::graph::Plan;
 use maskrcnn::kernels::{Info, Io, REGISTRY};
 
 /// One kernel's cases; `MASKRCNN_KERNEL` narrows the search to one kernel while working on it.
@@ -54,6 +56,9 @@ kernel_tests![
     conv2d,
     deconv2d,
     linear,
+    winograd_in,
+    winograd_gemm,
+    winograd_out,
     max_pool,
     upsample_add,
     topk,
@@ -70,3 +75,24 @@ kernel_tests![
     roof_copy,
     roof_fma,
 ];
+
+/// A convolution taken apart is the convolution, within the same tolerance.
+#[test]
+fn winograd_is_convolution() {
+    let (mut failures, mut taken) = (Vec::new(), 0);
+    for case in maskrcnn::kernels::conv2d::cases() {
+        let (graph, outputs) = common::graph_of(&case);
+        let plan = Plan::new(graph, &device().caps(), &["winograd"]);
+        if plan.steps.len() == 1 {
+            continue;
+        }
+        taken += 1;
+        let mut runner = Runner::new(device(), plan).unwrap();
+        let fence = f32::NAN.to_le_bytes().repeat(outputs[0].shape().len());
+        let got = runner.run(&[(outputs[0], &fence)], &outputs).unwrap();
+        let want = case.kernel.twin(&case.inputs);
+        failures.extend(difference(&got[0], &want[0], case.tolerance).map(|d| format!("{}: {d}", case.name)));
+    }
+    assert!(taken >= 5, "only {taken} cases are taken apart");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}

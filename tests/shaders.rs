@@ -19,12 +19,13 @@ fn devices() -> Vec<(String, Caps)> {
     let mut out = vec![("minimum".to_string(), Caps::MINIMUM)];
     for (subgroup, cpu) in [(4, true), (8, true), (16, true), (32, false), (64, false)] {
         let subgroup = Some(subgroup);
-        let caps = Caps { subgroup, cpu, max_invocations: 1024, workgroup_bytes: 32768 };
+        let texels = cpu && subgroup >= Some(8);
+        let caps = Caps { subgroup, cpu, texels, max_invocations: 1024, workgroup_bytes: 32768 };
         out.push((format!("{caps:?}"), caps));
         // Subgroups where all else is at its least.
         out.push((format!("small {caps:?}"), Caps { subgroup, cpu, ..Caps::MINIMUM }));
     }
-    let large = Caps { subgroup: None, cpu: false, max_invocations: 1024, workgroup_bytes: 49152 };
+    let large = Caps { subgroup: None, cpu: false, texels: false, max_invocations: 1024, workgroup_bytes: 49152 };
     out.push(("no fixed subgroup".into(), large));
     out
 }
@@ -148,8 +149,9 @@ fn metal_gets_the_bindings_numbers() {
     for unit in units() {
         let valid = Valid::new(&unit.text, &unit.module, &unit.variant).unwrap();
         let text = String::from_utf8(valid.emit(Target::Msl, false).unwrap()).unwrap();
-        for i in 0..unit.reflection.bindings.len() {
-            assert!(text.contains(&format!("[[buffer({i})]]")), "{}: buffer {i}\n{text}", unit.label());
+        for (i, binding) in unit.reflection.bindings.iter().enumerate() {
+            let kind = if binding.access == Access::Texture { "texture" } else { "buffer" };
+            assert!(text.contains(&format!("[[{kind}({i})]]")), "{}: {kind} {i}\n{text}", unit.label());
         }
     }
 }
@@ -222,8 +224,9 @@ fn bindings_come_in_order_and_match_the_tensors() {
         assert!(rest.len() <= 8, "{}: {} storage buffers", unit.label(), rest.len());
         for used in &unit.uses {
             let (inputs, outputs) = used.tensors;
-            let want: Vec<Access> =
-                [Access::Read].repeat(inputs).into_iter().chain([Access::ReadWrite].repeat(outputs)).collect();
+            let textures = &unit.variant.textures;
+            let read = |i: usize| if textures.contains(&i) { Access::Texture } else { Access::Read };
+            let want: Vec<Access> = (0..inputs).map(read).chain([Access::ReadWrite].repeat(outputs)).collect();
             assert_eq!(rest, want, "{}: {:?}", used.label, unit.reflection.bindings);
         }
     }
@@ -269,7 +272,7 @@ fn stems(folder: &str, ending: &str) -> BTreeSet<String> {
 fn no_shader_file_is_an_orphan() {
     let registered: BTreeSet<String> = REGISTRY.iter().map(|e| e.name.to_string()).collect();
     assert_eq!(stems("shaders", ".wgsl"), registered, "shaders/*.wgsl and `kernels!`");
-    let shared = ["mod", "case", "contract", "frame", "tiled"].map(String::from);
+    let shared = ["mod", "case", "contract", "frame", "tiled", "winograd"].map(String::from);
     let rust: BTreeSet<String> = stems("src/kernels", ".rs").into_iter().filter(|n| !shared.contains(n)).collect();
     assert_eq!(rust, registered, "src/kernels/*.rs and `kernels!`");
 

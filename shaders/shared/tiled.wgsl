@@ -1,11 +1,7 @@
-// The core of convolution, linear and transposed convolution. The kernel that imports it declares `p`, `x` and
-// `weight` (packed), `is_live(n)`, `place(n, q, k0)` and `store(at, n, q, k, sum)`: the first says where in y row k0 of
-// pixel q of image n lies, the others of its tile following it; the second gets that place and the sum of row k.
-//
-// Registers only: a thread makes TP pixels × TK channels, four input channels a step. Lanes are pixels, so all lanes
-// of a workgroup need the same weights. With SUBGROUPS, each lane loads one row of four weights and the others get
-// it by broadcast (CPU drivers turn a load at a lane's own address into a loop, and a broadcast into one move);
-// without, every lane loads at the same address.
+// The core of convolution, linear and transposed convolution. The kernel that imports it declares `p`, the operands,
+// `is_live(n)`, `place(n, q, k0)` and `store(at, n, q, k, sum)`: the first says where in y row k0 of pixel q of image n
+// lies, the others of its tile following it; the second gets that place and the sum of row k, or those of four rows
+// with QUADS, place and row counted by four then.
 
 @compute @workgroup_size(WG)
 fn main(
@@ -31,8 +27,10 @@ fn main(
     let ih_${i} = i32(q_${i} / p.ow * p.stride_h) - i32(p.pad_h);
     let iw_${i} = i32(q_${i} % p.ow * p.stride_w) - i32(p.pad_w);
 #repeat j TJ
-#repeat l TL
-    var acc_${i}_${j}_${l} = 0.0;
+#repeat h TH
+#repeat e 4
+    var acc_${i}_${j}_${h}_${e} = 0.0;
+#end
 #end
 #end
 #end
@@ -46,31 +44,9 @@ fn main(
             let in_${i} = y_${i} >= 0 && y_${i} < i32(p.h) && x_${i} >= 0 && x_${i} < i32(p.w);
             let xi_${i} = select(0u, ((n_${i} * p.h + u32(y_${i})) * p.w + u32(x_${i})) * c4, in_${i});
 #end
-            for (var c = 0u; c < c4; c++) {
-#repeat i TP
-                let v_${i} = select(vec4(0.0), x[xi_${i} + c], in_${i});
-#end
-#repeat j TJ
-#ifdef SUBGROUPS
-                let row_${j} = weight[wi + ${j}u * TL + lane % TL];
-#endif
-#repeat l TL
-                {
-#ifdef SUBGROUPS
-                    let m = subgroupBroadcast(row_${j}, ${l}u);
-#else
-                    let m = weight[wi + ${j}u * TL + ${l}u];
-#endif
-#repeat i TP
-                    acc_${i}_${j}_${l} = fma(v_${i}.x, m.x, acc_${i}_${j}_${l});
-                    acc_${i}_${j}_${l} = fma(v_${i}.y, m.y, acc_${i}_${j}_${l});
-                    acc_${i}_${j}_${l} = fma(v_${i}.z, m.z, acc_${i}_${j}_${l});
-                    acc_${i}_${j}_${l} = fma(v_${i}.w, m.w, acc_${i}_${j}_${l});
-#end
-                }
-#end
-#end
-                wi += TJ * TL;
+            for (var c = 0u; c < c4; c += STEP) {
+#import shared/gemm
+                wi += TJ * TL * STEP;
             }
         }
     }
@@ -80,10 +56,20 @@ fn main(
     if first + ${i}u * WG + t < p.pixels && is_live(n_${i}) {
         let at = place(n_${i}, q_${i}, k0);
 #repeat j TJ
-#repeat l TL
-        if k0 + ${j}u * TL + ${l}u < p.k {
-            store(at + ${j}u * TL + ${l}u, n_${i}, q_${i}, k0 + ${j}u * TL + ${l}u, acc_${i}_${j}_${l});
+#repeat h TH
+        let k_${j}_${h} = ${j}u * TL + ${h}u * 4u;
+#ifdef QUADS
+        if k0 + k_${j}_${h} < p.k {
+            let sum = vec4(acc_${i}_${j}_${h}_0, acc_${i}_${j}_${h}_1, acc_${i}_${j}_${h}_2, acc_${i}_${j}_${h}_3);
+            store((at + k_${j}_${h}) / 4u, n_${i}, q_${i}, (k0 + k_${j}_${h}) / 4u, sum);
         }
+#else
+#repeat e 4
+        if k0 + k_${j}_${h} + ${e}u < p.k {
+            store(at + k_${j}_${h} + ${e}u, n_${i}, q_${i}, k0 + k_${j}_${h} + ${e}u, acc_${i}_${j}_${h}_${e});
+        }
+#end
+#endif
 #end
 #end
     }

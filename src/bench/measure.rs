@@ -58,7 +58,8 @@ impl Subject {
         let inputs: Vec<Tensor> = inputs.iter().map(|v| g.constant("input", v.clone())).collect();
         let outputs = g.op_shared(&work.label, work.kernel.clone(), &inputs)?;
         outputs.iter().for_each(|&t| g.keep(t));
-        let mut plan = Plan::new(g, &device.caps(), &[]);
+        // One step, whatever the engine would make of the op.
+        let mut plan = Plan::new(g, &device.caps(), &[variant.name]);
         let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
         let (i, o) = (infos(&inputs), infos(&outputs));
         plan.steps[0].launch = launch.unwrap_or_else(|| work.kernel.launch(&Io { inputs: &i, outputs: &o }, variant));

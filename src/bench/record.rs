@@ -51,6 +51,9 @@ pub struct Entry {
     pub constants: Vec<(String, u32)>,
     /// Whether it uses subgroup operations.
     pub subgroups: bool,
+    /// Inputs that it reads as textures.
+    #[serde(default)]
+    pub textures: Vec<usize>,
     /// The WGSL that ran.
     pub text: String,
     /// Workgroups.
@@ -177,6 +180,7 @@ impl Entry {
             variant: variant.name.into(),
             constants: variant.defines.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
             subgroups: variant.subgroups,
+            textures: variant.textures.clone(),
             text,
             grid: measured.launch.grid,
             params: measured.launch.params.clone(),
@@ -202,6 +206,7 @@ impl Entry {
             // A constant that is gone matters to no code of today's: the text has it already.
             defines: self.constants.iter().filter_map(|(k, v)| Some((name(k)?, *v))).collect(),
             subgroups: self.subgroups,
+            textures: self.textures.clone(),
             text: Some(self.text.as_str().into()),
         };
         (variant, Launch { grid: self.grid, params: self.params.clone() })

@@ -78,8 +78,10 @@ impl Work {
             kept.iter().map(|t| t.id).zip(values.into_iter().map(Arc::new)).collect();
 
         let mut out: Vec<Self> = Vec::new();
-        for op in &network.graph.ops {
-            let given = |t: &Tensor| match (&network.graph.tensors[t.id].source, known.get(&t.id)) {
+        // As planned: with ops taken apart.
+        let graph = &runner.plan().graph;
+        for op in &graph.ops {
+            let given = |t: &Tensor| match (&graph.tensors[t.id].source, known.get(&t.id)) {
                 (Source::Constant(value), _) => Given::Value(value.clone()),
                 (_, Some(value)) => Given::Value(value.clone()),
                 _ => Given::Random(t.info),

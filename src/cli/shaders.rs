@@ -285,6 +285,7 @@ impl Row {
                 Access::Uniform => "uniform",
                 Access::Read => "read",
                 Access::ReadWrite => "written",
+                Access::Texture => "a texture",
             };
             let always = self.texts.iter().all(|t| t.2.bindings.iter().any(|other| other.name == b.name));
             if always { format!("{} {access}", b.name) } else { format!("[{} {access}]", b.name) }

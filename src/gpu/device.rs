@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::pipeline::Pipeline;
 use super::profiler::Clock;
-use crate::kernels::Caps;
+use super::texture::Texture;
+use crate::kernels::{Caps, TEXELS_A_ROW};
 use crate::tensor::Value;
 use crate::{Error, Result};
 
@@ -127,6 +128,8 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
         caps: Caps {
             subgroup: subgroups.filter(|(a, b)| a == b).map(|s| s.0),
             cpu,
+            // SwiftShader (subgroups of four) gains nothing.
+            texels: cpu && info.subgroup_min_size >= 8 && limits.max_texture_dimension_2d >= TEXELS_A_ROW as u32,
             max_invocations: limits.max_compute_invocations_per_workgroup,
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
         },
@@ -168,6 +171,8 @@ pub(super) struct Shared {
     pub max_binding: u64,
     pub max_buffer: u64,
     pub max_grid: u32,
+    /// Rows of a texture.
+    pub max_texture: u32,
     pub clock: Clock,
     pub counters: AtomicCounters,
     pub pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
@@ -181,7 +186,24 @@ pub(super) struct Shared {
 /// A constant on the device, and the host value that it is kept for.
 pub(super) struct Constant {
     pub value: Weak<Value>,
-    pub buffer: wgpu::Buffer,
+    pub memory: Memory,
+}
+
+/// Where a constant lies.
+#[derive(Clone)]
+pub(super) enum Memory {
+    Buffer(wgpu::Buffer),
+    Texture(Texture),
+}
+
+impl Memory {
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Buffer(b) => b.size(),
+            Self::Texture(t) => t.bytes(),
+        }
+    }
 }
 
 impl Device {
@@ -240,6 +262,7 @@ impl Device {
                 max_buffer: limits.max_buffer_size,
                 clock: adapter.clock,
                 max_grid: limits.max_compute_workgroups_per_dimension,
+                max_texture: limits.max_texture_dimension_2d,
                 counters: AtomicCounters::default(),
                 pipelines: Mutex::default(),
                 constants: Mutex::default(),

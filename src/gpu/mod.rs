@@ -4,9 +4,11 @@ mod device;
 mod pipeline;
 mod pool;
 mod profiler;
+mod record;
 mod replay;
 mod roof;
 mod runner;
+mod texture;
 mod transfer;
 
 pub use device::{Adapter, Counters, Device, adapters, choose};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::device::{Device, lock};
+use super::texture;
 use crate::kernels::{self, Variant};
 use crate::shader::{self, Access};
 use crate::{Error, Result};
@@ -11,8 +12,8 @@ use crate::{Error, Result};
 pub(super) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
-    /// Bindings, the uniform included.
-    pub bindings: usize,
+    /// How each binding is used, the uniform included.
+    pub bindings: Vec<Access>,
 }
 
 /// Whether the compiler adds run-time checks of indices and loops. Kernels ship without, since the tests show that
@@ -62,15 +63,7 @@ impl Device {
             .map(|(i, b)| wgpu::BindGroupLayoutEntry {
                 binding: i as u32,
                 visibility: wgpu::ShaderStages::COMPUTE,
-                ty: wgpu::BindingType::Buffer {
-                    ty: match b.access {
-                        Access::Uniform => wgpu::BufferBindingType::Uniform,
-                        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
-                        Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
-                    },
-                    has_dynamic_offset: b.access == Access::Uniform,
-                    min_binding_size: None,
-                },
+                ty: binding_type(b.access),
                 count: None,
             })
             .collect();
@@ -96,6 +89,22 @@ impl Device {
         if let Some(e) = pollster::block_on(scope.pop()) {
             return Err(refuse(format!("{variant}: {e}")));
         }
-        Ok(Pipeline { pipeline, layout, bindings: entries.len() })
+        let bindings = reflection.bindings.iter().map(|b| b.access).collect();
+        Ok(Pipeline { pipeline, layout, bindings })
+    }
+}
+
+fn binding_type(access: Access) -> wgpu::BindingType {
+    let buffer =
+        |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: access == Access::Uniform, min_binding_size: None };
+    match access {
+        Access::Uniform => buffer(wgpu::BufferBindingType::Uniform),
+        Access::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+        Access::ReadWrite => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+        Access::Texture => wgpu::BindingType::StorageTexture {
+            access: wgpu::StorageTextureAccess::ReadOnly,
+            format: texture::FORMAT,
+            view_dimension: wgpu::TextureViewDimension::D2,
+        },
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::device::Device;
+use super::texture::Texture;
 use crate::Result;
 
 pub(super) const SLOT_USAGE: wgpu::BufferUsages =
@@ -18,6 +19,7 @@ pub struct Pool {
 #[derive(Default)]
 pub(super) struct Slots {
     pub buffers: Vec<wgpu::Buffer>,
+    pub textures: Vec<Texture>,
     /// Counts replaced buffers: bind groups of another generation are stale.
     pub generation: u64,
 }
@@ -28,9 +30,11 @@ impl Pool {
         Self::default()
     }
 
-    /// Bytes of all its buffers.
+    /// Bytes of all its buffers and textures.
     pub fn bytes(&self) -> u64 {
-        super::device::lock(&self.slots).buffers.iter().map(wgpu::Buffer::size).sum()
+        let slots = super::device::lock(&self.slots);
+        let buffers: u64 = slots.buffers.iter().map(wgpu::Buffer::size).sum();
+        buffers + slots.textures.iter().map(Texture::bytes).sum::<u64>()
     }
 }
 
@@ -44,6 +48,20 @@ impl Slots {
                 self.generation += 1;
             }
             None => self.buffers.push(device.buffer(label, bytes, SLOT_USAGE)?),
+        }
+        Ok(())
+    }
+
+    /// As [`Slots::ensure`], of texture slot `i`.
+    pub fn ensure_texture(&mut self, device: &Device, i: usize, bytes: u64) -> Result<()> {
+        let label = format!("texture slot {i}");
+        match self.textures.get(i) {
+            Some(t) if t.bytes() >= bytes => {}
+            Some(_) => {
+                self.textures[i] = device.texture(&label, bytes)?;
+                self.generation += 1;
+            }
+            None => self.textures.push(device.texture(&label, bytes)?),
         }
         Ok(())
     }

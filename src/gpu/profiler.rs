@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::device::Device;
+use super::device::{Device, lock};
 use super::runner::Runner;
 use crate::graph::Tensor;
 use crate::{Error, Result};
@@ -82,19 +82,16 @@ impl Runner {
         match clock {
             Clock::Stamps => {
                 let stamps = Stamps::new(&device, count + 1);
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                pass.write_timestamp(&stamps.set, 0);
-                for i in 0..self.steps.len() {
-                    self.dispatch(&mut pass, i);
-                    pass.write_timestamp(&stamps.set, i as u32 + 1);
-                }
-                drop(pass);
+                self.record(&mut encoder, 0..self.steps.len(), |pass, step| {
+                    pass.write_timestamp(&stamps.set, step.map_or(0, |i| i as u32 + 1));
+                });
                 Ok(stamps.read(encoder)?.windows(2).map(|w| (w[1] - w[0]).max(0.0)).collect())
             }
             Clock::Passes => {
                 let stamps = Stamps::new(&device, 2 * count);
                 for i in 0..self.steps.len() {
                     let at = 2 * i as u32;
+                    self.copy_to_textures(&lock(&self.pool.slots), &mut encoder, &self.plan().steps[i].copies);
                     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                         label: None,
                         timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
@@ -112,7 +109,7 @@ impl Runner {
                 let mut seconds = Vec::with_capacity(self.steps.len());
                 for i in 0..self.steps.len() {
                     let mut encoder = device.shared.device.create_command_encoder(&Default::default());
-                    self.dispatch(&mut encoder.begin_compute_pass(&Default::default()), i);
+                    self.record(&mut encoder, i..i + 1, |_, _| {});
                     let begin = Instant::now();
                     device.submit_and_wait(encoder)?;
                     seconds.push(begin.elapsed().as_secs_f64());
@@ -131,9 +128,7 @@ impl Runner {
         self.bind_all()?;
         let mut encoder = self.device.shared.device.create_command_encoder(&Default::default());
         self.upload(&mut encoder, inputs)?;
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        (0..self.steps.len()).for_each(|i| self.dispatch(&mut pass, i));
-        drop(pass);
+        self.record(&mut encoder, 0..self.steps.len(), |_, _| {});
         let begin = Instant::now();
         self.device.submit_and_wait(encoder)?;
         Ok(begin.elapsed().as_secs_f64())

@@ -26,14 +26,13 @@ impl Runner {
         self.bind_all()?;
         let stamps = (device.clock() == Clock::Stamps).then(|| Stamps::new(&device, 2));
         let mut encoder = device.shared.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            stamps.iter().for_each(|s| pass.write_timestamp(&s.set, 0));
-            for _ in 0..times {
-                (0..self.steps.len()).for_each(|i| self.dispatch(&mut pass, i));
-            }
-            stamps.iter().for_each(|s| pass.write_timestamp(&s.set, 1));
-        }
+        let steps = self.steps.len();
+        let mut done = 0;
+        self.record(&mut encoder, (0..times).flat_map(|_| 0..steps), |pass, step| {
+            done += usize::from(step.is_some());
+            let stamp = if step.is_none() { Some(0) } else { (done == times * steps).then_some(1) };
+            stamps.iter().zip(stamp).for_each(|(s, at)| pass.write_timestamp(&s.set, at));
+        });
         let begin = Instant::now();
         let gpu = match stamps {
             // A clock that stands still measures nothing.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::device::{Device, lock};
+use super::device::{Device, Memory, lock};
 use super::pipeline::{Checks, Pipeline};
 use super::pool::{Pool, Slots};
 use crate::graph::{Place, Plan, Source, Tensor, bytes_of};
 use crate::kernels::{Info, Io, Kernel};
+use crate::shader::Access;
 use crate::tensor::{DType, Data, Value};
 use crate::{Error, Result};
 
@@ -41,19 +42,19 @@ pub struct Counts {
 /// A plan baked for a device: pipelines, parameters, bind groups, and buffers of its own or shared with other plans.
 pub struct Runner {
     pub(super) device: Device,
-    plan: Plan,
+    pub(super) plan: Plan,
     pub(super) steps: Vec<Baked>,
-    pool: Pool,
+    pub(super) pool: Pool,
     /// The pool's generation that the bind groups were made for.
     generation: u64,
     params: wgpu::Buffer,
-    constants: Vec<Option<wgpu::Buffer>>,
+    constants: Vec<Option<Memory>>,
 }
 
 pub(super) struct Baked {
-    pipeline: Arc<Pipeline>,
-    bind_group: Option<wgpu::BindGroup>,
-    params_at: u32,
+    pub pipeline: Arc<Pipeline>,
+    pub bind_group: Option<wgpu::BindGroup>,
+    pub params_at: u32,
 }
 
 impl Runner {
@@ -125,7 +126,7 @@ impl Runner {
         Counts {
             dispatches: self.steps.len(),
             slot_bytes: self.pool.bytes(),
-            constant_bytes: self.constants.iter().flatten().map(wgpu::Buffer::size).sum(),
+            constant_bytes: self.constants.iter().flatten().map(Memory::bytes).sum(),
         }
     }
 
@@ -146,10 +147,12 @@ impl Runner {
         for (index, t) in op.inputs.iter().enumerate() {
             let def = &self.plan.graph.tensors[t.id];
             if let Source::Constant(value) = &def.source {
-                let packed = op.kernel.pack(index, value, &step.variant);
-                let form = if packed.is_some() { step.variant.to_string() } else { String::new() };
-                let buffer = self.device.constant(&def.label, value, form, packed.as_ref())?;
-                self.constants[t.id] = Some(buffer);
+                let texture = pipeline.bindings.get(index + 1) == Some(&Access::Texture);
+                // A kernel's variants that pack alike share what they pack.
+                let form = op.kernel.form(index, &step.variant);
+                let packed = || form.is_some().then(|| op.kernel.pack(index, value, &step.variant));
+                self.constants[t.id] =
+                    Some(self.device.constant(&def.label, value, form.as_deref(), packed, texture)?);
             }
         }
         Ok(pipeline)
@@ -162,6 +165,9 @@ impl Runner {
         for (i, slot) in self.plan.slots.iter().enumerate() {
             let largest = slot.tensors.first().map_or("", |&t| &self.plan.graph.tensors[t].label);
             slots.ensure(&self.device, i, slot.bytes, &format!("slot {i} ({largest})"))?;
+        }
+        for (i, &bytes) in self.plan.textures.iter().enumerate() {
+            slots.ensure_texture(&self.device, i, bytes)?;
         }
         if self.generation != slots.generation {
             self.forget_bindings();
@@ -181,12 +187,24 @@ impl Runner {
         self.steps.iter_mut().for_each(|s| s.bind_group = None);
     }
 
-    fn place<'a>(&'a self, slots: &'a Slots, t: Tensor) -> Option<&'a wgpu::Buffer> {
+    pub(super) fn place<'a>(&'a self, slots: &'a Slots, t: Tensor) -> Option<&'a wgpu::Buffer> {
         match self.plan.places[t.id] {
             Place::Slot(s) => slots.buffers.get(s),
-            Place::Constant => self.constants[t.id].as_ref(),
+            Place::Constant => match &self.constants[t.id] {
+                Some(Memory::Buffer(b)) => Some(b),
+                _ => None,
+            },
             Place::None => None,
         }
+    }
+
+    /// The texture that step `i` reads a tensor as.
+    fn texture<'a>(&'a self, slots: &'a Slots, i: usize, t: Tensor) -> Option<&'a wgpu::TextureView> {
+        if let Some(Memory::Texture(constant)) = &self.constants[t.id] {
+            return Some(&constant.view);
+        }
+        let slot = self.plan.steps[i].textures.iter().find(|(tensor, _)| *tensor == t.id)?.1;
+        slots.textures.get(slot).map(|t| &t.view)
     }
 
     fn bind(&self, slots: &Slots, i: usize, pipeline: &Pipeline) -> Result<wgpu::BindGroup> {
@@ -203,6 +221,13 @@ impl Runner {
             }),
         }];
         for (n, t) in op.inputs.iter().chain(&op.outputs).enumerate() {
+            let binding = n as u32 + 1;
+            if pipeline.bindings.get(n + 1) == Some(&Access::Texture) {
+                let view =
+                    self.texture(slots, i, *t).ok_or_else(|| wrong(format!("tensor {} has no texture", t.id)))?;
+                entries.push(wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::TextureView(view) });
+                continue;
+            }
             let buffer = self.place(slots, *t).ok_or_else(|| wrong(format!("tensor {} has no buffer", t.id)))?;
             let size = match self.plan.places[t.id] {
                 // The tensor's own extent and not the slot's: an index past its end is then caught by robust
@@ -211,7 +236,7 @@ impl Runner {
                 _ => buffer.size(),
             };
             entries.push(wgpu::BindGroupEntry {
-                binding: n as u32 + 1,
+                binding,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer,
                     offset: 0,
@@ -219,8 +244,8 @@ impl Runner {
                 }),
             });
         }
-        if entries.len() != pipeline.bindings {
-            return Err(wrong(format!("has {} bindings for {} buffers", pipeline.bindings, entries.len())));
+        if entries.len() != pipeline.bindings.len() {
+            return Err(wrong(format!("has {} bindings for {} tensors", pipeline.bindings.len(), entries.len())));
         }
         Ok(self.device.shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&op.label),
@@ -279,12 +304,7 @@ impl Runner {
         self.bind_all()?;
         let mut encoder = self.device.shared.device.create_command_encoder(&Default::default());
         self.upload(&mut encoder, inputs)?;
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for i in steps {
-                self.dispatch(&mut pass, i);
-            }
-        }
+        self.record(&mut encoder, steps, |_, _| {});
         let (back, ranges) = self.copy_back(&mut encoder, outputs)?;
         let bytes = self.device.submit_and_read(encoder, &back)?;
         let value = |(t, at): (&Tensor, &u64)| {
@@ -297,55 +317,5 @@ impl Runner {
             Value { shape: t.info.shape, data }
         };
         Ok(outputs.iter().zip(&ranges).map(value).collect())
-    }
-
-    /// Copies inputs within the encoder, never by `queue.write_buffer`, which would run before the whole submit.
-    pub(super) fn upload(&self, encoder: &mut wgpu::CommandEncoder, inputs: &[(Tensor, &[u8])]) -> Result<()> {
-        if inputs.is_empty() {
-            return Ok(());
-        }
-        let mut bytes = Vec::with_capacity(inputs.iter().map(|i| i.1.len() + 16).sum());
-        let mut starts = Vec::new();
-        for (_, content) in inputs {
-            starts.push(bytes.len() as u64);
-            bytes.extend_from_slice(content);
-            bytes.resize(bytes.len().next_multiple_of(16), 0);
-        }
-        let upload = self.device.filled("upload", &bytes, wgpu::BufferUsages::COPY_SRC)?;
-        let slots = lock(&self.pool.slots);
-        for (from, (t, content)) in starts.into_iter().zip(inputs) {
-            let length = (content.len() as u64).next_multiple_of(4);
-            if let Some(buffer) = self.place(&slots, *t) {
-                encoder.copy_buffer_to_buffer(&upload, from, buffer, 0, length.min(buffer.size()));
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass, i: usize) {
-        let [x, y, z] = self.plan.steps[i].launch.grid;
-        let baked = &self.steps[i];
-        pass.set_pipeline(&baked.pipeline.pipeline);
-        pass.set_bind_group(0, baked.bind_group.as_ref(), &[baked.params_at]);
-        pass.dispatch_workgroups(x, y, z);
-    }
-
-    /// One buffer for all outputs, and where each begins in it.
-    fn copy_back(&self, encoder: &mut wgpu::CommandEncoder, outputs: &[Tensor]) -> Result<(wgpu::Buffer, Vec<u64>)> {
-        let mut total = 0;
-        let mut ranges = Vec::new();
-        for t in outputs {
-            ranges.push(total);
-            total += bytes_of(&t.info);
-        }
-        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
-        let back = self.device.buffer("read-back", total.max(16), usage)?;
-        let slots = lock(&self.pool.slots);
-        for (t, at) in outputs.iter().zip(&ranges) {
-            if let Some(buffer) = self.place(&slots, *t) {
-                encoder.copy_buffer_to_buffer(buffer, 0, &back, *at, bytes_of(&t.info));
-            }
-        }
-        Ok((back, ranges))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use super::device::{Constant, Device, lock};
+use super::device::{Constant, Device, Memory, lock};
 use crate::tensor::Value;
 use crate::{Error, Result};
 
@@ -42,23 +42,26 @@ impl Device {
         Ok(view.to_vec())
     }
 
-    /// A constant's buffer, uploaded once for each value and form.
+    /// A constant, uploaded once for each value and form: as a texture or as a buffer.
     pub(super) fn constant(
         &self,
         label: &str,
         value: &Arc<Value>,
-        form: String,
-        packed: Option<&Value>,
-    ) -> Result<wgpu::Buffer> {
+        form: Option<&str>,
+        packed: impl FnOnce() -> Option<Value>,
+        texture: bool,
+    ) -> Result<Memory> {
+        let form = format!("{}{}", form.unwrap_or_default(), if texture { ", a texture" } else { "" });
         let key = (Arc::as_ptr(value) as usize, form);
         let mut known = lock(&self.shared.constants);
         // An address may be reused by another value after its first owner is gone.
         known.retain(|_, c| c.value.strong_count() > 0);
         if let Some(c) = known.get(&key) {
-            return Ok(c.buffer.clone());
+            return Ok(c.memory.clone());
         }
-        let bytes = packed.unwrap_or(value).bytes();
-        if bytes.len() as u64 > self.shared.max_binding {
+        let packed = packed();
+        let bytes = packed.as_ref().unwrap_or(value).bytes();
+        if !texture && bytes.len() as u64 > self.shared.max_binding {
             return Err(Error::Limit {
                 what: format!("weights `{label}`"),
                 need: bytes.len() as u64,
@@ -66,9 +69,18 @@ impl Device {
                 cure: "use a device with larger bindings".into(),
             });
         }
-        let buffer = self.filled(label, bytes, wgpu::BufferUsages::STORAGE)?;
+        let memory = if texture {
+            let texture = self.texture(label, bytes.len() as u64)?;
+            let staged = self.filled(label, bytes, wgpu::BufferUsages::COPY_SRC)?;
+            let mut encoder = self.shared.device.create_command_encoder(&Default::default());
+            texture.copy_from(&mut encoder, &staged, bytes.len() as u64);
+            self.shared.queue.submit([encoder.finish()]);
+            Memory::Texture(texture)
+        } else {
+            Memory::Buffer(self.filled(label, bytes, wgpu::BufferUsages::STORAGE)?)
+        };
         let value: Weak<Value> = Arc::downgrade(value);
-        known.insert(key, Constant { value, buffer: buffer.clone() });
-        Ok(buffer)
+        known.insert(key, Constant { value, memory: memory.clone() });
+        Ok(memory)
     }
 }

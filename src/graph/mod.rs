@@ -2,8 +2,10 @@
 
 mod build;
 mod dot;
+mod pieces;
 mod plan;
 mod table;
+mod textures;
 
 pub use build::Conv2dBuilder;
 pub use plan::{Peak, Place, Plan, Slot, Step};

@@ -1,7 +1,7 @@
 //! From a graph to a plan: which variant each op runs, and which buffer each tensor lies in. Data too.
 
-use super::{Graph, Source, bytes_of};
-use crate::kernels::{Caps, Cost, Info, Io, Launch, Variant};
+use super::{Graph, Source, bytes_of, pieces, textures};
+use crate::kernels::{Caps, Cost, Info, Io, Launch, Variant, Want};
 
 /// A buffer that tensors of disjoint lifetimes share. WebGPU takes a writable storage buffer as one exclusive whole,
 /// so slots are separate buffers and not ranges of an arena.
@@ -35,6 +35,11 @@ pub struct Step {
     pub launch: Launch,
     /// What it costs when all rows are live.
     pub cost: Cost,
+    /// Tensors that are copied to texture slots before it, as (tensor, texture slot).
+    pub copies: Vec<(usize, usize)>,
+    /// The texture slots of those inputs that it reads as textures and that are no constants, as (tensor, texture
+    /// slot).
+    pub textures: Vec<(usize, usize)>,
 }
 
 /// Where a plan needs most memory.
@@ -61,11 +66,20 @@ pub struct Plan {
     pub lifetimes: Vec<Option<(usize, usize)>>,
     /// Dispatches in order.
     pub steps: Vec<Step>,
+    /// Bytes of each texture slot: copies of tensors, for steps that read them as textures.
+    pub textures: Vec<u64>,
 }
 
 impl Plan {
-    /// Plans `graph` for a device: the first variant of each op, or of those named in `force` the first that matches.
+    /// Plans `graph` for a device: ops taken apart where that pays, and of each the first variant. `force` names
+    /// methods and variants: an op is then taken apart only by a method named, wherever that can be, and of its
+    /// variants the first that is named is taken.
     pub fn new(graph: Graph, caps: &Caps, force: &[&str]) -> Self {
+        let wants: Vec<Want> = match force {
+            [] => vec![Want::Best(caps)],
+            names => names.iter().map(|n| Want::Method(n)).collect(),
+        };
+        let graph = pieces::take_apart(graph, &wants);
         let steps = graph.ops.iter().enumerate().map(|(i, op)| {
             let inputs: Vec<Info> = op.inputs.iter().map(|t| t.info).collect();
             let outputs: Vec<Info> = op.outputs.iter().map(|t| t.info).collect();
@@ -73,17 +87,24 @@ impl Plan {
             let variants = op.kernel.variants(&io, caps);
             let forced = force.iter().find_map(|name| variants.iter().find(|v| v.name == *name));
             let variant = forced.unwrap_or(&variants[0]).clone();
-            Step { op: i, launch: op.kernel.launch(&io, &variant), cost: op.kernel.cost(&io), variant }
+            let (launch, cost) = (op.kernel.launch(&io, &variant), op.kernel.cost(&io));
+            Step { op: i, launch, cost, variant, copies: Vec::new(), textures: Vec::new() }
         });
-        let steps = steps.collect();
+        let mut steps: Vec<Step> = steps.collect();
+        let textures = textures::assign(&graph, &mut steps);
         let lifetimes = lifetimes(&graph);
         let (slots, places) = assign(&graph, &lifetimes);
-        Self { graph, slots, places, lifetimes, steps }
+        Self { graph, slots, places, lifetimes, steps, textures }
     }
 
-    /// Bytes of all slots: what a run needs beside the constants.
+    /// Bytes of all slots, textures included: what a run needs beside the constants.
     pub fn activation_bytes(&self) -> u64 {
-        self.slots.iter().map(|s| s.bytes).sum()
+        self.slots.iter().map(|s| s.bytes).sum::<u64>() + self.texture_bytes()
+    }
+
+    /// Bytes of the texture slots alone.
+    pub fn texture_bytes(&self) -> u64 {
+        self.textures.iter().sum()
     }
 
     /// Bytes of the constants, before packing.

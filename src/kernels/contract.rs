@@ -57,6 +57,9 @@ pub struct Caps {
     pub subgroup: Option<u32>,
     /// A CPU driver (lavapipe, SwiftShader, WARP): workgroup memory is no faster than any other there.
     pub cpu: bool,
+    /// Reading a texel beats reading a storage buffer by far: lavapipe loads a texture's texels for all lanes with
+    /// vector moves, and goes through a storage buffer lane by lane.
+    pub texels: bool,
     /// Invocations a workgroup may have.
     pub max_invocations: u32,
     /// Bytes of workgroup memory.
@@ -65,7 +68,8 @@ pub struct Caps {
 
 impl Caps {
     /// The least that any device must offer (WebGPU's default limits, no optional feature).
-    pub const MINIMUM: Caps = Caps { subgroup: None, cpu: false, max_invocations: 256, workgroup_bytes: 16384 };
+    pub const MINIMUM: Caps =
+        Caps { subgroup: None, cpu: false, texels: false, max_invocations: 256, workgroup_bytes: 16384 };
 }
 
 /// One way to compile a kernel: a name, and the constants that are prepended to its text.
@@ -79,6 +83,8 @@ pub struct Variant {
     pub defines: Vec<(&'static str, u32)>,
     /// Whether the text uses subgroup operations.
     pub subgroups: bool,
+    /// Inputs that it reads as textures of four elements a texel and [`TEXELS_A_ROW`] texels a row.
+    pub textures: Vec<usize>,
     /// A text to run in place of what the kernel's file makes of the constants: an edited shader, or an older one.
     pub text: Option<Arc<str>>,
 }
@@ -86,7 +92,7 @@ pub struct Variant {
 impl Variant {
     /// A variant without subgroup operations.
     pub fn new(name: &'static str, defines: &[(&'static str, u32)]) -> Self {
-        Self { name, defines: defines.to_vec(), subgroups: false, text: None }
+        Self { name, defines: defines.to_vec(), subgroups: false, textures: Vec::new(), text: None }
     }
 
     /// The value of a constant; panics where the variant lacks it, which a test of all cases shows.
@@ -97,6 +103,14 @@ impl Variant {
     /// The value of a constant, if the variant has it.
     pub fn find(&self, name: &str) -> Option<u32> {
         self.defines.iter().find(|d| d.0 == name).map(|d| d.1)
+    }
+
+    /// Reads input `index` as a texture where `on`, which the shader learns by `name`.
+    pub fn texture(mut self, index: usize, name: &'static str, on: bool) -> Self {
+        if on {
+            self.textures.push(index);
+        }
+        self.flag(name, on)
     }
 
     /// Adds `name` = 1 where `on`: an `#ifdef` switch.
@@ -123,6 +137,10 @@ impl fmt::Display for Variant {
         Ok(())
     }
 }
+
+/// Texels in a row of a tensor that is read as a texture (`shaders/shared/texels.wgsl`): element `e` lies in texel
+/// `e / 4`, and texel `i` in column `i % TEXELS_A_ROW` of row `i / TEXELS_A_ROW`.
+pub const TEXELS_A_ROW: usize = 4096;
 
 /// One dispatch: the grid of workgroups and the uniform parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,6 +212,48 @@ macro_rules! params {
     };
 }
 
+/// Whether an op is to be taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want<'a> {
+    /// Where it pays on such a device.
+    Best(&'a Caps),
+    /// By the method of this name, wherever that can be.
+    Method(&'a str),
+}
+
+/// An op taken apart: kernels that, run in this order, write what the op writes.
+#[derive(Clone, Debug)]
+pub struct Pieces {
+    /// Tensors between them.
+    pub scratch: Vec<Info>,
+    /// What is run.
+    pub pieces: Vec<Piece>,
+}
+
+/// One kernel of an op that was taken apart.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The kernel with its settings.
+    pub kernel: Arc<dyn Kernel>,
+    /// What it reads.
+    pub inputs: Vec<Operand>,
+    /// What it writes.
+    pub output: Operand,
+    /// What it does, for people; the layer's name stands before it.
+    pub part: String,
+}
+
+/// A tensor of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// The op's input of that number.
+    Input(usize),
+    /// The op's one output.
+    Output,
+    /// The scratch tensor of that number.
+    Scratch(usize),
+}
+
 /// One kernel with its settings: what a graph's op holds.
 pub trait Kernel: fmt::Debug + Send + Sync {
     /// The shader's name: `shaders/<name>.wgsl`.
@@ -216,6 +276,11 @@ pub trait Kernel: fmt::Debug + Send + Sync {
     /// Arithmetic and traffic.
     fn cost(&self, io: &Io) -> Cost;
 
+    /// The op as several smaller ones, where such a device is better served so.
+    fn pieces(&self, _io: &Io, _want: Want) -> Option<Pieces> {
+        None
+    }
+
     /// Operations that a variant executes, those on padding included; [`Kernel::cost`] counts what is asked for.
     fn executed(&self, io: &Io, _variant: &Variant) -> f64 {
         self.cost(io).flops
@@ -225,9 +290,15 @@ pub trait Kernel: fmt::Debug + Send + Sync {
     /// unwritten (rows past a live count) are NaN, or `u32::MAX`.
     fn twin(&self, inputs: &[Value]) -> Vec<Value>;
 
-    /// The order in which `variant` reads constant input `index`; `None` where it is read as it is.
-    fn pack(&self, _index: usize, _value: &Value, _variant: &Variant) -> Option<Value> {
+    /// A name for the order in which `variant` reads constant input `index`, the same wherever that order is the same;
+    /// `None` where the input is read as it is.
+    fn form(&self, _index: usize, _variant: &Variant) -> Option<String> {
         None
+    }
+
+    /// Constant input `index` in the order that [`Kernel::form`] names.
+    fn pack(&self, _index: usize, value: &Value, _variant: &Variant) -> Value {
+        value.clone()
     }
 }
 

@@ -1,8 +1,10 @@
 //! 2-D convolution, channels last, with bias, residual and ReLU fused.
 
 use super::case::Rng;
-use super::tiled::{self, P};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::tiled::{self, P, Product};
+use super::{
+    Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Pieces, Tolerance, Variant, Want, fold_grid, winograd,
+};
 use crate::tensor::{DType, Shape, Value};
 
 pub use super::tiled::params;
@@ -118,10 +120,19 @@ impl Kernel for Conv2d {
         let flags = |v: Variant| v.flag("RESIDUAL", self.residual).flag("LIVE", self.live);
         let mut out = Vec::new();
         if c.is_multiple_of(4) && self.groups == 1 {
-            out.extend(tiled::variants(k, caps).into_iter().map(flags));
+            let quads = k.is_multiple_of(4) && self.slice.is_none_or(|(whole, at)| {
+                at.is_multiple_of(4) && (whole.len() / whole.dim(0)).is_multiple_of(4)
+            });
+            let taps = (io.dim(1, 1) * io.dim(1, 2)).div_ceil(self.stride.0 * self.stride.1);
+            let product = Product { c, k, taps, quads };
+            out.extend(tiled::variants(product, caps).into_iter().map(flags));
         }
         out.push(flags(Variant::new("plain", &[("PLAIN", 1)])));
         out
+    }
+
+    fn pieces(&self, io: &Io, want: Want) -> Option<Pieces> {
+        winograd::pieces(self, io, want)
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
@@ -229,12 +240,13 @@ impl Kernel for Conv2d {
     }
 
     /// The tiled variants read `[K/TK, R, S, C/4, TK, 4]`, zero past K.
-    fn pack(&self, index: usize, value: &Value, variant: &Variant) -> Option<Value> {
-        if index != 1 || variant.name == "plain" {
-            return None;
-        }
+    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
+        (index == 1 && variant.name != "plain").then(|| tiled::form(variant))
+    }
+
+    fn pack(&self, _: usize, value: &Value, variant: &Variant) -> Value {
         let [k, r, s, c] = [0, 1, 2, 3].map(|i| value.shape.dim(i));
-        Some(tiled::pack_rows(value.floats(), k, r * s * c, variant))
+        tiled::pack_rows(value.floats(), k, r * s * c, variant)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Transposed convolution, channels last, with bias and ReLU.
 
 use super::case::Rng;
-use super::tiled::{self, P};
+use super::tiled::{self, P, Product};
 use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::tensor::{DType, Shape, Value};
 
@@ -64,7 +64,9 @@ impl Kernel for Deconv2d {
         if io.dim(0, 3).is_multiple_of(4) && self.pad == 0 && w.dim(1) == self.stride && w.dim(2) == self.stride {
             // A tile's rows must be of one tap.
             let whole = |v: &Variant| w.dim(0).is_multiple_of(tiled::tile(v));
-            out.extend(tiled::variants(w.dim(0), caps).into_iter().filter(whole));
+            let (c, k) = (w.dim(3), w.dim(0));
+            let product = Product { c, k, taps: self.stride * self.stride, quads: k.is_multiple_of(4) };
+            out.extend(tiled::variants(product, caps).into_iter().filter(whole));
         }
         out.push(Variant::new("plain", &[("PLAIN", 1)]));
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
@@ -145,13 +147,18 @@ impl Kernel for Deconv2d {
 
     /// The tiled variants take rows (r, s, k), so that a tile's outputs lie side by side,
     /// and the bias once for each tap.
-    fn pack(&self, index: usize, value: &Value, variant: &Variant) -> Option<Value> {
-        if index == 0 || index > 2 || variant.name == "plain" {
-            return None;
+    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
+        match index {
+            1 if variant.name != "plain" => Some(format!("taps first, {}", tiled::form(variant))),
+            2 if variant.name != "plain" => Some(format!("{} times", self.stride * self.stride)),
+            _ => None,
         }
+    }
+
+    fn pack(&self, index: usize, value: &Value, variant: &Variant) -> Value {
         if index == 2 {
             let taps = self.stride * self.stride;
-            return Some(Value::f32([taps * value.shape.len()], value.floats().repeat(taps)));
+            return Value::f32([taps * value.shape.len()], value.floats().repeat(taps));
         }
         let [k, r, s, c] = [0, 1, 2, 3].map(|i| value.shape.dim(i));
         let mut rows = Vec::with_capacity(value.shape.len());
@@ -160,7 +167,7 @@ impl Kernel for Deconv2d {
                 rows.extend_from_slice(&value.floats()[(f * r * s + tap) * c..][..c]);
             }
         }
-        Some(tiled::pack_rows(&rows, k * r * s, c, variant))
+        tiled::pack_rows(&rows, k * r * s, c, variant)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fully connected layer with bias and ReLU.
 
 use super::case::Rng;
-use super::tiled::{self, P};
+use super::tiled::{self, P, Product};
 use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::tensor::{DType, Shape, Value};
 
@@ -52,7 +52,8 @@ impl Kernel for Linear {
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
         let mut out = Vec::new();
         if io.dim(1, 1).is_multiple_of(4) {
-            out.extend(tiled::variants(io.dim(1, 0), caps));
+            let (c, k) = (io.dim(1, 1), io.dim(1, 0));
+            out.extend(tiled::variants(Product { c, k, taps: 1, quads: k.is_multiple_of(4) }, caps));
         }
         out.push(Variant::new("plain", &[("PLAIN", 1)]));
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
@@ -120,9 +121,12 @@ impl Kernel for Linear {
         vec![Value::f32([n, k], y)]
     }
 
-    fn pack(&self, index: usize, value: &Value, variant: &Variant) -> Option<Value> {
-        let tiled = index == 1 && variant.name != "plain";
-        tiled.then(|| tiled::pack_rows(value.floats(), value.shape.dim(0), value.shape.dim(1), variant))
+    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
+        (index == 1 && variant.name != "plain").then(|| tiled::form(variant))
+    }
+
+    fn pack(&self, _: usize, value: &Value, variant: &Variant) -> Value {
+        tiled::pack_rows(value.floats(), value.shape.dim(0), value.shape.dim(1), variant)
     }
 }
 

@@ -9,9 +9,13 @@ pub mod case;
 mod contract;
 pub mod frame;
 mod tiled;
+mod winograd;
 
 pub use case::{Case, Tolerance};
-pub use contract::{Caps, Cost, Info, Io, Kernel, Launch, ParamField, Params, Variant, fold_grid};
+pub use contract::{
+    Caps, Cost, Info, Io, Kernel, Launch, Operand, ParamField, Params, Piece, Pieces, TEXELS_A_ROW, Variant, Want,
+    fold_grid,
+};
 
 macro_rules! kernels {
     ($($name:ident),* $(,)?) => {
@@ -44,6 +48,9 @@ kernels![
     conv2d,
     deconv2d,
     linear,
+    winograd_in,
+    winograd_gemm,
+    winograd_out,
     max_pool,
     upsample_add,
     topk,

@@ -11,24 +11,52 @@ params! {
     groups: u32, relu: u32, y_offset: u32, y_image_stride: u32, images_per_batch: u32, grid_x: u32,
 }
 
-/// The tiled variants for `k` rows of weights, best first (measured: benches/NOTES.md).
-pub(super) fn variants(k: usize, caps: &Caps) -> Vec<Variant> {
+/// What the choice of a tile depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Product {
+    /// Input channels; a multiple of 4.
+    pub c: usize,
+    /// Rows of weights.
+    pub k: usize,
+    /// Products that an element of x has a part in for each row of weights: the taps, about.
+    pub taps: usize,
+    /// Whether rows and places in y go by four.
+    pub quads: bool,
+}
+
+/// Loads of an element from which on a texture pays that the element is copied to first.
+const WORTH_A_COPY: usize = 3;
+
+/// The tiled variants for a product, best first (measured: benches/NOTES.md).
+pub(super) fn variants(product: Product, caps: &Caps) -> Vec<Variant> {
+    let Product { c, k, taps, quads } = product;
     let mut out = Vec::new();
+    let tiled = |name, wg: u32, tp: u32, tj: u32, tl: u32, step: u32| {
+        let defines = [("WG", wg), ("TP", tp), ("TJ", tj), ("TL", tl), ("TH", tl / 4), ("STEP", step)];
+        Variant::new(name, &defines).flag("QUADS", quads)
+    };
     // SwiftShader (lanes by four) takes minutes to compile a tile that lavapipe compiles in a second.
     let wide = caps.cpu && caps.subgroup.is_some_and(|s| s >= 8);
     if let Some(lanes) = caps.subgroup.filter(|s| (4..=32).contains(s)) {
-        // A CPU turns each broadcast into a shuffle, so it pays to use one for many pixels, though the sums then
+        // A CPU turns each shuffle into a move, so it pays to use one for many pixels, though the sums then
         // spill to its first cache; a GPU would lose its occupancy.
         let (rows, pixels) = if wide { (32, 4) } else { (lanes.max(16), 2) };
         let tj = (k as u32).div_ceil(lanes).clamp(1, (rows / lanes).max(1));
         let tp = if wide && tj * lanes <= 16 { 8 } else { pixels };
-        let mut v = Variant::new("subgroup", &[("WG", lanes.max(32)), ("TP", tp), ("TJ", tj), ("TL", lanes)]);
+        // Each turn of a CPU driver's loop masks every sum once.
+        let step = if wide && c.is_multiple_of(8) { 2 } else { 1 };
+        let mut v = tiled("subgroup", lanes.max(32), tp, tj, lanes, step);
         v.subgroups = true;
+        if caps.texels {
+            let loads = taps * k.div_ceil((tj * lanes) as usize);
+            let textures = v.clone().texture(0, "X_TEXTURE", loads >= WORTH_A_COPY).texture(1, "W_TEXTURE", true);
+            out.push(Variant { name: "texels", ..textures });
+        }
         out.push(v);
     }
     let (tp, tl) = if wide { (8, 8) } else { (4, if k <= 4 { 4 } else { 8 }) };
-    let registers = Variant::new("registers", &[("WG", 64), ("TP", tp), ("TJ", 1), ("TL", tl)]);
-    // Without a CPU's loop over lanes, loads at a common address are as cheap as a broadcast.
+    let registers = tiled("registers", 64, tp, 1, tl, 1);
+    // Without a CPU's loop over lanes, loads at a common address are as cheap as a shuffle.
     if caps.cpu {
         out.push(registers)
     } else {
@@ -57,6 +85,11 @@ pub(super) fn executed(pixels: usize, k: usize, len: usize, variant: &Variant) -
 /// Rows of weights that one thread multiplies.
 pub(super) fn tile(variant: &Variant) -> usize {
     (variant.get("TJ") * variant.get("TL")) as usize
+}
+
+/// The name of the order that [`pack_rows`] makes.
+pub(super) fn form(variant: &Variant) -> String {
+    format!("rows by {}", tile(variant))
 }
 
 /// `k` rows of `len` weights in blocks of a tile's rows, four columns of all rows of a block together:

@@ -107,12 +107,14 @@ impl<'a> Valid<'a> {
 
     /// Metal's buffers: binding k is buffer k, and the sizes of them all follow.
     fn buffers(&self) -> msl::EntryPointResources {
-        let bindings = self.module.global_variables.iter().filter_map(|(_, v)| v.binding);
+        let variables = self.module.global_variables.iter().map(|(_, v)| v);
         let mut out = msl::EntryPointResources::default();
-        for binding in bindings {
+        for (binding, space) in variables.filter_map(|v| Some((v.binding?, v.space))) {
             // Fewer than ten: WebGPU's default limits.
             let slot = binding.binding as u8;
-            out.resources.insert(binding, msl::BindTarget { buffer: Some(slot), mutable: true, ..Default::default() });
+            let texture = space == naga::AddressSpace::Handle;
+            let (buffer, texture) = if texture { (None, Some(slot)) } else { (Some(slot), None) };
+            out.resources.insert(binding, msl::BindTarget { buffer, texture, mutable: true, ..Default::default() });
             out.sizes_buffer = out.sizes_buffer.max(Some(slot + 1));
         }
         out

@@ -18,6 +18,9 @@ pub const SNIPPETS: &[(&str, &str)] = &[
     ("shared/frame", include_str!("../../shaders/shared/frame.wgsl")),
     ("shared/live", include_str!("../../shaders/shared/live.wgsl")),
     ("shared/order", include_str!("../../shaders/shared/order.wgsl")),
+    ("shared/gemm", include_str!("../../shaders/shared/gemm.wgsl")),
+    ("shared/operands", include_str!("../../shaders/shared/operands.wgsl")),
+    ("shared/texels", include_str!("../../shaders/shared/texels.wgsl")),
     ("shared/tiled", include_str!("../../shaders/shared/tiled.wgsl")),
 ];
 

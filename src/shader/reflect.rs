@@ -11,6 +11,8 @@ pub enum Access {
     Read,
     /// A storage buffer that is written.
     ReadWrite,
+    /// A storage texture that is only read.
+    Texture,
 }
 
 /// One binding of group 0.
@@ -51,6 +53,7 @@ pub fn reflect(shader: &Processed) -> Result<(naga::Module, Reflection), String>
             naga::AddressSpace::Uniform => Access::Uniform,
             naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => Access::ReadWrite,
             naga::AddressSpace::Storage { .. } => Access::Read,
+            naga::AddressSpace::Handle => Access::Texture,
             naga::AddressSpace::WorkGroup => {
                 workgroup_bytes += layouter[v.ty].size;
                 continue;

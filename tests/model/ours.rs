@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use maskrcnn::Mask;
 use maskrcnn::gpu::Runner;
-use maskrcnn::graph::{Plan, Tensor};
+use maskrcnn::graph::{Op, Plan, Tensor};
 use maskrcnn::model::{self, Network, Room};
 use maskrcnn::tensor::Value;
 
@@ -44,7 +44,7 @@ impl Ours {
         let mut ours = Self { network, runner, taps, values: HashMap::new() };
         let frame = golden.frame();
         let inputs = [(ours.network.bytes, image.rgb()), (ours.network.frames, bytemuck::bytes_of(&frame))];
-        let all = 0..ours.network.graph.ops.len();
+        let all = 0..ours.runner.plan().steps.len();
         ours.execute(all, &inputs);
         ours
     }
@@ -52,8 +52,12 @@ impl Ours {
     /// Runs again from the step of that name up to, and without, the one of the other name (or to the end), with the
     /// golden's tensors in place of what our own stages made.
     pub fn rerun(&mut self, step: &str, until: Option<&str>, golden: &Golden, fed: &[&str]) {
-        let ops = &self.network.graph.ops;
-        let at = |label: &str| ops.iter().position(|op| op.label == label).unwrap_or_else(|| panic!("{label}"));
+        let ops = &self.runner.plan().graph.ops;
+        // An op that was taken apart begins with its first piece.
+        let named = |op: &Op, label: &str| {
+            op.label.strip_prefix(label).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
+        let at = |label: &str| ops.iter().position(|op| named(op, label)).unwrap_or_else(|| panic!("{label}"));
         let steps = at(step)..until.map_or(ops.len(), at);
         let frame = golden.frame();
         let values: Vec<(Tensor, Value)> = fed.iter().map(|name| (self.taps[*name], golden.tap(name))).collect();

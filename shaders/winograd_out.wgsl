@@ -1,0 +1,82 @@
+// Winograd's convolution, third part: the 36 points m of a tile become its 4x4 outputs A^T m A
+// (src/kernels/winograd.rs has the matrices), with bias, residual and ReLU. A thread four channels of one tile.
+
+struct Params {
+    total: u32, // tiles * K/4
+    k: u32, // by four
+    oh: u32, ow: u32,
+    columns: u32,   // of tiles
+    per_image: u32, // tiles
+    first: u32,     // tile of the piece
+    capacity: u32,  // tiles between two points in m
+    images_per_batch: u32,
+    relu: u32,
+    grid_x: u32,
+}
+
+@slot var<uniform> p: Params;
+@slot var<storage, read> m: array<vec4<f32>>; // [36, capacity, K/4]
+@slot var<storage, read> bias: array<vec4<f32>>; // [K/4]
+#ifdef RESIDUAL
+@slot var<storage, read> residual: array<vec4<f32>>; // as y
+#endif
+#ifdef LIVE
+@slot var<storage, read> live: array<u32>; // [B]
+#endif
+@slot var<storage, read_write> y: array<vec4<f32>>; // [N, OH, OW, K/4]
+
+#import shared/live
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+    let i = (wid.y * p.grid_x + wid.x) * 64u + t;
+    if i >= p.total { return; }
+    let tile = i / p.k;
+    let k = i - tile * p.k;
+    let n = (p.first + tile) / p.per_image;
+    if !is_live(n) { return; }
+    let q = (p.first + tile) - n * p.per_image;
+    let row = q / p.columns;
+    let y0 = row * 4u;
+    let x0 = (q - row * p.columns) * 4u;
+
+    // A^T m: each column's six points to four.
+    let step = p.capacity * p.k;
+#repeat s 6
+#repeat r 6
+    let m_${r}_${s} = m[i + (${r}u * 6u + ${s}u) * step];
+#end
+    let a_${s} = m_1_${s} + m_2_${s};
+    let b_${s} = m_1_${s} - m_2_${s};
+    let c_${s} = m_3_${s} + m_4_${s};
+    let d_${s} = m_3_${s} - m_4_${s};
+    let t_0_${s} = m_0_${s} + a_${s} + c_${s};
+    let t_1_${s} = 0.75 * b_${s} + 1.5 * d_${s};
+    let t_2_${s} = 0.5625 * a_${s} + 2.25 * c_${s};
+    let t_3_${s} = 0.421875 * b_${s} + 3.375 * d_${s} + m_5_${s};
+#end
+
+    // (A^T m) A: the same along the rows.
+    let add = bias[k];
+#repeat r 4
+    let e_${r} = t_${r}_1 + t_${r}_2;
+    let f_${r} = t_${r}_1 - t_${r}_2;
+    let g_${r} = t_${r}_3 + t_${r}_4;
+    let h_${r} = t_${r}_3 - t_${r}_4;
+    let o_${r}_0 = t_${r}_0 + e_${r} + g_${r};
+    let o_${r}_1 = 0.75 * f_${r} + 1.5 * h_${r};
+    let o_${r}_2 = 0.5625 * e_${r} + 2.25 * g_${r};
+    let o_${r}_3 = 0.421875 * f_${r} + 3.375 * h_${r} + t_${r}_5;
+    let at_${r} = ((n * p.oh + y0 + ${r}u) * p.ow + x0) * p.k + k;
+#repeat s 4
+    if y0 + ${r}u < p.oh && x0 + ${s}u < p.ow {
+        var v = o_${r}_${s} + add;
+#ifdef RESIDUAL
+        v += residual[at_${r} + ${s}u * p.k];
+#endif
+        if p.relu != 0u { v = max(v, vec4(0.0)); }
+        y[at_${r} + ${s}u * p.k] = v;
+    }
+#end
+#end
+}

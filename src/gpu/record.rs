@@ -1,0 +1,107 @@
+//! From steps to commands: uploads, dispatches in one pass, copies to textures, and what is read back.
+
+use std::collections::HashSet;
+
+use super::device::lock;
+use super::pool::Slots;
+use super::runner::Runner;
+use crate::Result;
+use crate::graph::{Place, Tensor, bytes_of};
+
+impl Runner {
+    /// Copies inputs within the encoder, never by `queue.write_buffer`, which would run before the whole submit.
+    pub(super) fn upload(&self, encoder: &mut wgpu::CommandEncoder, inputs: &[(Tensor, &[u8])]) -> Result<()> {
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        let mut bytes = Vec::with_capacity(inputs.iter().map(|i| i.1.len() + 16).sum());
+        let mut starts = Vec::new();
+        for (_, content) in inputs {
+            starts.push(bytes.len() as u64);
+            bytes.extend_from_slice(content);
+            bytes.resize(bytes.len().next_multiple_of(16), 0);
+        }
+        let upload = self.device.filled("upload", &bytes, wgpu::BufferUsages::COPY_SRC)?;
+        let slots = lock(&self.pool.slots);
+        for (from, (t, content)) in starts.into_iter().zip(inputs) {
+            let length = (content.len() as u64).next_multiple_of(4);
+            if let Some(buffer) = self.place(&slots, *t) {
+                encoder.copy_buffer_to_buffer(&upload, from, buffer, 0, length.min(buffer.size()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Records steps into one pass, or into several where tensors are copied to textures between them. `mark` is told
+    /// the pass at its first beginning and after each step.
+    pub(super) fn record(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        steps: impl Iterator<Item = usize>,
+        mut mark: impl FnMut(&mut wgpu::ComputePass, Option<usize>),
+    ) {
+        let slots = lock(&self.pool.slots);
+        let mut copied = HashSet::new();
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        mark(&mut pass, None);
+        for i in steps {
+            let step = &self.plan.steps[i];
+            // Where the steps begin in the middle of the plan, a copy that earlier ones would make is made here.
+            let missing = step.textures.iter().filter(|c| !copied.contains(*c) && !step.copies.contains(c));
+            let due: Vec<(usize, usize)> = step.copies.iter().chain(missing).copied().collect();
+            if !due.is_empty() {
+                drop(pass);
+                self.copy_to_textures(&slots, encoder, &due);
+                copied.extend(due);
+                pass = encoder.begin_compute_pass(&Default::default());
+            }
+            self.dispatch(&mut pass, i);
+            mark(&mut pass, Some(i));
+        }
+    }
+
+    /// Copies tensors to texture slots.
+    pub(super) fn copy_to_textures(
+        &self,
+        slots: &Slots,
+        encoder: &mut wgpu::CommandEncoder,
+        copies: &[(usize, usize)],
+    ) {
+        for &(tensor, slot) in copies {
+            if let Place::Slot(from) = self.plan.places[tensor] {
+                slots.textures[slot].copy_from(encoder, &slots.buffers[from], self.plan.bytes(tensor));
+            }
+        }
+    }
+
+    pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass, i: usize) {
+        let [x, y, z] = self.plan.steps[i].launch.grid;
+        let baked = &self.steps[i];
+        pass.set_pipeline(&baked.pipeline.pipeline);
+        pass.set_bind_group(0, baked.bind_group.as_ref(), &[baked.params_at]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// One buffer for all outputs, and where each begins in it.
+    pub(super) fn copy_back(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        outputs: &[Tensor],
+    ) -> Result<(wgpu::Buffer, Vec<u64>)> {
+        let mut total = 0;
+        let mut ranges = Vec::new();
+        for t in outputs {
+            ranges.push(total);
+            total += bytes_of(&t.info);
+        }
+        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
+        let back = self.device.buffer("read-back", total.max(16), usage)?;
+        let slots = lock(&self.pool.slots);
+        for (t, at) in outputs.iter().zip(&ranges) {
+            if let Some(buffer) = self.place(&slots, *t) {
+                encoder.copy_buffer_to_buffer(buffer, 0, &back, *at, bytes_of(&t.info));
+            }
+        }
+        Ok((back, ranges))
+    }
+}

@@ -1,0 +1,162 @@
+//! Winograd's convolution, second part: at each point, channels times weights.
+
+use super::case::Rng;
+use super::tiled::{self, Product};
+use super::winograd::{POINTS, Tiles, weight_matrix};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant};
+use crate::params;
+use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
+
+params! {
+    tiles: u32, c: u32, k: u32, blocks: u32, per_image: u32, first: u32, capacity: u32, images_per_batch: u32,
+    grid_x: u32,
+}
+
+/// `m[point, tile, k] = Σ v[point, tile, c] · (G w[k] Gᵀ)[point, c]`.
+///
+/// Inputs: v `[36,capacity,C]`, weight `[K,3,3,C]`, and live `[B]` where said. Output `[36,capacity,K]`; of it the
+/// piece's tiles of live images are written.
+#[derive(Clone, Debug)]
+pub struct WinogradGemm {
+    /// The piece.
+    pub tiles: Tiles,
+    /// Whether a live count is given.
+    pub live: bool,
+    /// Operations of that part of the convolution, as its definition has them.
+    pub reference: f64,
+}
+
+/// G w Gᵀ: `[36,K,C]` of weights `[K,3,3,C]`.
+fn turned(weight: &Value) -> Vec<f64> {
+    let (k, c, g) = (weight.shape.dim(0), weight.shape.dim(3), weight_matrix());
+    let mut out = vec![0.0; POINTS * POINTS * k * c];
+    for (row, taps) in weight.floats().chunks_exact(9 * c).enumerate() {
+        for point in 0..POINTS * POINTS {
+            let target = &mut out[(point * k + row) * c..][..c];
+            for tap in 0..9 {
+                let factor = g[point / POINTS][tap / 3] * g[point % POINTS][tap % 3];
+                if factor != 0.0 {
+                    let sums = target.iter_mut().zip(&taps[tap * c..][..c]);
+                    sums.for_each(|(sum, &w)| *sum += factor * w as f64);
+                }
+            }
+        }
+    }
+    out
+}
+
+impl Kernel for WinogradGemm {
+    fn name(&self) -> &'static str {
+        "winograd_gemm"
+    }
+
+    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
+        if inputs.len() != 2 + usize::from(self.live) || inputs[0].shape.rank() != 3 {
+            return Err(format!("takes v [36,T,C], weight [K,3,3,C] and live counts where said, not {inputs:?}"));
+        }
+        let (v, w) = (inputs[0].shape, inputs[1].shape);
+        if v.dim(0) != POINTS * POINTS || v.dim(1) < self.tiles.count || !v.dim(2).is_multiple_of(4) || v.is_empty() {
+            return Err(format!("takes v [36,T,C] of {} tiles, C a multiple of 4, not {v}", self.tiles.count));
+        }
+        if w.rank() != 4 || w != Shape::from([w.dim(0), 3, 3, v.dim(2)]) || !w.dim(0).is_multiple_of(4) {
+            return Err(format!("weight {w} is not [K,3,3,{}], K a multiple of 4", v.dim(2)));
+        }
+        if self.live && (inputs[2].dtype != DType::U32 || !self.tiles.images.is_multiple_of(inputs[2].shape.len().max(1))) {
+            return Err(format!("live counts {:?} do not divide the {} images", inputs[2], self.tiles.images));
+        }
+        Ok(vec![Info::f32([v.dim(0), v.dim(1), w.dim(0)])])
+    }
+
+    fn integers(&self) -> Vec<usize> {
+        if self.live { vec![2] } else { Vec::new() }
+    }
+
+    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
+        let product = Product { c: io.dim(0, 2), k: io.dim(1, 0), taps: 1, quads: true };
+        tiled::variants(product, caps).into_iter().map(|v| v.flag("LIVE", self.live)).collect()
+    }
+
+    fn launch(&self, io: &Io, variant: &Variant) -> Launch {
+        let k = io.dim(1, 0);
+        let mut grid = tiled::grid(self.tiles.count, k, variant);
+        let blocks = grid[2];
+        grid[2] *= (POINTS * POINTS) as u32;
+        let batches = if self.live { io.inputs[2].shape.len() } else { 1 };
+        let params = P {
+            tiles: self.tiles.count as u32,
+            c: (io.dim(0, 2) / 4) as u32,
+            k: k as u32,
+            blocks,
+            per_image: self.tiles.per_image() as u32,
+            first: self.tiles.first as u32,
+            capacity: io.dim(0, 1) as u32,
+            images_per_batch: (self.tiles.images / batches) as u32,
+            grid_x: grid[0],
+        };
+        Launch { grid, params: params.bytes() }
+    }
+
+    fn cost(&self, io: &Io) -> Cost {
+        let (c, k) = (io.dim(0, 2), io.dim(1, 0));
+        let elements = POINTS * POINTS * (self.tiles.count * (c + k) + c * k);
+        Cost { flops: self.reference, bytes: (elements * ELEMENT_BYTES) as f64 }
+    }
+
+    fn executed(&self, io: &Io, variant: &Variant) -> f64 {
+        tiled::executed(self.tiles.count, io.dim(1, 0), io.dim(0, 2), variant) * (POINTS * POINTS) as f64
+    }
+
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (v, u) = (&inputs[0], turned(&inputs[1]));
+        let (capacity, c, k) = (v.shape.dim(1), v.shape.dim(2), inputs[1].shape.dim(0));
+        let live = self.live.then(|| inputs[2].ints());
+        let mut out = vec![f32::NAN; POINTS * POINTS * capacity * k];
+        for point in 0..POINTS * POINTS {
+            for tile in (0..self.tiles.count).filter(|&t| self.tiles.live(t, live)) {
+                let channels = &v.floats()[(point * capacity + tile) * c..][..c];
+                for row in 0..k {
+                    let weights = &u[(point * k + row) * c..][..c];
+                    let sum: f64 = channels.iter().zip(weights).map(|(&a, &b)| a as f64 * b).sum();
+                    out[(point * capacity + tile) * k + row] = sum as f32;
+                }
+            }
+        }
+        vec![Value::f32([POINTS * POINTS, capacity, k], out)]
+    }
+
+    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
+        (index == 1).then(|| format!("Winograd's points, {}", tiled::form(variant)))
+    }
+
+    /// `[36, K/TK, C/4, TK, 4]`, zero past K.
+    fn pack(&self, _: usize, value: &Value, variant: &Variant) -> Value {
+        let (k, c) = (value.shape.dim(0), value.shape.dim(3));
+        let points: Vec<f32> = turned(value).into_iter().map(|v| v as f32).collect();
+        let packed: Vec<f32> = points
+            .chunks_exact(k * c)
+            .flat_map(|rows| tiled::pack_rows(rows, k, c, variant).floats().to_vec())
+            .collect();
+        Value::f32([packed.len() / c, c], packed)
+    }
+}
+
+/// Small and ragged products, pieces, and live images.
+pub fn cases() -> Vec<Case> {
+    let mut rng = Rng::new(42);
+    let mut case = |name: &str, c: usize, k: usize, tiles: Tiles, capacity: usize, live: Option<Vec<u32>>| {
+        let kernel = WinogradGemm { tiles, live: live.is_some(), reference: (tiles.count * 16 * 18 * c * k) as f64 };
+        let mut inputs = vec![rng.tensor([POINTS * POINTS, capacity, c]), rng.tensor([k, 3, 3, c])];
+        inputs.extend(live.map(|l| Value::u32([l.len()], l)));
+        Case::new(name, kernel, inputs, Tolerance::Norm { relative: 1e-6 })
+    };
+    let tiles = |images, rows, columns, first, count| Tiles { images, rows, columns, first, count };
+    vec![
+        case("C2", 32, 32, tiles(1, 10, 13, 0, 130), 130, None),
+        case("P2, a piece", 64, 128, tiles(1, 12, 15, 40, 100), 128, None),
+        case("ragged", 12, 20, tiles(2, 3, 3, 0, 18), 18, None),
+        case("least", 4, 4, tiles(1, 1, 1, 0, 1), 1, None),
+        case("mask head, some live", 16, 24, tiles(20, 4, 4, 0, 320), 320, Some(vec![13])),
+        case("batches, the last piece", 8, 8, tiles(6, 2, 2, 9, 15), 16, Some(vec![3, 1])),
+        case("none live", 8, 16, tiles(3, 2, 2, 0, 12), 12, Some(vec![0])),
+    ]
+}

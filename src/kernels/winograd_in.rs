@@ -1,0 +1,147 @@
+//! Winograd's convolution, first part: inputs to points.
+
+use super::case::Rng;
+use super::winograd::{POINTS, TILE, Tiles, input_matrix};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use crate::params;
+use crate::tensor::{DType, ELEMENT_BYTES, Value};
+
+params! {
+    total: u32, h: u32, w: u32, c: u32, pad_h: u32, pad_w: u32,
+    columns: u32, per_image: u32, first: u32, capacity: u32, images_per_batch: u32, grid_x: u32,
+}
+
+/// `v[point, tile, c]`: Bᵀ d B of each tile's 6×6 inputs d, zero outside the image.
+///
+/// Inputs: x `[N,H,W,C]`, C a multiple of 4, and live `[B]` where said. Output `[36, capacity, C]`; of it the piece's
+/// tiles of live images are written.
+#[derive(Clone, Debug)]
+pub struct WinogradIn {
+    /// Zeros assumed around the image, (top and bottom, left and right).
+    pub pad: (usize, usize),
+    /// The piece.
+    pub tiles: Tiles,
+    /// Whether a live count is given.
+    pub live: bool,
+    /// Tiles that the output has room for.
+    pub capacity: usize,
+}
+
+impl Kernel for WinogradIn {
+    fn name(&self) -> &'static str {
+        "winograd_in"
+    }
+
+    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
+        if inputs.len() != 1 + usize::from(self.live) || inputs[0].shape.rank() != 4 {
+            return Err(format!("takes x [N,H,W,C] and live counts where said, not {inputs:?}"));
+        }
+        let x = inputs[0].shape;
+        if !x.dim(3).is_multiple_of(4) || x.is_empty() || x.dim(0) != self.tiles.images {
+            return Err(format!("takes x [{},H,W,C] with C a multiple of 4, not {x}", self.tiles.images));
+        }
+        if self.live && (inputs[1].dtype != DType::U32 || !x.dim(0).is_multiple_of(inputs[1].shape.len().max(1))) {
+            return Err(format!("live counts {:?} do not divide the {} rows of x", inputs[1], x.dim(0)));
+        }
+        if self.tiles.count > self.capacity {
+            return Err(format!("{} tiles do not fit room for {}", self.tiles.count, self.capacity));
+        }
+        Ok(vec![Info::f32([POINTS * POINTS, self.capacity, x.dim(3)])])
+    }
+
+    fn integers(&self) -> Vec<usize> {
+        if self.live { vec![1] } else { Vec::new() }
+    }
+
+    fn variants(&self, _: &Io, caps: &Caps) -> Vec<Variant> {
+        let plain = Variant::new("plain", &[]).flag("LIVE", self.live);
+        // An input has a part in 36 / 16 tiles.
+        let texels = Variant { name: "texels", ..plain.clone() }.texture(0, "X_TEXTURE", true);
+        if caps.texels { vec![texels, plain] } else { vec![plain] }
+    }
+
+    fn launch(&self, io: &Io, _: &Variant) -> Launch {
+        let x = io.inputs[0].shape;
+        let total = self.tiles.count * x.dim(3) / 4;
+        let grid = fold_grid(total.div_ceil(64));
+        let batches = if self.live { io.inputs[1].shape.len() } else { 1 };
+        let params = P {
+            total: total as u32,
+            h: x.dim(1) as u32,
+            w: x.dim(2) as u32,
+            c: (x.dim(3) / 4) as u32,
+            pad_h: self.pad.0 as u32,
+            pad_w: self.pad.1 as u32,
+            columns: self.tiles.columns as u32,
+            per_image: self.tiles.per_image() as u32,
+            first: self.tiles.first as u32,
+            capacity: self.capacity as u32,
+            images_per_batch: (x.dim(0) / batches) as u32,
+            grid_x: grid[0],
+        };
+        Launch { grid, params: params.bytes() }
+    }
+
+    /// No reference arithmetic: the convolution's stands with its products.
+    fn cost(&self, io: &Io) -> Cost {
+        let c = io.dim(0, 3);
+        let elements = self.tiles.count * c * (TILE * TILE + POINTS * POINTS);
+        Cost { flops: 0.0, bytes: (elements * ELEMENT_BYTES) as f64 }
+    }
+
+    fn executed(&self, io: &Io, _: &Variant) -> f64 {
+        // 12 times six points in 20 operations.
+        (self.tiles.count * io.dim(0, 3) * 12 * 20) as f64
+    }
+
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (x, bt) = (&inputs[0], input_matrix());
+        let [_, h, w, c] = [0, 1, 2, 3].map(|i| x.shape.dim(i));
+        let live = self.live.then(|| inputs[1].ints());
+        let mut out = vec![f32::NAN; POINTS * POINTS * self.capacity * c];
+        for tile in (0..self.tiles.count).filter(|&t| self.tiles.live(t, live)) {
+            let (n, row, column) = self.tiles.place(tile);
+            for ch in 0..c {
+                let d = |i: usize, j: usize| {
+                    let y = (row * TILE + i).checked_sub(self.pad.0).filter(|&y| y < h);
+                    let z = (column * TILE + j).checked_sub(self.pad.1).filter(|&z| z < w);
+                    y.zip(z).map_or(0.0, |(y, z)| x.floats()[((n * h + y) * w + z) * c + ch] as f64)
+                };
+                for a in 0..POINTS {
+                    for b in 0..POINTS {
+                        let sum: f64 = (0..POINTS * POINTS)
+                            .map(|i| bt[a][i / POINTS] * d(i / POINTS, i % POINTS) * bt[b][i % POINTS])
+                            .sum();
+                        out[((a * POINTS + b) * self.capacity + tile) * c + ch] = sum as f32;
+                    }
+                }
+            }
+        }
+        vec![Value::f32([POINTS * POINTS, self.capacity, c], out)]
+    }
+}
+
+/// Whole and ragged images, padding on no side, one or both, pieces, and live images.
+pub fn cases() -> Vec<Case> {
+    let mut rng = Rng::new(41);
+    let mut case = |name: &str, pad: (usize, usize), x: [usize; 4], piece: (usize, usize), live: Option<Vec<u32>>| {
+        let side = |n: usize, pad: usize| (n + 2 * pad - 2).div_ceil(TILE);
+        let (rows, columns) = (side(x[1], pad.0), side(x[2], pad.1));
+        let (first, count) = piece;
+        let tiles = Tiles { images: x[0], rows, columns, first, count: count.min(x[0] * rows * columns - first) };
+        let kernel = WinogradIn { pad, tiles, live: live.is_some(), capacity: count };
+        let mut inputs = vec![rng.tensor(x)];
+        inputs.extend(live.map(|l| Value::u32([l.len()], l)));
+        Case::new(name, kernel, inputs, Tolerance::Norm { relative: 5e-7 })
+    };
+    vec![
+        case("P2", (1, 1), [1, 40, 24, 64], (0, 60), None),
+        case("ragged", (1, 1), [2, 7, 9, 12], (0, 16), None),
+        case("one pixel", (1, 1), [1, 1, 1, 4], (0, 1), None),
+        case("no padding", (0, 0), [1, 11, 6, 8], (0, 3), None),
+        case("wide padding", (2, 0), [1, 5, 9, 8], (0, 4), None),
+        case("a piece", (1, 1), [1, 23, 31, 8], (17, 20), None),
+        case("mask head, some live", (1, 1), [6, 14, 14, 16], (0, 96), Some(vec![4])),
+        case("batches, the last piece", (1, 1), [6, 5, 5, 8], (10, 20), Some(vec![3, 1])),
+    ]
+}

@@ -1,0 +1,147 @@
+//! Winograd's convolution, third part: points to outputs, with bias, residual and ReLU.
+
+use super::case::Rng;
+use super::winograd::{POINTS, TILE, Tiles, output_matrix};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use crate::params;
+use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
+
+params! {
+    total: u32, k: u32, oh: u32, ow: u32,
+    columns: u32, per_image: u32, first: u32, capacity: u32, images_per_batch: u32, relu: u32, grid_x: u32,
+}
+
+/// `y[n, oh, ow, k] = act(bias[k] + residual + Aᵀ m A)` of each tile's 36 points m.
+///
+/// Inputs: m `[36,capacity,K]`, K a multiple of 4, bias `[K]`, then residual of the output's shape and live `[B]` where
+/// said. Of the output the piece's tiles of live images are written.
+#[derive(Clone, Debug)]
+pub struct WinogradOut {
+    /// The piece.
+    pub tiles: Tiles,
+    /// Whether max(·, 0) follows.
+    pub relu: bool,
+    /// Whether a residual is added before the ReLU.
+    pub residual: bool,
+    /// Whether a live count is given.
+    pub live: bool,
+    /// The output: `[N,OH,OW,K]`.
+    pub y: Shape,
+}
+
+impl Kernel for WinogradOut {
+    fn name(&self) -> &'static str {
+        "winograd_out"
+    }
+
+    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
+        if inputs.len() != 2 + usize::from(self.residual) + usize::from(self.live) || inputs[0].shape.rank() != 3 {
+            return Err(format!("takes m [36,T,K], bias [K], residual and live counts where said, not {inputs:?}"));
+        }
+        let (m, k) = (inputs[0].shape, self.y.dim(3));
+        if m.dim(0) != POINTS * POINTS || m.dim(1) < self.tiles.count || m.dim(2) != k || !k.is_multiple_of(4) {
+            return Err(format!("takes m [36,T,{k}] of {} tiles, K a multiple of 4, not {m}", self.tiles.count));
+        }
+        if inputs[1].shape != Shape::from([k]) || (self.residual && inputs[2].shape != self.y) {
+            return Err(format!("bias or residual do not fit the output {}: {inputs:?}", self.y));
+        }
+        let live = inputs.last().filter(|_| self.live);
+        if live.is_some_and(|l| l.dtype != DType::U32 || !self.tiles.images.is_multiple_of(l.shape.len().max(1))) {
+            return Err(format!("live counts {live:?} do not divide the {} images", self.tiles.images));
+        }
+        Ok(vec![Info::f32(self.y)])
+    }
+
+    fn integers(&self) -> Vec<usize> {
+        if self.live { vec![2 + usize::from(self.residual)] } else { Vec::new() }
+    }
+
+    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
+        vec![Variant::new("plain", &[]).flag("RESIDUAL", self.residual).flag("LIVE", self.live)]
+    }
+
+    fn launch(&self, io: &Io, _: &Variant) -> Launch {
+        let k = self.y.dim(3) / 4;
+        let total = self.tiles.count * k;
+        let grid = fold_grid(total.div_ceil(64));
+        let batches = if self.live { io.inputs.last().map_or(1, |l| l.shape.len()) } else { 1 };
+        let params = P {
+            total: total as u32,
+            k: k as u32,
+            oh: self.y.dim(1) as u32,
+            ow: self.y.dim(2) as u32,
+            columns: self.tiles.columns as u32,
+            per_image: self.tiles.per_image() as u32,
+            first: self.tiles.first as u32,
+            capacity: io.dim(0, 1) as u32,
+            images_per_batch: (self.tiles.images / batches) as u32,
+            relu: u32::from(self.relu),
+            grid_x: grid[0],
+        };
+        Launch { grid, params: params.bytes() }
+    }
+
+    /// No reference arithmetic: the convolution's stands with its products.
+    fn cost(&self, _: &Io) -> Cost {
+        let outputs = TILE * TILE * (1 + usize::from(self.residual));
+        let elements = self.tiles.count * self.y.dim(3) * (POINTS * POINTS + outputs);
+        Cost { flops: 0.0, bytes: (elements * ELEMENT_BYTES) as f64 }
+    }
+
+    fn executed(&self, _: &Io, _: &Variant) -> f64 {
+        // 10 times four outputs in 14 operations.
+        (self.tiles.count * self.y.dim(3) * 10 * 14) as f64
+    }
+
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (m, bias, at) = (&inputs[0], inputs[1].floats(), output_matrix());
+        let [_, oh, ow, k] = [0, 1, 2, 3].map(|i| self.y.dim(i));
+        let live = if self.live { inputs.last().map(Value::ints) } else { None };
+        let mut y = vec![f32::NAN; self.y.len()];
+        for tile in (0..self.tiles.count).filter(|&t| self.tiles.live(t, live)) {
+            let (n, row, column) = self.tiles.place(tile);
+            for q in 0..TILE * TILE {
+                let (i, j) = (q / TILE, q % TILE);
+                if row * TILE + i >= oh || column * TILE + j >= ow {
+                    continue;
+                }
+                for (ch, &bias) in bias.iter().enumerate() {
+                    let point = |p: usize| m.floats()[(p * m.shape.dim(1) + tile) * k + ch] as f64;
+                    let sum: f64 =
+                        (0..POINTS * POINTS).map(|p| at[i][p / POINTS] * point(p) * at[j][p % POINTS]).sum();
+                    let out = ((n * oh + row * TILE + i) * ow + column * TILE + j) * k + ch;
+                    let residual = if self.residual { inputs[2].floats()[out] as f64 } else { 0.0 };
+                    let v = sum + bias as f64 + residual;
+                    y[out] = (if self.relu { v.max(0.0) } else { v }) as f32;
+                }
+            }
+        }
+        vec![Value::f32(self.y, y)]
+    }
+}
+
+/// Whole and ragged images, pieces, residuals, and live images.
+pub fn cases() -> Vec<Case> {
+    let mut rng = Rng::new(43);
+    let mut case = |name: &str, y: [usize; 4], piece: (usize, usize), residual: bool, live: Option<Vec<u32>>| {
+        let (rows, columns) = (y[1].div_ceil(TILE), y[2].div_ceil(TILE));
+        let (first, count) = piece;
+        let tiles = Tiles { images: y[0], rows, columns, first, count: count.min(y[0] * rows * columns - first) };
+        let (live_given, relu) = (live.is_some(), residual);
+        let kernel = WinogradOut { tiles, relu, residual, live: live_given, y: y.into() };
+        let mut inputs = vec![rng.tensor([POINTS * POINTS, count, y[3]]), rng.tensor([y[3]])];
+        if residual {
+            inputs.push(rng.tensor(y));
+        }
+        inputs.extend(live.map(|l| Value::u32([l.len()], l)));
+        Case::new(name, kernel, inputs, Tolerance::Norm { relative: 5e-7 })
+    };
+    vec![
+        case("P2", [1, 40, 24, 64], (0, 60), false, None),
+        case("ragged, residual", [2, 7, 9, 12], (0, 12), true, None),
+        case("one pixel", [1, 1, 1, 4], (0, 1), false, None),
+        case("a piece", [1, 23, 31, 8], (17, 20), true, None),
+        case("mask head, some live", [6, 14, 14, 16], (0, 96), false, Some(vec![4])),
+        case("batches, the last piece", [6, 5, 5, 8], (10, 20), true, Some(vec![3, 1])),
+    ]
+}
