@@ -74,6 +74,7 @@ kernel_tests![
     paste,
     roof_copy,
     roof_fma,
+    roof_matrix,
 ];
 
 /// A convolution taken apart is the convolution, within the same tolerance.

@@ -24,7 +24,7 @@ use proptest::test_runner::RngSeed;
 const MIB: f64 = (1 << 20) as f64;
 
 fn caps() -> Vec<Caps> {
-    let gpu = |subgroup| Caps { subgroup, cpu: false, texels: false, max_invocations: 1024, workgroup_bytes: 32768 };
+    let gpu = |subgroup| Caps { subgroup, max_invocations: 1024, workgroup_bytes: 32768, ..Caps::MINIMUM };
     vec![Caps::MINIMUM, Caps { cpu: true, texels: true, ..gpu(Some(8)) }, gpu(Some(32))]
 }
 

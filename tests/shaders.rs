@@ -9,24 +9,29 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use maskrcnn::kernels::{Caps, Entry, Info, Io, Launch, REGISTRY, Variant};
+use maskrcnn::kernels::{Caps, Entry, Info, Io, Launch, Matrices, Matrix, REGISTRY, Variant};
 #[cfg(feature = "emit")]
 use maskrcnn::shader::emit::{Target, Valid};
 use maskrcnn::shader::{Access, Processed, Reflection, SNIPPETS, compile, reflect};
 
-/// Devices of all kinds: the least, CPU drivers, GPUs with one subgroup size, a GPU with several.
+/// Devices of all kinds: the least, CPU drivers, GPUs with one subgroup size, a GPU with several; each also with
+/// cooperative matrices.
 fn devices() -> Vec<(String, Caps)> {
     let mut out = vec![("minimum".to_string(), Caps::MINIMUM)];
     for (subgroup, cpu) in [(4, true), (8, true), (16, true), (32, false), (64, false)] {
         let subgroup = Some(subgroup);
         let texels = cpu && subgroup >= Some(8);
-        let caps = Caps { subgroup, cpu, texels, max_invocations: 1024, workgroup_bytes: 32768 };
+        let caps = Caps { subgroup, cpu, texels, max_invocations: 1024, workgroup_bytes: 32768, ..Caps::MINIMUM };
         out.push((format!("{caps:?}"), caps));
         // Subgroups where all else is at its least.
         out.push((format!("small {caps:?}"), Caps { subgroup, cpu, ..Caps::MINIMUM }));
     }
-    let large = Caps { subgroup: None, cpu: false, texels: false, max_invocations: 1024, workgroup_bytes: 49152 };
+    let large = Caps { max_invocations: 1024, workgroup_bytes: 49152, ..Caps::MINIMUM };
     out.push(("no fixed subgroup".into(), large));
+    let matrices: Matrices = Matrix::ALL.into_iter().collect();
+    for i in 1..out.len() {
+        out.push((format!("{}, matrices", out[i].0), Caps { f16: true, matrices, ..out[i].1 }));
+    }
     out
 }
 
@@ -113,6 +118,11 @@ fn every_variant_is_valid_and_translates_to_metal_and_dx12() {
         for (name, checked) in CHECKS {
             for target in [Target::Msl, Target::Hlsl] {
                 match valid.emit(target, checked) {
+                    // naga has no cooperative matrices in HLSL, and wgpu offers none on DX12.
+                    Err(e) if target == Target::Hlsl && unit.variant.matrices => assert!(e.contains("HLSL"), "{e}"),
+                    Ok(_) if target == Target::Hlsl && unit.variant.matrices => {
+                        failures.push(format!("{}: HLSL has cooperative matrices now: translate them", unit.label()))
+                    }
                     Err(e) => failures.push(format!("{}, {name}, {target:?}: {e}", unit.label())),
                     Ok(text) => assert!(!text.is_empty(), "{}, {name}, {target:?}", unit.label()),
                 }
@@ -156,11 +166,20 @@ fn metal_gets_the_bindings_numbers() {
     }
 }
 
+/// Whether the validator that says `SPIRV-Tools v2023.4 …` of itself knows SPV_KHR_cooperative_matrix: the first that
+/// does is v2023.4.
+#[cfg(feature = "emit")]
+fn knows_matrices(version: &str) -> bool {
+    let numbers = version.split_whitespace().find_map(|w| w.strip_prefix('v')?.split_once('.'));
+    let parse = |(year, n): (&str, &str)| Some((year.parse::<u32>().ok()?, n.parse::<u32>().ok()?));
+    numbers.and_then(parse).is_some_and(|v| v >= (2023, 4))
+}
+
 #[cfg(feature = "emit")]
 #[test]
 fn every_variant_translates_to_spirv_that_khronos_accepts() {
     let dir = tempfile::tempdir().unwrap();
-    let mut files: Vec<(String, PathBuf)> = Vec::new();
+    let mut files: Vec<(String, PathBuf, bool)> = Vec::new();
     for unit in units() {
         let Ok(valid) = Valid::new(&unit.text, &unit.module, &unit.variant) else { continue };
         for (name, checked) in CHECKS {
@@ -168,15 +187,20 @@ fn every_variant_translates_to_spirv_that_khronos_accepts() {
             let bytes = valid.emit(Target::Spirv, checked).unwrap_or_else(|e| panic!("{label}, SPIR-V: {e}"));
             let path = dir.path().join(format!("{}.spv", files.len()));
             std::fs::write(&path, bytes).unwrap();
-            files.push((label, path));
+            files.push((label, path, unit.variant.matrices));
         }
     }
-    if Command::new("spirv-val").arg("--version").output().is_err() {
+    let Ok(version) = Command::new("spirv-val").arg("--version").output() else {
         eprintln!("no spirv-val here: {} modules were written but not judged", files.len());
         return;
+    };
+    if !knows_matrices(&String::from_utf8_lossy(&version.stdout)) {
+        let all = files.len();
+        files.retain(|(_, _, matrices)| !matrices);
+        eprintln!("this spirv-val is older than cooperative matrices: {} modules were not judged", all - files.len());
     }
     // It takes one file a call, so a few calls run at a time.
-    let judge = |(label, path): &(String, PathBuf)| {
+    let judge = |(label, path, _): &(String, PathBuf, bool)| {
         let out = Command::new("spirv-val").args(["--target-env", "vulkan1.2"]).arg(path).output().unwrap();
         let said = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
         (!out.status.success()).then(|| format!("{label}: {said}"))
@@ -238,10 +262,18 @@ fn workgroups_and_grids_keep_within_the_limits() {
         let r = &unit.reflection;
         let invocations: u32 = r.workgroup_size.iter().product();
         assert_eq!(unit.text.text.contains("subgroup"), unit.variant.subgroups, "{}", unit.label());
+        for part in ["enable wgpu_cooperative_matrix;", "enable f16;"] {
+            assert_eq!(unit.text.text.contains(part), unit.variant.matrices, "{}: {part}", unit.label());
+        }
         for used in &unit.uses {
             assert!(invocations <= used.caps.max_invocations, "{}: {invocations} invocations", used.label);
             assert!(r.workgroup_bytes <= used.caps.workgroup_bytes, "{}: {} bytes", used.label, r.workgroup_bytes);
-            if unit.variant.subgroups {
+            if unit.variant.matrices {
+                assert!(!used.caps.matrices.is_empty(), "{}: where there are no matrices", used.label);
+                // Vulkan asks for whole subgroups; 128 is a multiple of all sizes that there are.
+                let size = used.caps.subgroup.unwrap_or(128);
+                assert!(r.workgroup_size[0].is_multiple_of(size), "{}: {invocations} by {size}", used.label);
+            } else if unit.variant.subgroups {
                 let size = used.caps.subgroup.expect("a subgroup variant where the device has subgroups");
                 // A broadcast reads lanes that a part of a subgroup would lack.
                 assert!(invocations.is_multiple_of(size), "{}: {invocations} by {size}", used.label);
@@ -250,6 +282,7 @@ fn workgroups_and_grids_keep_within_the_limits() {
                 assert!(invocations <= Caps::MINIMUM.max_invocations, "{}: the last, {invocations}", used.label);
                 assert!(r.workgroup_bytes <= Caps::MINIMUM.workgroup_bytes, "{}: the last", used.label);
                 assert!(!unit.variant.subgroups, "{}: the last uses subgroups", used.label);
+                assert!(!unit.variant.matrices, "{}: the last uses matrices", used.label);
             }
             let grid = used.launch.grid;
             assert!(grid.iter().all(|&n| (1..=65_535).contains(&n)), "{}: grid {grid:?}", used.label);

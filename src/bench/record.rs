@@ -54,6 +54,9 @@ pub struct Entry {
     /// Inputs that it reads as textures.
     #[serde(default)]
     pub textures: Vec<usize>,
+    /// Whether it uses cooperative matrices; files of before there were any do not say.
+    #[serde(default)]
+    pub matrices: bool,
     /// The WGSL that ran.
     pub text: String,
     /// Workgroups.
@@ -181,6 +184,7 @@ impl Entry {
             constants: variant.defines.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
             subgroups: variant.subgroups,
             textures: variant.textures.clone(),
+            matrices: variant.matrices,
             text,
             grid: measured.launch.grid,
             params: measured.launch.params.clone(),
@@ -207,6 +211,7 @@ impl Entry {
             defines: self.constants.iter().filter_map(|(k, v)| Some((name(k)?, *v))).collect(),
             subgroups: self.subgroups,
             textures: self.textures.clone(),
+            matrices: self.matrices,
             text: Some(self.text.as_str().into()),
         };
         (variant, Launch { grid: self.grid, params: self.params.clone() })

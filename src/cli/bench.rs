@@ -112,7 +112,7 @@ pub fn run(args: &Args) -> Result<bool> {
         println!("kept results are of another device, {}: recorded figures are compared", b.key);
     }
     let roofs = if args.remeasure { Roofs::remeasure(&device)? } else { Roofs::cached_or_measure(&device)? };
-    println!("roofs: copy {:.1} GB/s, multiply-adds {:.1} GFLOP/s", roofs.copy / 1e9, roofs.fma / 1e9);
+    println!("roofs: {roofs}");
     if args.wall || device.clock() != Clock::Stamps {
         let why = if args.wall { "--wall was given" } else { "the device has no time stamps within a pass" };
         println!("times are the host's, from the submit of many replays to their end: {why}");

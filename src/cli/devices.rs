@@ -23,11 +23,12 @@ pub fn run() -> ExitCode {
         println!("{i}: {}{default}", a.name);
         println!("   {} through {}, driver {}", a.kind, a.backend, a.driver);
         println!(
-            "   subgroups {subgroups}, f16 {}, cooperative matrices {}, time stamps {}",
-            yes(a.f16),
-            yes(a.matrices),
+            "   subgroups {subgroups}, f16 {}, time stamps {}",
+            yes(a.caps.f16),
             yes(a.clock == maskrcnn::gpu::Clock::Stamps)
         );
+        let matrices: Vec<String> = a.caps.matrices.iter().map(|m| m.to_string()).collect();
+        println!("   cooperative matrices: {}", if matrices.is_empty() { "none".into() } else { matrices.join(", ") });
         println!(
             "   {} MiB a binding, {} KiB of workgroup memory, {} invocations a workgroup",
             a.max_binding >> 20,

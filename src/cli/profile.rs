@@ -63,7 +63,7 @@ fn print(p: &Profile, roofs: &Roofs, args: &Args) {
     println!("{} on {}: {} found", p.model, p.device, p.found);
     println!("times: {}; medians of {}", p.clock, p.runs);
     println!("work: of the rows that were live, {}", rows.join(" and "));
-    println!("roofs: copy {:.1} GB/s, multiply-adds {:.1} GFLOP/s", roofs.copy / 1e9, roofs.fma / 1e9);
+    println!("roofs: {roofs}");
 
     let mut order: Vec<usize> = (0..p.steps.len()).collect();
     order.sort_by(|&a, &b| p.steps[b].seconds.total_cmp(&p.steps[a].seconds));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use super::pipeline::Pipeline;
 use super::profiler::Clock;
 use super::texture::Texture;
-use crate::kernels::{Caps, TEXELS_A_ROW};
+use crate::kernels::{Caps, Matrices, Matrix, TEXELS_A_ROW};
 use crate::tensor::Value;
 use crate::{Error, Result};
 
@@ -47,12 +47,8 @@ pub struct Adapter {
     pub caps: Caps,
     /// Smallest and largest subgroup.
     pub subgroups: Option<(u32, u32)>,
-    /// Half-precision arithmetic in shaders.
-    pub f16: bool,
     /// The best that it offers to time a step by.
     pub clock: Clock,
-    /// Cooperative matrices.
-    pub matrices: bool,
     /// Bytes that one binding may have.
     pub max_binding: u64,
 }
@@ -132,18 +128,36 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
             texels: cpu && info.subgroup_min_size >= 8 && limits.max_texture_dimension_2d >= TEXELS_A_ROW as u32,
             max_invocations: limits.max_compute_invocations_per_workgroup,
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            f16: features.contains(wgpu::Features::SHADER_F16),
+            matrices: matrices(&inner),
         },
         subgroups,
-        f16: features.contains(wgpu::Features::SHADER_F16),
         clock: match features.contains(wgpu::Features::TIMESTAMP_QUERY) {
             true if features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) => Clock::Stamps,
             true => Clock::Passes,
             false => Clock::Wall,
         },
-        matrices: features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
         max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         inner,
     }
+}
+
+/// The cooperative matrices that the driver lists; none where it lacks what the kernels use beside them.
+fn matrices(adapter: &wgpu::Adapter) -> Matrices {
+    let needed =
+        wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    if !adapter.features().contains(needed) {
+        return Matrices::NONE;
+    }
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let listed = adapter.cooperative_matrix_properties();
+    let has = |m: &Matrix| {
+        listed.iter().any(|p| {
+            let square = [p.m_size, p.n_size, p.k_size] == [m.size; 3];
+            square && p.ab_type == F16 && p.cr_type == if m.f32_sums { F32 } else { F16 }
+        })
+    };
+    Matrix::ALL.into_iter().filter(has).collect()
 }
 
 fn key(adapter: &Adapter) -> String {
@@ -228,12 +242,23 @@ impl Device {
                 adapter.name
             )));
         }
-        let wanted =
-            wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        let mut wanted = wgpu::Features::SUBGROUP
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        if !adapter.caps.matrices.is_empty() {
+            wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            // SAFETY: cooperative matrices are the one experimental feature that is asked for. Only variants marked so
+            // use them: in configurations that the driver lists, in workgroups of whole subgroups, within their
+            // bindings, and no subgroup's lanes part ways around them. All other kernels are compiled as without.
+            experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("maskrcnn"),
             required_features: features & wanted,
             required_limits: limits.clone(),
+            experimental_features,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };

@@ -1,7 +1,9 @@
 //! What the device can do at most. Measured once for each device and driver, and kept in the user's cache folder.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -10,16 +12,17 @@ use serde_json::{Map, Value as Json, json};
 use super::device::Device;
 use super::profiler::Clock;
 use super::runner::Runner;
-use crate::graph::{Graph, Plan};
+use crate::graph::{Graph, Plan, Tensor};
 use crate::kernels::case::Rng;
 use crate::kernels::roof_copy::RoofCopy;
 use crate::kernels::roof_fma::RoofFma;
+use crate::kernels::roof_matrix::{self, RoofMatrix};
 use crate::kernels::{Cost, Info, Io, Kernel};
-use crate::tensor::ELEMENT_BYTES;
+use crate::tensor::{ELEMENT_BYTES, Value};
 use crate::{Error, Result, atomic, cache};
 
 /// What is counted up when the shaders or the way to measure change, so that old figures are not compared with new.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Measurements of one variant: a roof is the best of them. A GPU needs a while to reach its highest clock.
 const TRIES: usize = 8;
@@ -33,12 +36,12 @@ pub struct Roofs {
     pub copy: f64,
     /// Floating-point operations a second of fused multiply-adds in registers.
     pub fma: f64,
-    /// The same of cooperative matrices, where they were measured.
+    /// The same of cooperative matrices in registers, where the device has such: f16, with f32 sums if it can.
     pub matrix: Option<f64>,
 }
 
 impl Roofs {
-    /// Measures: about two seconds of the device's time.
+    /// Measures: two or three seconds of the device's time.
     ///
     /// # Errors
     /// [`Error::Device`] where the device fails, [`Error::Shader`] where it does not take the shaders.
@@ -47,11 +50,20 @@ impl Roofs {
         // Twice 64 MiB lie in few caches; where that takes no time, twice 256 MiB.
         let size = Size { n: elements(64), steps: 0, repeats: 1 };
         let most = Size { n: elements(256), steps: 0, repeats: 512 };
-        let copy = best(device, |_| RoofCopy, size, most, |c| c.bytes)?;
+        let copy = Probe::new(|_| RoofCopy, |c| c.bytes).best(device, size, most)?;
         let size = Size { n: 1 << 17, steps: 512, repeats: 1 };
         let most = Size { n: elements(32), steps: 1 << 17, repeats: 64 };
-        let fma = best(device, |steps| RoofFma { steps }, size, most, |c| c.flops)?;
-        Ok(Self { copy, fma, matrix: None })
+        let fma = Probe::new(|steps| RoofFma { steps }, |c| c.flops).best(device, size, most)?;
+        let only = RoofMatrix::measured(&device.caps());
+        if only.is_empty() {
+            return Ok(Self { copy, fma, matrix: None });
+        }
+        let size = Size { n: 64 * roof_matrix::TILE, steps: roof_matrix::STEP_MULTIPLE, repeats: 1 };
+        let most = Size { n: elements(32), steps: roof_matrix::MOST_STEPS, repeats: 64 };
+        let factors = Some(Arc::new(roof_matrix::factors(&mut Rng::new(2), true)));
+        let probe = Probe::new(|steps| RoofMatrix { steps }, |c| c.flops);
+        let matrix = Some(Probe { factors, only: Some(only), ..probe }.best(device, size, most)?);
+        Ok(Self { copy, fma, matrix })
     }
 
     /// What the cache has for the device, or else measures and keeps it. A cache that cannot be read or written is no
@@ -79,9 +91,18 @@ impl Roofs {
         Ok(roofs)
     }
 
-    /// Least seconds that the device needs for such a cost: the larger of arithmetic and traffic.
+    /// Least seconds that the device needs for such a cost: the larger of arithmetic and traffic. Matrices do not
+    /// count, since no kernel of a network uses them.
     pub fn floor(&self, cost: &Cost) -> f64 {
         (cost.flops / self.fma).max(cost.bytes / self.copy)
+    }
+}
+
+/// All of them, for people: `copy 10.0 GB/s, multiply-adds 114.5 GFLOP/s`, and `matrices` where they were measured.
+impl fmt::Display for Roofs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "copy {:.1} GB/s, multiply-adds {:.1} GFLOP/s", self.copy / 1e9, self.fma / 1e9)?;
+        self.matrix.map_or(Ok(()), |rate| write!(f, ", matrices {:.1} GFLOP/s", rate / 1e9))
     }
 }
 
@@ -122,7 +143,7 @@ fn keep(path: &Path, key: &str, roofs: &Roofs) -> Result<()> {
 /// How much is done between two looks at the clock.
 #[derive(Clone, Copy, PartialEq)]
 struct Size {
-    /// Elements.
+    /// Elements of x.
     n: usize,
     /// Steps of each, where the kernel has such.
     steps: usize,
@@ -145,73 +166,90 @@ impl Size {
     }
 }
 
-/// The highest rate of `what` that any variant of the kernel reaches, at a size that takes long enough to be timed.
-fn best<K: Kernel + 'static>(
-    device: &Device,
-    kernel: impl Fn(usize) -> K,
-    least: Size,
-    most: Size,
+/// A kernel that shows a roof, and how to measure by it.
+struct Probe<F> {
+    /// The kernel with so many steps; y has the shape of x.
+    kernel: F,
+    /// A second input, where it takes one.
+    factors: Option<Arc<Value>>,
+    /// The variants to measure, where not all.
+    only: Option<Vec<&'static str>>,
+    /// What is counted.
     what: fn(&Cost) -> f64,
-) -> Result<f64> {
-    // The host's clock has the time of a submit in it. Time stamps are exact, and short dispatches find the quiet
-    // moments of a CPU that others use too.
-    let long = if device.clock() == Clock::Wall { 0.03 } else { 0.003 };
-    let infos = [Info::f32([least.n])];
-    let io = Io { inputs: &infos, outputs: &infos };
-    let (mut size, mut rate) = (least, 0.0f64);
-    for variant in kernel(least.steps).variants(&io, &device.caps()) {
-        let mut runner = prepare(device, &kernel, size, variant.name)?;
-        let mut taken = seconds(device, &mut runner)?;
-        while taken < long
-            && let Some(next) = size.grown(most)
-        {
-            size = next;
-            // What is there is given back before more is asked for.
-            drop(runner);
-            runner = prepare(device, &kernel, size, variant.name)?;
-            taken = seconds(device, &mut runner)?;
-        }
-        let work: f64 = runner.plan().steps.iter().map(|s| what(&s.cost)).sum();
-        let begin = Instant::now();
-        for tries in 0.. {
-            let spent = begin.elapsed();
-            if (tries >= TRIES && spent >= AT_LEAST) || spent >= AT_MOST {
-                break;
-            }
-            taken = taken.min(seconds(device, &mut runner)?);
-        }
-        if taken > 0.0 {
-            rate = rate.max(work / taken);
-        }
-    }
-    if rate > 0.0 {
-        return Ok(rate);
-    }
-    let reason = "its clock stands still, so its speed cannot be measured".into();
-    Err(Error::Device { device: device.name().into(), reason })
 }
 
-/// The same dispatch over and over, with numbers in the input: zeros would flatter some devices.
-fn prepare<K: Kernel + 'static>(
-    device: &Device,
-    kernel: &impl Fn(usize) -> K,
-    size: Size,
-    variant: &str,
-) -> Result<Runner> {
-    let mut g = Graph::new();
-    let x = g.input("the roof's input", Info::f32([size.n]));
-    let y = g.shared_output("the roof's output", [size.n]);
-    g.keep(x);
-    for _ in 0..size.repeats {
-        g.op_into("roof", kernel(size.steps), &[x], y)?;
+impl<K: Kernel + 'static, F: Fn(usize) -> K> Probe<F> {
+    /// All variants.
+    fn new(kernel: F, what: fn(&Cost) -> f64) -> Self {
+        Self { kernel, factors: None, only: None, what }
     }
-    let mut runner = Runner::new(device, Plan::new(g, &device.caps(), &[variant]))?;
-    let numbers = Rng::new(1).tensor([1 << 14]);
-    let length = size.n * ELEMENT_BYTES;
-    let mut bytes = numbers.bytes().repeat(length.div_ceil(numbers.bytes().len()));
-    bytes.truncate(length);
-    runner.run(&[(x, &bytes)], &[])?;
-    Ok(runner)
+
+    /// The highest rate that any variant reaches, at a size that takes long enough to be timed.
+    fn best(&self, device: &Device, least: Size, most: Size) -> Result<f64> {
+        // The host's clock has the time of a submit in it. Time stamps are exact, and short dispatches find the quiet
+        // moments of a CPU that others use too.
+        let long = if device.clock() == Clock::Wall { 0.03 } else { 0.003 };
+        let (mut size, mut rate) = (least, 0.0f64);
+        for variant in self.variants(device, least) {
+            let mut runner = self.prepare(device, size, variant)?;
+            let mut taken = seconds(device, &mut runner)?;
+            while taken < long
+                && let Some(next) = size.grown(most)
+            {
+                size = next;
+                // What is there is given back before more is asked for.
+                drop(runner);
+                runner = self.prepare(device, size, variant)?;
+                taken = seconds(device, &mut runner)?;
+            }
+            let work: f64 = runner.plan().steps.iter().map(|s| (self.what)(&s.cost)).sum();
+            let begin = Instant::now();
+            for tries in 0.. {
+                let spent = begin.elapsed();
+                if (tries >= TRIES && spent >= AT_LEAST) || spent >= AT_MOST {
+                    break;
+                }
+                taken = taken.min(seconds(device, &mut runner)?);
+            }
+            if taken > 0.0 {
+                rate = rate.max(work / taken);
+            }
+        }
+        if rate > 0.0 {
+            return Ok(rate);
+        }
+        let reason = "its clock stands still, so its speed cannot be measured".into();
+        Err(Error::Device { device: device.name().into(), reason })
+    }
+
+    fn variants(&self, device: &Device, size: Size) -> Vec<&'static str> {
+        let x = Info::f32([size.n]);
+        let factors = self.factors.as_ref().map(|f| Info::f32(f.shape));
+        let inputs: Vec<Info> = [x].into_iter().chain(factors).collect();
+        let variants = (self.kernel)(size.steps).variants(&Io { inputs: &inputs, outputs: &[x] }, &device.caps());
+        let asked = |name: &&str| self.only.as_ref().is_none_or(|only| only.contains(name));
+        variants.iter().map(|v| v.name).filter(asked).collect()
+    }
+
+    /// The same dispatch over and over, with numbers in the input: zeros would flatter some devices.
+    fn prepare(&self, device: &Device, size: Size, variant: &str) -> Result<Runner> {
+        let mut g = Graph::new();
+        let x = g.input("the roof's input", Info::f32([size.n]));
+        let factors = self.factors.as_ref().map(|f| g.constant("the roof's factors", f.clone()));
+        let y = g.shared_output("the roof's output", [size.n]);
+        g.keep(x);
+        let inputs: Vec<Tensor> = [x].into_iter().chain(factors).collect();
+        for _ in 0..size.repeats {
+            g.op_into("roof", (self.kernel)(size.steps), &inputs, y)?;
+        }
+        let mut runner = Runner::new(device, Plan::new(g, &device.caps(), &[variant]))?;
+        let numbers = Rng::new(1).tensor([1 << 14]);
+        let length = size.n * ELEMENT_BYTES;
+        let mut bytes = numbers.bytes().repeat(length.div_ceil(numbers.bytes().len()));
+        bytes.truncate(length);
+        runner.run(&[(x, &bytes)], &[])?;
+        Ok(runner)
+    }
 }
 
 /// Seconds of all dispatches of one run.
@@ -236,6 +274,13 @@ mod tests {
     }
 
     #[test]
+    fn matrices_are_told_of_where_there_are_any() {
+        assert_eq!(ROOFS.to_string(), "copy 2.0 GB/s, multiply-adds 100.0 GFLOP/s");
+        let with = Roofs { matrix: Some(5e12), ..ROOFS };
+        assert_eq!(with.to_string(), "copy 2.0 GB/s, multiply-adds 100.0 GFLOP/s, matrices 5000.0 GFLOP/s");
+    }
+
+    #[test]
     fn other_devices_entries_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("not/yet/roofs.json");
@@ -254,8 +299,8 @@ mod tests {
     fn what_is_no_cache_is_ignored_and_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("roofs.json");
-        let old = r#"{"version":0,"devices":{"a":{"copy":1,"fma":1,"matrix":null}}}"#;
-        for text in ["", "{", "[]", "7", r#"{"version":1}"#, r#"{"version":1,"devices":3}"#, old, "\u{0}\u{1}"] {
+        let old = r#"{"version":1,"devices":{"a":{"copy":1,"fma":1,"matrix":null}}}"#;
+        for text in ["", "{", "[]", "7", r#"{"version":2}"#, r#"{"version":2,"devices":3}"#, old, "\u{0}\u{1}"] {
             fs::write(&path, text).unwrap();
             assert!(known(&path).is_empty(), "{text}");
             keep(&path, "b", &ROOFS).unwrap();

@@ -50,6 +50,63 @@ impl Io<'_> {
     }
 }
 
+/// A multiply-add of cooperative matrices: `size`³, of f16 elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrix {
+    /// Rows and columns of every matrix: 8 or 16.
+    pub size: u32,
+    /// Whether sums are f32; else they are f16, like what is multiplied.
+    pub f32_sums: bool,
+}
+
+impl Matrix {
+    /// Those that WGSL can name and kernels can use, best first: exact sums before large matrices.
+    pub const ALL: [Matrix; 4] = [
+        Matrix { size: 16, f32_sums: true },
+        Matrix { size: 8, f32_sums: true },
+        Matrix { size: 16, f32_sums: false },
+        Matrix { size: 8, f32_sums: false },
+    ];
+}
+
+impl fmt::Display for Matrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{0}x{0}x{0} f16 with {1} sums", self.size, if self.f32_sums { "f32" } else { "f16" })
+    }
+}
+
+/// A set of [`Matrix`]: one bit for each of [`Matrix::ALL`].
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Matrices(u8);
+
+impl Matrices {
+    /// The empty set.
+    pub const NONE: Matrices = Matrices(0);
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// Its members, best first.
+    pub fn iter(self) -> impl Iterator<Item = Matrix> {
+        Matrix::ALL.into_iter().enumerate().filter(move |(i, _)| self.0 >> i & 1 == 1).map(|(_, m)| m)
+    }
+}
+
+impl FromIterator<Matrix> for Matrices {
+    fn from_iter<T: IntoIterator<Item = Matrix>>(matrices: T) -> Self {
+        let bit = |m: Matrix| Matrix::ALL.iter().position(|other| *other == m).map_or(0, |i| 1 << i);
+        Self(matrices.into_iter().fold(0, |bits, m| bits | bit(m)))
+    }
+}
+
+impl fmt::Debug for Matrices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|m| m.to_string())).finish()
+    }
+}
+
 /// What a device can do, as far as a kernel's choice of variant depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
@@ -64,12 +121,23 @@ pub struct Caps {
     pub max_invocations: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
+    /// Half-precision arithmetic and storage in shaders.
+    pub f16: bool,
+    /// Cooperative matrices. A device that has some has [`Caps::f16`], and subgroups of one or several sizes.
+    pub matrices: Matrices,
 }
 
 impl Caps {
     /// The least that any device must offer (WebGPU's default limits, no optional feature).
-    pub const MINIMUM: Caps =
-        Caps { subgroup: None, cpu: false, texels: false, max_invocations: 256, workgroup_bytes: 16384 };
+    pub const MINIMUM: Caps = Caps {
+        subgroup: None,
+        cpu: false,
+        texels: false,
+        max_invocations: 256,
+        workgroup_bytes: 16384,
+        f16: false,
+        matrices: Matrices::NONE,
+    };
 }
 
 /// One way to compile a kernel: a name, and the constants that are prepended to its text.
@@ -85,14 +153,17 @@ pub struct Variant {
     pub subgroups: bool,
     /// Inputs that it reads as textures of four elements a texel and [`TEXELS_A_ROW`] texels a row.
     pub textures: Vec<usize>,
+    /// Whether the text uses cooperative matrices, and f16 with them.
+    pub matrices: bool,
     /// A text to run in place of what the kernel's file makes of the constants: an edited shader, or an older one.
     pub text: Option<Arc<str>>,
 }
 
 impl Variant {
-    /// A variant without subgroup operations.
+    /// A variant without subgroup operations and cooperative matrices.
     pub fn new(name: &'static str, defines: &[(&'static str, u32)]) -> Self {
-        Self { name, defines: defines.to_vec(), subgroups: false, textures: Vec::new(), text: None }
+        let defines = defines.to_vec();
+        Self { name, defines, subgroups: false, matrices: false, textures: Vec::new(), text: None }
     }
 
     /// The value of a constant; panics where the variant lacks it, which a test of all cases shows.

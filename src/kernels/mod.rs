@@ -13,8 +13,8 @@ mod winograd;
 
 pub use case::{Case, Tolerance};
 pub use contract::{
-    Caps, Cost, Info, Io, Kernel, Launch, Operand, ParamField, Params, Piece, Pieces, TEXELS_A_ROW, Variant, Want,
-    fold_grid,
+    Caps, Cost, Info, Io, Kernel, Launch, Matrices, Matrix, Operand, ParamField, Params, Piece, Pieces, TEXELS_A_ROW,
+    Variant, Want, fold_grid,
 };
 
 macro_rules! kernels {
@@ -66,6 +66,7 @@ kernels![
     paste,
     roof_copy,
     roof_fma,
+    roof_matrix,
 ];
 
 /// The registry's entry of that name.

@@ -91,7 +91,8 @@ impl<'a> Valid<'a> {
 
     fn msl(&self, checked: bool) -> Result<String, String> {
         let options = msl::Options {
-            lang_version: (2, 1),
+            // The first with cooperative matrices ("simdgroup" ones); without them the oldest that Metal takes must do.
+            lang_version: if self.needs.contains(Capabilities::COOPERATIVE_MATRIX) { (2, 3) } else { (2, 1) },
             bounds_check_policies: policies(checked),
             force_loop_bounding: checked,
             zero_initialize_workgroup_memory: checked,
@@ -121,6 +122,10 @@ impl<'a> Valid<'a> {
     }
 
     fn hlsl(&self, checked: bool) -> Result<String, String> {
+        if self.needs.contains(Capabilities::COOPERATIVE_MATRIX) {
+            // It would panic.
+            return Err("naga has no cooperative matrices in HLSL, so DX12 never gets this variant".into());
+        }
         let options = hlsl::Options {
             shader_model: shader_model(self.needs),
             restrict_indexing: checked,
@@ -143,6 +148,7 @@ impl<'a> Valid<'a> {
 fn needs(variant: &Variant) -> Capabilities {
     let mut out = Capabilities::empty();
     out.set(Capabilities::SUBGROUP, variant.subgroups);
+    out.set(Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16, variant.matrices);
     out
 }
 

@@ -6,8 +6,9 @@
 //! | `#ifdef X` … `#else` … `#endif`, `#ifndef X` | by whether constant `X` is given |
 //! | `#repeat v N` … `#end` | the lines N times, `${v}` standing for 0, 1, …; N a number or a constant |
 //! | `@slot var …` | `@group(0) @binding(k)`, counting the active ones from 0 |
+//! | `${X}` | the value of constant `X`, where WGSL takes no constant: in a name |
 //!
-//! Constants are prepended as `const NAME: u32 = value;`. Repeats are unrolled as text, since shader compilers differ
+//! Constants are prepended as `const NAME: u32 = value;`, and `enable …;` comes before them. Repeats are unrolled as text, since shader compilers differ
 //! in what they unroll, and an array that is indexed by a loop that was not unrolled leaves the registers.
 
 use std::collections::HashSet;
@@ -47,6 +48,8 @@ pub fn preprocess(
     }
     let lines: Vec<Line> = number(name, source);
     state.block(&lines)?;
+    // WGSL wants these before all else; the sort keeps the order of all others.
+    state.out.sort_by_key(|(text, _)| !text.starts_with("enable "));
     let (text, lines): (Vec<String>, Vec<(String, usize)>) = state.out.into_iter().unzip();
     Ok(Processed { text: text.join("\n") + "\n", lines })
 }
@@ -123,8 +126,11 @@ impl State<'_> {
                         text.replace_range(at..at + 5, &format!("@group(0) @binding({})", self.slot));
                         self.slot += 1;
                     }
+                    for (name, value) in self.defines {
+                        text = text.replace(&format!("${{{name}}}"), &value.to_string());
+                    }
                     if text.contains("${") {
-                        return fail("a ${…} outside the #repeat that gives it a value");
+                        return fail("a ${…} that is no constant, outside the #repeat that gives it a value");
                     }
                     if self.out.len() >= MOST_LINES {
                         return fail(&format!("its repeats make more than {MOST_LINES} lines"));
@@ -198,6 +204,16 @@ mod tests {
     }
 
     #[test]
+    fn constants_become_parts_of_names_and_enables_come_first() {
+        let source = "// first\nenable f16;\nm${N}x${N}\n#repeat i 1\na_${i}_${N}\n#end\nenable b;";
+        let want = "enable f16;\nenable b;\nconst N: u32 = 8u;\n// first\nm8x8\na_0_8\n";
+        assert_eq!(run(source, &[("N", 8)]).unwrap(), want);
+        let defines = [("N".to_string(), 8)];
+        let p = preprocess("t", source, &defines, &[]).unwrap();
+        assert_eq!((p.origin(1), p.origin(5)), ("shaders/t.wgsl:2".into(), "shaders/t.wgsl:3".into()));
+    }
+
+    #[test]
     fn slots_count_the_active_ones() {
         let source = "@slot var a;\n#ifdef X\n@slot var b;\n#endif\n@slot var c;";
         assert_eq!(run(source, &[]).unwrap(), "@group(0) @binding(0) var a;\n@group(0) @binding(1) var c;\n");
@@ -212,7 +228,7 @@ mod tests {
             ("#repeat i 2", "no #end"),
             ("#repeat i M\n#end", "`M` is neither"),
             ("#pragma once", "`#pragma` is no directive"),
-            ("a_${i}", "outside the #repeat"),
+            ("a_${i}", "is no constant, outside the #repeat"),
             ("#repeat i 4000000000\nx\n#end", "t.wgsl:2: its repeats make more than 50000 lines"),
         ] {
             let error = run(source, &[]).unwrap_err();
