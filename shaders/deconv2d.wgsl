@@ -55,9 +55,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 // The core sees k = R*S*K, r = s = 1; groups holds K, and dilation the kernel's true extents. A tile's rows are of one
 // tap, since its size divides K: one division a pixel then, and not one an element.
 fn place(n: u32, q: u32, row: u32) -> u32 {
-    let tap = row / p.groups;
-    let oh = q / p.w * p.dilation_h + tap / p.dilation_w;
-    let ow = q % p.w * p.dilation_w + tap % p.dilation_w;
+    let tap = quotient(row, p.groups);
+    let y0 = quotient(q, p.w);
+    let r = quotient(tap, p.dilation_w);
+    let oh = y0 * p.dilation_h + r;
+    let ow = (q - y0 * p.w) * p.dilation_w + tap - r * p.dilation_w;
     return ((n * p.h * p.dilation_h + oh) * (p.w * p.dilation_w) + ow) * p.groups + row - tap * p.groups;
 }
 

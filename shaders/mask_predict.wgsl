@@ -17,11 +17,13 @@ alias T = f32;
 @slot var<storage, read> live: array<u32>; // [B]
 @slot var<storage, read_write> y: array<f32>; // [N, M, M]
 
+#import shared/divide
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     let i = (wid.y * p.grid_x + wid.x) * 64u + t;
     if i >= p.total { return; }
-    let n = i / p.pixels;
+    let n = quotient(i, p.pixels);
     if n % p.images_per_batch >= live[n / p.images_per_batch] { return; }
     let label = min(labels[n], p.classes - 1u);
     var sum = T(0.0);

@@ -15,8 +15,15 @@ struct Params {
 @slot var<uniform> p: Params;
 @slot var<storage, read> rois: array<vec4<f32>>; // [B, n]
 @slot var<storage, read> live: array<u32>; // [B]
+#import shared/texels
 #repeat l LEVELS
+#ifdef TEXELS
+@slot var level_${l}: texture_storage_2d<rgba32float, read>; // [B, H, W, C/4]
+fn at_${l}(i: u32) -> vec4<f32> { return textureLoad(level_${l}, texel(i)); }
+#else
 @slot var<storage, read> level_${l}: array<vec4<f32>>; // [B, H, W, C/4]
+fn at_${l}(i: u32) -> vec4<f32> { return level_${l}[i]; }
+#endif
 #end
 @slot var<storage, read_write> y: array<vec4<f32>>; // [B * n, P, P, C/4]
 
@@ -80,8 +87,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             for (var ix = 0u; ix < steps.x; ix++) {
                 let inner = (vec2(f32(ix), f32(iy)) + 0.5) * bin_side / vec2<f32>(steps);
                 let s = taps(first, h, w, c, start + bin * bin_side + inner);
-                let v = s.weight.x * level_${l}[s.at.x] + s.weight.y * level_${l}[s.at.y]
-                    + s.weight.z * level_${l}[s.at.z] + s.weight.w * level_${l}[s.at.w];
+                let v = s.weight.x * at_${l}(s.at.x) + s.weight.y * at_${l}(s.at.y)
+                    + s.weight.z * at_${l}(s.at.z) + s.weight.w * at_${l}(s.at.w);
 #ifdef MAX
                 sum = max(sum, v);
 #else

@@ -28,17 +28,18 @@ fn x_at(i: u32) -> vec4<f32> { return x[i]; }
 @slot var<storage, read_write> v: array<vec4<f32>>; // [36, capacity, C/4]
 
 #import shared/live
+#import shared/divide
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     let i = (wid.y * p.grid_x + wid.x) * 64u + t;
     if i >= p.total { return; }
-    let tile = i / p.c;
+    let tile = quotient(i, p.c);
     let c = i - tile * p.c;
-    let n = (p.first + tile) / p.per_image;
+    let n = quotient(p.first + tile, p.per_image);
     if !is_live(n) { return; }
     let q = (p.first + tile) - n * p.per_image;
-    let row = q / p.columns;
+    let row = quotient(q, p.columns);
     let y0 = i32(row * 4u) - i32(p.pad_h);
     let x0 = i32((q - row * p.columns) * 4u) - i32(p.pad_w);
 

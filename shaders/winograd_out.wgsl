@@ -26,17 +26,18 @@ struct Params {
 @slot var<storage, read_write> y: array<vec4<f32>>; // [N, OH, OW, K/4]
 
 #import shared/live
+#import shared/divide
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     let i = (wid.y * p.grid_x + wid.x) * 64u + t;
     if i >= p.total { return; }
-    let tile = i / p.k;
+    let tile = quotient(i, p.k);
     let k = i - tile * p.k;
-    let n = (p.first + tile) / p.per_image;
+    let n = quotient(p.first + tile, p.per_image);
     if !is_live(n) { return; }
     let q = (p.first + tile) - n * p.per_image;
-    let row = q / p.columns;
+    let row = quotient(q, p.columns);
     let y0 = row * 4u;
     let x0 = (q - row * p.columns) * 4u;
 

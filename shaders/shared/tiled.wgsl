@@ -3,6 +3,8 @@
 // lies, the others of its tile following it; the second gets that place and the sum of row k, or those of four rows
 // with QUADS, place and row counted by four then.
 
+#import shared/divide
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) wid: vec3<u32>,
@@ -13,19 +15,33 @@ fn main(
 ) {
     let first = (wid.y * p.grid_x + wid.x) * (WG * TP);
     if first >= p.pixels { return; }
+#ifdef POINTWISE
+    // Every pixel is an image of its own.
+    let n_first = first;
+    let n_last = min(first + WG * TP - 1u, p.pixels - 1u);
+#else
     let image = p.oh * p.ow;
     let n_first = first / image;
     let n_last = min(first + WG * TP - 1u, p.pixels - 1u) / image;
+#endif
     // Live rows come first in each batch, so a block whose ends are dead rows of one batch is dead throughout.
     if !is_live(n_first) && !is_live(n_last) && n_first / p.images_per_batch == n_last / p.images_per_batch { return; }
 
     let c4 = p.c / 4u;
 #repeat i TP
     let px_${i} = min(first + ${i}u * WG + t, p.pixels - 1u);
-    let n_${i} = px_${i} / image;
-    let q_${i} = px_${i} % image;
-    let ih_${i} = i32(q_${i} / p.ow * p.stride_h) - i32(p.pad_h);
-    let iw_${i} = i32(q_${i} % p.ow * p.stride_w) - i32(p.pad_w);
+#ifdef POINTWISE
+    let n_${i} = px_${i};
+    let q_${i} = 0u;
+    let in_${i} = true;
+    let xi_${i} = px_${i} * c4;
+#else
+    let n_${i} = quotient(px_${i}, image);
+    let q_${i} = px_${i} - n_${i} * image;
+    let row_${i} = quotient(q_${i}, p.ow);
+    let ih_${i} = i32(row_${i} * p.stride_h) - i32(p.pad_h);
+    let iw_${i} = i32((q_${i} - row_${i} * p.ow) * p.stride_w) - i32(p.pad_w);
+#endif
 #repeat j TJ
 #repeat h TH
 #repeat e 4
@@ -36,6 +52,12 @@ fn main(
 #end
 
     var wi = wid.z * p.r * p.s * c4 * (TJ * TL);
+#ifdef POINTWISE
+    for (var c = 0u; c < c4; c += STEP) {
+#import shared/gemm
+        wi += TJ * TL * STEP;
+    }
+#else
     for (var r = 0u; r < p.r; r++) {
         for (var s = 0u; s < p.s; s++) {
 #repeat i TP
@@ -50,6 +72,7 @@ fn main(
             }
         }
     }
+#endif
 
     let k0 = wid.z * (TJ * TL);
 #repeat i TP

@@ -6,8 +6,10 @@ use super::device::Device;
 use super::texture::Texture;
 use crate::Result;
 
-pub(super) const SLOT_USAGE: wgpu::BufferUsages =
-    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+pub(super) const SLOT_USAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+    .union(wgpu::BufferUsages::COPY_SRC)
+    .union(wgpu::BufferUsages::COPY_DST)
+    .union(wgpu::BufferUsages::INDIRECT);
 
 /// Slots shared by the plans of one owner, who runs them one at a time. Cloning shares.
 #[derive(Clone, Default)]

@@ -91,7 +91,8 @@ impl Runner {
                 let stamps = Stamps::new(&device, 2 * count);
                 for i in 0..self.steps.len() {
                     let at = 2 * i as u32;
-                    self.copy_to_textures(&lock(&self.pool.slots), &mut encoder, &self.plan().steps[i].copies);
+                    let slots = lock(&self.pool.slots);
+                    self.copy_to_textures(&slots, &mut encoder, &self.plan().steps[i].copies);
                     let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                         label: None,
                         timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
@@ -100,7 +101,7 @@ impl Runner {
                             end_of_pass_write_index: Some(at + 1),
                         }),
                     });
-                    self.dispatch(&mut pass, i);
+                    self.dispatch(&slots, &mut pass, i);
                 }
                 Ok(stamps.read(encoder)?.chunks_exact(2).map(|w| (w[1] - w[0]).max(0.0)).collect())
             }

@@ -41,7 +41,7 @@ impl Runner {
         mut mark: impl FnMut(&mut wgpu::ComputePass, Option<usize>),
     ) {
         let slots = lock(&self.pool.slots);
-        let mut copied = HashSet::new();
+        let (mut copied, mut ran) = (HashSet::new(), HashSet::new());
         let mut pass = encoder.begin_compute_pass(&Default::default());
         mark(&mut pass, None);
         for i in steps {
@@ -55,7 +55,13 @@ impl Runner {
                 copied.extend(due);
                 pass = encoder.begin_compute_pass(&Default::default());
             }
-            self.dispatch(&mut pass, i);
+            // Likewise for a grid.
+            if let Some(grid) = step.indirect.filter(|g| !ran.contains(&g.step)) {
+                self.dispatch(&slots, &mut pass, grid.step);
+                ran.insert(grid.step);
+            }
+            self.dispatch(&slots, &mut pass, i);
+            ran.insert(i);
             mark(&mut pass, Some(i));
         }
     }
@@ -74,11 +80,17 @@ impl Runner {
         }
     }
 
-    pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass, i: usize) {
-        let [x, y, z] = self.plan.steps[i].launch.grid;
-        let baked = &self.steps[i];
+    pub(super) fn dispatch(&self, slots: &Slots, pass: &mut wgpu::ComputePass, i: usize) {
+        let (step, baked) = (&self.plan.steps[i], &self.steps[i]);
         pass.set_pipeline(&baked.pipeline.pipeline);
         pass.set_bind_group(0, baked.bind_group.as_ref(), &[baked.params_at]);
+        if let Some(grid) = step.indirect
+            && let Place::Slot(slot) = self.plan.places[grid.tensor]
+        {
+            pass.dispatch_workgroups_indirect(&slots.buffers[slot], 16 * grid.row as u64);
+            return;
+        }
+        let [x, y, z] = step.launch.grid;
         pass.dispatch_workgroups(x, y, z);
     }
 

@@ -2,12 +2,14 @@
 
 mod build;
 mod dot;
+mod grids;
 mod pieces;
 mod plan;
 mod table;
 mod textures;
 
 pub use build::Conv2dBuilder;
+pub use grids::Indirect;
 pub use plan::{Peak, Place, Plan, Slot, Step};
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! From a graph to a plan: which variant each op runs, and which buffer each tensor lies in. Data too.
 
+use super::grids::{self, Indirect};
 use super::{Graph, Source, bytes_of, pieces, textures};
 use crate::kernels::{Caps, Cost, Info, Io, Launch, Variant, Want};
 
@@ -40,6 +41,8 @@ pub struct Step {
     /// The texture slots of those inputs that it reads as textures and that are no constants, as (tensor, texture
     /// slot).
     pub textures: Vec<(usize, usize)>,
+    /// Where its grid stands on the device, if it follows a live count.
+    pub indirect: Option<Indirect>,
 }
 
 /// Where a plan needs most memory.
@@ -80,19 +83,15 @@ impl Plan {
             names => names.iter().map(|n| Want::Method(n)).collect(),
         };
         let graph = pieces::take_apart(graph, &wants);
-        let steps = graph.ops.iter().enumerate().map(|(i, op)| {
-            let inputs: Vec<Info> = op.inputs.iter().map(|t| t.info).collect();
-            let outputs: Vec<Info> = op.outputs.iter().map(|t| t.info).collect();
-            let io = Io { inputs: &inputs, outputs: &outputs };
-            let variants = op.kernel.variants(&io, caps);
-            let forced = force.iter().find_map(|name| variants.iter().find(|v| v.name == *name));
-            let variant = forced.unwrap_or(&variants[0]).clone();
-            let (launch, cost) = (op.kernel.launch(&io, &variant), op.kernel.cost(&io));
-            Step { op: i, launch, cost, variant, copies: Vec::new(), textures: Vec::new() }
-        });
-        let mut steps: Vec<Step> = steps.collect();
+        let mut graph = graph;
+        let mut steps = choose(&graph, caps, force);
+        if caps.cpu {
+            let grids = grids::add(&mut graph, &steps);
+            steps = choose(&graph, caps, force);
+            steps.iter_mut().zip(grids).for_each(|(step, grid)| step.indirect = grid);
+        }
         let textures = textures::assign(&graph, &mut steps);
-        let lifetimes = lifetimes(&graph);
+        let lifetimes = lifetimes(&graph, &steps);
         let (slots, places) = assign(&graph, &lifetimes);
         Self { graph, slots, places, lifetimes, steps, textures }
     }
@@ -143,12 +142,31 @@ impl Plan {
     }
 }
 
-fn lifetimes(graph: &Graph) -> Vec<Option<(usize, usize)>> {
+/// A step for each op: the first of its variants, or of those named in `force` the first that matches.
+fn choose(graph: &Graph, caps: &Caps, force: &[&str]) -> Vec<Step> {
+    let steps = graph.ops.iter().enumerate().map(|(i, op)| {
+        let inputs: Vec<Info> = op.inputs.iter().map(|t| t.info).collect();
+        let outputs: Vec<Info> = op.outputs.iter().map(|t| t.info).collect();
+        let io = Io { inputs: &inputs, outputs: &outputs };
+        let variants = op.kernel.variants(&io, caps);
+        let forced = force.iter().find_map(|name| variants.iter().find(|v| v.name == *name));
+        let variant = forced.unwrap_or(&variants[0]).clone();
+        let (launch, cost) = (op.kernel.launch(&io, &variant), op.kernel.cost(&io));
+        Step { op: i, launch, cost, variant, copies: Vec::new(), textures: Vec::new(), indirect: None }
+    });
+    steps.collect()
+}
+
+fn lifetimes(graph: &Graph, steps: &[Step]) -> Vec<Option<(usize, usize)>> {
     let mut out: Vec<Option<(usize, usize)>> = vec![None; graph.tensors.len()];
     for (i, op) in graph.ops.iter().enumerate() {
         for t in op.inputs.iter().chain(&op.outputs) {
             out[t.id] = Some(out[t.id].map_or((i, i), |(first, _)| (first, i)));
         }
+    }
+    // A grid is read when its step is launched.
+    for (i, grid) in steps.iter().enumerate().filter_map(|(i, s)| Some((i, s.indirect?))) {
+        out[grid.tensor] = out[grid.tensor].map(|(first, last)| (first, last.max(i)));
     }
     for (t, life) in graph.tensors.iter().zip(&mut out) {
         if let Some((first, last)) = life {

@@ -222,6 +222,21 @@ pub struct Launch {
     pub params: Vec<u8>,
 }
 
+/// How a launch's grid follows a live count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveGrid {
+    /// The input that holds the count.
+    pub input: usize,
+    /// The axis of the grid along which the rows lie.
+    pub axis: usize,
+    /// Units (pixels, tiles, RoIs) of a row …
+    pub units: u32,
+    /// … those that belong to other launches, before this one's first …
+    pub first: u32,
+    /// … and those of a workgroup.
+    pub block: u32,
+}
+
 /// Reference arithmetic and the least traffic of one launch, when every row is live.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
@@ -343,6 +358,11 @@ pub trait Kernel: fmt::Debug + Send + Sync {
 
     /// Grid and parameters of a variant.
     fn launch(&self, io: &Io, variant: &Variant) -> Launch;
+
+    /// How its grid follows the live count, where only the first workgroups are needed if not all rows are live.
+    fn live_grid(&self, _io: &Io, _variant: &Variant) -> Option<LiveGrid> {
+        None
+    }
 
     /// Arithmetic and traffic.
     fn cost(&self, io: &Io) -> Cost;

@@ -3,7 +3,7 @@
 use super::case::Rng;
 use super::tiled::{self, P, Product};
 use super::{
-    Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Pieces, Tolerance, Variant, Want, fold_grid, winograd,
+    Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Pieces, Tolerance, Variant, Want, fold_grid, winograd,
 };
 use crate::tensor::{DType, Shape, Value};
 
@@ -51,6 +51,13 @@ impl Default for Conv2d {
 }
 
 impl Conv2d {
+    /// Whether each output is made of the one pixel at its own place, and they lie in y as those do in x.
+    fn pointwise(&self, io: &Io) -> bool {
+        let w = io.inputs[1].shape;
+        let alone = (w.dim(1), w.dim(2), self.stride, self.pad) == (1, 1, (1, 1), (0, 0));
+        alone && !self.live && (self.slice.is_none() || io.dim(0, 0) == 1)
+    }
+
     fn extents(&self, x: &Shape, w: &Shape) -> Option<(usize, usize)> {
         let side = |n: usize, k: usize, stride: usize, pad: usize, dilation: usize| {
             Some((n + 2 * pad).checked_sub(dilation * (k - 1) + 1)? / stride + 1)
@@ -125,7 +132,9 @@ impl Kernel for Conv2d {
             });
             let taps = (io.dim(1, 1) * io.dim(1, 2)).div_ceil(self.stride.0 * self.stride.1);
             let product = Product { c, k, taps, quads };
-            out.extend(tiled::variants(product, caps).into_iter().map(flags));
+            let pointwise = self.pointwise(io);
+            let tiled = tiled::variants(product, caps).into_iter().map(|v| v.flag("POINTWISE", pointwise));
+            out.extend(tiled.map(flags));
         }
         out.push(flags(Variant::new("plain", &[("PLAIN", 1)])));
         out
@@ -145,6 +154,25 @@ impl Kernel for Conv2d {
             tiled::grid(pixels, w.dim(0), variant)
         };
         let batches = if self.live { io.inputs.last().map_or(1, |i| i.shape.len()) } else { 1 };
+        if variant.find("POINTWISE").is_some() {
+            let k = w.dim(0) as u32;
+            let params = P {
+                pixels: pixels as u32,
+                c: x.dim(3) as u32,
+                k,
+                r: 1,
+                s: 1,
+                relu: self.relu as u32,
+                oh: 1,
+                ow: 1,
+                y_offset: self.slice.map_or(0, |s| s.1) as u32,
+                y_image_stride: k,
+                images_per_batch: pixels as u32,
+                grid_x: grid[0],
+                ..P::default()
+            };
+            return Launch { grid, params: params.bytes() };
+        }
         let params = P {
             pixels: pixels as u32,
             h: x.dim(1) as u32,
@@ -169,6 +197,13 @@ impl Kernel for Conv2d {
             grid_x: grid[0],
         };
         Launch { grid, params: params.bytes() }
+    }
+
+    fn live_grid(&self, io: &Io, variant: &Variant) -> Option<LiveGrid> {
+        let (oh, ow) = self.extents(&io.inputs[0].shape, &io.inputs[1].shape)?;
+        let block = variant.find("WG")? * variant.find("TP")?;
+        let input = self.live.then(|| io.inputs.len() - 1)?;
+        Some(LiveGrid { input, axis: 0, units: (oh * ow) as u32, first: 0, block })
     }
 
     fn cost(&self, io: &Io) -> Cost {

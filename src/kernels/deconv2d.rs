@@ -2,7 +2,7 @@
 
 use super::case::Rng;
 use super::tiled::{self, P, Product};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::tensor::{DType, Shape, Value};
 
 pub use super::tiled::params;
@@ -103,6 +103,12 @@ impl Kernel for Deconv2d {
         };
         params.grid_x = grid[0];
         Launch { grid, params: params.bytes() }
+    }
+
+    fn live_grid(&self, io: &Io, variant: &Variant) -> Option<LiveGrid> {
+        let block = variant.find("WG")? * variant.find("TP")?;
+        let units = (io.dim(0, 1) * io.dim(0, 2)) as u32;
+        self.live.then_some(LiveGrid { input: 3, axis: 0, units, first: 0, block })
     }
 
     fn cost(&self, io: &Io) -> Cost {

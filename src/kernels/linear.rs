@@ -2,7 +2,7 @@
 
 use super::case::Rng;
 use super::tiled::{self, P, Product};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::tensor::{DType, Shape, Value};
 
 pub use super::tiled::params;
@@ -53,7 +53,8 @@ impl Kernel for Linear {
         let mut out = Vec::new();
         if io.dim(1, 1).is_multiple_of(4) {
             let (c, k) = (io.dim(1, 1), io.dim(1, 0));
-            out.extend(tiled::variants(Product { c, k, taps: 1, quads: k.is_multiple_of(4) }, caps));
+            let product = Product { c, k, taps: 1, quads: k.is_multiple_of(4) };
+            out.extend(tiled::variants(product, caps).into_iter().map(|v| v.flag("POINTWISE", true)));
         }
         out.push(Variant::new("plain", &[("PLAIN", 1)]));
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
@@ -84,6 +85,11 @@ impl Kernel for Linear {
             ..P::default()
         };
         Launch { grid, params: params.bytes() }
+    }
+
+    fn live_grid(&self, _: &Io, variant: &Variant) -> Option<LiveGrid> {
+        let block = variant.find("WG")? * variant.find("TP")?;
+        self.live.then_some(LiveGrid { input: 3, axis: 0, units: 1, first: 0, block })
     }
 
     fn cost(&self, io: &Io) -> Cost {

@@ -1,7 +1,7 @@
 //! The mask of the class that was found.
 
 use super::case::Rng;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::params;
 use crate::tensor::{DType, Value};
 
@@ -59,6 +59,11 @@ impl Kernel for MaskPredict {
             grid_x: grid[0],
         };
         Launch { grid, params: params.bytes() }
+    }
+
+    fn live_grid(&self, io: &Io, _: &Variant) -> Option<LiveGrid> {
+        let units = (io.dim(0, 1) * io.dim(0, 2)) as u32;
+        Some(LiveGrid { input: 4, axis: 0, units, first: 0, block: 64 })
     }
 
     fn cost(&self, io: &Io) -> Cost {

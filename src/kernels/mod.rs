@@ -13,8 +13,8 @@ mod winograd;
 
 pub use case::{Case, Tolerance};
 pub use contract::{
-    Caps, Cost, Info, Io, Kernel, Launch, Matrices, Matrix, Operand, ParamField, Params, Piece, Pieces, TEXELS_A_ROW,
-    Variant, Want, fold_grid,
+    Caps, Cost, Info, Io, Kernel, Launch, LiveGrid, Matrices, Matrix, Operand, ParamField, Params, Piece, Pieces,
+    TEXELS_A_ROW, Variant, Want, fold_grid,
 };
 
 macro_rules! kernels {
@@ -48,6 +48,7 @@ kernels![
     conv2d,
     deconv2d,
     linear,
+    live_grids,
     winograd_in,
     winograd_gemm,
     winograd_out,

@@ -1,7 +1,7 @@
 //! RoIAlign over the levels of an FPN.
 
 use super::case::Rng;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant};
 use crate::params;
 use crate::tensor::{DType, Value};
 
@@ -82,9 +82,12 @@ impl Kernel for RoiAlign {
         vec![1]
     }
 
-    fn variants(&self, io: &Io, _: &Caps) -> Vec<Variant> {
+    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
         let n = self.levels(io.inputs).len();
-        vec![Variant::new("plain", &[("LEVELS", n as u32)]).flag("MAX", self.pooling == Pooling::Max)]
+        let plain = Variant::new("plain", &[("LEVELS", n as u32)]).flag("MAX", self.pooling == Pooling::Max);
+        let textures = (2..2 + n).collect();
+        let texels = Variant { name: "texels", textures, ..plain.clone() }.flag("TEXELS", true);
+        if caps.texels { vec![texels, plain] } else { vec![plain] }
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
@@ -104,6 +107,10 @@ impl Kernel for RoiAlign {
             capacity: io.dim(0, 1) as u32,
         };
         Launch { grid, params: params.bytes() }
+    }
+
+    fn live_grid(&self, _: &Io, _: &Variant) -> Option<LiveGrid> {
+        Some(LiveGrid { input: 1, axis: 1, units: 1, first: 0, block: 1 })
     }
 
     fn cost(&self, io: &Io) -> Cost {

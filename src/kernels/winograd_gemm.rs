@@ -3,7 +3,7 @@
 use super::case::Rng;
 use super::tiled::{self, Product};
 use super::winograd::{POINTS, Tiles, weight_matrix};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant};
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
 
@@ -97,6 +97,12 @@ impl Kernel for WinogradGemm {
             grid_x: grid[0],
         };
         Launch { grid, params: params.bytes() }
+    }
+
+    fn live_grid(&self, _: &Io, variant: &Variant) -> Option<LiveGrid> {
+        let block = variant.find("WG")? * variant.find("TP")?;
+        let (units, first) = (self.tiles.per_image() as u32, self.tiles.first as u32);
+        self.live.then_some(LiveGrid { input: 2, axis: 0, units, first, block })
     }
 
     fn cost(&self, io: &Io) -> Cost {

@@ -2,7 +2,7 @@
 
 use super::case::Rng;
 use super::winograd::{POINTS, TILE, Tiles, input_matrix};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Value};
 
@@ -80,6 +80,12 @@ impl Kernel for WinogradIn {
             grid_x: grid[0],
         };
         Launch { grid, params: params.bytes() }
+    }
+
+    fn live_grid(&self, io: &Io, _: &Variant) -> Option<LiveGrid> {
+        let quads = io.dim(0, 3) / 4;
+        let (units, first) = ((self.tiles.per_image() * quads) as u32, (self.tiles.first * quads) as u32);
+        self.live.then_some(LiveGrid { input: 1, axis: 0, units, first, block: 64 })
     }
 
     /// No reference arithmetic: the convolution's stands with its products.

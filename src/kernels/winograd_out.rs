@@ -2,7 +2,7 @@
 
 use super::case::Rng;
 use super::winograd::{POINTS, TILE, Tiles, output_matrix};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
 
@@ -79,6 +79,12 @@ impl Kernel for WinogradOut {
             grid_x: grid[0],
         };
         Launch { grid, params: params.bytes() }
+    }
+
+    fn live_grid(&self, io: &Io, _: &Variant) -> Option<LiveGrid> {
+        let quads = self.y.dim(3) / 4;
+        let (units, first) = ((self.tiles.per_image() * quads) as u32, (self.tiles.first * quads) as u32);
+        self.live.then_some(LiveGrid { input: io.inputs.len() - 1, axis: 0, units, first, block: 64 })
     }
 
     /// No reference arithmetic: the convolution's stands with its products.

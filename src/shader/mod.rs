@@ -15,6 +15,7 @@ pub const SNIPPETS: &[(&str, &str)] = &[
     ("conv2d/plain", include_str!("../../shaders/conv2d/plain.wgsl")),
     ("shared/boxes", include_str!("../../shaders/shared/boxes.wgsl")),
     ("shared/conv_params", include_str!("../../shaders/shared/conv_params.wgsl")),
+    ("shared/divide", include_str!("../../shaders/shared/divide.wgsl")),
     ("shared/frame", include_str!("../../shaders/shared/frame.wgsl")),
     ("shared/live", include_str!("../../shaders/shared/live.wgsl")),
     ("shared/order", include_str!("../../shaders/shared/order.wgsl")),
