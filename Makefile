@@ -2,7 +2,7 @@
 
 OUT ?= out
 
-.PHONY: demo test lint driver clean
+.PHONY: demo test lint peers driver clean
 
 demo: driver
 	cargo run --release --quiet -- detect assets/demo.png --out $(OUT)
@@ -17,6 +17,10 @@ lint:
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --lib --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+# The same work by others and by us (benches/peers/README.md).
+peers: driver
+	benches/peers/run
 
 driver:
 	@tools/vulkan-driver.sh

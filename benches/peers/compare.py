@@ -62,7 +62,10 @@ class Peer:
         return self.fail(answer[0]) if kind == "failed" else answer
 
     def fail(self, reason):
-        self.error = f"{' '.join(reason.split())[:160]} (log: {self.log})"
+        text = " ".join(reason.split())
+        if len(text) > 200:
+            text = f"{text[:60]} ... {text[-120:]}"  # what it is, and why
+        self.error = f"{text} (log: {self.log.name})"
         self.process.terminate()
 
     def time(self, runs):

@@ -14,7 +14,7 @@ PACKAGES = ("torch", "torchvision", "onnxruntime", "onnxruntime-gpu", "onnxrunti
 
 def output(*command):
     try:
-        return subprocess.run(command, capture_output=True, text=True, cwd=works.ROOT).stdout.strip()
+        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=works.ROOT).stdout.strip()
     except OSError:
         return ""
 

@@ -50,9 +50,6 @@ class Peer:
             out[name] = mat
         return out
 
-    def warm_up(self):
-        self.extract(works.RPN)
-
     def answer(self):
         return {name: np.array(mat)[None] for name, mat in self.extract(works.MAPS).items()}
 

@@ -26,6 +26,8 @@ class Peer:
             if not folder.exists():
                 raise RuntimeError(f"{folder} is not there: its wheel was not installed")
             sys.path.insert(0, str(folder))
+        if kind == "cuda":
+            load_cuda()
         import onnxruntime
 
         settings = onnxruntime.SessionOptions()
@@ -34,7 +36,7 @@ class Peer:
         if "plugin" in options:
             self.session = plugin_session(onnxruntime, settings, path)
         else:
-            self.session = onnxruntime.InferenceSession(path, settings, providers=providers(kind, options))
+            self.session = onnxruntime.InferenceSession(path, settings, providers=providers(kind, options), enable_fallback=0)
         used = self.session.get_providers()
         if kind != "cpu" and used[0] == "CPUExecutionProvider":
             raise RuntimeError(f"the provider for {kind} was refused: only {used} are left")
@@ -49,10 +51,6 @@ class Peer:
         for name in works.RPN:
             binding.bind_output(name, "cuda")
         return binding
-
-    def warm_up(self):
-        for _ in range(2):
-            self.milliseconds()
 
     def answer(self):
         return dict(zip(works.MAPS, self.session.run(works.MAPS, {"input": self.x})))
@@ -72,6 +70,18 @@ def providers(kind, options):
         "cuda": [("CUDAExecutionProvider", {"use_tf32": int("tf32" in options), "cudnn_conv_algo_search": "EXHAUSTIVE"})],
         "webgpu": ["WebGpuExecutionProvider"],
     }[kind]
+
+
+def load_cuda():
+    """CUDA's libraries from the wheels that torch came with, by loading them before ONNX Runtime asks for them."""
+    import ctypes
+
+    import torch
+
+    for name in ("libcurand.so.*", "libcufft.so.*"):
+        for folder in (Path(torch.__file__).parents[1], Path(sys.prefix) / "cuda"):
+            for path in folder.glob(f"nvidia/**/{name}"):
+                ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
 
 def plugin_session(onnxruntime, settings, path):

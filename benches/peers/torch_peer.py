@@ -42,10 +42,6 @@ class Peer:
         self.network = network
         self.describe = f"torch {torch.__version__}"
 
-    def warm_up(self):
-        for _ in range(2):
-            self.answer()
-
     def call(self, x):
         autocast = torch.autocast(self.device, torch.float16) if self.half else contextlib.nullcontext()
         with torch.inference_mode(), autocast:

@@ -8,6 +8,7 @@ import argparse
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ def fold(module):
     for child in module.children():
         fold(child)
     names = list(module._modules)
-    for conv_name, norm_name in zip(names, names[1:]):
+    for conv_name, norm_name in pairwise(names):
         conv, norm = module._modules[conv_name], module._modules[norm_name]
         if isinstance(conv, torch.nn.Conv2d) and hasattr(norm, "running_var"):
             scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
