@@ -98,13 +98,13 @@ def compare(work, args):
     """Rows of one work, for people on standard output, and as a value."""
     say(f"\n## {work.title}\n")
     ours, our_times, peers = Ours(args.ours, args.device, work, args.data), [], []
+    check = ours.check()
+    ours.milliseconds(1)  # measures the roofs, fills the driver's cache
+    say(f"ours: {check}; {ours.clock}")
     for name in args.peers or defaults(work):
         peer = Peer(name, work, args)
         say(f"{name}: {peer.error or f'{peer.describe}; {peer.check}'}")
         peers.append(peer)
-    check = ours.check()
-    ours.milliseconds(1)  # measures the roofs, fills the driver's cache
-    say(f"ours: {check}; {ours.clock}")
     for turn in range(args.rounds):
         beside = None
         for peer in (p for p in peers if not p.error):

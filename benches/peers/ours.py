@@ -36,7 +36,7 @@ class Ours:
         reference = works.WORKS["whole"] if self.work.maps else self.work
         with tempfile.TemporaryDirectory() as folder:
             paths = [self.data / name for name in self.work.images]
-            self.call("detect", *paths, "--out", folder, "--score", "0")
+            self.call("detect", *paths, "--out", folder, "--score", str(works.SCORE))
             found = [from_entries(json.loads((Path(folder) / f"{p.stem}.json").read_text())) for p in paths]
         return works.matched(np.load(reference.reference(self.data)), found)
 
