@@ -22,6 +22,7 @@ alias T = f32;
 @slot var<storage, read_write> y: array<T>; // [N, OH, OW, K]
 
 #import shared/live
+#import shared/divide
 
 fn finish(v: T) -> T { return select(v, max(v, T(0.0)), p.relu != 0u); }
 
@@ -66,5 +67,9 @@ fn place(n: u32, q: u32, row: u32) -> u32 {
 fn store(at: u32, n: u32, q: u32, row: u32, sum: T) {
     y[at] = finish(sum + bias[row]);
 }
+#ifdef BLOCKED
+#import shared/blocked
+#else
 #import shared/tiled
+#endif
 #endif

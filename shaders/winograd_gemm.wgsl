@@ -23,6 +23,16 @@ struct Params {
 
 #import shared/live
 
+// As in shared/tiled: a block whose ends are dead images of one batch is dead throughout.
+fn is_dead(first: u32, count: u32) -> bool {
+    let n_first = (p.first + first) / p.per_image;
+    let n_last = (p.first + min(first + count, p.tiles) - 1u) / p.per_image;
+    return !is_live(n_first) && !is_live(n_last) && n_first / p.images_per_batch == n_last / p.images_per_batch;
+}
+
+#ifdef BLOCKED
+#import winograd_gemm/blocked
+#else
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) wid: vec3<u32>,
@@ -32,11 +42,7 @@ fn main(
 #endif
 ) {
     let first = (wid.y * p.grid_x + wid.x) * (WG * TP);
-    if first >= p.tiles { return; }
-    let n_first = (p.first + first) / p.per_image;
-    let n_last = (p.first + min(first + WG * TP, p.tiles) - 1u) / p.per_image;
-    // As in shared/tiled: a block whose ends are dead images of one batch is dead throughout.
-    if !is_live(n_first) && !is_live(n_last) && n_first / p.images_per_batch == n_last / p.images_per_batch { return; }
+    if first >= p.tiles || is_dead(first, WG * TP) { return; }
 
     let point = wid.z / p.blocks;
     let k0 = (wid.z - point * p.blocks) * (TJ * TL);
@@ -73,3 +79,4 @@ fn main(
     }
 #end
 }
+#endif

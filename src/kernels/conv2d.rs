@@ -131,7 +131,8 @@ impl Kernel for Conv2d {
                 at.is_multiple_of(4) && (whole.len() / whole.dim(0)).is_multiple_of(4)
             });
             let taps = (io.dim(1, 1) * io.dim(1, 2)).div_ceil(self.stride.0 * self.stride.1);
-            let product = Product { c, k, taps, quads };
+            let (oh, ow) = self.extents(&io.inputs[0].shape, &io.inputs[1].shape).expect("inferred before");
+            let product = Product { n: io.dim(0, 0) * oh * ow, c, k, taps, quads };
             let pointwise = self.pointwise(io);
             let tiled = tiled::variants(product, caps).into_iter().map(|v| v.flag("POINTWISE", pointwise));
             out.extend(tiled.map(flags));
@@ -274,7 +275,7 @@ impl Kernel for Conv2d {
         vec![Value::f32(shape, y)]
     }
 
-    /// The tiled variants read `[K/TK, R, S, C/4, TK, 4]`, zero past K.
+    /// The tiled variants read `[K/TK, R, S, C/4, TK, 4]`, the blocked ones `[K/BK, R, S, C, BK]`, zero past K.
     fn form(&self, index: usize, variant: &Variant) -> Option<String> {
         (index == 1 && variant.name != "plain").then(|| tiled::form(variant))
     }

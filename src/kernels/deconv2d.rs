@@ -64,8 +64,9 @@ impl Kernel for Deconv2d {
         if io.dim(0, 3).is_multiple_of(4) && self.pad == 0 && w.dim(1) == self.stride && w.dim(2) == self.stride {
             // A tile's rows must be of one tap.
             let whole = |v: &Variant| w.dim(0).is_multiple_of(tiled::tile(v));
-            let (c, k) = (w.dim(3), w.dim(0));
-            let product = Product { c, k, taps: self.stride * self.stride, quads: k.is_multiple_of(4) };
+            let (x, c, k) = (io.inputs[0].shape, w.dim(3), w.dim(0));
+            let taps = self.stride * self.stride;
+            let product = Product { n: x.len() / x.dim(3) * taps, c, k, taps, quads: k.is_multiple_of(4) };
             out.extend(tiled::variants(product, caps).into_iter().filter(whole));
         }
         out.push(Variant::new("plain", &[("PLAIN", 1)]));

@@ -52,8 +52,8 @@ impl Kernel for Linear {
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
         let mut out = Vec::new();
         if io.dim(1, 1).is_multiple_of(4) {
-            let (c, k) = (io.dim(1, 1), io.dim(1, 0));
-            let product = Product { c, k, taps: 1, quads: k.is_multiple_of(4) };
+            let (n, c, k) = (io.dim(0, 0), io.dim(1, 1), io.dim(1, 0));
+            let product = Product { n, c, k, taps: 1, quads: k.is_multiple_of(4) };
             out.extend(tiled::variants(product, caps).into_iter().map(|v| v.flag("POINTWISE", true)));
         }
         out.push(Variant::new("plain", &[("PLAIN", 1)]));

@@ -5,6 +5,7 @@
 //! ([`Kernel::variants`]), how it is launched ([`Kernel::launch`]), what it costs ([`Kernel::cost`]) and, in plain
 //! loops with f64 sums, what it computes ([`Kernel::twin`]). Tests, benchmarks and the engine read the same contract.
 
+mod blocked;
 pub mod case;
 mod contract;
 pub mod frame;

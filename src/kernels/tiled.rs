@@ -1,7 +1,7 @@
 //! What convolution, linear and transposed convolution share: one register-tiled core (`shaders/shared/tiled.wgsl`),
 //! its parameters, its variants, and the order in which it reads weights.
 
-use super::{Caps, Variant, fold_grid};
+use super::{Caps, Variant, blocked, fold_grid};
 use crate::params;
 use crate::tensor::Value;
 
@@ -14,6 +14,8 @@ params! {
 /// What the choice of a tile depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Product {
+    /// Pixels of y over all images, and all products of such a size that one launch makes.
+    pub n: usize,
     /// Input channels; a multiple of 4.
     pub c: usize,
     /// Rows of weights.
@@ -29,7 +31,7 @@ const WORTH_A_COPY: usize = 3;
 
 /// The tiled variants for a product, best first (measured: benches/NOTES.md).
 pub(super) fn variants(product: Product, caps: &Caps) -> Vec<Variant> {
-    let Product { c, k, taps, quads } = product;
+    let Product { n, c, k, taps, quads } = product;
     let mut out = Vec::new();
     let tiled = |name, wg: u32, tp: u32, tj: u32, tl: u32, step: u32| {
         let defines = [("WG", wg), ("TP", tp), ("TJ", tj), ("TL", tl), ("TH", tl / 4), ("STEP", step)];
@@ -56,19 +58,24 @@ pub(super) fn variants(product: Product, caps: &Caps) -> Vec<Variant> {
     }
     let (tp, tl) = if wide { (8, 8) } else { (4, if k <= 4 { 4 } else { 8 }) };
     let registers = tiled("registers", 64, tp, 1, tl, 1);
-    // Without a CPU's loop over lanes, loads at a common address are as cheap as a shuffle.
+    let mut blocks = blocked::variants(n, k, quads, caps);
     if caps.cpu {
-        out.push(registers)
+        out.push(registers);
     } else {
-        out.insert(0, registers)
+        // Without a CPU's loop over lanes, loads at a common address are as cheap as a shuffle; where there is enough
+        // to share, workgroup memory is cheaper than both (reasoned: no GPU was at hand).
+        out.insert(0, registers);
+        if blocks.first().is_some_and(|best| !blocked::is_tiny(best, n, k)) {
+            out.insert(0, blocks.remove(0));
+        }
     }
+    out.extend(blocks);
     out
 }
 
 /// The grid of a tiled variant for so many pixels and rows of weights.
 pub(super) fn grid(pixels: usize, k: usize, variant: &Variant) -> [u32; 3] {
-    let block = (variant.get("WG") * variant.get("TP")) as usize;
-    let [x, y, _] = fold_grid(pixels.div_ceil(block));
+    let [x, y, _] = fold_grid(pixels.div_ceil(block(variant)));
     [x, y, k.div_ceil(tile(variant)) as u32]
 }
 
@@ -77,24 +84,32 @@ pub(super) fn grid(pixels: usize, k: usize, variant: &Variant) -> [u32; 3] {
 pub(super) fn executed(pixels: usize, k: usize, len: usize, variant: &Variant) -> f64 {
     let (block, tile) = match variant.name {
         "plain" => (64, 1),
-        _ => ((variant.get("WG") * variant.get("TP")) as usize, tile(variant)),
+        _ => (block(variant), tile(variant)),
     };
     2.0 * (pixels.next_multiple_of(block) * k.next_multiple_of(tile) * len) as f64
 }
 
-/// Rows of weights that one thread multiplies.
+/// Pixels of a workgroup.
+fn block(variant: &Variant) -> usize {
+    if blocked::is(variant) { blocked::pixels(variant) } else { (variant.get("WG") * variant.get("TP")) as usize }
+}
+
+/// Rows of weights of a workgroup.
 pub(super) fn tile(variant: &Variant) -> usize {
-    (variant.get("TJ") * variant.get("TL")) as usize
+    if blocked::is(variant) { blocked::rows(variant) } else { (variant.get("TJ") * variant.get("TL")) as usize }
 }
 
 /// The name of the order that [`pack_rows`] makes.
 pub(super) fn form(variant: &Variant) -> String {
-    format!("rows by {}", tile(variant))
+    if blocked::is(variant) { blocked::form(variant) } else { format!("rows by {}", tile(variant)) }
 }
 
 /// `k` rows of `len` weights in blocks of a tile's rows, four columns of all rows of a block together:
-/// `[k/tile, len/4, tile, 4]`, zero past row `k`. `len` is a multiple of 4.
+/// `[k/tile, len/4, tile, 4]`, zero past row `k`. `len` is a multiple of 4. The blocked variants have their own order.
 pub(super) fn pack_rows(rows: &[f32], k: usize, len: usize, variant: &Variant) -> Value {
+    if blocked::is(variant) {
+        return blocked::pack_rows(rows, k, len, variant);
+    }
     let tile = tile(variant);
     let blocks = k.div_ceil(tile);
     let mut out = vec![0.0; blocks * tile * len];

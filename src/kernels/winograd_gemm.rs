@@ -72,7 +72,8 @@ impl Kernel for WinogradGemm {
     }
 
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
-        let product = Product { c: io.dim(0, 2), k: io.dim(1, 0), taps: 1, quads: true };
+        let n = POINTS * POINTS * self.tiles.count;
+        let product = Product { n, c: io.dim(0, 2), k: io.dim(1, 0), taps: 1, quads: true };
         // The last runs anywhere.
         let least = [("WG", 64), ("TP", 1), ("TJ", 1), ("TL", 4), ("TH", 1), ("STEP", 1), ("QUADS", 1)];
         let variants = tiled::variants(product, caps).into_iter().chain([Variant::new("small", &least)]);

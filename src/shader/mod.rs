@@ -13,6 +13,9 @@ pub use reflect::{Access, Binding, Reflection, reflect};
 /// Snippets that `#import` finds, by name: everything under `shaders/` that is not itself a kernel.
 pub const SNIPPETS: &[(&str, &str)] = &[
     ("conv2d/plain", include_str!("../../shaders/conv2d/plain.wgsl")),
+    ("shared/block", include_str!("../../shaders/shared/block.wgsl")),
+    ("shared/block_step", include_str!("../../shaders/shared/block_step.wgsl")),
+    ("shared/blocked", include_str!("../../shaders/shared/blocked.wgsl")),
     ("shared/boxes", include_str!("../../shaders/shared/boxes.wgsl")),
     ("shared/conv_params", include_str!("../../shaders/shared/conv_params.wgsl")),
     ("shared/divide", include_str!("../../shaders/shared/divide.wgsl")),
@@ -23,6 +26,7 @@ pub const SNIPPETS: &[(&str, &str)] = &[
     ("shared/operands", include_str!("../../shaders/shared/operands.wgsl")),
     ("shared/texels", include_str!("../../shaders/shared/texels.wgsl")),
     ("shared/tiled", include_str!("../../shaders/shared/tiled.wgsl")),
+    ("winograd_gemm/blocked", include_str!("../../shaders/winograd_gemm/blocked.wgsl")),
 ];
 
 /// The constants that a variant's text is made with.

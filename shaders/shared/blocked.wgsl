@@ -1,0 +1,93 @@
+// The core of convolution, linear and transposed convolution for GPUs: blocks of pixels by rows of weights, through
+// workgroup memory, with the taps and channels of a pixel as one row (implicit GEMM: K by CRS times CRS by NPQ). It asks
+// of the kernel that imports it what shared/tiled does.
+#import shared/block
+
+@compute @workgroup_size(LP * LK)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+    let first = (wid.y * p.grid_x + wid.x) * BP;
+    // The whole workgroup leaves, or none of it: barriers follow.
+    if first >= p.pixels { return; }
+    let image = p.oh * p.ow;
+    let n_first = first / image;
+    let n_last = min(first + BP - 1u, p.pixels - 1u) / image;
+    // Live rows come first in each batch, so a block whose ends are dead rows of one batch is dead throughout.
+    if !is_live(n_first) && !is_live(n_last) && n_first / p.images_per_batch == n_last / p.images_per_batch { return; }
+
+    let c4 = p.c / 4u;
+    let length = p.r * p.s * c4;
+    let tx = t % LK;
+    let ty = t / LK;
+    // Of the pixels that this thread loads: which four, and which four channels of a step.
+    let pq = t / BC4;
+    let cq = t % BC4;
+#repeat e 4
+    let px_${e} = min(first + pq * 4u + ${e}u, p.pixels - 1u);
+    let row_${e} = px_${e} / image * p.h;
+    let ih_${e} = i32(px_${e} % image / p.ow * p.stride_h) - i32(p.pad_h);
+    let iw_${e} = i32(px_${e} % p.ow * p.stride_w) - i32(p.pad_w);
+#end
+#repeat g TG
+#repeat e 4
+#repeat h TH
+    var acc_${g}_${e}_${h} = vec4(0.0);
+#end
+#end
+#end
+    // The tap and the channels that are next.
+    var r = 0u;
+    var s = 0u;
+    var c = cq;
+    let wi = wid.z * length * BK;
+    for (var l = 0u; l < length + BC4; l += BC4) {
+        while c >= c4 {
+            c -= c4;
+            s += 1u;
+            if s == p.s {
+                s = 0u;
+                r += 1u;
+            }
+        }
+#repeat e 4
+        var r_${e} = vec4(0.0);
+#end
+        if t < X_THREADS {
+#repeat e 4
+            let y_${e} = ih_${e} + i32(r * p.dilation_h);
+            let x_${e} = iw_${e} + i32(s * p.dilation_w);
+            let in_${e} = r < p.r && y_${e} >= 0 && y_${e} < i32(p.h) && x_${e} >= 0 && x_${e} < i32(p.w);
+            let xi_${e} = ((row_${e} + u32(y_${e})) * p.w + u32(x_${e})) * c4 + c;
+            r_${e} = select(vec4(0.0), x_at(select(0u, xi_${e}, in_${e})), in_${e});
+#end
+        }
+        c += BC4;
+#import shared/block_step
+    }
+
+    let k0 = wid.z * BK;
+#repeat g TG
+#repeat e 4
+    {
+        let px = first + (${g}u * LP + ty) * 4u + ${e}u;
+        let n = px / image;
+        if px < p.pixels && is_live(n) {
+            let at = place(n, px % image, k0);
+#repeat h TH
+            let k_${h} = (${h}u * LK + tx) * 4u;
+#ifdef QUADS
+            if k0 + k_${h} < p.k {
+                store((at + k_${h}) / 4u, n, px % image, (k0 + k_${h}) / 4u, acc_${g}_${e}_${h});
+            }
+#else
+#repeat i 4
+            if k0 + k_${h} + ${i}u < p.k {
+                store(at + k_${h} + ${i}u, n, px % image, k0 + k_${h} + ${i}u, acc_${g}_${e}_${h}[${i}]);
+            }
+#end
+#endif
+#end
+        }
+    }
+#end
+#end
+}
