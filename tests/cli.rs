@@ -214,6 +214,32 @@ fn many_images_with_bad_ones_among_them() {
     assert!(line.contains("nothing found above 0.3 (this model knows: nucleus)"), "{line}");
 }
 
+/// Images of a list overlap: while one is on the GPU, others are read and written. Nothing of that shows in the files,
+/// nor in the order of what is said.
+#[test]
+fn a_list_gives_what_each_image_gives_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let good = ["a.png", "b.png", "c.png", "d.png", "e.png"];
+    for (i, name) in good.iter().enumerate() {
+        scene(dir, name, (192 - 8 * (i as u32 / 2), 24), 5 + i as u32);
+    }
+    fs::write(dir.join("bad.png"), b"no picture").unwrap();
+    for name in good {
+        run(dir, &["detect", name, "--out", "alone", "--score", "0.3"]).good();
+    }
+    let list = ["a.png", "b.png", "bad.png", "c.png", "d.png", "e.png"];
+    let ran = run(dir, &[&["detect"][..], &list, &["--out", "list", "--score", "0.3"]].concat());
+    assert!(ran.error().contains("bad.png") && ran.err.contains("1 of 6 images failed"), "{}", ran.err);
+    let said: Vec<&str> = ran.out.lines().skip(1).filter_map(|l| l.split_once(": ")).map(|l| l.0).collect();
+    assert_eq!(said, good, "{}", ran.out);
+    assert_eq!(files(&dir.join("list")).len(), 10);
+    for file in files(&dir.join("list")) {
+        let read = |folder: &str| fs::read(dir.join(folder).join(&file)).unwrap();
+        assert!(read("list") == read("alone"), "{file} differs");
+    }
+}
+
 #[test]
 fn devices_are_listed_and_chosen() {
     let dir = tempfile::tempdir().unwrap();
@@ -380,6 +406,21 @@ fn an_image_is_not_replaced_by_the_results_of_another() {
     let other = fs::read(dir.join("out/y.jpg.png")).unwrap();
     let ran = run(dir, &["detect", "in/y.jpg", "in/y.bmp", "out/y.jpg.png", "--out", "out"]);
     assert!(fs::read(dir.join("out/y.jpg.png")).unwrap() == other, "an input was replaced: {} {}", ran.out, ran.err);
+}
+
+/// A picture that is not there yet, but would be once the results of another are written: neither is done, whichever
+/// thread comes first.
+#[test]
+fn a_result_is_not_read_as_a_picture_of_the_same_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::create_dir(dir.join("in")).unwrap();
+    save(dir, "in/y.jpg", RgbImage::from_pixel(64, 8, Rgb([7; 3])));
+    save(dir, "in/y.bmp", RgbImage::from_pixel(64, 8, Rgb([8; 3])));
+    let ran = run(dir, &["detect", "in/y.jpg", "in/y.bmp", "out/y.jpg.png", "--out", "out"]);
+    let errors = ran.errors();
+    assert!(errors.len() == 2 && errors[0].contains("would replace out/y.jpg.png"), "{}", ran.err);
+    assert_eq!(files(&dir.join("out")), names(&["y.bmp.json", "y.bmp.png"]));
 }
 
 /// Where one of an image's two results cannot be written, the other is not left either.

@@ -1,6 +1,8 @@
 //! `maskrcnn detect`
 
-use std::collections::HashSet;
+mod stages;
+
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -31,25 +33,29 @@ fn score(text: &str) -> Result<f32, String> {
     if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("is not between 0 and 1".into()) }
 }
 
-/// Does every image; those that cannot be done are reported, and make the exit code.
+/// Does every image; those that cannot be done are reported, and make the exit code. While the GPU does one, the next
+/// ones are decoded and the results of the former ones written.
 pub fn run(args: &Args) -> ExitCode {
     let detector = match open(args) {
         Ok(detector) => detector,
         Err(e) => return super::finish(Err(e)),
     };
     println!("{} on {}", detector.config().name, detector.device().name());
-    let names = file_names(&args.images);
+    let jobs = Jobs::new(args);
     let mut failed = 0;
-    for (path, name) in args.images.iter().zip(&names) {
-        if let Err(e) = one(args, &detector, path, name) {
-            match &e {
-                // These name the file themselves.
-                Error::Image { .. } | Error::Io { .. } => eprintln!("error: {e}"),
-                _ => eprintln!("error: image {}: {e}", path.display()),
+    stages::overlap(
+        (args.images.len(), 1),
+        |i| jobs.read(i),
+        |images| images.into_iter().map(|image| detect(&detector, image?)).collect(),
+        |i, found| jobs.write(i, found?),
+        |i, told| match told {
+            Ok(line) => println!("{line}"),
+            Err(e) => {
+                failed += 1;
+                complain(&args.images[i], e);
             }
-            failed += 1;
-        }
-    }
+        },
+    );
     if failed == 0 {
         return ExitCode::SUCCESS;
     }
@@ -57,6 +63,18 @@ pub fn run(args: &Args) -> ExitCode {
         eprintln!("{failed} of {} images failed", args.images.len());
     }
     ExitCode::FAILURE
+}
+
+fn complain(path: &Path, e: Error) {
+    match e {
+        // This names the file itself, unless it was found wanting by its size alone.
+        Error::Image { name, reason } => {
+            let name = if name.is_empty() { path.display().to_string() } else { name };
+            eprintln!("error: {}", Error::Image { name, reason });
+        }
+        Error::Io { .. } => eprintln!("error: {e}"),
+        e => eprintln!("error: image {}: {e}", path.display()),
+    }
 }
 
 fn open(args: &Args) -> Result<Detector> {
@@ -82,49 +100,90 @@ fn file_names(images: &[PathBuf]) -> Vec<String> {
     out
 }
 
-fn one(args: &Args, detector: &Detector, path: &Path, name: &str) -> Result<()> {
-    let results @ [json, png] = &["json", "png"].map(|ending| args.out.join(format!("{name}.{ending}")));
-    for file in results {
-        refuse_overwriting(&args.images, path, file)?;
-    }
-    let image = Image::open(path)?;
-    let begin = Instant::now();
-    let found = detector.detect(&image).map_err(|e| match e {
-        Error::Image { reason, .. } => Error::Image { name: path.display().to_string(), reason },
-        other => other,
-    })?;
-    let seconds = begin.elapsed().as_secs_f64();
-    let found = found.above(args.score);
-    save_png_atomic(png, &overlay(&image, &found))?;
-    if let Err(e) = coco::write_results(json, &coco::results(&found, name)) {
-        // Results come in pairs or not at all. What is left of a failed removal is a whole picture.
-        let _ = std::fs::remove_file(png);
-        return Err(e);
-    }
-    println!(
-        "{}: {}, {seconds:.2} s -> {}, {}",
-        path.display(),
-        summary(&found, args.score),
-        json.display(),
-        png.display()
-    );
-    Ok(())
+/// What is to be done, and what must not be done.
+struct Jobs<'a> {
+    args: &'a Args,
+    /// The stem of each image's results.
+    names: Vec<String>,
+    /// Where the images lie.
+    places: HashMap<PathBuf, &'a Path>,
 }
 
-/// Results never replace a picture of this run, which may not have been read yet, nor a folder.
-fn refuse_overwriting(images: &[PathBuf], image: &Path, result: &Path) -> Result<()> {
-    let refuse = |reason: String| Err(Error::Image { name: image.display().to_string(), reason });
-    if result.is_dir() {
-        return refuse(format!(
-            "its result {} is a folder; remove it, or name another folder with --out",
-            result.display()
-        ));
+/// An image with what was found in it.
+struct Found {
+    image: Image,
+    found: Detections,
+    seconds: f64,
+}
+
+impl<'a> Jobs<'a> {
+    fn new(args: &'a Args) -> Self {
+        let places = args.images.iter().filter_map(|i| Some((place(i)?, i.as_path()))).collect();
+        Self { args, names: file_names(&args.images), places }
     }
-    let Ok(result) = result.canonicalize() else { return Ok(()) };
-    match images.iter().find(|i| i.canonicalize().is_ok_and(|i| i == result)) {
-        None => Ok(()),
-        Some(i) => refuse(format!("its results would replace {}; name another folder with --out", i.display())),
+
+    /// Where the JSON and the PNG of an image go.
+    fn results(&self, i: usize) -> [PathBuf; 2] {
+        ["json", "png"].map(|ending| self.args.out.join(format!("{}.{ending}", self.names[i])))
     }
+
+    fn read(&self, i: usize) -> Result<Image> {
+        for file in self.results(i) {
+            self.refuse_overwriting(&self.args.images[i], &file)?;
+        }
+        Image::open(&self.args.images[i])
+    }
+
+    /// Results never replace a picture of this run, which may not have been read yet, nor a folder.
+    fn refuse_overwriting(&self, image: &Path, result: &Path) -> Result<()> {
+        let refuse = |reason: String| Err(Error::Image { name: image.display().to_string(), reason });
+        if result.is_dir() {
+            return refuse(format!(
+                "its result {} is a folder; remove it, or name another folder with --out",
+                result.display()
+            ));
+        }
+        match place(result).and_then(|p| self.places.get(&p)) {
+            None => Ok(()),
+            Some(i) => refuse(format!("its results would replace {}; name another folder with --out", i.display())),
+        }
+    }
+
+    /// Writes the results; gives the line to tell.
+    fn write(&self, i: usize, done: Found) -> Result<String> {
+        let [json, png] = self.results(i);
+        let found = done.found.above(self.args.score);
+        save_png_atomic(&png, &overlay(&done.image, &found))?;
+        if let Err(e) = coco::write_results(&json, &coco::results(&found, &self.names[i])) {
+            // Results come in pairs or not at all. What is left of a failed removal is a whole picture.
+            let _ = std::fs::remove_file(png);
+            return Err(e);
+        }
+        Ok(format!(
+            "{}: {}, {:.2} s -> {}, {}",
+            self.args.images[i].display(),
+            summary(&found, self.args.score),
+            done.seconds,
+            json.display(),
+            png.display()
+        ))
+    }
+}
+
+/// A path without links and detours; of a file that is not there, that of its folder with its name. A picture of this
+/// run may be missing only because it is to be another's result: that is not to depend on who comes first.
+fn place(path: &Path) -> Option<PathBuf> {
+    if let Ok(found) = path.canonicalize() {
+        return Some(found);
+    }
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(folder.canonicalize().ok()?.join(path.file_name()?))
+}
+
+fn detect(detector: &Detector, image: Image) -> Result<Found> {
+    let begin = Instant::now();
+    let found = detector.detect(&image)?;
+    Ok(Found { found, image, seconds: begin.elapsed().as_secs_f64() })
 }
 
 fn summary(found: &Detections, score: f32) -> String {
