@@ -1,5 +1,6 @@
 //! The glue: an image to a plan to detections.
 
+mod batch;
 mod profile;
 mod trace;
 
@@ -7,6 +8,8 @@ pub use profile::{Live, Profile, StageTime, StepTime};
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+
+use batch::Sized;
 
 use crate::gpu::{Counters, Device, Pool, Runner};
 use crate::graph::{Plan, Tensor};
@@ -40,6 +43,8 @@ struct Plans {
     /// Most recently used last.
     ready: Vec<(Room, Ready)>,
     replays: u64,
+    /// Batches that the device could not take.
+    refused: Vec<Room>,
     /// Slots of all plans.
     pool: Pool,
 }
@@ -143,19 +148,21 @@ impl Detector {
     /// device cannot take it.
     pub fn detect(&self, image: &Image) -> Result<Detections> {
         let (size, room) = Room::for_image(&self.config, image.height(), image.width())?;
-        let mut plans = self.lock();
-        let index = self.ready(&mut plans, room)?;
+        let found = self.run(&mut self.lock(), room, &[(image, size)])?;
+        Ok(self.found_in(image, found.into_iter().flatten().collect()))
+    }
+
+    /// Runs images whose rooms fit into `room`; gives what is in each.
+    fn run(&self, plans: &mut Plans, room: Room, images: &[Sized]) -> Result<Vec<Vec<Detection>>> {
+        let index = self.ready(plans, room)?;
         let (_, ready) = &mut plans.ready[index];
-        let frame = Frame::new(size.input, size.resized, 0);
-        let result = ready.run(image, frame);
-        let replays = result.as_ref().map_or(0, |r| r.1);
-        plans.replays += replays;
+        let result = ready.run(images);
+        plans.replays += result.as_ref().map_or(0, |r| r.1);
         if result.is_err() {
             // What a failed run left behind is not trusted with the next image.
             plans.forget();
         }
-        let (found, _) = result?;
-        Ok(Detections::new(image.width(), image.height(), self.classes.clone(), found))
+        Ok(result?.0)
     }
 
     /// The plan for an image of that size, as `detect` would run it.
@@ -208,13 +215,14 @@ pub fn plan(
 }
 
 impl Ready {
-    fn inputs<'a>(&self, image: &'a Image, frame: &'a Frame) -> [(Tensor, &'a [u8]); 2] {
-        [(self.network.bytes, image.rgb()), (self.network.frames, bytemuck::bytes_of(frame))]
+    fn inputs<'a>(&self, bytes: &'a [u8], frames: &'a [Frame]) -> [(Tensor, &'a [u8]); 2] {
+        [(self.network.bytes, bytes), (self.network.frames, bytemuck::cast_slice(frames))]
     }
 
-    /// Runs one image; says how often the paste had to be run again.
-    fn run(&mut self, image: &Image, frame: Frame) -> Result<(Vec<Detection>, u64)> {
-        let inputs = self.inputs(image, &frame);
+    /// Runs as many images as the plan is for; says how often the paste had to be run again.
+    fn run(&mut self, images: &[Sized]) -> Result<(Vec<Vec<Detection>>, u64)> {
+        let (bytes, frames) = batch::packed(images);
+        let inputs = self.inputs(&bytes, &frames);
         let o = self.network.outputs;
         let mut wanted = vec![o.header, o.boxes, o.scores, o.labels];
         if let Some(m) = o.masks {
@@ -223,14 +231,15 @@ impl Ready {
         let mut values = self.runner.run(&inputs, &wanted)?;
         let mut replays = 0;
         if let (Some(m), Some(step)) = (o.masks, self.paste) {
-            let needed = values[0].ints()[1] as usize;
+            let needed = values[0].ints().chunks_exact(2).map(|h| h[1]).max().unwrap_or(0) as usize;
             if needed > m.bits.dim(1) {
                 let bits = self.grow(step, needed)?;
                 values[5] = self.runner.run_steps(step..step + 1, &[], &[bits])?.remove(0);
                 replays = 1;
             }
         }
-        Ok((detections(&values, o)?, replays))
+        let found = (0..images.len()).map(|image| detections(&values, o, image)).collect::<Result<_>>()?;
+        Ok((found, replays))
     }
 
     /// Makes room for the bits of more masks.
@@ -246,13 +255,18 @@ fn internal(reason: &str) -> Error {
     Error::Device { device: "result".into(), reason: reason.into() }
 }
 
-fn detections(values: &[Value], outputs: Outputs) -> Result<Vec<Detection>> {
+/// What was found in image number `image` of a batch.
+fn detections(values: &[Value], outputs: Outputs, image: usize) -> Result<Vec<Detection>> {
     let [header, boxes, scores, labels, rest @ ..] = values else { return Err(internal("is incomplete")) };
-    let n = (header.ints()[0] as usize).min(labels.ints().len());
+    let most = outputs.labels.dim(1);
+    let n = (header.ints()[2 * image] as usize).min(most);
     let mut found = Vec::with_capacity(n);
-    for i in 0..n {
+    for i in image * most..image * most + n {
         let mask = match (outputs.masks, rest) {
-            (Some(_), [places, bits]) => mask(&places.ints()[8 * i..8 * i + 8], bits.ints())?,
+            (Some(_), [places, bits]) => {
+                let words = bits.shape.dim(1);
+                mask(&places.ints()[8 * i..8 * i + 8], &bits.ints()[image * words..(image + 1) * words])?
+            }
             _ => Mask::default(),
         };
         let bbox = std::array::from_fn(|c| boxes.floats()[4 * i + c]);

@@ -229,14 +229,30 @@ fn a_list_gives_what_each_image_gives_alone() {
         run(dir, &["detect", name, "--out", "alone", "--score", "0.3"]).good();
     }
     let list = ["a.png", "b.png", "bad.png", "c.png", "d.png", "e.png"];
-    let ran = run(dir, &[&["detect"][..], &list, &["--out", "list", "--score", "0.3"]].concat());
-    assert!(ran.error().contains("bad.png") && ran.err.contains("1 of 6 images failed"), "{}", ran.err);
-    let said: Vec<&str> = ran.out.lines().skip(1).filter_map(|l| l.split_once(": ")).map(|l| l.0).collect();
-    assert_eq!(said, good, "{}", ran.out);
+    let all = |more: &[&str]| {
+        let ran = run(dir, &[&["detect"][..], &list, &["--score", "0.3"], more].concat());
+        assert!(ran.error().contains("bad.png") && ran.err.contains("1 of 6 images failed"), "{}", ran.err);
+        let said: Vec<&str> = ran.out.lines().skip(1).filter_map(|l| l.split_once(": ")).map(|l| l.0).collect();
+        assert_eq!(said, good, "{}", ran.out);
+    };
+    all(&["--out", "list"]);
     assert_eq!(files(&dir.join("list")).len(), 10);
     for file in files(&dir.join("list")) {
         let read = |folder: &str| fs::read(dir.join(folder).join(&file)).unwrap();
         assert!(read("list") == read("alone"), "{file} differs");
+    }
+
+    all(&["--out", "batch", "--batch", "4"]);
+    assert_eq!(files(&dir.join("batch")), files(&dir.join("list")));
+    for name in ["a", "b", "c", "d", "e"] {
+        let [got, want] = ["batch", "list"].map(|folder| results(&dir.join(folder).join(format!("{name}.json"))));
+        assert_eq!(got.len(), want.len(), "{name}");
+        assert!(got.len() >= 3, "{name} shows nothing");
+        for (got, want) in got.iter().zip(&want) {
+            assert!((got.score - want.score).abs() < 1e-5, "{name}: {got:?}, not {want:?}");
+            let far = got.bbox.iter().zip(&want.bbox).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far < 1e-3, "{name}: {got:?}, not {want:?}");
+        }
     }
 }
 

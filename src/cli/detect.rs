@@ -26,6 +26,10 @@ pub struct Args {
     /// Leave out what scores less.
     #[arg(long, default_value_t = 0.5, value_parser = score)]
     score: f32,
+    /// Images a submit: of those that come next to each other, the ones of one padded size go through the network
+    /// together, as far as the GPU's memory allows.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    batch: u8,
 }
 
 fn score(text: &str) -> Result<f32, String> {
@@ -44,9 +48,9 @@ pub fn run(args: &Args) -> ExitCode {
     let jobs = Jobs::new(args);
     let mut failed = 0;
     stages::overlap(
-        (args.images.len(), 1),
+        (args.images.len(), usize::from(args.batch)),
         |i| jobs.read(i),
-        |images| images.into_iter().map(|image| detect(&detector, image?)).collect(),
+        |images| detect(&detector, images),
         |i, found| jobs.write(i, found?),
         |i, told| match told {
             Ok(line) => println!("{line}"),
@@ -180,10 +184,27 @@ fn place(path: &Path) -> Option<PathBuf> {
     Some(folder.canonicalize().ok()?.join(path.file_name()?))
 }
 
-fn detect(detector: &Detector, image: Image) -> Result<Found> {
+/// What is in each image that could be read. The time of a batch is shared out evenly.
+fn detect(detector: &Detector, images: Vec<Result<Image>>) -> Vec<Result<Found>> {
+    let one = |image: Image| {
+        let begin = Instant::now();
+        let found = detector.detect(&image)?;
+        Ok(Found { found, image, seconds: begin.elapsed().as_secs_f64() })
+    };
     let begin = Instant::now();
-    let found = detector.detect(&image)?;
-    Ok(Found { found, image, seconds: begin.elapsed().as_secs_f64() })
+    let (good, bad): (Vec<_>, Vec<_>) = images.into_iter().enumerate().partition(|(_, image)| image.is_ok());
+    let (places, good): (Vec<usize>, Vec<Image>) = good.into_iter().filter_map(|(i, r)| Some((i, r.ok()?))).unzip();
+    // One by one where there is but one, and where one of them spoils the batch, to tell which.
+    let batch = if good.len() > 1 { detector.detect_batch(&good).ok() } else { None };
+    let seconds = begin.elapsed().as_secs_f64() / good.len().max(1) as f64;
+    let done: Vec<Result<Found>> = match batch {
+        None => good.into_iter().map(one).collect(),
+        Some(all) => good.into_iter().zip(all).map(|(image, found)| Ok(Found { image, found, seconds })).collect(),
+    };
+    let mut out: Vec<(usize, Result<Found>)> = places.into_iter().zip(done).collect();
+    out.extend(bad.into_iter().filter_map(|(i, r)| Some((i, Err(r.err()?)))));
+    out.sort_by_key(|o| o.0);
+    out.into_iter().map(|o| o.1).collect()
 }
 
 fn summary(found: &Detections, score: f32) -> String {

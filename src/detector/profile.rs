@@ -1,11 +1,11 @@
 //! Where the time of one image goes.
 
+use super::batch::{Sized, packed};
 use super::{Detector, Ready};
 use crate::Result;
 use crate::gpu::{Clock, Counts};
 use crate::graph::{Graph, Op, Plan, Source, Tensor};
 use crate::kernels::Cost;
-use crate::kernels::frame::Frame;
 use crate::model::Room;
 use crate::tensor::ELEMENT_BYTES;
 use crate::vision::Image;
@@ -89,9 +89,8 @@ impl Detector {
         let mut plans = self.lock();
         let index = self.ready(&mut plans, room)?;
         let (_, ready) = &mut plans.ready[index];
-        let frame = Frame::new(size.input, size.resized, 0);
         let clock = clock.unwrap_or(self.device.clock());
-        let timed = ready.time(image, frame, runs.max(1), clock);
+        let timed = ready.time(&[(image, size)], runs.max(1), clock);
         let (steps, whole, live) = match timed {
             Ok(timed) => timed,
             Err(e) => {
@@ -112,8 +111,9 @@ impl Detector {
 
 impl Ready {
     /// Median seconds of each step and of the whole, and the live rows.
-    fn time(&mut self, image: &Image, frame: Frame, runs: usize, clock: Clock) -> Result<(Vec<f64>, f64, Vec<Live>)> {
-        let inputs = self.inputs(image, &frame);
+    fn time(&mut self, images: &[Sized], runs: usize, clock: Clock) -> Result<(Vec<f64>, f64, Vec<Live>)> {
+        let (bytes, frames) = packed(images);
+        let inputs = self.inputs(&bytes, &frames);
         let (mut whole, mut steps) = (Vec::new(), vec![Vec::new(); self.runner.plan().steps.len()]);
         // By turns, so that what else the machine does falls on both alike.
         for _ in 0..runs {

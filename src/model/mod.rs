@@ -82,6 +82,22 @@ impl Room {
         Ok((size, room))
     }
 
+    /// Whether images of the two can be in one batch: their padded inputs are alike.
+    pub fn shares_a_batch(&self, other: &Self) -> bool {
+        let key = |r: &Self| (r.height, r.width, r.roi_shift);
+        key(self) == key(other)
+    }
+
+    /// For the images of both in one batch ([`Room::shares_a_batch`]).
+    pub fn joined(self, other: Self) -> Self {
+        Self {
+            batch: self.batch + other.batch,
+            image_words: self.image_words + other.image_words,
+            mask_words: self.mask_words.max(other.mask_words),
+            ..self
+        }
+    }
+
     /// Room in words for so many bytes: doubling up to 16 MiB, then steps of 4 MiB, since there doubling would give
     /// away too much for the sake of sharing a plan.
     fn words(bytes: usize) -> usize {

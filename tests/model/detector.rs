@@ -161,3 +161,65 @@ fn a_lost_device_is_an_error_and_stays_one() {
         }
     }
 }
+
+/// Boxes within 1e-3 px, scores within 1e-5, masks by IoU.
+fn same_but_for_digits(what: &str, got: &Detections, want: &Detections) {
+    assert_eq!((got.width, got.height, got.len()), (want.width, want.height, want.len()), "{what}");
+    for (i, (a, b)) in got.iter().zip(want.iter()).enumerate() {
+        let far = a.bbox.iter().zip(&b.bbox).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(far <= 1e-3 && (a.score - b.score).abs() <= 1e-5, "{what}, {i}: {a:?} is not {b:?}");
+        assert_eq!(a.label, b.label, "{what}, {i}");
+        assert!(a.mask.area() + b.mask.area() == 0 || a.mask.iou(&b.mask) > 0.99, "{what}, {i}: masks differ");
+    }
+}
+
+#[test]
+fn a_batch_finds_what_its_images_show_alone() {
+    let detector = Detector::with_config(&own_device(), file(), small()).unwrap();
+    // Three share a padded size though not their own; one among them is of another, and one shows nothing.
+    let sizes = [(117, 100), (250, 200), (118, 100), (117, 100)];
+    let mut images: Vec<Image> = sizes.iter().zip(1..).map(|(&(w, h), seed)| picture(w, h, seed)).collect();
+    images.push(scene::blank(118, 100, 7).unwrap());
+    let alone: Vec<Detections> = images.iter().map(|image| detector.detect(image).unwrap()).collect();
+    assert!(alone[..4].iter().all(|a| a.len() >= 3) && alone[4].is_empty());
+    for round in 0..2 {
+        let before = detector.counters();
+        let together = detector.detect_batch(&images).unwrap();
+        assert_eq!(since(&detector, before), [2; 3], "four images in one submit, and one alone");
+        assert_eq!(together.len(), images.len());
+        for (i, (got, want)) in together.iter().zip(&alone).enumerate() {
+            same_but_for_digits(&format!("round {round}, image {i}"), got, want);
+        }
+    }
+    assert!(detector.detect_batch(&[]).unwrap().is_empty());
+    let strip = scene::blank(3000, 1, 7).unwrap();
+    let message = detector.detect_batch(&[images[0].clone(), strip]).unwrap_err().to_string();
+    assert!(message.contains("2 of 2") && message.contains("narrow"), "{message}");
+}
+
+#[test]
+fn masks_of_a_batch_without_room_are_pasted_again() {
+    let detector = Detector::with_config(&own_device(), file(), crowded()).unwrap();
+    let images = [picture(250, 200, 5), picture(250, 200, 6)];
+    let alone = images
+        .each_ref()
+        .map(|image| Detector::with_config(device(), file(), crowded()).unwrap().detect(image).unwrap());
+    for replays in [1, 1] {
+        let together = detector.detect_batch(&images).unwrap();
+        assert_eq!(detector.paste_replays(), replays);
+        for (i, (got, want)) in together.iter().zip(&alone).enumerate() {
+            same_but_for_digits(&format!("image {i}"), got, want);
+        }
+    }
+}
+
+/// At its full size the default model needs more for eight images than the smallest bindings hold.
+#[test]
+fn a_batch_that_is_too_large_is_cut() {
+    let detector = Detector::new(device(), file()).unwrap();
+    let images: Vec<Image> = (0..3).map(|seed| picture(128, 128, seed)).chain([picture(96, 100, 9)]).collect();
+    let together = detector.detect_batch(&images).unwrap();
+    for (i, (got, image)) in together.iter().zip(&images).enumerate() {
+        same_but_for_digits(&format!("image {i}"), got, &detector.detect(image).unwrap());
+    }
+}
