@@ -1,13 +1,14 @@
-//! Opening a device, and what it can do.
+//! An opened device and what lies on it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+use super::adapter::{Adapter, choose};
 use super::pipeline::Pipeline;
 use super::profiler::Clock;
 use super::texture::Texture;
-use crate::kernels::{Caps, Matrices, Matrix, TEXELS_A_ROW};
+use crate::kernels::Caps;
 use crate::tensor::Value;
 use crate::{Error, Result};
 
@@ -30,144 +31,6 @@ pub(super) struct AtomicCounters {
     pub submits: AtomicU64,
     pub waits: AtomicU64,
     pub maps: AtomicU64,
-}
-
-/// A GPU as the system lists it, not opened yet.
-pub struct Adapter {
-    inner: wgpu::Adapter,
-    /// Its name.
-    pub name: String,
-    /// Vulkan, Metal or DX12.
-    pub backend: String,
-    /// Discrete, integrated, virtual or a CPU driver.
-    pub kind: String,
-    /// Driver and version.
-    pub driver: String,
-    /// What kernels may use.
-    pub caps: Caps,
-    /// Smallest and largest subgroup.
-    pub subgroups: Option<(u32, u32)>,
-    /// The best that it offers to time a step by.
-    pub clock: Clock,
-    /// Bytes that one binding may have.
-    pub max_binding: u64,
-}
-
-/// All adapters, best first: discrete, integrated, virtual, others, CPU drivers. Vulkan, Metal or DX12 only.
-pub fn adapters() -> Vec<Adapter> {
-    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = backends;
-    descriptor.flags = wgpu::InstanceFlags::empty();
-    let instance = wgpu::Instance::new(descriptor);
-    let mut list: Vec<Adapter> =
-        pollster::block_on(instance.enumerate_adapters(backends)).into_iter().map(describe).collect();
-    let rank = |a: &Adapter| match a.inner.get_info().device_type {
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    };
-    list.sort_by_key(rank);
-    list
-}
-
-/// The best adapter, or the one that `choice` names: its number in [`adapters`], or a part of its name.
-///
-/// # Errors
-/// [`Error::NoAdapter`] where there is none, saying what to install or which there are.
-pub fn choose(choice: Option<&str>) -> Result<Adapter> {
-    let mut list = adapters();
-    if list.is_empty() {
-        return Err(Error::NoAdapter(
-            "no Vulkan, Metal or DX12 driver was found; install the graphics driver, or a software one \
-             (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)"
-                .into(),
-        ));
-    }
-    let index = match choice {
-        None => 0,
-        Some(text) => {
-            if text.trim().is_empty() {
-                return Err(Error::NoAdapter("the device's name is empty; give its number or a part of it".into()));
-            }
-            let by_number = text.parse::<usize>().ok().filter(|&i| i < list.len());
-            let lower = text.to_lowercase();
-            by_number.or_else(|| list.iter().position(|a| a.name.to_lowercase().contains(&lower))).ok_or_else(|| {
-                let names = list.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.name));
-                let names = names.collect::<Vec<_>>().join(", ");
-                Error::NoAdapter(format!("`{text}` is none of the devices here ({names})"))
-            })?
-        }
-    };
-    Ok(list.swap_remove(index))
-}
-
-fn describe(inner: wgpu::Adapter) -> Adapter {
-    let (info, features, limits) = (inner.get_info(), inner.features(), inner.limits());
-    let cpu = info.device_type == wgpu::DeviceType::Cpu;
-    let subgroups =
-        features.contains(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size));
-    Adapter {
-        name: info.name.clone(),
-        backend: format!("{:?}", info.backend),
-        kind: match info.device_type {
-            wgpu::DeviceType::DiscreteGpu => "discrete GPU",
-            wgpu::DeviceType::IntegratedGpu => "integrated GPU",
-            wgpu::DeviceType::VirtualGpu => "virtual GPU",
-            wgpu::DeviceType::Cpu => "CPU driver",
-            wgpu::DeviceType::Other => "other",
-        }
-        .into(),
-        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
-        caps: Caps {
-            subgroup: subgroups.filter(|(a, b)| a == b).map(|s| s.0),
-            cpu,
-            // SwiftShader (subgroups of four) gains nothing.
-            texels: cpu && info.subgroup_min_size >= 8 && limits.max_texture_dimension_2d >= TEXELS_A_ROW as u32,
-            max_invocations: limits.max_compute_invocations_per_workgroup,
-            workgroup_bytes: limits.max_compute_workgroup_storage_size,
-            f16: features.contains(wgpu::Features::SHADER_F16),
-            matrices: matrices(&inner),
-        },
-        subgroups,
-        clock: match features.contains(wgpu::Features::TIMESTAMP_QUERY) {
-            true if features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) => Clock::Stamps,
-            true => Clock::Passes,
-            false => Clock::Wall,
-        },
-        max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
-        inner,
-    }
-}
-
-/// The cooperative matrices that the driver lists; none where it lacks what the kernels use beside them.
-fn matrices(adapter: &wgpu::Adapter) -> Matrices {
-    let needed =
-        wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
-    if !adapter.features().contains(needed) {
-        return Matrices::NONE;
-    }
-    use wgpu::CooperativeScalarType::{F16, F32};
-    let listed = adapter.cooperative_matrix_properties();
-    let has = |m: &Matrix| {
-        listed.iter().any(|p| {
-            let square = [p.m_size, p.n_size, p.k_size] == [m.size; 3];
-            square && p.ab_type == F16 && p.cr_type == if m.f32_sums { F32 } else { F16 }
-        })
-    };
-    Matrix::ALL.into_iter().filter(has).collect()
-}
-
-fn key(adapter: &Adapter) -> String {
-    let mut key = format!("{}, {}, {}", adapter.name, adapter.backend, adapter.driver);
-    if adapter.caps.cpu {
-        // A CPU driver does not name the CPU; its cores say a little of it.
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        key.push_str(&format!(", {cores} cores"));
-    }
-    key
 }
 
 /// An opened GPU with its compiled pipelines and uploaded constants. Cheap to clone; shared by all detectors on it.
@@ -229,7 +92,7 @@ impl Device {
         Self::from_adapter(choose(choice)?)
     }
 
-    /// Opens an adapter of [`adapters`].
+    /// Opens an adapter of [`super::adapters`].
     ///
     /// # Errors
     /// [`Error::NoAdapter`] where the driver refuses.
@@ -280,7 +143,7 @@ impl Device {
             shared: Arc::new(Shared {
                 device,
                 queue,
-                key: key(&adapter),
+                key: adapter.key(),
                 name: adapter.name,
                 caps: adapter.caps,
                 max_binding: adapter.max_binding,

@@ -1,5 +1,6 @@
 //! The only room that names wgpu: devices, buffers, pipelines, and the runner that replays a plan.
 
+mod adapter;
 mod device;
 mod pipeline;
 mod pool;
@@ -11,7 +12,8 @@ mod runner;
 mod texture;
 mod transfer;
 
-pub use device::{Adapter, Counters, Device, adapters, choose};
+pub use adapter::{Adapter, adapters, choose};
+pub use device::{Counters, Device};
 pub use pool::Pool;
 pub use profiler::Clock;
 pub use replay::Replay;
