@@ -59,9 +59,11 @@ impl Model {
         Ok((file, config))
     }
 
-    /// The device to use.
+    /// The device to use, with the pipelines that earlier runs compiled.
     pub fn device(&self) -> Result<Device> {
-        Device::open(self.device.as_deref())
+        let device = Device::open(self.device.as_deref())?;
+        device.keep_pipelines();
+        Ok(device)
     }
 
     /// The weights file and the settings, without a device. `instead` stands for `--weights`.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::adapter::{Adapter, choose};
+use super::kept::Kept;
 use super::pipeline::Pipeline;
 use super::profiler::Clock;
 use super::texture::Texture;
@@ -53,6 +54,9 @@ pub(super) struct Shared {
     pub clock: Clock,
     pub counters: AtomicCounters,
     pub pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    /// What a file of compiled pipelines is called, where the device has such.
+    pub pipelines_name: Option<String>,
+    pub kept: OnceLock<Kept>,
     pub constants: Mutex<HashMap<(usize, String), Constant>>,
     /// Why the device is gone, if it is.
     pub lost: Arc<OnceLock<String>>,
@@ -107,6 +111,7 @@ impl Device {
         }
         let mut wanted = wgpu::Features::SUBGROUP
             | wgpu::Features::SHADER_F16
+            | wgpu::Features::PIPELINE_CACHE
             | wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
@@ -117,6 +122,8 @@ impl Device {
             // bindings, and no subgroup's lanes part ways around them. All other kernels are compiled as without.
             experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
         }
+        let caches = features.contains(wgpu::Features::PIPELINE_CACHE);
+        let pipelines_name = wgpu::util::pipeline_cache_key(&adapter.inner.get_info()).filter(|_| caches);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("maskrcnn"),
             required_features: features & wanted,
@@ -153,6 +160,8 @@ impl Device {
                 max_texture: limits.max_texture_dimension_2d,
                 counters: AtomicCounters::default(),
                 pipelines: Mutex::default(),
+                pipelines_name,
+                kept: OnceLock::new(),
                 constants: Mutex::default(),
                 lost,
                 failure,

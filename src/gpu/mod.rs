@@ -2,6 +2,7 @@
 
 mod adapter;
 mod device;
+mod kept;
 mod pipeline;
 mod pool;
 mod profiler;

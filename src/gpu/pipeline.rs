@@ -84,11 +84,12 @@ impl Device {
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
-            cache: None,
+            cache: self.shared.kept.get().map(|k| &k.cache),
         });
         if let Some(e) = pollster::block_on(scope.pop()) {
             return Err(refuse(format!("{variant}: {e}")));
         }
+        self.compiled_one();
         let bindings = reflection.bindings.iter().map(|b| b.access).collect();
         Ok(Pipeline { pipeline, layout, bindings })
     }

@@ -111,6 +111,7 @@ impl Runner {
             let pipeline = runner.prepare(i, checks)?;
             runner.steps.push(Baked { pipeline, bind_group: None, params_at });
         }
+        runner.device.save_pipelines();
         runner.bind_all()?;
         runner.device.check()?;
         Ok(runner)
