@@ -110,13 +110,35 @@ fn print(p: &Profile, roofs: &Roofs, args: &Args) {
     println!("\nsteps together {:.1} ms, whole {:.1} ms, ratio {:.3}", 1e3 * total, 1e3 * p.whole, total / p.whole);
     println!("(whole: the same work without timing inside, from the submit of its one pass to the end of it)");
     let mib = |b: u64| b as f64 / (1 << 20) as f64;
+    let parts = |all: u64, textures: u64| {
+        format!(
+            "{:.1} MiB of activations (buffers {:.1}, textures {:.1})",
+            mib(all),
+            mib(all - textures),
+            mib(textures)
+        )
+    };
+    let (plan, counts) = (&p.plan, &p.counts);
     println!(
-        "GPU memory: {:.1} MiB of activations in {} buffers ({:.1} MiB alive at once), {:.1} MiB of weights",
-        mib(p.counts.slot_bytes),
-        p.plan.slots.len(),
-        mib(p.plan.live_bytes()),
-        mib(p.counts.constant_bytes)
+        "planned:    {} in {} buffers and {} textures, {:.1} MiB alive at once",
+        parts(plan.activation_bytes(), plan.texture_bytes()),
+        plan.slots.len(),
+        plan.textures.len(),
+        mib(plan.live_bytes())
     );
+    println!(
+        "GPU memory: {}, {:.1} MiB of weights, {:.1} KiB of parameters",
+        parts(counts.slot_bytes, counts.texture_bytes),
+        mib(counts.constant_bytes),
+        counts.params_bytes as f64 / 1024.0
+    );
+    if let Some(held) = p.held {
+        println!(
+            "device:     holds {:.1} MiB, staging included, in blocks of {:.1} MiB",
+            mib(held.used),
+            mib(held.reserved)
+        );
+    }
     if let Some(path) = &args.trace {
         println!("{}: open it in https://ui.perfetto.dev", path.display());
     }

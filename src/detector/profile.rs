@@ -3,7 +3,7 @@
 use super::batch::{Sized, packed};
 use super::{Detector, Ready};
 use crate::Result;
-use crate::gpu::{Clock, Counts};
+use crate::gpu::{Clock, Counts, Held};
 use crate::graph::{Graph, Op, Plan, Source, Tensor};
 use crate::kernels::Cost;
 use crate::model::Room;
@@ -26,6 +26,8 @@ pub struct Profile {
     pub plan: Plan,
     /// What it holds on the device.
     pub counts: Counts,
+    /// What the device holds in all, where it tells.
+    pub held: Option<Held>,
     /// The steps, in the plan's order.
     pub steps: Vec<StepTime>,
     /// Seconds of the same work without any timing inside, from the submit of the one pass to its end: upload and all
@@ -105,7 +107,8 @@ impl Detector {
         };
         let steps = plan.steps.iter().zip(steps).map(cost).collect();
         let (model, device) = (self.config.name.clone(), self.device.name().to_string());
-        Ok(Profile { model, device, clock, counts, steps, whole, runs: runs.max(1), found, live, plan })
+        let held = self.device.held();
+        Ok(Profile { model, device, clock, counts, held, steps, whole, runs: runs.max(1), found, live, plan })
     }
 }
 

@@ -27,6 +27,15 @@ pub struct Counters {
     pub maps: u64,
 }
 
+/// GPU memory that a device holds for everyone on it, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// What buffers and textures take.
+    pub used: u64,
+    /// The blocks that they were cut from.
+    pub reserved: u64,
+}
+
 #[derive(Default)]
 pub(super) struct AtomicCounters {
     pub submits: AtomicU64,
@@ -207,6 +216,12 @@ impl Device {
             waits: c.waits.load(Ordering::Relaxed),
             maps: c.maps.load(Ordering::Relaxed),
         }
+    }
+
+    /// The GPU memory that the device holds now, by the account of its allocator; none where it keeps none (Metal).
+    pub fn held(&self) -> Option<Held> {
+        let report = self.shared.device.generate_allocator_report()?;
+        Some(Held { used: report.total_allocated_bytes, reserved: report.total_reserved_bytes })
     }
 
     /// What went wrong since the last look, as an error; the loss of the device at every look.

@@ -14,7 +14,7 @@ mod texture;
 mod transfer;
 
 pub use adapter::{Adapter, adapters, choose};
-pub use device::{Counters, Device};
+pub use device::{Counters, Device, Held};
 pub use pool::Pool;
 pub use profiler::Clock;
 pub use replay::Replay;

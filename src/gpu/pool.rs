@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::device::Device;
+use super::device::{Device, lock};
 use super::texture::Texture;
 use crate::Result;
 
@@ -34,9 +34,13 @@ impl Pool {
 
     /// Bytes of all its buffers and textures.
     pub fn bytes(&self) -> u64 {
-        let slots = super::device::lock(&self.slots);
-        let buffers: u64 = slots.buffers.iter().map(wgpu::Buffer::size).sum();
-        buffers + slots.textures.iter().map(Texture::bytes).sum::<u64>()
+        let buffers: u64 = lock(&self.slots).buffers.iter().map(wgpu::Buffer::size).sum();
+        buffers + self.texture_bytes()
+    }
+
+    /// Bytes of its textures alone.
+    pub fn texture_bytes(&self) -> u64 {
+        lock(&self.slots).textures.iter().map(Texture::bytes).sum()
     }
 }
 

@@ -33,10 +33,14 @@ pub type Output = Value;
 pub struct Counts {
     /// Dispatches a run.
     pub dispatches: usize,
-    /// Bytes of the slots.
+    /// Bytes of the slots, buffers and textures: those of the largest plans where plans share them.
     pub slot_bytes: u64,
+    /// Of these, bytes of textures.
+    pub texture_bytes: u64,
     /// Bytes of the constants as uploaded.
     pub constant_bytes: u64,
+    /// Bytes of the steps' parameters.
+    pub params_bytes: u64,
 }
 
 /// A plan baked for a device: pipelines, parameters, bind groups, and buffers of its own or shared with other plans.
@@ -127,7 +131,9 @@ impl Runner {
         Counts {
             dispatches: self.steps.len(),
             slot_bytes: self.pool.bytes(),
+            texture_bytes: self.pool.texture_bytes(),
             constant_bytes: self.constants.iter().flatten().map(Memory::bytes).sum(),
+            params_bytes: self.params.size(),
         }
     }
 

@@ -83,6 +83,16 @@ impl Plan {
             traffic / 1e6
         )?;
         writeln!(f, "planned    {} MiB in {slots} slots", mib(self.activation_bytes()))?;
+        if !self.textures.is_empty() {
+            let (all, textures) = (self.activation_bytes(), self.texture_bytes());
+            let count = self.textures.len();
+            writeln!(
+                f,
+                "           {} MiB of buffers, {} MiB in {count} textures",
+                mib(all - textures),
+                mib(textures)
+            )?;
+        }
         let peak = self.peak();
         if let Some(step) = self.steps.get(peak.step) {
             let op = &self.graph.ops[step.op];
