@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use super::pieces::{Pieces, Want};
 use crate::tensor::{DType, Shape, Value};
 
 /// Shape and element type of one tensor.
@@ -296,48 +297,6 @@ macro_rules! params {
             <P as $crate::kernels::Params>::fields()
         }
     };
-}
-
-/// Whether an op is to be taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want<'a> {
-    /// Where it pays on such a device.
-    Best(&'a Caps),
-    /// By the method of this name, wherever that can be.
-    Method(&'a str),
-}
-
-/// An op taken apart: kernels that, run in this order, write what the op writes.
-#[derive(Clone, Debug)]
-pub struct Pieces {
-    /// Tensors between them.
-    pub scratch: Vec<Info>,
-    /// What is run.
-    pub pieces: Vec<Piece>,
-}
-
-/// One kernel of an op that was taken apart.
-#[derive(Clone, Debug)]
-pub struct Piece {
-    /// The kernel with its settings.
-    pub kernel: Arc<dyn Kernel>,
-    /// What it reads.
-    pub inputs: Vec<Operand>,
-    /// What it writes.
-    pub output: Operand,
-    /// What it does, for people; the layer's name stands before it.
-    pub part: String,
-}
-
-/// A tensor of a piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operand {
-    /// The op's input of that number.
-    Input(usize),
-    /// The op's one output.
-    Output,
-    /// The scratch tensor of that number.
-    Scratch(usize),
 }
 
 /// One kernel with its settings: what a graph's op holds.

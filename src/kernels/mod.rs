@@ -9,14 +9,16 @@ mod blocked;
 pub mod case;
 mod contract;
 pub mod frame;
+mod pieces;
 mod tiled;
 mod winograd;
 
 pub use case::{Case, Tolerance};
 pub use contract::{
-    Caps, Cost, Info, Io, Kernel, Launch, LiveGrid, Matrices, Matrix, Operand, ParamField, Params, Piece, Pieces,
-    TEXELS_A_ROW, Variant, Want, fold_grid,
+    Caps, Cost, Info, Io, Kernel, Launch, LiveGrid, Matrices, Matrix, ParamField, Params, TEXELS_A_ROW, Variant,
+    fold_grid,
 };
+pub use pieces::{Operand, Piece, Pieces, Want};
 
 macro_rules! kernels {
     ($($name:ident),* $(,)?) => {
