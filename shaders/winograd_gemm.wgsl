@@ -51,7 +51,7 @@ fn main(
     let in_${i} = tile_${i} < p.tiles;
     let xi_${i} = (point * p.capacity + min(tile_${i}, p.tiles - 1u)) * p.c;
 #repeat j TJ
-#repeat h TH
+#repeat h TL/4
 #repeat e 4
     var acc_${i}_${j}_${h}_${e} = 0.0;
 #end
@@ -69,7 +69,7 @@ fn main(
     if in_${i} && is_live((p.first + tile_${i}) / p.per_image) {
         let at = ((point * p.capacity + tile_${i}) * p.k + k0) / 4u;
 #repeat j TJ
-#repeat h TH
+#repeat h TL/4
         if k0 + ${j}u * TL + ${h}u * 4u < p.k {
             y[at + (${j}u * TL) / 4u + ${h}u] =
                 vec4(acc_${i}_${j}_${h}_0, acc_${i}_${j}_${h}_1, acc_${i}_${j}_${h}_2, acc_${i}_${j}_${h}_3);

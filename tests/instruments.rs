@@ -101,7 +101,8 @@ fn a_plan_needs_no_device() {
         assert!(without.contains("no GPU driver was found"), "{without}");
     }
     let count = |text: &str| text.lines().filter(|l| l.contains(" -> ")).count();
-    assert_eq!(count(&here), count(&without));
+    // A device's plan may have more: grids that follow a live count, pieces of an op.
+    assert!(count(&here) >= count(&without) && count(&without) > 50, "{here}");
     assert!(here.contains("image 640×640") && here.contains("planned for 64×64"), "{here}");
     // The same file by the option.
     let option = ["graph", "--weights", &file, "--bn-eps", "1e-5", "--min-size", "64", "--max-size", "64"];

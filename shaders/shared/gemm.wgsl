@@ -15,7 +15,7 @@
     let row_${u}_${j} = w_at(wi + (${u}u * TJ + ${j}u) * TL + lane % TL);
 #end
 #endif
-#repeat h TH
+#repeat h TL/4
 #repeat e 4
     {
 #repeat u STEP

@@ -43,7 +43,7 @@ fn main(
     let iw_${i} = i32((q_${i} - row_${i} * p.ow) * p.stride_w) - i32(p.pad_w);
 #endif
 #repeat j TJ
-#repeat h TH
+#repeat h TL/4
 #repeat e 4
     var acc_${i}_${j}_${h}_${e} = 0.0;
 #end
@@ -79,7 +79,7 @@ fn main(
     if first + ${i}u * WG + t < p.pixels && is_live(n_${i}) {
         let at = place(n_${i}, q_${i}, k0);
 #repeat j TJ
-#repeat h TH
+#repeat h TL/4
         let k_${j}_${h} = ${j}u * TL + ${h}u * 4u;
 #ifdef QUADS
         if k0 + k_${j}_${h} < p.k {

@@ -159,10 +159,14 @@ impl Kernel for Conv2d {
             let k = w.dim(0) as u32;
             let params = P {
                 pixels: pixels as u32,
+                h: 1,
+                w: 1,
                 c: x.dim(3) as u32,
                 k,
                 r: 1,
                 s: 1,
+                stride_h: 1,
+                stride_w: 1,
                 relu: self.relu as u32,
                 oh: 1,
                 ow: 1,

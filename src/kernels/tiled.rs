@@ -34,7 +34,7 @@ pub(super) fn variants(product: Product, caps: &Caps) -> Vec<Variant> {
     let Product { n, c, k, taps, quads } = product;
     let mut out = Vec::new();
     let tiled = |name, wg: u32, tp: u32, tj: u32, tl: u32, step: u32| {
-        let defines = [("WG", wg), ("TP", tp), ("TJ", tj), ("TL", tl), ("TH", tl / 4), ("STEP", step)];
+        let defines = [("WG", wg), ("TP", tp), ("TJ", tj), ("TL", tl), ("STEP", step)];
         Variant::new(name, &defines).flag("QUADS", quads)
     };
     // SwiftShader (lanes by four) takes minutes to compile a tile that lavapipe compiles in a second.

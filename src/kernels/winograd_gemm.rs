@@ -75,7 +75,7 @@ impl Kernel for WinogradGemm {
         let n = POINTS * POINTS * self.tiles.count;
         let product = Product { n, c: io.dim(0, 2), k: io.dim(1, 0), taps: 1, quads: true };
         // The last runs anywhere.
-        let least = [("WG", 64), ("TP", 1), ("TJ", 1), ("TL", 4), ("TH", 1), ("STEP", 1), ("QUADS", 1)];
+        let least = [("WG", 64), ("TP", 1), ("TJ", 1), ("TL", 4), ("STEP", 1), ("QUADS", 1)];
         let variants = tiled::variants(product, caps).into_iter().chain([Variant::new("small", &least)]);
         variants.map(|v| v.flag("LIVE", self.live)).collect()
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `#import NAME` | the snippet of that name, once |
 //! | `#ifdef X` … `#else` … `#endif`, `#ifndef X` | by whether constant `X` is given |
-//! | `#repeat v N` … `#end` | the lines N times, `${v}` standing for 0, 1, …; N a number or a constant |
+//! | `#repeat v N` … `#end` | the lines N times, `${v}` standing for 0, 1, …; N a number, a constant, or one over the other |
 //! | `@slot var …` | `@group(0) @binding(k)`, counting the active ones from 0 |
 //! | `${X}` | the value of constant `X`, where WGSL takes no constant: in a name |
 //!
@@ -104,7 +104,12 @@ impl State<'_> {
                     i = end;
                 }
                 ["#repeat", variable, count] => {
-                    let Some(times) = count.parse().ok().or_else(|| self.defined(count)) else {
+                    let value = |word: &str| word.parse().ok().or_else(|| self.defined(word));
+                    let times = match count.split_once('/') {
+                        Some((whole, part)) => value(whole).zip(value(part)).and_then(|(w, p)| w.checked_div(p)),
+                        None => value(count),
+                    };
+                    let Some(times) = times else {
                         return fail(&format!("`{count}` is neither a number nor a constant of this variant"));
                     };
                     let Some(end) = closing(lines, i, "#repeat", "#end") else {
