@@ -136,9 +136,12 @@ fn json_has_the_numbers_of_all_steps() {
         let room = number(&p["rows"]["detections"]["room"]);
         assert!(found >= number(&p["found"]) && found < room, "{found} of {room}");
         let step = |label: &str| steps.iter().find(|s| s["label"] == label).unwrap();
-        let conv = number(&step("mask.conv0")["flops"]);
-        assert!(found == 0.0 || (conv / found).fract() == 0.0, "{conv} for {found} rows");
-        assert!(step("mask.conv0")["variant"].is_string() && list(&step("stem")["workgroups"]).len() == 3);
+        // An op that was taken apart has its work in pieces.
+        let pieces = steps.iter().filter(|s| s["label"].as_str().unwrap().split(' ').next() == Some("mask.conv0"));
+        let conv: f64 = pieces.map(|s| number(&s["flops"])).sum();
+        let row = conv / found;
+        assert!(found == 0.0 || (conv > 0.0 && (row - row.round()).abs() < 1e-9 * row), "{conv} for {found} rows");
+        assert!(step("stem")["variant"].is_string() && list(&step("stem")["workgroups"]).len() == 3);
     }
 }
 

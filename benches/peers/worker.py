@@ -14,7 +14,7 @@ WARM_UP = 3  # seconds at least; the answer that is checked is a part of it
 
 def serve(connection, name, work, data, threads, log):
     """Sends ("ready", description, check), then the median milliseconds of as many runs as each message asks for."""
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(file, 1)
     os.dup2(file, 2)
     try:
