@@ -102,44 +102,6 @@ fn sweeps_try_every_combination() {
     }
 }
 
-/// A folder of shaders in which the plain variant of `linear` does its work three times.
-fn slowed(dir: &Path) {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders/linear.wgsl")).unwrap();
-    let one = "        sum += x[n * p.c + c] * weight[k * p.c + c];\n";
-    assert!(text.contains(one));
-    let three = format!("{one}        sum += x[n * p.c + c] * weight[k * p.c + c] * f32(p.grid_x) * 1e-30;\n").replace(
-        "1e-30;\n",
-        "1e-30;\n        sum += x[n * p.c + p.c - 1u - c] * weight[k * p.c + c] * f32(p.grid_x) * 1e-30;\n",
-    );
-    fs::create_dir(dir.join("slow")).unwrap();
-    fs::write(dir.join("slow/linear.wgsl"), text.replace(one, &three)).unwrap();
-}
-
-#[test]
-fn slower_faster_and_equal_are_told_apart() {
-    let dir = tempfile::tempdir().unwrap();
-    slowed(dir.path());
-    let plain = [&LINEAR[..], &["--variant", "plain", "--seconds", "0.3"]].concat();
-    let with = |more: &[&str]| bench(dir.path(), &[&plain[..], more].concat());
-    good(with(&["--save", "before.json"]));
-    good(with(&["--save", "slow.json", "--shaders", "slow"]));
-
-    let Ran { code, out, err } = with(&["--against", "before.json", "--shaders", "slow", "--fail-over", "10%"]);
-    assert_eq!(code, 1, "{out} {err}");
-    assert!(out.contains("slower: +") && out.contains("1 slower, 0 faster, 0 equal"), "{out}");
-    assert!(err.contains("error: given is slower than before") && err.contains("10.0 %"), "{err}");
-    assert!(!out.contains("RESULT"), "{out}");
-
-    let out = good(with(&["--against", "slow.json", "--fail-over", "10%"]));
-    assert!(out.contains("faster: -") && out.contains("0 slower, 1 faster, 0 equal"), "{out}");
-
-    // Other programs may disturb one comparison, but hardly each of three.
-    let equal = |_: &i32| {
-        good(with(&["--against", "before.json", "--fail-over", "10%"])).contains("0 slower, 0 faster, 1 equal")
-    };
-    assert!((0..3).any(|i| equal(&i)), "a shader is not equal to itself");
-}
-
 /// An edited shader is held against the built-in one, though it is the only one that is measured.
 #[test]
 fn a_wrong_shader_is_marked() {

@@ -15,6 +15,13 @@ use crate::tensor::Value;
 /// A change is not told from none below this: clocks, caches and the order of allocations do as much.
 const LEAST: f64 = 0.02;
 
+/// Pairs of runs: an interval of fewer is about their whole range …
+const LEAST_PAIRS: usize = 16;
+/// … and more say little more.
+const MOST_PAIRS: usize = 60;
+/// An interval wider than this on either side of the median asks for further pairs.
+const WIDE: f64 = 0.1;
+
 /// What became of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -108,10 +115,15 @@ pub fn in_turn(
     let time = |s: &mut Subject| s.sample().map(|r| r.gpu.filter(|_| !effort.wall).unwrap_or(r.wall));
     let begin = std::time::Instant::now();
     let mut ratios = Vec::new();
-    // At least sixteen pairs: an interval of fewer is about their whole range.
-    while ratios.len() < effort.least.max(16)
-        || (begin.elapsed().as_secs_f64() < 2.0 * effort.seconds && ratios.len() < 60)
-    {
+    // Pairs go on until they say something: on a machine with other work they differ by more than what is looked for.
+    // Only the interval's width decides when to stop, never the side on which it lies.
+    loop {
+        let spent = begin.elapsed().as_secs_f64() / effort.seconds;
+        let enough = ratios.len() >= LEAST_PAIRS && spent >= 2.0;
+        let narrow = || Summary::sure(&ratios).spread() <= WIDE || spent >= 20.0;
+        if ratios.len() >= MOST_PAIRS || (enough && narrow()) {
+            break;
+        }
         // Who goes first changes from pair to pair.
         let ratio = if ratios.len() % 2 == 0 {
             let a = time(&mut old)?;
