@@ -23,11 +23,8 @@ struct Params {
 
 #import shared/live
 
-// As in shared/tiled: a block whose ends are dead images of one batch is dead throughout.
 fn is_dead(first: u32, count: u32) -> bool {
-    let n_first = (p.first + first) / p.per_image;
-    let n_last = (p.first + min(first + count, p.tiles) - 1u) / p.per_image;
-    return !is_live(n_first) && !is_live(n_last) && n_first / p.images_per_batch == n_last / p.images_per_batch;
+    return are_dead((p.first + first) / p.per_image, (p.first + min(first + count, p.tiles) - 1u) / p.per_image);
 }
 
 #ifdef BLOCKED

@@ -14,14 +14,7 @@ struct Params {
 }
 
 @slot var<uniform> p: Params;
-#import shared/texels
-#ifdef X_TEXTURE
-@slot var x: texture_storage_2d<rgba32float, read>; // [N, H, W, C/4]
-fn x_at(i: u32) -> vec4<f32> { return textureLoad(x, texel(i)); }
-#else
-@slot var<storage, read> x: array<vec4<f32>>; // [N, H, W, C/4]
-fn x_at(i: u32) -> vec4<f32> { return x[i]; }
-#endif
+#import shared/input
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
@@ -36,12 +29,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if i >= p.total { return; }
     let tile = quotient(i, p.c);
     let c = i - tile * p.c;
-    let n = quotient(p.first + tile, p.per_image);
-    if !is_live(n) { return; }
-    let q = (p.first + tile) - n * p.per_image;
-    let row = quotient(q, p.columns);
+#import shared/winograd_place
     let y0 = i32(row * 4u) - i32(p.pad_h);
-    let x0 = i32((q - row * p.columns) * 4u) - i32(p.pad_w);
+    let x0 = i32(column * 4u) - i32(p.pad_w);
 
     // d, then d B: each row's six inputs to six points.
 #repeat r 6

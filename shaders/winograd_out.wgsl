@@ -34,12 +34,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if i >= p.total { return; }
     let tile = quotient(i, p.k);
     let k = i - tile * p.k;
-    let n = quotient(p.first + tile, p.per_image);
-    if !is_live(n) { return; }
-    let q = (p.first + tile) - n * p.per_image;
-    let row = quotient(q, p.columns);
+#import shared/winograd_place
     let y0 = row * 4u;
-    let x0 = (q - row * p.columns) * 4u;
+    let x0 = column * 4u;
 
     // A^T m: each column's six points to four.
     let step = p.capacity * p.k;

@@ -9,10 +9,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     // The whole workgroup leaves, or none of it: barriers follow.
     if first >= p.pixels { return; }
     let image = p.oh * p.ow;
-    let n_first = first / image;
-    let n_last = min(first + BP - 1u, p.pixels - 1u) / image;
-    // Live rows come first in each batch, so a block whose ends are dead rows of one batch is dead throughout.
-    if !is_live(n_first) && !is_live(n_last) && n_first / p.images_per_batch == n_last / p.images_per_batch { return; }
+    if are_dead(first / image, min(first + BP - 1u, p.pixels - 1u) / image) { return; }
 
     let c4 = p.c / 4u;
     let length = p.r * p.s * c4;

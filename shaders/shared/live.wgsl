@@ -6,3 +6,9 @@ fn is_live(n: u32) -> bool {
     return true;
 #endif
 }
+
+// Whether no row from n_first to n_last counts. Live rows come first in each batch, so where both ends are dead rows of
+// one batch, all are.
+fn are_dead(n_first: u32, n_last: u32) -> bool {
+    return !is_live(n_first) && !is_live(n_last) && n_first / p.images_per_batch == n_last / p.images_per_batch;
+}

@@ -1,13 +1,5 @@
 // The two operands of a product, read by four channels: from storage buffers, or from textures where those are faster.
-#import shared/texels
-
-#ifdef X_TEXTURE
-@slot var x: texture_storage_2d<rgba32float, read>; // [N, H, W, C/4]
-fn x_at(i: u32) -> vec4<f32> { return textureLoad(x, texel(i)); }
-#else
-@slot var<storage, read> x: array<vec4<f32>>; // [N, H, W, C/4]
-fn x_at(i: u32) -> vec4<f32> { return x[i]; }
-#endif
+#import shared/input
 
 #ifdef W_TEXTURE
 @slot var weight: texture_storage_2d<rgba32float, read>; // [K/TK, R, S, C/4, TK], zero past K

@@ -1,7 +1,7 @@
-// The core of convolution, linear and transposed convolution. The kernel that imports it declares `p`, the operands,
-// `is_live(n)`, `place(n, q, k0)` and `store(at, n, q, k, sum)`: the first says where in y row k0 of pixel q of image n
-// lies, the others of its tile following it; the second gets that place and the sum of row k, or those of four rows
-// with QUADS, place and row counted by four then.
+// The core of convolution, linear and transposed convolution. The kernel that imports it has `p`, the operands and
+// shared/live, and declares `place(n, q, k0)` and `store(at, n, q, k, sum)`: the first says where in y row k0 of pixel q
+// of image n lies, the others of its tile following it; the second gets that place and the sum of row k, or those of
+// four rows with QUADS, place and row counted by four then.
 
 #import shared/divide
 
@@ -24,8 +24,7 @@ fn main(
     let n_first = first / image;
     let n_last = min(first + WG * TP - 1u, p.pixels - 1u) / image;
 #endif
-    // Live rows come first in each batch, so a block whose ends are dead rows of one batch is dead throughout.
-    if !is_live(n_first) && !is_live(n_last) && n_first / p.images_per_batch == n_last / p.images_per_batch { return; }
+    if are_dead(n_first, n_last) { return; }
 
     let c4 = p.c / 4u;
 #repeat i TP

@@ -4,8 +4,8 @@ use super::batch::{Sized, packed};
 use super::{Detector, Ready};
 use crate::Result;
 use crate::gpu::{Clock, Counts, Held};
-use crate::graph::{Graph, Op, Plan, Source, Tensor};
-use crate::kernels::Cost;
+use crate::graph::{Graph, Op, Plan, Source, Step, Tensor};
+use crate::kernels::{Cost, Info, Io};
 use crate::model::Room;
 use crate::tensor::ELEMENT_BYTES;
 use crate::vision::Image;
@@ -101,8 +101,8 @@ impl Detector {
             }
         };
         let (plan, counts) = (ready.runner.plan().clone(), ready.runner.counts());
-        let cost = |(step, seconds): (&crate::graph::Step, f64)| {
-            let cost = live_cost(&plan.graph, &plan.graph.ops[step.op], step.cost, &live);
+        let cost = |(step, seconds): (&Step, f64)| {
+            let cost = live_cost(&plan.graph, step, &live);
             StepTime { seconds, cost }
         };
         let steps = plan.steps.iter().zip(steps).map(cost).collect();
@@ -172,21 +172,37 @@ impl Profile {
     }
 }
 
-/// `cost` of all rows, less that of the rows that were not live.
-fn live_cost(graph: &Graph, op: &Op, cost: Cost, live: &[Live]) -> Cost {
+/// What a step costs, less what the rows would that were not live.
+fn live_cost(graph: &Graph, step: &Step, live: &[Live]) -> Cost {
+    let (op, cost) = (&graph.ops[step.op], step.cost);
     let Some(rows) = op.inputs.iter().find_map(|t| live.iter().find(|l| l.id == t.id)) else { return cost };
-    // Multiplied first: whole numbers stay whole.
-    let share = |all: f64, n: usize| all * n as f64 / rows.capacity.max(1) as f64;
+    let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
+    let (inputs, outputs) = (infos(&op.inputs), infos(&op.outputs));
+    // Of an op that was taken apart, one piece may be live throughout, and the next not at all.
+    let grid = op.kernel.live_grid(&Io { inputs: &inputs, outputs: &outputs }, &step.variant);
+    let share = match grid {
+        Some(grid) => grid.share(rows.count),
+        None => rows.count as f64 / rows.capacity.max(1) as f64,
+    };
     // Weights and feature maps are read whatever is live.
+    let constant = |t: &&Tensor| matches!(graph.tensors[t.id].source, Source::Constant(_));
     let of_rows = |t: &&Tensor| {
         let shape = t.shape();
         let listed = shape.rank() <= 3 && shape.dims().contains(&(rows.capacity as u32));
-        let constant = matches!(graph.tensors[t.id].source, Source::Constant(_));
-        !constant && t.id != rows.id && (listed || shape.dim(0) == rows.capacity)
+        !constant(t) && t.id != rows.id && (listed || shape.dim(0) == rows.capacity)
     };
-    let elements: usize = op.inputs.iter().chain(&op.outputs).filter(of_rows).map(|t| t.shape().len()).sum();
-    let dead = share((elements * ELEMENT_BYTES) as f64, rows.capacity - rows.count);
-    Cost { flops: share(cost.flops, rows.count), bytes: (cost.bytes - dead).max(0.0) }
+    let bytes =
+        |ts: &mut dyn Iterator<Item = &Tensor>| -> f64 { ts.map(|t| (t.shape().len() * ELEMENT_BYTES) as f64).sum() };
+    let of_rows = match grid {
+        // Rows along the pixels: all that it reads and writes.
+        Some(grid) if grid.axis == 0 => {
+            cost.bytes
+                - bytes(&mut op.inputs.iter().filter(constant))
+                - (ELEMENT_BYTES * inputs[grid.input].shape.len()) as f64
+        }
+        _ => bytes(&mut op.inputs.iter().chain(&op.outputs).filter(of_rows)),
+    };
+    Cost { flops: cost.flops * share, bytes: cost.bytes - of_rows * (1.0 - share) }
 }
 
 /// The middle of a list that is not empty.
@@ -203,7 +219,7 @@ mod tests {
     use super::*;
     use crate::kernels::Info;
     use crate::kernels::linear::Linear;
-    use crate::tensor::Value;
+    use crate::tensor::{Shape, Value};
 
     #[test]
     fn rows_that_are_not_live_cost_nothing_but_weights_do() {
@@ -214,16 +230,39 @@ mod tests {
         let b = g.constant("b", Arc::new(Value::f32([10], vec![0.0; 10])));
         g.op1("fc", Linear { relu: false, live: true }, &[x, w, b, count]).unwrap();
         let plan = Plan::new(g, &crate::kernels::Caps::MINIMUM, &[]);
-        let (op, all) = (&plan.graph.ops[0], plan.steps[0].cost);
+        let (step, all) = (&plan.steps[0], plan.steps[0].cost);
         let of = |live: usize| {
             let live = [Live { what: "rows", count: live, capacity: 10, id: count.id }];
-            live_cost(&plan.graph, op, all, &live)
+            live_cost(&plan.graph, step, &live)
         };
         assert_eq!(of(10), all);
         // x and y shrink by 8 and 10 floats a row.
         assert_eq!(of(5), Cost { flops: all.flops / 2.0, bytes: all.bytes - 4.0 * 90.0 });
         assert_eq!(of(0), Cost { flops: 0.0, bytes: all.bytes - 4.0 * 180.0 });
-        assert_eq!(live_cost(&plan.graph, op, all, &[]), all);
+        assert_eq!(live_cost(&plan.graph, step, &[]), all);
+    }
+
+    #[test]
+    fn the_first_pieces_of_an_op_are_live_before_the_last() {
+        let mut g = Graph::new();
+        // More than 32 MiB of points: two pieces.
+        let x = g.input("x", Info::f32([24, 28, 28, 256]));
+        let count = g.input("count", Info::u32([1]));
+        let zeros = |shape: Shape| Arc::new(Value::f32(shape, vec![0.0; shape.len()]));
+        let (w, b) = (zeros([256, 3, 3, 256].into()), zeros([256].into()));
+        g.conv2d("conv", x, &w, &b).pad(1).live(count).done().unwrap();
+        let plan = Plan::new(g, &crate::kernels::Caps::MINIMUM, &["winograd"]);
+        let products: Vec<&Step> = plan.steps.iter().filter(|s| s.cost.flops > 0.0).collect();
+        assert_eq!(products.len(), 2);
+        let shares = |live: usize| {
+            let live = [Live { what: "rows", count: live, capacity: 24, id: count.id }];
+            let share = |s: &&Step| live_cost(&plan.graph, s, &live).flops / s.cost.flops;
+            products.iter().map(share).collect::<Vec<f64>>()
+        };
+        assert_eq!(shares(24), [1.0, 1.0]);
+        assert_eq!(shares(0), [0.0, 0.0]);
+        let some = shares(8);
+        assert!(some[0] > 0.4 && some[0] < 1.0 && some[1] == 0.0, "{some:?}");
     }
 
     #[test]

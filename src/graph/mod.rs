@@ -5,6 +5,7 @@ mod dot;
 mod grids;
 mod pieces;
 mod plan;
+mod slots;
 mod table;
 mod textures;
 

@@ -1,6 +1,7 @@
 //! From a graph to a plan: which variant each op runs, and which buffer each tensor lies in. Data too.
 
 use super::grids::{self, Indirect};
+use super::slots::{self, Tenant};
 use super::{Graph, Source, bytes_of, pieces, textures};
 use crate::kernels::{Caps, Cost, Info, Io, Launch, Variant, Want};
 
@@ -82,8 +83,7 @@ impl Plan {
             [] => vec![Want::Best(caps)],
             names => names.iter().map(|n| Want::Method(n)).collect(),
         };
-        let graph = pieces::take_apart(graph, &wants);
-        let mut graph = graph;
+        let mut graph = pieces::take_apart(graph, &wants);
         let mut steps = choose(&graph, caps, force);
         if caps.cpu {
             let grids = grids::add(&mut graph, &steps);
@@ -181,7 +181,7 @@ fn lifetimes(graph: &Graph, steps: &[Step]) -> Vec<Option<(usize, usize)>> {
     out
 }
 
-/// Largest tensor first, each into the first slot in which nobody lives at the same time.
+/// The slots, and the place of each tensor.
 fn assign(graph: &Graph, lifetimes: &[Option<(usize, usize)>]) -> (Vec<Slot>, Vec<Place>) {
     let mut places: Vec<Place> = graph
         .tensors
@@ -191,23 +191,20 @@ fn assign(graph: &Graph, lifetimes: &[Option<(usize, usize)>]) -> (Vec<Slot>, Ve
             _ => Place::None,
         })
         .collect();
-    let mut order: Vec<usize> =
-        (0..graph.tensors.len()).filter(|&i| lifetimes[i].is_some() && places[i] == Place::None).collect();
-    // A stable order, so that the same graph gives the same plan.
-    order.sort_by_key(|&i| (std::cmp::Reverse(bytes_of(&graph.tensors[i].info)), i));
-    let mut slots: Vec<Slot> = Vec::new();
-    for i in order {
-        let (first, last) = lifetimes[i].expect("filtered above");
-        let apart = |&j: &usize| lifetimes[j].is_some_and(|(a, b)| b < first || last < a);
-        let slot = match slots.iter().position(|s| s.tensors.iter().all(apart)) {
-            Some(s) => s,
-            None => {
-                slots.push(Slot { bytes: bytes_of(&graph.tensors[i].info), tensors: Vec::new() });
-                slots.len() - 1
-            }
-        };
-        slots[slot].tensors.push(i);
-        places[i] = Place::Slot(slot);
+    let lives = |&i: &usize| places[i] == Place::None && lifetimes[i].is_some();
+    let tensors: Vec<usize> = (0..graph.tensors.len()).filter(lives).collect();
+    let tenant = |&i: &usize| {
+        let (first, last) = lifetimes[i]?;
+        Some(Tenant { bytes: bytes_of(&graph.tensors[i].info), first, last })
+    };
+    let tenants: Vec<Tenant> = tensors.iter().filter_map(tenant).collect();
+    let slot = |these: Vec<usize>| Slot {
+        bytes: tenants[these[0]].bytes,
+        tensors: these.into_iter().map(|i| tensors[i]).collect(),
+    };
+    let slots: Vec<Slot> = slots::share(&tenants).into_iter().map(slot).collect();
+    for (i, slot) in slots.iter().enumerate() {
+        slot.tensors.iter().for_each(|&t| places[t] = Place::Slot(i));
     }
     (slots, places)
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::plan::Step;
+use super::slots::{self, Tenant};
 use super::{Graph, Source, bytes_of};
 
 /// A copy of a tensor, from the step before which it is made to the last that reads it.
@@ -35,22 +36,12 @@ pub(super) fn assign(graph: &Graph, steps: &mut [Step]) -> Vec<u64> {
         op.outputs.iter().for_each(|t| _ = fresh.remove(&t.id));
     }
 
-    // Largest first, each into the first slot where nobody lives at the same time, as tensors into buffers.
-    let bytes = |c: &Copied| bytes_of(&graph.tensors[c.tensor].info);
-    let mut order: Vec<usize> = (0..copies.len()).collect();
-    order.sort_by_key(|&c| (std::cmp::Reverse(bytes(&copies[c])), c));
-    let mut slots: Vec<(u64, Vec<usize>)> = Vec::new();
+    let tenant = |c: &Copied| Tenant { bytes: bytes_of(&graph.tensors[c.tensor].info), first: c.first, last: c.last };
+    let tenants: Vec<Tenant> = copies.iter().map(tenant).collect();
+    let slots = slots::share(&tenants);
     let mut place = vec![0; copies.len()];
-    for c in order {
-        let apart = |&d: &usize| copies[d].last < copies[c].first || copies[c].last < copies[d].first;
-        place[c] = match slots.iter().position(|(_, tenants)| tenants.iter().all(apart)) {
-            Some(slot) => slot,
-            None => {
-                slots.push((bytes(&copies[c]), Vec::new()));
-                slots.len() - 1
-            }
-        };
-        slots[place[c]].1.push(c);
+    for (slot, these) in slots.iter().enumerate() {
+        these.iter().for_each(|&c| place[c] = slot);
     }
     for (c, copy) in copies.iter().enumerate() {
         steps[copy.first].copies.push((copy.tensor, place[c]));
@@ -58,5 +49,5 @@ pub(super) fn assign(graph: &Graph, steps: &mut [Step]) -> Vec<u64> {
     for (step, copy) in reads {
         steps[step].textures.push((copies[copy].tensor, place[copy]));
     }
-    slots.into_iter().map(|s| s.0).collect()
+    slots.iter().map(|these| tenants[these[0]].bytes).collect()
 }

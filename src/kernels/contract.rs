@@ -234,8 +234,18 @@ pub struct LiveGrid {
     pub units: u32,
     /// … those that belong to other launches, before this one's first …
     pub first: u32,
+    /// … those that belong to this one, if all rows are live …
+    pub total: u32,
     /// … and those of a workgroup.
     pub block: u32,
+}
+
+impl LiveGrid {
+    /// The share of this launch's units that are live where so many rows are.
+    pub fn share(&self, rows: usize) -> f64 {
+        let units = (rows as u64 * u64::from(self.units)).saturating_sub(self.first.into()).min(self.total.into());
+        units as f64 / f64::from(self.total.max(1))
+    }
 }
 
 /// Reference arithmetic and the least traffic of one launch, when every row is live.

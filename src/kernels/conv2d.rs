@@ -206,9 +206,8 @@ impl Kernel for Conv2d {
 
     fn live_grid(&self, io: &Io, variant: &Variant) -> Option<LiveGrid> {
         let (oh, ow) = self.extents(&io.inputs[0].shape, &io.inputs[1].shape)?;
-        let block = variant.find("WG")? * variant.find("TP")?;
         let input = self.live.then(|| io.inputs.len() - 1)?;
-        Some(LiveGrid { input, axis: 0, units: (oh * ow) as u32, first: 0, block })
+        tiled::live_grid(input, oh * ow, io.dim(0, 0) * oh * ow, variant)
     }
 
     fn cost(&self, io: &Io) -> Cost {

@@ -107,9 +107,8 @@ impl Kernel for Deconv2d {
     }
 
     fn live_grid(&self, io: &Io, variant: &Variant) -> Option<LiveGrid> {
-        let block = variant.find("WG")? * variant.find("TP")?;
-        let units = (io.dim(0, 1) * io.dim(0, 2)) as u32;
-        self.live.then_some(LiveGrid { input: 3, axis: 0, units, first: 0, block })
+        let units = io.dim(0, 1) * io.dim(0, 2);
+        tiled::live_grid(3, units, io.dim(0, 0) * units, variant).filter(|_| self.live)
     }
 
     fn cost(&self, io: &Io) -> Cost {

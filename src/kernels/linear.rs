@@ -87,9 +87,8 @@ impl Kernel for Linear {
         Launch { grid, params: params.bytes() }
     }
 
-    fn live_grid(&self, _: &Io, variant: &Variant) -> Option<LiveGrid> {
-        let block = variant.find("WG")? * variant.find("TP")?;
-        self.live.then_some(LiveGrid { input: 3, axis: 0, units: 1, first: 0, block })
+    fn live_grid(&self, io: &Io, variant: &Variant) -> Option<LiveGrid> {
+        tiled::live_grid(3, 1, io.dim(0, 0), variant).filter(|_| self.live)
     }
 
     fn cost(&self, io: &Io) -> Cost {

@@ -109,8 +109,9 @@ impl Kernel for RoiAlign {
         Launch { grid, params: params.bytes() }
     }
 
-    fn live_grid(&self, _: &Io, _: &Variant) -> Option<LiveGrid> {
-        Some(LiveGrid { input: 1, axis: 1, units: 1, first: 0, block: 1 })
+    fn live_grid(&self, io: &Io, _: &Variant) -> Option<LiveGrid> {
+        let total = io.outputs[0].shape.dim(0) as u32;
+        Some(LiveGrid { input: 1, axis: 1, units: 1, first: 0, total, block: 1 })
     }
 
     fn cost(&self, io: &Io) -> Cost {

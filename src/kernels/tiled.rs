@@ -1,7 +1,7 @@
 //! What convolution, linear and transposed convolution share: one register-tiled core (`shaders/shared/tiled.wgsl`),
 //! its parameters, its variants, and the order in which it reads weights.
 
-use super::{Caps, Variant, blocked, fold_grid};
+use super::{Caps, LiveGrid, Variant, blocked, fold_grid};
 use crate::params;
 use crate::tensor::Value;
 
@@ -92,6 +92,12 @@ pub(super) fn executed(pixels: usize, k: usize, len: usize, variant: &Variant) -
 /// Pixels of a workgroup.
 fn block(variant: &Variant) -> usize {
     if blocked::is(variant) { blocked::pixels(variant) } else { (variant.get("WG") * variant.get("TP")) as usize }
+}
+
+/// How the grid of a tiled variant follows live count `input` of rows of so many pixels, `pixels` in all.
+pub(super) fn live_grid(input: usize, units: usize, pixels: usize, variant: &Variant) -> Option<LiveGrid> {
+    let block = (variant.name != "plain").then(|| block(variant) as u32)?;
+    Some(LiveGrid { input, axis: 0, units: units as u32, first: 0, total: pixels as u32, block })
 }
 
 /// Rows of weights of a workgroup.

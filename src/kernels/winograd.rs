@@ -13,7 +13,7 @@ use super::conv2d::Conv2d;
 use super::winograd_gemm::WinogradGemm;
 use super::winograd_in::WinogradIn;
 use super::winograd_out::WinogradOut;
-use super::{Info, Io, Operand, Piece, Pieces, Want};
+use super::{Info, Io, LiveGrid, Operand, Piece, Pieces, Want};
 use crate::tensor::Shape;
 
 /// The method's name, to force it.
@@ -92,6 +92,13 @@ impl Tiles {
     pub(super) fn place(&self, tile: usize) -> (usize, usize, usize) {
         let at = self.first + tile;
         (at / self.per_image(), at % self.per_image() / self.columns, at % self.columns)
+    }
+
+    /// How the grid follows live count `input` where a thread does one of `quads` parts of a tile, and a workgroup has
+    /// 64 threads.
+    pub(super) fn live_grid(&self, input: usize, quads: usize) -> LiveGrid {
+        let [units, first, total] = [self.per_image(), self.first, self.count].map(|tiles| (tiles * quads) as u32);
+        LiveGrid { input, axis: 0, units, first, total, block: 64 }
     }
 
     /// Whether tile `tile` of the piece belongs to a live image.

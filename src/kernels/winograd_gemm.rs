@@ -101,9 +101,8 @@ impl Kernel for WinogradGemm {
     }
 
     fn live_grid(&self, _: &Io, variant: &Variant) -> Option<LiveGrid> {
-        let block = variant.find("WG")? * variant.find("TP")?;
-        let (units, first) = (self.tiles.per_image() as u32, self.tiles.first as u32);
-        self.live.then_some(LiveGrid { input: 2, axis: 0, units, first, block })
+        let grid = tiled::live_grid(2, self.tiles.per_image(), self.tiles.count, variant).filter(|_| self.live)?;
+        Some(LiveGrid { first: self.tiles.first as u32, ..grid })
     }
 
     fn cost(&self, io: &Io) -> Cost {

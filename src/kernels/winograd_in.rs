@@ -83,9 +83,7 @@ impl Kernel for WinogradIn {
     }
 
     fn live_grid(&self, io: &Io, _: &Variant) -> Option<LiveGrid> {
-        let quads = io.dim(0, 3) / 4;
-        let (units, first) = ((self.tiles.per_image() * quads) as u32, (self.tiles.first * quads) as u32);
-        self.live.then_some(LiveGrid { input: 1, axis: 0, units, first, block: 64 })
+        self.live.then(|| self.tiles.live_grid(1, io.dim(0, 3) / 4))
     }
 
     /// No reference arithmetic: the convolution's stands with its products.

@@ -82,9 +82,7 @@ impl Kernel for WinogradOut {
     }
 
     fn live_grid(&self, io: &Io, _: &Variant) -> Option<LiveGrid> {
-        let quads = self.y.dim(3) / 4;
-        let (units, first) = ((self.tiles.per_image() * quads) as u32, (self.tiles.first * quads) as u32);
-        self.live.then_some(LiveGrid { input: io.inputs.len() - 1, axis: 0, units, first, block: 64 })
+        self.live.then(|| self.tiles.live_grid(io.inputs.len() - 1, self.y.dim(3) / 4))
     }
 
     /// No reference arithmetic: the convolution's stands with its products.

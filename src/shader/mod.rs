@@ -20,12 +20,14 @@ pub const SNIPPETS: &[(&str, &str)] = &[
     ("shared/conv_params", include_str!("../../shaders/shared/conv_params.wgsl")),
     ("shared/divide", include_str!("../../shaders/shared/divide.wgsl")),
     ("shared/frame", include_str!("../../shaders/shared/frame.wgsl")),
-    ("shared/live", include_str!("../../shaders/shared/live.wgsl")),
-    ("shared/order", include_str!("../../shaders/shared/order.wgsl")),
     ("shared/gemm", include_str!("../../shaders/shared/gemm.wgsl")),
+    ("shared/input", include_str!("../../shaders/shared/input.wgsl")),
+    ("shared/live", include_str!("../../shaders/shared/live.wgsl")),
     ("shared/operands", include_str!("../../shaders/shared/operands.wgsl")),
+    ("shared/order", include_str!("../../shaders/shared/order.wgsl")),
     ("shared/texels", include_str!("../../shaders/shared/texels.wgsl")),
     ("shared/tiled", include_str!("../../shaders/shared/tiled.wgsl")),
+    ("shared/winograd_place", include_str!("../../shaders/shared/winograd_place.wgsl")),
     ("winograd_gemm/blocked", include_str!("../../shaders/winograd_gemm/blocked.wgsl")),
 ];
 
