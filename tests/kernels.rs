@@ -5,7 +5,7 @@ mod common;
 use common::{device, difference, run_case, same_bits};
 use maskrcnn::gpu::Runner;
 use maskrcnn::graph::Plan;
-use maskrcnn::kernels::{Info, Io, REGISTRY};
+use maskrcnn::kernels::{Case, Info, Io, REGISTRY};
 use maskrcnn::tensor::Data;
 
 /// One kernel's cases; `MASKRCNN_KERNEL` narrows the search to one kernel while working on it.
@@ -61,6 +61,8 @@ kernel_tests![
     winograd_in,
     winograd_gemm,
     winograd_out,
+    split_product,
+    split_sum,
     max_pool,
     upsample_add,
     topk,
@@ -79,13 +81,12 @@ kernel_tests![
     roof_matrix,
 ];
 
-/// A convolution taken apart is the convolution, within the same tolerance.
-#[test]
-fn winograd_is_convolution() {
+/// Runs the cases that the method takes apart, and compares with their twins.
+fn apart(method: &str, cases: Vec<Case>) -> usize {
     let (mut failures, mut taken) = (Vec::new(), 0);
-    for case in maskrcnn::kernels::conv2d::cases() {
+    for case in cases {
         let (graph, outputs) = common::graph_of(&case);
-        let plan = Plan::new(graph, &device().caps(), &["winograd"]);
+        let plan = Plan::new(graph, &device().caps(), &[method]);
         if plan.steps.len() == 1 {
             continue;
         }
@@ -99,6 +100,22 @@ fn winograd_is_convolution() {
         }
         failures.extend(difference(&got[0], &want[0], case.tolerance).map(|d| format!("{}: {d}", case.name)));
     }
-    assert!(taken >= 5, "only {taken} cases are taken apart");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+    taken
+}
+
+/// A convolution taken apart is the convolution, within the same tolerance.
+#[test]
+fn winograd_is_convolution() {
+    let taken = apart("winograd", maskrcnn::kernels::conv2d::cases());
+    assert!(taken >= 5, "only {taken} cases are taken apart");
+}
+
+/// So are a fully connected layer and a convolution whose sums are split.
+#[test]
+fn split_sums_are_the_whole() {
+    let taken = apart("split-k", maskrcnn::kernels::linear::cases());
+    assert!(taken >= 6, "only {taken} layers are taken apart");
+    let taken = apart("split-k", maskrcnn::kernels::conv2d::cases());
+    assert!(taken >= 9, "only {taken} convolutions are taken apart");
 }

@@ -1,14 +1,14 @@
 // One step of a blocked product. It multiplies what the last step left in workgroup memory, then leaves there what this
 // one loaded, so that loads are under way while sums are made. There is one step more than there is to load.
-// It expects l (the step's first four channels, of length), r_0 to r_3 (four channels of four pixels, in the first
+// It expects l (the step's first four channels, from begin to end), r_0 to r_3 (four channels of four pixels, in the first
 // X_THREADS threads; zero past the end), wi (where the block's weights begin), and adds to acc_g_e_h.
 if t >= X_THREADS && t < X_THREADS + W_THREADS {
 #repeat e 4
     let w_${e} = l * BK + (t - X_THREADS) + ${e}u * W_THREADS;
-    r_${e} = select(vec4(0.0), w_at(wi + select(0u, w_${e}, w_${e} < length * BK)), w_${e} < length * BK);
+    r_${e} = select(vec4(0.0), w_at(wi + select(0u, w_${e}, w_${e} < end * BK)), w_${e} < end * BK);
 #end
 }
-if l > 0u {
+if l > begin {
     for (var q = 0u; q < BC4; q++) {
 #repeat g TG
         let at_${g} = held(${g}u * LP + ty, q);

@@ -1,6 +1,7 @@
 // The core of convolution, linear and transposed convolution for GPUs: blocks of pixels by rows of weights, through
 // workgroup memory, with the taps and channels of a pixel as one row (implicit GEMM: K by CRS times CRS by NPQ). It asks
-// of the kernel that imports it what shared/tiled does.
+// of the kernel that imports it what shared/tiled does. With PARTS, each row is cut in so many, and `place` gets part * N
+// + n for n.
 #import shared/block
 
 @compute @workgroup_size(LP * LK)
@@ -13,6 +14,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 
     let c4 = p.c / 4u;
     let length = p.r * p.s * c4;
+#ifdef PARTS
+    let block = wid.z / PARTS;
+    let part = wid.z % PARTS;
+    let share = ((length + PARTS - 1u) / PARTS + BC4 - 1u) / BC4 * BC4;
+    let begin = min(part * share, length);
+    let end = min(begin + share, length);
+#else
+    let block = wid.z;
+    let begin = 0u;
+    let end = length;
+#endif
     let tx = t % LK;
     let ty = t / LK;
     // Of the pixels that this thread loads: which four, and which four channels of a step.
@@ -34,9 +46,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     // The tap and the channels that are next.
     var r = 0u;
     var s = 0u;
-    var c = cq;
-    let wi = wid.z * length * BK;
-    for (var l = 0u; l < length + BC4; l += BC4) {
+    var c = begin + cq;
+    let wi = block * length * BK;
+    for (var l = begin; l < end + BC4; l += BC4) {
         while c >= c4 {
             c -= c4;
             s += 1u;
@@ -52,7 +64,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #repeat e 4
             let y_${e} = ih_${e} + i32(r * p.dilation_h);
             let x_${e} = iw_${e} + i32(s * p.dilation_w);
-            let in_${e} = r < p.r && y_${e} >= 0 && y_${e} < i32(p.h) && x_${e} >= 0 && x_${e} < i32(p.w);
+            let in_${e} = l + cq < end && y_${e} >= 0 && y_${e} < i32(p.h) && x_${e} >= 0 && x_${e} < i32(p.w);
             let xi_${e} = ((row_${e} + u32(y_${e})) * p.w + u32(x_${e})) * c4 + c;
             r_${e} = select(vec4(0.0), x_at(select(0u, xi_${e}, in_${e})), in_${e});
 #end
@@ -61,14 +73,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #import shared/block_step
     }
 
-    let k0 = wid.z * BK;
+    let k0 = block * BK;
 #repeat g TG
 #repeat e 4
     {
         let px = first + (${g}u * LP + ty) * 4u + ${e}u;
         let n = px / image;
         if px < p.pixels && is_live(n) {
+#ifdef PARTS
+            let at = place(part * (p.pixels / image) + n, px % image, k0);
+#else
             let at = place(n, px % image, k0);
+#endif
 #repeat h TH
             let k_${h} = (${h}u * LK + tx) * 4u;
 #ifdef QUADS

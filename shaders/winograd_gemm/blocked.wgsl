@@ -7,7 +7,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if first >= p.tiles || is_dead(first, BP) { return; }
 
     let point = wid.z / p.blocks;
-    let length = p.c;
+    let begin = 0u;
+    let end = p.c;
     let tx = t % LK;
     let ty = t / LK;
     let pq = t / BC4;
@@ -22,12 +23,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #end
 #end
 #end
-    let wi = wid.z * length * BK;
-    for (var l = 0u; l < length + BC4; l += BC4) {
+    let wi = wid.z * p.c * BK;
+    for (var l = begin; l < end + BC4; l += BC4) {
 #repeat e 4
         var r_${e} = vec4(0.0);
 #end
-        if t < X_THREADS && l + cq < length {
+        if t < X_THREADS && l + cq < end {
 #repeat e 4
             r_${e} = x_at(xi_${e} + l);
 #end

@@ -13,10 +13,10 @@ const BLOCKS: [(&str, [u32; 4]); 3] = [
 ];
 
 /// Channels of a step, by four.
-const STEP: u32 = 4;
+pub(super) const STEP: u32 = 4;
 
 /// Workgroups that keep a GPU of 64 cores busy, two on each.
-const FILLS: usize = 128;
+pub(super) const FILLS: usize = 128;
 
 /// Below so many of the small blocks, threads that share nothing spread wider.
 const FEW: usize = 16;

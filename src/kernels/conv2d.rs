@@ -3,7 +3,8 @@
 use super::case::Rng;
 use super::tiled::{self, P, Product};
 use super::{
-    Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Pieces, Tolerance, Variant, Want, fold_grid, winograd,
+    Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Pieces, Tolerance, Variant, Want, fold_grid, split_product,
+    winograd,
 };
 use crate::tensor::{DType, Shape, Value};
 
@@ -58,7 +59,7 @@ impl Conv2d {
         alone && !self.live && (self.slice.is_none() || io.dim(0, 0) == 1)
     }
 
-    fn extents(&self, x: &Shape, w: &Shape) -> Option<(usize, usize)> {
+    pub(super) fn extents(&self, x: &Shape, w: &Shape) -> Option<(usize, usize)> {
         let side = |n: usize, k: usize, stride: usize, pad: usize, dilation: usize| {
             Some((n + 2 * pad).checked_sub(dilation * (k - 1) + 1)? / stride + 1)
         };
@@ -142,7 +143,7 @@ impl Kernel for Conv2d {
     }
 
     fn pieces(&self, io: &Io, want: Want) -> Option<Pieces> {
-        winograd::pieces(self, io, want)
+        winograd::pieces(self, io, want).or_else(|| split_product::pieces(self, io, want))
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {

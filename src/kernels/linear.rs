@@ -1,8 +1,11 @@
 //! Fully connected layer with bias and ReLU.
 
 use super::case::Rng;
+use super::conv2d::Conv2d;
 use super::tiled::{self, P, Product};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use super::{
+    Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Pieces, Tolerance, Variant, Want, fold_grid, split_product,
+};
 use crate::tensor::{DType, Shape, Value};
 
 pub use super::tiled::params;
@@ -58,6 +61,10 @@ impl Kernel for Linear {
         }
         out.push(Variant::new("plain", &[("PLAIN", 1)]));
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
+    }
+
+    fn pieces(&self, io: &Io, want: Want) -> Option<Pieces> {
+        split_product::pieces(&Conv2d { relu: self.relu, live: self.live, ..Conv2d::default() }, io, want)
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {

@@ -55,6 +55,8 @@ kernels![
     winograd_in,
     winograd_gemm,
     winograd_out,
+    split_product,
+    split_sum,
     max_pool,
     upsample_add,
     topk,

@@ -1,0 +1,46 @@
+// y[n,…,k] = act(bias[k] + residual[n,…,k] + sum over the parts of x[part,n,…,k]), the parts in order.
+
+struct Params {
+    // All but the parts by four with QUADS.
+    count: u32, // elements of y
+    k: u32,
+    row: u32,   // elements of y that one n has
+    parts: u32,
+    images_per_batch: u32,
+    relu: u32,
+    grid_x: u32,
+}
+
+@slot var<uniform> p: Params;
+#ifdef QUADS
+alias T = vec4<f32>;
+#else
+alias T = f32;
+#endif
+@slot var<storage, read> x: array<T>; // [S, N, …, K]
+@slot var<storage, read> bias: array<T>; // [K]
+#ifdef RESIDUAL
+@slot var<storage, read> residual: array<T>; // as y
+#endif
+#ifdef LIVE
+@slot var<storage, read> live: array<u32>; // [B]
+#endif
+@slot var<storage, read_write> y: array<T>; // [N, …, K]
+
+#import shared/live
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+    let i = (wid.y * p.grid_x + wid.x) * WG + t;
+    if i >= p.count || !is_live(i / p.row) { return; }
+    var sum = x[i];
+    for (var part = 1u; part < p.parts; part++) {
+        sum += x[part * p.count + i];
+    }
+    sum += bias[i % p.k];
+#ifdef RESIDUAL
+    sum += residual[i];
+#endif
+    if p.relu != 0u { sum = max(sum, T(0.0)); }
+    y[i] = sum;
+}

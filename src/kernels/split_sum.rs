@@ -1,0 +1,146 @@
+//! The parts of a sum put together, with bias, residual and ReLU.
+
+use super::case::Rng;
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use crate::params;
+use crate::tensor::{DType, Shape, Value};
+
+params! { count: u32, k: u32, row: u32, parts: u32, images_per_batch: u32, relu: u32, grid_x: u32 }
+
+/// `y[n,…,k] = act(bias[k] + residual + Σ x[part,n,…,k])`, the parts added in order: the same sum on every run.
+///
+/// Inputs: x `[S, …]` with the elements of y in each of the S parts, bias `[K]`, then residual (as y) and live `[B]`
+/// where said: N is B times a capacity, and rows past a batch's count are not written.
+#[derive(Clone, Debug)]
+pub struct SplitSum {
+    /// The output's shape, N first and K last.
+    pub y: Shape,
+    /// Whether max(·, 0) follows.
+    pub relu: bool,
+    /// Whether a residual is added before the ReLU.
+    pub residual: bool,
+    /// Whether a live count is given.
+    pub live: bool,
+}
+
+impl SplitSum {
+    fn k(&self) -> usize {
+        self.y.dim(self.y.rank() - 1)
+    }
+}
+
+impl Kernel for SplitSum {
+    fn name(&self) -> &'static str {
+        "split_sum"
+    }
+
+    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
+        let want = 2 + usize::from(self.residual) + usize::from(self.live);
+        if inputs.len() != want || self.y.rank() < 2 || self.y.is_empty() {
+            return Err(format!("takes x [S, …], bias [K] and {} more for {}, not {inputs:?}", want - 2, self.y));
+        }
+        let x = inputs[0].shape;
+        if x.is_empty() || x.len() != x.dim(0) * self.y.len() {
+            return Err(format!("x {x} is not whole parts of {}", self.y));
+        }
+        if inputs[1].shape != Shape::from([self.k()]) {
+            return Err(format!("bias {} does not fit {}", inputs[1].shape, self.y));
+        }
+        if self.residual && inputs[2].shape != self.y {
+            return Err(format!("residual {} does not fit {}", inputs[2].shape, self.y));
+        }
+        let live = inputs[want - 1];
+        if self.live && (live.dtype != DType::U32 || !self.y.dim(0).is_multiple_of(live.shape.len().max(1))) {
+            return Err(format!("live counts {live:?} do not divide the rows of {}", self.y));
+        }
+        Ok(vec![Info::f32(self.y)])
+    }
+
+    fn integers(&self) -> Vec<usize> {
+        if self.live { vec![2 + usize::from(self.residual)] } else { Vec::new() }
+    }
+
+    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
+        let variant = |name, quads| {
+            Variant::new(name, &[("WG", 64)]).flag("QUADS", quads).flag("RESIDUAL", self.residual).flag("LIVE", self.live)
+        };
+        let quads = self.k().is_multiple_of(4).then(|| variant("quads", true));
+        quads.into_iter().chain([variant("plain", false)]).collect()
+    }
+
+    fn launch(&self, io: &Io, variant: &Variant) -> Launch {
+        let by = if variant.find("QUADS").is_some() { 4 } else { 1 };
+        let count = self.y.len() / by;
+        let grid = fold_grid(count.div_ceil(variant.get("WG") as usize));
+        let batches = if self.live { io.inputs.last().map_or(1, |i| i.shape.len()) } else { 1 };
+        let params = P {
+            count: count as u32,
+            k: (self.k() / by) as u32,
+            row: (count / self.y.dim(0)) as u32,
+            parts: io.dim(0, 0) as u32,
+            images_per_batch: (self.y.dim(0) / batches) as u32,
+            relu: self.relu as u32,
+            grid_x: grid[0],
+        };
+        Launch { grid, params: params.bytes() }
+    }
+
+    fn live_grid(&self, io: &Io, variant: &Variant) -> Option<LiveGrid> {
+        let by = if variant.find("QUADS").is_some() { 4 } else { 1 };
+        let [units, total] = [self.y.len() / self.y.dim(0) / by, self.y.len() / by].map(|n| n as u32);
+        let grid = LiveGrid { input: io.inputs.len() - 1, axis: 0, units, first: 0, total, block: variant.get("WG") };
+        self.live.then_some(grid)
+    }
+
+    fn cost(&self, io: &Io) -> Cost {
+        Cost::of(io, io.inputs[0].shape.len() as f64)
+    }
+
+    /// Part by part, over all elements.
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let bias = inputs[1].floats();
+        let mut sums = vec![0.0f64; self.y.len()];
+        for part in inputs[0].floats().chunks_exact(self.y.len()) {
+            sums.iter_mut().zip(part).for_each(|(sum, &v)| *sum += v as f64);
+        }
+        let row = self.y.len() / self.y.dim(0);
+        let value = |(i, sum): (usize, f64)| {
+            if self.live {
+                let live = inputs[inputs.len() - 1].ints();
+                let capacity = self.y.dim(0) / live.len();
+                if i / row % capacity >= live[i / row / capacity] as usize {
+                    return f32::NAN;
+                }
+            }
+            let more = if self.residual { inputs[2].floats()[i] as f64 } else { 0.0 };
+            let sum = sum + bias[i % bias.len()] as f64 + more;
+            (if self.relu { sum.max(0.0) } else { sum }) as f32
+        };
+        vec![Value::f32(self.y, sums.into_iter().enumerate().map(value).collect())]
+    }
+}
+
+/// Rows of a fully connected layer and images, with every feature.
+pub fn cases() -> Vec<Case> {
+    let mut rng = Rng::new(44);
+    let mut case = |name: &str, parts: usize, y: &[usize], relu: bool, residual: bool, live: Option<Vec<u32>>| {
+        let y = Shape::new(y);
+        let kernel = SplitSum { y, relu, residual, live: live.is_some() };
+        let k = kernel.k();
+        let mut inputs = vec![rng.tensor([parts, y.len() / k, k]), rng.tensor([k])];
+        if residual {
+            inputs.push(rng.tensor(y));
+        }
+        inputs.extend(live.map(|l| Value::u32([l.len()], l)));
+        Case::new(name, kernel, inputs, Tolerance::Norm { relative: 1e-6 })
+    };
+    vec![
+        case("one part of one", 1, &[1, 1], false, false, None),
+        case("fc6", 4, &[50, 64], true, false, Some(vec![37])),
+        case("P5", 8, &[1, 13, 10, 32], false, false, None),
+        case("body, residual", 2, &[2, 5, 7, 12], true, true, None),
+        case("batches, residual", 3, &[6, 3, 3, 8], true, true, Some(vec![1, 3])),
+        case("ragged, none live", 16, &[5, 7], false, false, Some(vec![0])),
+        case("ragged", 5, &[13, 9], true, false, None),
+    ]
+}
