@@ -30,6 +30,9 @@ const B: f64 = 1.5;
 const PIECE_BYTES: usize = 32 << 20;
 /// Channels from which on it pays on a CPU driver (measured: benches/NOTES.md).
 const LEAST_CHANNELS: usize = 32;
+/// Channels, and tiles of a piece, from which on a GPU is thought to gain: a quarter of the multiplications for points
+/// that are written and read twice, in products that fill a block (reasoned: no GPU was at hand).
+const LEAST_ON_GPUS: usize = 64;
 
 /// Bᵀ: from six inputs to the six points.
 pub(super) fn input_matrix() -> [[f64; POINTS]; POINTS] {
@@ -122,11 +125,7 @@ pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
         && conv.slice.is_none()
         && c.is_multiple_of(4)
         && k.is_multiple_of(4);
-    let wanted = match want {
-        Want::Best(caps) => caps.texels && c.min(k) >= LEAST_CHANNELS,
-        Want::Method(name) => name == METHOD,
-    };
-    if !fits || !wanted {
+    if !fits {
         return None;
     }
     let (images, rows, columns) = (y.dim(0), y.dim(1).div_ceil(TILE), y.dim(2).div_ceil(TILE));
@@ -135,6 +134,14 @@ pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
     let parts = total.div_ceil(most);
     // Whole blocks of the product, but for the last piece.
     let count = total.div_ceil(parts).next_multiple_of(128).min(total);
+    let wanted = match want {
+        Want::Best(caps) if caps.cpu => caps.texels && c.min(k) >= LEAST_CHANNELS,
+        Want::Best(_) => c.min(k) >= LEAST_ON_GPUS && count >= LEAST_ON_GPUS,
+        Want::Method(name) => name == METHOD,
+    };
+    if !wanted {
+        return None;
+    }
     let points = |channels: usize| Info::f32(Shape::from([POINTS * POINTS, count, channels]));
 
     let live = conv.live.then(|| Operand::Input(3 + usize::from(conv.residual)));
