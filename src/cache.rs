@@ -1,4 +1,9 @@
-//! The user's folder for what can be had again: weights that were downloaded, speeds that were measured.
+//! The user's folder for what can be had again: weights that were downloaded, speeds that were measured, choices that
+//! were tuned.
+
+mod entries;
+
+pub(crate) use entries::Entries;
 
 use std::env;
 use std::ffi::OsString;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use batch::Sized;
 
 use crate::gpu::{Counters, Device, Pool, Runner};
-use crate::graph::{Plan, Tensor};
+use crate::graph::{Choices, Plan, Tensor};
 use crate::kernels::Caps;
 use crate::kernels::frame::Frame;
 use crate::kernels::paste::Paste;
@@ -170,7 +170,7 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn plan(&self, height: u32, width: u32) -> Result<Plan> {
-        Ok(plan(&self.config, &self.weights, &self.device.caps(), height, width)?.1)
+        Ok(plan(&self.config, &self.weights, &self.device.caps(), &self.device.choices(), height, width)?.1)
     }
 
     fn ready(&self, plans: &mut Plans, room: Room) -> Result<usize> {
@@ -182,7 +182,7 @@ impl Detector {
             plans.ready.remove(0);
         }
         let network = model::build(&self.config, &self.weights, &room)?;
-        let plan = Plan::new(network.graph.clone(), &self.device.caps(), &[]);
+        let plan = Plan::choosing(network.graph.clone(), &self.device.caps(), &self.device.choices());
         let paste = network.outputs.masks.map(|_| plan.steps.len() - 1);
         // Plans that hold on to slots which the new one outgrows would keep those in memory.
         plans.ready.iter_mut().for_each(|(_, r)| r.runner.forget_bindings());
@@ -197,8 +197,8 @@ impl Detector {
     }
 }
 
-/// The plan for an image of that size as [`Detector::detect`] would run it on a device that can do `caps`, and the
-/// sizes on the way there. No device is needed.
+/// The plan for an image of that size as [`Detector::detect`] would run it on a device that can do `caps`, with these
+/// choices among the ways to run an op, and the sizes on the way there. No device is needed.
 ///
 /// # Errors
 /// [`Error::Image`] for an image that is too long and narrow, [`Error::Limit`] for one that no device can take.
@@ -206,12 +206,13 @@ pub fn plan(
     config: &Config,
     weights: &NetworkWeights,
     caps: &Caps,
+    choices: &Choices,
     height: u32,
     width: u32,
 ) -> Result<(NetworkSize, Plan)> {
     let (size, room) = Room::for_image(config, height, width)?;
     let network = model::build(config, weights, &room)?;
-    Ok((size, Plan::new(network.graph, caps, &[])))
+    Ok((size, Plan::choosing(network.graph, caps, choices)))
 }
 
 impl Ready {

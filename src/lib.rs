@@ -27,6 +27,7 @@
 //! | [`vision`] | images, detections, masks, drawing |
 //! | [`detector`] | the glue |
 //! | [`mod@bench`] | the instruments: kernels timed and compared |
+//! | [`tune`] | for each launch, the fastest way on this device |
 #![cfg_attr(not(feature = "embedded-model"), doc = "\n(Built without `embedded-model`: use [`Detector::open`].)")]
 
 mod atomic;
@@ -40,6 +41,7 @@ pub mod kernels;
 pub mod model;
 pub mod shader;
 pub mod tensor;
+pub mod tune;
 pub mod vision;
 pub mod weights;
 

@@ -9,7 +9,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Files that are whole or not there.
     ("atomic", &[]),
     // The user's folder for what can be had again.
-    ("cache", &[]),
+    ("cache", &["atomic"]),
     ("tensor", &[]),
     ("kernels", &["tensor", "params"]),
     ("shader", &["atomic", "kernels"]),
@@ -21,6 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("vision", &["atomic"]),
     ("detector", &["atomic", "gpu", "graph", "kernels", "model", "tensor", "vision", "weights"]),
     ("bench", &["atomic", "gpu", "graph", "kernels", "model", "shader", "tensor", "vision", "weights"]),
+    ("tune", &["bench", "cache", "gpu", "graph", "kernels", "model", "shader", "tensor", "weights"]),
     ("cli", &[]),
     ("main", &[]),
 ];

@@ -96,6 +96,14 @@ impl fmt::Display for Change {
     }
 }
 
+/// What becomes of the time where `new` takes the place of `old`: both are run in turn.
+///
+/// # Errors
+/// As [`Subject::sample`].
+pub fn of_subjects(old: &mut Subject, new: &mut Subject, effort: Effort) -> Result<Change> {
+    Ok(Change::new(ratio(old, new, effort)?, None))
+}
+
 /// Runs what `before` recorded and what was just measured in turn.
 ///
 /// # Errors
@@ -112,6 +120,13 @@ pub fn in_turn(
     let mut old = Subject::new(device, work, inputs, &variant, Some(launch))?;
     let mut new = Subject::new(device, work, inputs, &now.variant, Some(now.launch.clone()))?;
     let same = alike(&old.outputs()?, &new.outputs()?);
+    let ratio = ratio(&mut old, &mut new, effort)?;
+    Ok(Change::new(ratio, Some(same)))
+}
+
+/// Runs two in turn; gives the time of `new` over that of `old`. Many launches are judged at once, and few of those that
+/// are equal may be called otherwise: the interval's confidence is 99 %.
+fn ratio(old: &mut Subject, new: &mut Subject, effort: Effort) -> Result<Summary> {
     let time = |s: &mut Subject| s.sample().map(|r| r.gpu.filter(|_| !effort.wall).unwrap_or(r.wall));
     let begin = std::time::Instant::now();
     let mut ratios = Vec::new();
@@ -126,16 +141,15 @@ pub fn in_turn(
         }
         // Who goes first changes from pair to pair.
         let ratio = if ratios.len() % 2 == 0 {
-            let a = time(&mut old)?;
-            time(&mut new)? / a
+            let a = time(old)?;
+            time(new)? / a
         } else {
-            let b = time(&mut new)?;
-            b / time(&mut old)?
+            let b = time(new)?;
+            b / time(old)?
         };
         ratios.push(ratio);
     }
-    // Many launches are judged at once, and few of those that are equal may be called otherwise.
-    Ok(Change::new(Summary::sure(&ratios), Some(same)))
+    Ok(Summary::sure(&ratios))
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub struct Subject {
     runner: Runner,
     outputs: Vec<Tensor>,
     replays: usize,
+    once: f64,
 }
 
 impl Subject {
@@ -64,12 +65,25 @@ impl Subject {
         let (i, o) = (infos(&inputs), infos(&outputs));
         plan.steps[0].launch = launch.unwrap_or_else(|| work.kernel.launch(&Io { inputs: &i, outputs: &o }, variant));
         plan.steps[0].variant = variant.clone();
-        let mut subject = Self { runner: Runner::new(device, plan)?, outputs, replays: 1 };
+        Self::of_plan(device, plan, &[], outputs)
+    }
+
+    /// As [`Subject::new`] for a whole plan, with what is to be copied in.
+    ///
+    /// # Errors
+    /// As [`Subject::new`].
+    pub fn of_plan(device: &Device, plan: Plan, inputs: &[(Tensor, &[u8])], outputs: Vec<Tensor>) -> Result<Self> {
+        let mut subject = Self { runner: Runner::new(device, plan)?, outputs, replays: 1, once: 0.0 };
         // The first run compiles.
-        subject.runner.replay(1)?;
-        let once = subject.sample()?.wall;
-        subject.replays = (SAMPLE / once).clamp(1.0, MOST_REPLAYS) as usize;
+        subject.runner.run(inputs, &[])?;
+        subject.once = subject.sample()?.wall;
+        subject.replays = (SAMPLE / subject.once).clamp(1.0, MOST_REPLAYS) as usize;
         Ok(subject)
+    }
+
+    /// Seconds of its first run after the one that compiled, on the wall.
+    pub fn once(&self) -> f64 {
+        self.once
     }
 
     /// One sample: seconds of one launch.
@@ -158,7 +172,7 @@ pub fn measure(
 }
 
 /// Whether two results are the same but for rounding: sums in another order.
-pub(super) fn alike(a: &[Value], b: &[Value]) -> bool {
+pub(crate) fn alike(a: &[Value], b: &[Value]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(a, b))
 }
 

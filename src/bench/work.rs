@@ -69,7 +69,7 @@ impl Work {
             .copied()
             .collect();
         kept.iter().for_each(|&t| network.graph.keep(t));
-        let plan = Plan::new(network.graph.clone(), &device.caps(), &[]);
+        let plan = Plan::choosing(network.graph.clone(), &device.caps(), &device.choices());
         let mut runner = Runner::new(device, plan)?;
         let frame = Frame::new(size.input, size.resized, 0);
         let inputs = [(network.bytes, image.rgb()), (network.frames, bytemuck::bytes_of(&frame))];

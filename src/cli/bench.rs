@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "HxW", default_value = "640x640")]
     image_size: Size,
     /// Seconds spent on each variant.
-    #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = super::seconds)]
     seconds: f64,
     /// Time by the host's clock alone, as on a device without time stamps.
     #[arg(long)]
@@ -83,13 +83,6 @@ fn sweep(text: &str) -> Result<(String, Vec<u32>), String> {
         _ => Err(format!("`{v}` is no number from 1 to 4096")),
     });
     Ok((name.into(), values.collect::<Result<_, _>>()?))
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(s) if (0.0..=3600.0).contains(&s) => Ok(s),
-        _ => Err("is not a number of seconds, 0 to 3600".into()),
-    }
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -11,6 +11,8 @@ const PROMISED_BINDING: u64 = 128 << 20;
 pub struct Class {
     /// The device, or what stands for it.
     pub name: String,
+    /// Its key, where it is a real one.
+    pub key: Option<String>,
     /// What kernels may use.
     pub caps: Caps,
     /// Bytes that one tensor may have.
@@ -23,10 +25,11 @@ impl Class {
     pub fn of(choice: Option<&str>) -> Result<Self> {
         let least = |why: &str| Self {
             name: format!("{why}: the least device, WebGPU's default limits"),
+            key: None,
             caps: Caps::MINIMUM,
             max_binding: PROMISED_BINDING,
         };
-        let of = |a: Adapter| Self { name: a.name, caps: a.caps, max_binding: a.max_binding };
+        let of = |a: Adapter| Self { key: Some(a.key()), name: a.name, caps: a.caps, max_binding: a.max_binding };
         match choice {
             Some("none") => Ok(least("no device")),
             Some(_) => choose(choice).map(of),

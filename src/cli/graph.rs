@@ -47,7 +47,8 @@ pub fn run(args: &Args) -> Result<()> {
         Error::Image { reason, .. } => Error::Image { name: format!("of --size {height}x{width}"), reason },
         other => other,
     };
-    let (size, plan) = detector::plan(&config, &weights, &class.caps, height, width).map_err(named)?;
+    let choices = args.model.choices(class.key.as_deref());
+    let (size, plan) = detector::plan(&config, &weights, &class.caps, &choices, height, width).map_err(named)?;
     let text = if args.dot { plan.dot() } else { table(&config.name, &class, &size, &plan) };
     super::print(text.as_bytes())?;
 

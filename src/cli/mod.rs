@@ -11,6 +11,7 @@ mod pull;
 mod scene;
 mod shaders;
 mod size;
+mod tune;
 mod weights;
 
 use std::io::{self, Write};
@@ -40,6 +41,9 @@ enum Command {
     Profile(profile::Args),
     /// Time kernels at a network's own shapes, and compare with results kept before.
     Bench(Box<bench::Args>),
+    /// Try every way to run each convolution and product of a network on this device, and keep the fastest: later runs
+    /// of the program use them.
+    Tune(tune::Args),
     /// List the shaders, show them with their constants filled in, and translate them: no GPU is needed.
     #[command(subcommand)]
     Shaders(shaders::Command),
@@ -69,6 +73,7 @@ pub fn run() -> ExitCode {
             Ok(false) => ExitCode::FAILURE,
             Err(e) => finish(Err(e)),
         },
+        Command::Tune(args) => finish(tune::run(&args)),
         Command::Shaders(command) => finish(shaders::run(&command)),
         Command::Weights(command) => finish(weights::run(&command)),
         Command::Scene(args) => finish(scene::run(&args)),
@@ -83,6 +88,14 @@ fn finish(result: Result<()>) -> ExitCode {
             eprintln!("error: {e}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// A number of seconds.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(s) if (0.0..=3600.0).contains(&s) => Ok(s),
+        _ => Err("is not a number of seconds, 0 to 3600".into()),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use maskrcnn::graph::Choices;
+use maskrcnn::tune::{self, Kept};
 use maskrcnn::weights::{Settings, WeightsFile};
 use maskrcnn::{Config, Detector, Device, Error, Result};
 use serde_json::{Value, json};
@@ -18,6 +20,9 @@ pub struct Model {
     /// The GPU to use: its number in `devices`, or a part of its name.
     #[arg(long, value_name = "NAME|INDEX")]
     device: Option<String>,
+    /// Run every op by the best guess, whatever `tune` found for this device.
+    #[arg(long)]
+    untuned: bool,
 }
 
 /// Settings that replace those of the weights file.
@@ -59,10 +64,13 @@ impl Model {
         Ok((file, config))
     }
 
-    /// The device to use, with the pipelines that earlier runs compiled.
+    /// The device to use, with the pipelines that earlier runs compiled and the choices that they tuned.
     pub fn device(&self) -> Result<Device> {
         let device = Device::open(self.device.as_deref())?;
         device.keep_pipelines();
+        if !self.untuned {
+            tune::apply(&device);
+        }
         Ok(device)
     }
 
@@ -74,6 +82,12 @@ impl Model {
         };
         let config = self.changes.apply(&file)?.config;
         Ok((file, config))
+    }
+
+    /// The choices that were tuned for the device of that key, if they are wanted.
+    pub fn choices(&self, key: Option<&str>) -> Choices {
+        let kept = key.filter(|_| !self.untuned).map(|key| Kept::of(key).choices());
+        kept.unwrap_or_default()
     }
 
     /// The device that was asked for.

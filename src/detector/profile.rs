@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn the_first_pieces_of_an_op_are_live_before_the_last() {
         let mut g = Graph::new();
-        // More than 32 MiB of points: two pieces.
+        // More points than a piece may have.
         let x = g.input("x", Info::f32([24, 28, 28, 256]));
         let count = g.input("count", Info::u32([1]));
         let zeros = |shape: Shape| Arc::new(Value::f32(shape, vec![0.0; shape.len()]));
@@ -253,16 +253,17 @@ mod tests {
         g.conv2d("conv", x, &w, &b).pad(1).live(count).done().unwrap();
         let plan = Plan::new(g, &crate::kernels::Caps::MINIMUM, &["winograd"]);
         let products: Vec<&Step> = plan.steps.iter().filter(|s| s.cost.flops > 0.0).collect();
-        assert_eq!(products.len(), 2);
+        assert!(products.len() > 1);
         let shares = |live: usize| {
             let live = [Live { what: "rows", count: live, capacity: 24, id: count.id }];
             let share = |s: &&Step| live_cost(&plan.graph, s, &live).flops / s.cost.flops;
             products.iter().map(share).collect::<Vec<f64>>()
         };
-        assert_eq!(shares(24), [1.0, 1.0]);
-        assert_eq!(shares(0), [0.0, 0.0]);
+        assert!(shares(24).iter().all(|&s| s == 1.0) && shares(0).iter().all(|&s| s == 0.0));
+        // All of the first pieces, none of the last, and a part of one between them at most.
         let some = shares(8);
-        assert!(some[0] > 0.4 && some[0] < 1.0 && some[1] == 0.0, "{some:?}");
+        assert!(some[0] == 1.0 && some[products.len() - 1] == 0.0, "{some:?}");
+        assert!(some.is_sorted_by(|a, b| a >= b) && some.iter().filter(|s| ![0.0, 1.0].contains(*s)).count() <= 1);
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn matrices(adapter: &wgpu::Adapter) -> Matrices {
 
 impl Adapter {
     /// Tells one GPU and driver from another.
-    pub(super) fn key(&self) -> String {
+    pub fn key(&self) -> String {
         let mut key = format!("{}, {}, {}", self.name, self.backend, self.driver);
         if self.caps.cpu {
             // A CPU driver does not name the CPU; its cores say a little of it.

@@ -1,17 +1,16 @@
 //! What the device can do at most. Measured once for each device and driver, and kept in the user's cache folder.
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::device::Device;
 use super::profiler::Clock;
 use super::runner::Runner;
+use crate::cache::Entries;
 use crate::graph::{Graph, Plan, Tensor};
 use crate::kernels::case::Rng;
 use crate::kernels::roof_copy::RoofCopy;
@@ -19,7 +18,7 @@ use crate::kernels::roof_fma::RoofFma;
 use crate::kernels::roof_matrix::{self, RoofMatrix};
 use crate::kernels::{Cost, Info, Io, Kernel};
 use crate::tensor::{ELEMENT_BYTES, Value};
-use crate::{Error, Result, atomic, cache};
+use crate::{Error, Result};
 
 /// What is counted up when the shaders or the way to measure change, so that old figures are not compared with new.
 const VERSION: u64 = 2;
@@ -72,7 +71,7 @@ impl Roofs {
     /// # Errors
     /// As [`Roofs::measure`].
     pub fn cached_or_measure(device: &Device) -> Result<Self> {
-        match file().and_then(|path| known(&path).remove(&device.key())).and_then(sound) {
+        match kept().and_then(|kept| kept.get(&device.key())).and_then(sound) {
             Some(roofs) => Ok(roofs),
             None => Self::remeasure(device),
         }
@@ -84,9 +83,9 @@ impl Roofs {
     /// As [`Roofs::measure`].
     pub fn remeasure(device: &Device) -> Result<Self> {
         let roofs = Self::measure(device)?;
-        if let Some(path) = file() {
+        if let Some(kept) = kept() {
             // Kept for the sake of time only: the next call measures again.
-            let _ = keep(&path, &device.key(), &roofs);
+            let _ = kept.put(&device.key(), json!(roofs));
         }
         Ok(roofs)
     }
@@ -106,20 +105,8 @@ impl fmt::Display for Roofs {
     }
 }
 
-fn file() -> Option<PathBuf> {
-    cache::dir("roofs").ok().map(|dir| dir.join("roofs.json"))
-}
-
-/// The entries of the cache by device; none where the file is missing, foreign, or of another version.
-fn known(path: &Path) -> Map<String, Json> {
-    let read = || {
-        let mut all: Json = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        match (all.get("version")?.as_u64()? == VERSION, all.get_mut("devices")?.take()) {
-            (true, Json::Object(devices)) => Some(devices),
-            _ => None,
-        }
-    };
-    read().unwrap_or_default()
+fn kept() -> Option<Entries> {
+    Entries::of("roofs", VERSION).ok()
 }
 
 /// An entry that can be divided by.
@@ -127,17 +114,6 @@ fn sound(entry: Json) -> Option<Roofs> {
     let roofs: Roofs = serde_json::from_value(entry).ok()?;
     let good = |rate: f64| rate.is_finite() && rate > 0.0;
     (good(roofs.copy) && good(roofs.fma) && roofs.matrix.is_none_or(good)).then_some(roofs)
-}
-
-/// Sets one device's entry; the others stay.
-fn keep(path: &Path, key: &str, roofs: &Roofs) -> Result<()> {
-    let mut devices = known(path);
-    devices.insert(key.into(), json!(roofs));
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).map_err(|source| Error::Io { path: dir.into(), source })?;
-    }
-    let all = json!({ "version": VERSION, "devices": devices });
-    atomic::write(path, |out| Ok(serde_json::to_writer_pretty(out, &all)?))
 }
 
 /// How much is done between two looks at the clock.
@@ -278,35 +254,6 @@ mod tests {
         assert_eq!(ROOFS.to_string(), "copy 2.0 GB/s, multiply-adds 100.0 GFLOP/s");
         let with = Roofs { matrix: Some(5e12), ..ROOFS };
         assert_eq!(with.to_string(), "copy 2.0 GB/s, multiply-adds 100.0 GFLOP/s, matrices 5000.0 GFLOP/s");
-    }
-
-    #[test]
-    fn other_devices_entries_are_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("not/yet/roofs.json");
-        let other = Roofs { matrix: Some(1e12), ..ROOFS };
-        keep(&path, "a", &ROOFS).unwrap();
-        keep(&path, "b", &other).unwrap();
-        keep(&path, "a", &other).unwrap();
-        let mut all = known(&path);
-        assert_eq!(all.len(), 2);
-        assert_eq!(all.remove("a").and_then(sound), Some(other.clone()));
-        assert_eq!(all.remove("b").and_then(sound), Some(other));
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "half files are left");
-    }
-
-    #[test]
-    fn what_is_no_cache_is_ignored_and_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("roofs.json");
-        let old = r#"{"version":1,"devices":{"a":{"copy":1,"fma":1,"matrix":null}}}"#;
-        for text in ["", "{", "[]", "7", r#"{"version":2}"#, r#"{"version":2,"devices":3}"#, old, "\u{0}\u{1}"] {
-            fs::write(&path, text).unwrap();
-            assert!(known(&path).is_empty(), "{text}");
-            keep(&path, "b", &ROOFS).unwrap();
-            assert_eq!(known(&path).remove("b").and_then(sound), Some(ROOFS), "{text}");
-        }
-        assert!(known(dir.path()).is_empty() && keep(dir.path(), "a", &ROOFS).is_err(), "a folder");
     }
 
     /// Entries of a sound file that cannot be used: measured again, the others stay.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::plan::Step;
-use super::{Graph, Op, Source, Tensor};
+use super::{Graph, Names, Op, Source, Tensor};
 use crate::kernels::live_grids::{COLUMNS, LiveGrids};
 use crate::kernels::{Info, Io, LiveGrid};
 use crate::tensor::Value;
@@ -49,8 +49,8 @@ pub(super) fn add(graph: &mut Graph, steps: &[Step]) -> Vec<Option<Indirect>> {
             let out = graph.define(&label, Info::u32([these.len(), 4]), Source::Op);
             let step = graph.ops.len();
             let stage = graph.ops[step - 1].stage;
-            let inputs = vec![live, table];
-            graph.ops.push(Op { kernel: Arc::new(LiveGrids), inputs, outputs: vec![out], label, stage });
+            let (inputs, names) = (vec![live, table], Names::default());
+            graph.ops.push(Op { kernel: Arc::new(LiveGrids), inputs, outputs: vec![out], label, stage, names });
             grids.push(None);
             for (row, f) in these.iter().enumerate() {
                 wanted[f.op] = Some(Indirect { tensor: out.id, row, step });

@@ -1,6 +1,7 @@
 //! The command graph: tensors and ops as plain data, built fluently, planned, and only then given to a device.
 
 mod build;
+mod choices;
 mod dot;
 mod grids;
 mod pieces;
@@ -10,6 +11,7 @@ mod table;
 mod textures;
 
 pub use build::Conv2dBuilder;
+pub use choices::{Choices, Names};
 pub use grids::Indirect;
 pub use plan::{Peak, Place, Plan, Slot, Step};
 
@@ -77,6 +79,8 @@ pub struct Op {
     pub label: String,
     /// The part of the network it belongs to: "C2", "RPN", "mask head".
     pub stage: &'static str,
+    /// Which method and variants to run it by; none until it is planned.
+    pub names: Names,
 }
 
 /// A network as data.
@@ -194,6 +198,7 @@ impl Graph {
             outputs: outputs.to_vec(),
             label: label.into(),
             stage: self.stage,
+            names: Names::default(),
         });
     }
 }

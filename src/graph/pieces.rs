@@ -1,12 +1,17 @@
 //! Ops taken apart into smaller ones ([`crate::kernels::Kernel::pieces`]).
 
-use super::{Graph, Op, Source, Tensor};
-use crate::kernels::{Info, Io, Operand, Want};
+use super::{Choices, Graph, Op, Source, Tensor};
+use crate::kernels::{Caps, Info, Io, Operand, Want};
 
-/// The graph with every op taken apart that one of `wants` takes apart. Tensors keep their numbers; those between the
-/// pieces come after them.
-pub(super) fn take_apart(mut graph: Graph, wants: &[Want]) -> Graph {
-    for op in std::mem::take(&mut graph.ops) {
+/// The graph with every op taken apart that is to be, by the best guess or by the names that `choices` has for it; every
+/// op of the new graph knows its names. Tensors keep their numbers; those between the pieces come after them.
+pub(super) fn take_apart(mut graph: Graph, caps: &Caps, choices: &Choices) -> Graph {
+    for mut op in std::mem::take(&mut graph.ops) {
+        op.names = choices.names(&op, caps);
+        let wants: Vec<Want> = match &op.names[..] {
+            [] => vec![Want::Best(caps)],
+            names => names.iter().map(|n| Want::Method(n)).collect(),
+        };
         let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
         let (inputs, outputs) = (infos(&op.inputs), infos(&op.outputs));
         let io = Io { inputs: &inputs, outputs: &outputs };
@@ -28,6 +33,7 @@ pub(super) fn take_apart(mut graph: Graph, wants: &[Want]) -> Graph {
                 label: format!("{} {}", op.label, piece.part),
                 kernel: piece.kernel,
                 stage: op.stage,
+                names: op.names.clone(),
             });
         }
     }

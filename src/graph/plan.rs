@@ -2,8 +2,8 @@
 
 use super::grids::{self, Indirect};
 use super::slots::{self, Tenant};
-use super::{Graph, Source, bytes_of, pieces, textures};
-use crate::kernels::{Caps, Cost, Info, Io, Launch, Variant, Want};
+use super::{Choices, Graph, Source, bytes_of, pieces, textures};
+use crate::kernels::{Caps, Cost, Info, Io, Launch, Variant};
 
 /// A buffer that tensors of disjoint lifetimes share. WebGPU takes a writable storage buffer as one exclusive whole,
 /// so slots are separate buffers and not ranges of an arena.
@@ -76,18 +76,18 @@ pub struct Plan {
 
 impl Plan {
     /// Plans `graph` for a device: ops taken apart where that pays, and of each the first variant. `force` names
-    /// methods and variants: an op is then taken apart only by a method named, wherever that can be, and of its
-    /// variants the first that is named is taken.
+    /// methods and variants for all ops ([`Names`](super::Names)).
     pub fn new(graph: Graph, caps: &Caps, force: &[&str]) -> Self {
-        let wants: Vec<Want> = match force {
-            [] => vec![Want::Best(caps)],
-            names => names.iter().map(|n| Want::Method(n)).collect(),
-        };
-        let mut graph = pieces::take_apart(graph, &wants);
-        let mut steps = choose(&graph, caps, force);
+        Self::choosing(graph, caps, &Choices::forced(force))
+    }
+
+    /// As [`Plan::new`], with names for each op.
+    pub fn choosing(graph: Graph, caps: &Caps, choices: &Choices) -> Self {
+        let mut graph = pieces::take_apart(graph, caps, choices);
+        let mut steps = choose(&graph, caps);
         if caps.cpu {
             let grids = grids::add(&mut graph, &steps);
-            steps = choose(&graph, caps, force);
+            steps = choose(&graph, caps);
             steps.iter_mut().zip(grids).for_each(|(step, grid)| step.indirect = grid);
         }
         let textures = textures::assign(&graph, &mut steps);
@@ -142,15 +142,15 @@ impl Plan {
     }
 }
 
-/// A step for each op: the first of its variants, or of those named in `force` the first that matches.
-fn choose(graph: &Graph, caps: &Caps, force: &[&str]) -> Vec<Step> {
+/// A step for each op: the first of its variants, or the one that its names have first.
+fn choose(graph: &Graph, caps: &Caps) -> Vec<Step> {
     let steps = graph.ops.iter().enumerate().map(|(i, op)| {
         let inputs: Vec<Info> = op.inputs.iter().map(|t| t.info).collect();
         let outputs: Vec<Info> = op.outputs.iter().map(|t| t.info).collect();
         let io = Io { inputs: &inputs, outputs: &outputs };
         let variants = op.kernel.variants(&io, caps);
-        let forced = force.iter().find_map(|name| variants.iter().find(|v| v.name == *name));
-        let variant = forced.unwrap_or(&variants[0]).clone();
+        let named = op.names.iter().find_map(|name| variants.iter().find(|v| v.name == name));
+        let variant = named.unwrap_or(&variants[0]).clone();
         let (launch, cost) = (op.kernel.launch(&io, &variant), op.kernel.cost(&io));
         Step { op: i, launch, cost, variant, copies: Vec::new(), textures: Vec::new(), indirect: None }
     });

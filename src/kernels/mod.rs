@@ -18,7 +18,7 @@ pub use contract::{
     Caps, Cost, Info, Io, Kernel, Launch, LiveGrid, Matrices, Matrix, ParamField, Params, TEXELS_A_ROW, Variant,
     fold_grid,
 };
-pub use pieces::{Operand, Piece, Pieces, Want};
+pub use pieces::{METHODS, Operand, Piece, Pieces, Want};
 
 macro_rules! kernels {
     ($($name:ident),* $(,)?) => {

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 
 use super::contract::{Caps, Info, Kernel};
+use super::{split_product, winograd};
+
+/// The methods by which ops can be taken apart.
+pub const METHODS: [&str; 2] = [winograd::METHOD, split_product::METHOD];
 
 /// Whether an op is to be taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,10 +26,15 @@ pub(super) const POINTS: usize = 6;
 const A: f64 = 0.75;
 const B: f64 = 1.5;
 
-/// Bytes of the points of one piece: larger ones leave the last cache (or do not fit a binding).
-const PIECE_BYTES: usize = 32 << 20;
-/// Channels from which on it pays on a CPU driver (measured: benches/NOTES.md).
+/// Bytes of the points of one piece: larger ones are no faster (measured: benches/NOTES.md), and take memory.
+const PIECE_BYTES: usize = 8 << 20;
+/// Channels, and tiles, from which on it pays on a CPU driver (measured: benches/NOTES.md): fewer tiles leave most of a
+/// block of pixels empty.
 const LEAST_CHANNELS: usize = 32;
+const LEAST_TILES: usize = 32;
+/// Where the turned weights are so many times larger than all that they are multiplied with, their memory is not worth
+/// the time: C5 of a ResNet-50 at 800×1216 would take 54 MiB more, for one hundredth of the time.
+const MOST_WEIGHTS: usize = 3;
 /// Channels, and tiles of a piece, from which on a GPU is thought to gain: a quarter of the multiplications for points
 /// that are written and read twice, in products that fill a block (reasoned: no GPU was at hand).
 const LEAST_ON_GPUS: usize = 64;
@@ -135,7 +140,8 @@ pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
     // Whole blocks of the product, but for the last piece.
     let count = total.div_ceil(parts).next_multiple_of(128).min(total);
     let wanted = match want {
-        Want::Best(caps) if caps.cpu => caps.texels && c.min(k) >= LEAST_CHANNELS,
+        Want::Best(_) if c * k > MOST_WEIGHTS * total * (c + k) => false,
+        Want::Best(caps) if caps.cpu => caps.texels && c.min(k) >= LEAST_CHANNELS && total >= LEAST_TILES,
         Want::Best(_) => c.min(k) >= LEAST_ON_GPUS && count >= LEAST_ON_GPUS,
         Want::Method(name) => name == METHOD,
     };

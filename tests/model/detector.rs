@@ -1,7 +1,7 @@
 //! What the detector promises besides its answer: how often it speaks to the device, repeatability, sharing.
 
 use maskrcnn::gpu::{Counters, Runner};
-use maskrcnn::graph::Plan;
+use maskrcnn::graph::{Choices, Plan};
 use maskrcnn::kernels::frame::Frame;
 use maskrcnn::model::{self, Config, NetworkSize, Room};
 use maskrcnn::vision::scene;
@@ -222,4 +222,36 @@ fn a_batch_that_is_too_large_is_cut() {
     for (i, (got, image)) in together.iter().zip(&images).enumerate() {
         same_but_for_digits(&format!("image {i}"), got, &detector.detect(image).unwrap());
     }
+}
+
+/// Whatever a tuner may choose, by any method and any variant.
+#[test]
+fn no_choice_moves_a_result() {
+    let image = picture(250, 200, 3);
+    let device = own_device();
+    let find = |names: &[&str]| {
+        device.choose(Choices::forced(names));
+        let detector = Detector::with_config(&device, file(), small()).unwrap();
+        let plan = detector.plan(200, 250).unwrap();
+        (detector.detect(&image).unwrap(), plan)
+    };
+    let (want, _) = find(&[]);
+    assert!(want.len() >= 5);
+    let ways: [&[&str]; 7] = [
+        &["plain"],
+        &["registers"],
+        &["subgroup"],
+        &["texels"],
+        &["blocked-32"],
+        &["winograd", "registers"],
+        &["split-k", "blocked-32", "registers"],
+    ];
+    let mut taken = 0;
+    for names in ways {
+        let (got, plan) = find(names);
+        // What a device does not offer cannot be forced.
+        taken += usize::from(plan.steps.iter().any(|s| names.contains(&s.variant.name)));
+        same_but_for_digits(&names.join(" "), &got, &want);
+    }
+    assert!(taken >= 4, "only {taken} ways could be taken");
 }

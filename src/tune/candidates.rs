@@ -1,0 +1,100 @@
+//! The ways to run an op.
+
+use crate::graph::{Choices, Graph, Op, Plan, Source, Tensor};
+use crate::kernels::case::Rng;
+use crate::kernels::{Caps, Info, Io, METHODS, Variant};
+use crate::tensor::{DType, Value};
+
+/// An op alone: its activations are copied in, its weights are constants, and all it writes is kept.
+pub(super) struct Alone {
+    graph: Graph,
+    /// What is to be copied in.
+    pub inputs: Vec<Tensor>,
+    /// What it writes.
+    pub outputs: Vec<Tensor>,
+}
+
+impl Alone {
+    /// `op` of `graph`.
+    pub(super) fn new(graph: &Graph, op: &Op) -> crate::Result<Self> {
+        let mut alone = Graph::new();
+        let mut inputs = Vec::new();
+        let mut given = |t: &Tensor| {
+            let def = &graph.tensors[t.id];
+            if let Source::Constant(value) = &def.source {
+                return alone.constant(&def.label, value.clone());
+            }
+            let tensor = alone.input(&def.label, t.info);
+            // What is copied in is to be there for every replay.
+            alone.keep(tensor);
+            inputs.push(tensor);
+            tensor
+        };
+        let operands: Vec<Tensor> = op.inputs.iter().map(&mut given).collect();
+        let outputs = alone.op_shared(&op.label, op.kernel.clone(), &operands)?;
+        outputs.iter().for_each(|&t| alone.keep(t));
+        Ok(Self { graph: alone, inputs, outputs })
+    }
+
+    /// Its plan by these names; none leave it to the best guess.
+    pub(super) fn plan(&self, caps: &Caps, names: &[String]) -> Plan {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Plan::choosing(self.graph.clone(), caps, &Choices::forced(&names))
+    }
+
+    /// The ways to run it that differ: names and plans, the best guess first.
+    pub(super) fn candidates(&self, caps: &Caps) -> Vec<(Vec<String>, Plan)> {
+        let mut out = vec![(Vec::new(), self.plan(caps, &[]))];
+        let mut add = |names: Vec<String>| {
+            let plan = self.plan(caps, &names);
+            if !out.iter().any(|(_, known)| same(known, &plan)) {
+                out.push((names, plan));
+            }
+        };
+        let op = &self.graph.ops[0];
+        for variant in variants(op, caps) {
+            add(vec![variant.name.into()]);
+        }
+        for method in METHODS {
+            let apart = self.plan(caps, &[method.into()]);
+            // The piece that has the arithmetic.
+            let Some(main) = apart.steps.iter().find(|s| apart.steps.len() > 1 && s.cost.flops > 0.0) else { continue };
+            for variant in variants(&apart.graph.ops[main.op], caps) {
+                add(vec![method.into(), variant.name.into()]);
+            }
+        }
+        out
+    }
+}
+
+/// The variants of an op that are worth a try.
+fn variants(op: &Op, caps: &Caps) -> Vec<Variant> {
+    let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
+    let (inputs, outputs) = (infos(&op.inputs), infos(&op.outputs));
+    let mut all = op.kernel.variants(&Io { inputs: &inputs, outputs: &outputs }, caps);
+    // The last runs anywhere, one element a thread: a check for the others and never the fastest.
+    if all.len() > 1 {
+        all.truncate(all.len() - 1);
+    }
+    // Workgroup memory is no faster than any other on a CPU driver, which takes long to compile such shaders besides
+    // (measured: benches/NOTES.md).
+    all.retain(|v| !caps.cpu || v.find("BLOCKED").is_none());
+    all
+}
+
+fn same(a: &Plan, b: &Plan) -> bool {
+    let steps = |p: &Plan| -> Vec<(&'static str, Variant)> {
+        p.steps.iter().map(|s| (p.graph.ops[s.op].kernel.name(), s.variant.clone())).collect()
+    };
+    steps(a) == steps(b)
+}
+
+/// What is copied in: noise, and counts that leave no row out.
+pub(super) fn contents(inputs: &[Tensor]) -> Vec<Value> {
+    let mut rng = Rng::new(11);
+    let value = |t: &Tensor| match t.info.dtype {
+        DType::F32 => rng.tensor(t.shape()),
+        DType::U32 => Value::u32(t.shape(), vec![u32::MAX; t.shape().len()]),
+    };
+    inputs.iter().map(value).collect()
+}

@@ -1,0 +1,80 @@
+//! What was found, in the user's cache folder: by device and driver, and for the shaders that it was found with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::Result;
+use crate::cache::Entries;
+use crate::gpu::Device;
+use crate::graph::Choices;
+use crate::kernels::REGISTRY;
+use crate::shader::SNIPPETS;
+
+/// Counted up whenever older files could not be understood any more.
+const VERSION: u64 = 1;
+
+/// The choices for one device, and the shaders that they were made among.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// A checksum of all shaders and of this library's version: with others, the fastest may be another.
+    shaders: String,
+    /// Names of methods and variants, by launch ([`Choices::key`]).
+    pub names: BTreeMap<String, Vec<String>>,
+}
+
+impl Kept {
+    /// What is kept for the device of this key ([`Device::key`]); nothing where nothing is, or where it was found with
+    /// other shaders. A damaged file is as good as none.
+    pub fn of(device: &str) -> Self {
+        let now = shaders();
+        let kept = Entries::of("tuned", VERSION).ok().and_then(|e| e.get(device));
+        kept.and_then(|k| serde_json::from_value::<Self>(k).ok())
+            .filter(|k| k.shaders == now)
+            .unwrap_or(Self { shaders: now, names: BTreeMap::new() })
+    }
+
+    /// Keeps it, in the place of what was kept for the device; gives the file.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] where the file cannot be written, [`crate::Error::Config`] where there is no folder for it.
+    pub fn keep(&self, device: &Device) -> Result<PathBuf> {
+        let entries = Entries::of("tuned", VERSION)?;
+        entries.put(&device.key(), json!(self))?;
+        Ok(entries.path().into())
+    }
+
+    /// Drops what is kept for a device, whatever shaders it was found with; says whether there was anything.
+    ///
+    /// # Errors
+    /// As [`Kept::keep`].
+    pub fn forget(device: &Device) -> Result<bool> {
+        Entries::of("tuned", VERSION)?.remove(&device.key())
+    }
+
+    /// For [`Device::choose`].
+    pub fn choices(self) -> Choices {
+        Choices::of_ops(self.names)
+    }
+}
+
+/// Has plans on `device` made by what is kept for it; says for how many launches something is.
+pub fn apply(device: &Device) -> usize {
+    let choices = Kept::of(&device.key()).choices();
+    let count = choices.len();
+    device.choose(choices);
+    count
+}
+
+fn shaders() -> String {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(env!("CARGO_PKG_VERSION").as_bytes());
+    let kernels = REGISTRY.iter().map(|e| (e.name, e.source));
+    for (name, text) in kernels.chain(SNIPPETS.iter().copied()) {
+        sum.update(name.as_bytes());
+        sum.update(text.as_bytes());
+    }
+    format!("{:08x}", sum.finalize())
+}

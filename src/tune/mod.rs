@@ -1,0 +1,18 @@
+//! The tuner: for each launch of a network, every way to run it is tried on the device, and the fastest is kept.
+//!
+//! The best guesses that the kernels make ([`crate::kernels::Kernel::variants`], [`crate::kernels::Kernel::pieces`]) are
+//! the defaults that ship, for CPU drivers and for GPUs. What the tuner finds better on one device is kept in the user's
+//! cache folder, by device, driver and shaders.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `candidates` | the ways to run an op |
+//! | `search` | which of them is the fastest |
+//! | `kept` | what was found, on disk |
+
+mod candidates;
+mod kept;
+mod search;
+
+pub use kept::{Kept, apply};
+pub use search::{Found, Launch, launches, tune};

@@ -1,0 +1,150 @@
+//! Which way to run an op is the fastest.
+
+use std::collections::BTreeMap;
+
+use super::candidates::{Alone, contents};
+use crate::bench::measure::alike;
+use crate::bench::{Change, Effort, Subject, Summary, Verdict, compare};
+use crate::gpu::Device;
+use crate::graph::{Choices, Graph, Op};
+use crate::model::{self, Config, Room};
+use crate::tensor::{Data, Value};
+use crate::weights::NetworkWeights;
+use crate::{Error, Result};
+
+/// What is tuned: nearly all of a network's arithmetic is in these, and they alone have several fast ways.
+const PRODUCTS: [&str; 3] = ["conv2d", "deconv2d", "linear"];
+
+/// A candidate that takes so many times as long as the best so far at its first run is dropped.
+const HOPELESS: f64 = 1.5;
+
+/// One launch of a network, and how many ops have it.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The first op that has it.
+    pub label: String,
+    /// Ops that are this very launch.
+    pub count: usize,
+    key: String,
+    op: Op,
+}
+
+/// What was found for a launch.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Ways that were tried, the best guess included.
+    pub tried: usize,
+    /// Seconds by the best guess.
+    pub guess: f64,
+    /// The method and variant of the fastest way; none where nothing is surely faster than the best guess.
+    pub names: Vec<String>,
+    /// How it compares with the best guess, run in turn, where a way was found.
+    pub change: Option<Change>,
+    /// Ways that compute something else than the best guess: none, if all is well.
+    pub wrong: Vec<String>,
+}
+
+/// The launches of a network to tune, for images of so many rows and columns, and the graph that they are of.
+///
+/// # Errors
+/// As [`crate::detector::plan`].
+pub fn launches(
+    device: &Device,
+    config: &Config,
+    weights: &NetworkWeights,
+    height: u32,
+    width: u32,
+) -> Result<(Graph, Vec<Launch>)> {
+    let (_, room) = Room::for_image(config, height, width)?;
+    let graph = model::build(config, weights, &room)?.graph;
+    let mut out: Vec<Launch> = Vec::new();
+    for op in graph.ops.iter().filter(|op| PRODUCTS.contains(&op.kernel.name())) {
+        let key = Choices::key(op, &device.caps());
+        match out.iter_mut().find(|l| l.key == key) {
+            Some(same) => same.count += 1,
+            None => out.push(Launch { label: op.label.clone(), count: 1, key, op: op.clone() }),
+        }
+    }
+    Ok((graph, out))
+}
+
+impl Launch {
+    /// Adds what was found for it to what is kept.
+    pub fn keep(&self, found: &Found, into: &mut BTreeMap<String, Vec<String>>) {
+        if found.names.is_empty() {
+            into.remove(&self.key);
+        } else {
+            into.insert(self.key.clone(), found.names.clone());
+        }
+    }
+}
+
+/// Tries every way to run a launch of `graph`. The fastest is named only if it is faster than the best guess beyond the
+/// uncertainty, and computes the same.
+///
+/// # Errors
+/// [`Error::Device`] where the device fails, and what the best guess ends with. Other ways that the device cannot take
+/// are left out.
+pub fn tune(device: &Device, graph: &Graph, launch: &Launch, effort: Effort) -> Result<Found> {
+    let alone = Alone::new(graph, &launch.op)?;
+    let values = contents(&alone.inputs);
+    let inputs: Vec<_> = alone.inputs.iter().copied().zip(values.iter().map(bytes)).collect();
+    let mut candidates = alone.candidates(&device.caps()).into_iter();
+    let Some((_, plan)) = candidates.next() else { return Err(internal("an op without variants")) };
+    let mut guess = Subject::of_plan(device, plan, &inputs, alone.outputs.clone())?;
+    let reference = guess.outputs()?;
+    let before = median(&mut guess, effort)?;
+    let mut found = Found { tried: 1, guess: before, names: Vec::new(), change: None, wrong: Vec::new() };
+    let mut best: Option<(Subject, Vec<String>)> = None;
+    let mut least = before;
+    for (names, plan) in candidates {
+        found.tried += 1;
+        let mut subject = match Subject::of_plan(device, plan, &inputs, alone.outputs.clone()) {
+            Ok(subject) => subject,
+            Err(Error::Shader { .. } | Error::Limit { .. }) => continue,
+            Err(e) => return Err(e),
+        };
+        if subject.once() > HOPELESS * least {
+            continue;
+        }
+        if !alike(&reference, &subject.outputs()?) {
+            found.wrong.push(names.join(" "));
+            continue;
+        }
+        let time = median(&mut subject, effort)?;
+        if time < least {
+            least = time;
+            best = Some((subject, names));
+        }
+    }
+    if let Some((mut subject, names)) = best {
+        let change = compare::of_subjects(&mut guess, &mut subject, effort)?;
+        if change.verdict() == Verdict::Faster {
+            found.names = names;
+            found.change = Some(change);
+        }
+    }
+    Ok(found)
+}
+
+/// The median of some samples.
+fn median(subject: &mut Subject, effort: Effort) -> Result<f64> {
+    let begin = std::time::Instant::now();
+    let mut samples = Vec::new();
+    while samples.len() < 3 || begin.elapsed().as_secs_f64() < effort.seconds && samples.len() < 30 {
+        let replay = subject.sample()?;
+        samples.push(replay.gpu.filter(|_| !effort.wall).unwrap_or(replay.wall));
+    }
+    Ok(Summary::of(&samples).median)
+}
+
+fn bytes(value: &Value) -> &[u8] {
+    match &value.data {
+        Data::F32(v) => bytemuck::cast_slice(v),
+        Data::U32(v) => bytemuck::cast_slice(v),
+    }
+}
+
+fn internal(reason: &str) -> Error {
+    Error::Shape { op: "tune".into(), reason: reason.into() }
+}
