@@ -58,7 +58,7 @@ fn main(
 
     var wi = wid.z * p.c * (TJ * TL);
     for (var c = 0u; c < p.c; c += STEP) {
-#import shared/gemm
+#paste shared/gemm
         wi += TJ * TL * STEP;
     }
 

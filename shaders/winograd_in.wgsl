@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if i >= p.total { return; }
     let tile = quotient(i, p.c);
     let c = i - tile * p.c;
-#import shared/winograd_place
+#paste shared/winograd_place
     let y0 = i32(row * 4u) - i32(p.pad_h);
     let x0 = i32(column * 4u) - i32(p.pad_w);
 

@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if i >= p.total { return; }
     let tile = quotient(i, p.k);
     let k = i - tile * p.k;
-#import shared/winograd_place
+#paste shared/winograd_place
     let y0 = row * 4u;
     let x0 = column * 4u;
 

@@ -70,7 +70,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #end
         }
         c += BC4;
-#import shared/block_step
+#paste shared/block_step
     }
 
     let k0 = block * BK;

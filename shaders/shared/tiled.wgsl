@@ -53,11 +53,30 @@ fn main(
     var wi = wid.z * p.r * p.s * c4 * (TJ * TL);
 #ifdef POINTWISE
     for (var c = 0u; c < c4; c += STEP) {
-#import shared/gemm
+#paste shared/gemm
         wi += TJ * TL * STEP;
     }
 #else
     for (var r = 0u; r < p.r; r++) {
+#ifdef TAPS
+        // Four channels in all: a row's taps are one turn of the loop.
+        let c = 0u;
+#repeat i TP
+        let y_${i} = ih_${i} + i32(r * p.dilation_h);
+        let from_${i} = (n_${i} * p.h + u32(y_${i})) * p.w;
+#end
+#repeat s TAPS
+        {
+#repeat i TP
+            let x_${i} = iw_${i} + i32(${s}u * p.dilation_w);
+            let in_${i} = y_${i} >= 0 && y_${i} < i32(p.h) && x_${i} >= 0 && x_${i} < i32(p.w);
+            let xi_${i} = select(0u, from_${i} + u32(x_${i}), in_${i});
+#end
+#paste shared/gemm
+            wi += TJ * TL;
+        }
+#end
+#else
         for (var s = 0u; s < p.s; s++) {
 #repeat i TP
             let y_${i} = ih_${i} + i32(r * p.dilation_h);
@@ -66,10 +85,11 @@ fn main(
             let xi_${i} = select(0u, ((n_${i} * p.h + u32(y_${i})) * p.w + u32(x_${i})) * c4, in_${i});
 #end
             for (var c = 0u; c < c4; c += STEP) {
-#import shared/gemm
+#paste shared/gemm
                 wi += TJ * TL * STEP;
             }
         }
+#endif
     }
 #endif
 

@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             r_${e} = x_at(xi_${e} + l);
 #end
         }
-#import shared/block_step
+#paste shared/block_step
     }
 
     let k0 = (wid.z - point * p.blocks) * BK;

@@ -135,7 +135,12 @@ impl Kernel for Conv2d {
             let (oh, ow) = self.extents(&io.inputs[0].shape, &io.inputs[1].shape).expect("inferred before");
             let product = Product { n: io.dim(0, 0) * oh * ow, c, k, taps, quads };
             let pointwise = self.pointwise(io);
-            let tiled = tiled::variants(product, caps).into_iter().map(|v| v.flag("POINTWISE", pointwise));
+            // A CPU driver masks every sum once a turn of a loop; four channels are too few for a turn.
+            let taps = (caps.cpu && c == 4 && (2..=8).contains(&io.dim(1, 2))).then_some(io.dim(1, 2) as u32);
+            let tiled = tiled::variants(product, caps).into_iter().map(|mut v| {
+                v.defines.extend(taps.filter(|_| v.find("STEP") == Some(1)).map(|taps| ("TAPS", taps)));
+                v.flag("POINTWISE", pointwise)
+            });
             out.extend(tiled.map(flags));
         }
         out.push(flags(Variant::new("plain", &[("PLAIN", 1)])));

@@ -10,7 +10,7 @@ use crate::kernels::{Entry, Variant};
 pub use preprocess::{Processed, preprocess};
 pub use reflect::{Access, Binding, Reflection, reflect};
 
-/// Snippets that `#import` finds, by name: everything under `shaders/` that is not itself a kernel.
+/// Snippets that `#import` and `#paste` find, by name: everything under `shaders/` that is not itself a kernel.
 pub const SNIPPETS: &[(&str, &str)] = &[
     ("conv2d/plain", include_str!("../../shaders/conv2d/plain.wgsl")),
     ("shared/block", include_str!("../../shaders/shared/block.wgsl")),

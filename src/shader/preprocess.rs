@@ -2,7 +2,8 @@
 //!
 //! | line | meaning |
 //! |---|---|
-//! | `#import NAME` | the snippet of that name, once |
+//! | `#import NAME` | the snippet of that name, once: declarations |
+//! | `#paste NAME` | the snippet of that name, here: a part of a function |
 //! | `#ifdef X` … `#else` … `#endif`, `#ifndef X` | by whether constant `X` is given |
 //! | `#repeat v N` … `#end` | the lines N times, `${v}` standing for 0, 1, …; N a number, a constant, or one over the other |
 //! | `@slot var …` | `@group(0) @binding(k)`, counting the active ones from 0 |
@@ -42,7 +43,7 @@ pub fn preprocess(
     defines: &[(String, u32)],
     snippets: &[(&str, &str)],
 ) -> Result<Processed, String> {
-    let mut state = State { defines, snippets, imported: HashSet::new(), slot: 0, out: Vec::new() };
+    let mut state = State { defines, snippets, imported: HashSet::new(), within: Vec::new(), slot: 0, out: Vec::new() };
     for (k, v) in defines {
         state.out.push((format!("const {k}: u32 = {v}u;"), ("constants".into(), 1)));
     }
@@ -69,6 +70,8 @@ struct State<'a> {
     defines: &'a [(String, u32)],
     snippets: &'a [(&'a str, &'a str)],
     imported: HashSet<String>,
+    /// The snippets that the lines at hand come from, outermost first.
+    within: Vec<String>,
     slot: usize,
     out: Vec<(String, (String, usize))>,
 }
@@ -85,12 +88,17 @@ impl State<'_> {
             let words: Vec<&str> = line.text.split_whitespace().collect();
             let fail = |what: &str| Err(format!("shaders/{}.wgsl:{}: {what}", line.origin.0, line.origin.1));
             match words.as_slice() {
-                ["#import", name] => {
+                [word @ ("#import" | "#paste"), name] => {
                     let Some((_, text)) = self.snippets.iter().find(|s| s.0 == *name) else {
-                        return fail(&format!("there is no snippet `{name}` to import"));
+                        return fail(&format!("there is no snippet `{name}` to {}", &word[1..]));
                     };
-                    if self.imported.insert(name.to_string()) {
+                    if *word == "#paste" || self.imported.insert(name.to_string()) {
+                        if self.within.iter().any(|n| n == name) {
+                            return fail(&format!("`{name}` pastes itself"));
+                        }
+                        self.within.push(name.to_string());
                         self.block(&number(name, text))?;
+                        self.within.pop();
                     }
                 }
                 [word @ ("#ifdef" | "#ifndef"), name] => {
@@ -191,7 +199,8 @@ mod tests {
 
     fn run(source: &str, defines: &[(&str, u32)]) -> Result<String, String> {
         let defines: Vec<(String, u32)> = defines.iter().map(|(k, v)| (k.to_string(), *v)).collect();
-        preprocess("t", source, &defines, &[("a", "from a\n#ifdef X\nboth\n#endif")]).map(|p| p.text)
+        preprocess("t", source, &defines, &[("a", "from a\n#ifdef X\nboth\n#endif"), ("itself", "x\n#paste itself")])
+            .map(|p| p.text)
     }
 
     #[test]
@@ -225,10 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn imports_come_once_and_errors_name_the_line() {
+    fn imports_come_once_pastes_each_time_and_errors_name_the_line() {
         assert_eq!(run("#import a\n#import a\nend", &[]).unwrap(), "from a\nend\n");
+        assert_eq!(run("#paste a\n#repeat n 2\n#paste a\n#end\n#import a", &[]).unwrap(), "from a\n".repeat(4));
         for (source, part) in [
             ("x\n#import b", "t.wgsl:2: there is no snippet `b`"),
+            ("#paste b", "t.wgsl:1: there is no snippet `b` to paste"),
+            ("#paste itself", "itself.wgsl:2: `itself` pastes itself"),
             ("#ifdef X", "no #endif"),
             ("#repeat i 2", "no #end"),
             ("#repeat i M\n#end", "`M` is neither"),
