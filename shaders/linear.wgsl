@@ -43,9 +43,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     store(place(n, 0u, k), n, 0u, k, sum);
 }
 #else
+#ifdef MATRIX
+#import shared/matrix
+#else
 #ifdef BLOCKED
 #import shared/blocked
 #else
 #import shared/tiled
+#endif
 #endif
 #endif

@@ -16,7 +16,7 @@ use crate::graph::{Choices, Plan, Tensor};
 use crate::kernels::Caps;
 use crate::kernels::frame::Frame;
 use crate::kernels::paste::Paste;
-use crate::model::{self, Config, Network, NetworkSize, Outputs, Room};
+use crate::model::{self, Config, Network, NetworkSize, Outputs, Precision, Room};
 use crate::tensor::Value;
 use crate::vision::{Detection, Detections, Image, Mask};
 use crate::weights::{NetworkWeights, WeightsFile};
@@ -35,6 +35,8 @@ pub struct Detector {
     config: Config,
     classes: Arc<[String]>,
     weights: NetworkWeights,
+    /// What kernels may use: the device's, at the precision asked for.
+    caps: Caps,
     plans: Mutex<Plans>,
 }
 
@@ -118,7 +120,30 @@ impl Detector {
     pub fn with_config(device: &Device, file: &WeightsFile, config: Config) -> Result<Self> {
         let weights = NetworkWeights::load(file, &config)?;
         let classes = config.class_names.clone().into();
-        Ok(Self { device: device.clone(), config, classes, weights, plans: Mutex::default() })
+        let caps = device.caps();
+        Ok(Self { device: device.clone(), config, classes, weights, caps, plans: Mutex::default() })
+    }
+
+    /// The same detector with its products computed in another precision than [`Precision::F32`], which all begin with:
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "embedded-model")]
+    /// # fn main() -> maskrcnn::Result<()> {
+    /// use maskrcnn::{Detector, Precision};
+    ///
+    /// let detector = Detector::embedded()?.with_precision(Precision::Auto)?;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "embedded-model"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Device`] where f16 is asked of a device whose shaders lack it.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        let caps = precision.on(self.device.name(), self.device.caps())?;
+        // Plans of the former precision are not those of this one.
+        Ok(Self { caps, plans: Mutex::default(), ..self })
     }
 
     /// Every setting of the network.
@@ -170,7 +195,7 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn plan(&self, height: u32, width: u32) -> Result<Plan> {
-        Ok(plan(&self.config, &self.weights, &self.device.caps(), &self.device.choices(), height, width)?.1)
+        Ok(plan(&self.config, &self.weights, &self.caps, &self.device.choices(), height, width)?.1)
     }
 
     fn ready(&self, plans: &mut Plans, room: Room) -> Result<usize> {
@@ -182,7 +207,7 @@ impl Detector {
             plans.ready.remove(0);
         }
         let network = model::build(&self.config, &self.weights, &room)?;
-        let plan = Plan::choosing(network.graph.clone(), &self.device.caps(), &self.device.choices());
+        let plan = Plan::choosing(network.graph.clone(), &self.caps, &self.device.choices());
         let paste = network.outputs.masks.map(|_| plan.steps.len() - 1);
         // Plans that hold on to slots which the new one outgrows would keep those in memory.
         plans.ready.iter_mut().for_each(|(_, r)| r.runner.forget_bindings());

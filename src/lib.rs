@@ -48,5 +48,5 @@ pub mod weights;
 pub use detector::Detector;
 pub use error::{Error, Result};
 pub use gpu::Device;
-pub use model::Config;
+pub use model::{Config, Precision};
 pub use vision::{Detection, Detections, Image, Mask};

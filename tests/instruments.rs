@@ -187,6 +187,10 @@ fn other_mistakes_about_graphs_are_named() {
     assert!(run(&["graph", &file, "--weights", &file]).error(2).contains("--weights"));
     assert!(run(&["graph", "none.pth"]).error(1).contains("none.pth"));
     assert!(run(&["graph", "--device", "no such GPU"]).error(1).contains("no usable GPU"));
+    let ran = run(&["graph", "--device", "none", "--precision", "f16"]);
+    let lacking = ran.error(1);
+    assert!(lacking.contains("the least device") && lacking.contains("no f16") && lacking.contains("f32"), "{lacking}");
+    assert!(run(&["graph", "--precision", "half"]).error(2).contains("f32, f16, auto"));
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn room_of(name: &str) -> &str {
         "Error" | "Result" => "error",
         "Device" => "gpu",
         "Detector" => "detector",
-        "Config" => "model",
+        "Config" | "Precision" => "model",
         "Detection" | "Detections" | "Image" | "Mask" => "vision",
         other => other,
     }

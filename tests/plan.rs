@@ -13,7 +13,7 @@ use maskrcnn::kernels::paste::Paste;
 use maskrcnn::kernels::roi_align::{Pooling, RoiAlign};
 use maskrcnn::kernels::topk::{MAX_K, TopK};
 use maskrcnn::kernels::upsample_add::UpsampleAdd;
-use maskrcnn::kernels::{Caps, Info};
+use maskrcnn::kernels::{Caps, Info, Matrices, Matrix};
 use maskrcnn::model::{self, Config, Room};
 use maskrcnn::tensor::{Shape, Value};
 use maskrcnn::weights::{NetworkWeights, WeightsFile, synth};
@@ -351,6 +351,44 @@ fn resnet50_fits_the_least_bindings_at_its_largest_size() {
             p.activation_bytes() as f64 / MIB,
             p.live_bytes() as f64 / MIB
         );
+    }
+}
+
+/// Where f16 is wanted, all products are of f16, matrix units multiply the large ones, and none is Winograd's. That a
+/// device could changes nothing by itself.
+#[test]
+fn matrices_multiply_what_is_large_where_f16_is_wanted() {
+    let (config, weights) = resnet50();
+    let matrices: Matrices = Matrix::ALL.into_iter().collect();
+    let gpu = Caps { subgroup: Some(32), max_invocations: 1024, workgroup_bytes: 49152, ..Caps::MINIMUM };
+    let able = Caps { f16: true, matrices, ..gpu };
+    let planned = |caps: &Caps| plan(config, weights, 800, 1088, 1, caps);
+    let exact = planned(&able);
+    assert_eq!(exact.to_string(), planned(&gpu).to_string());
+    assert!(exact.steps.iter().all(|s| !s.variant.halves && !s.variant.matrices));
+
+    for (caps, name) in [
+        (Caps { halves: true, ..able }, "matrix-16"),
+        (
+            Caps { halves: true, matrices: [Matrix { size: 8, f32_sums: true }].into_iter().collect(), ..able },
+            "matrix-8",
+        ),
+        (Caps { halves: true, matrices: Matrices::NONE, ..able }, "blocked-"),
+    ] {
+        let p = planned(&caps);
+        assert_eq!(check(&p), Ok(()));
+        let (mut large, mut all) = (0.0, 0.0);
+        for step in &p.steps {
+            let op = &p.graph.ops[step.op];
+            let kernel = op.kernel.name();
+            assert!(!kernel.starts_with("winograd"), "`{}` is taken apart", op.label);
+            if ["conv2d", "linear", "deconv2d", "split_product"].contains(&kernel) {
+                assert!(step.variant.halves, "`{}`: {kernel} {}", op.label, step.variant);
+                all += step.cost.flops;
+                large += if step.variant.name.starts_with(name) { step.cost.flops } else { 0.0 };
+            }
+        }
+        assert!(large > 0.98 * all, "{name}: {:.3} of the arithmetic", large / all);
     }
 }
 

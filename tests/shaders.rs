@@ -15,7 +15,7 @@ use maskrcnn::shader::emit::{Target, Valid};
 use maskrcnn::shader::{Access, Processed, Reflection, SNIPPETS, compile, reflect};
 
 /// Devices of all kinds: the least, CPU drivers, GPUs with one subgroup size, a GPU with several; each also with
-/// cooperative matrices.
+/// cooperative matrices, and f16 wanted.
 fn devices() -> Vec<(String, Caps)> {
     let mut out = vec![("minimum".to_string(), Caps::MINIMUM)];
     for (subgroup, cpu) in [(4, true), (8, true), (16, true), (32, false), (64, false)] {
@@ -30,7 +30,7 @@ fn devices() -> Vec<(String, Caps)> {
     out.push(("no fixed subgroup".into(), large));
     let matrices: Matrices = Matrix::ALL.into_iter().collect();
     for i in 1..out.len() {
-        out.push((format!("{}, matrices", out[i].0), Caps { f16: true, matrices, ..out[i].1 }));
+        out.push((format!("{}, matrices", out[i].0), Caps { f16: true, matrices, halves: true, ..out[i].1 }));
     }
     out
 }
@@ -262,10 +262,12 @@ fn workgroups_and_grids_keep_within_the_limits() {
         let r = &unit.reflection;
         let invocations: u32 = r.workgroup_size.iter().product();
         assert_eq!(unit.text.text.contains("subgroup"), unit.variant.subgroups, "{}", unit.label());
-        for part in ["enable wgpu_cooperative_matrix;", "enable f16;"] {
-            assert_eq!(unit.text.text.contains(part), unit.variant.matrices, "{}: {part}", unit.label());
+        let halves = unit.variant.matrices || unit.variant.halves;
+        for (part, used) in [("enable wgpu_cooperative_matrix;", unit.variant.matrices), ("enable f16;", halves)] {
+            assert_eq!(unit.text.text.contains(part), used, "{}: {part}", unit.label());
         }
         for used in &unit.uses {
+            assert!(used.caps.halves || !unit.variant.halves, "{}: f16 where it is not wanted", used.label);
             assert!(invocations <= used.caps.max_invocations, "{}: {invocations} invocations", used.label);
             assert!(r.workgroup_bytes <= used.caps.workgroup_bytes, "{}: {} bytes", used.label, r.workgroup_bytes);
             if unit.variant.matrices {
@@ -283,6 +285,7 @@ fn workgroups_and_grids_keep_within_the_limits() {
                 assert!(r.workgroup_bytes <= Caps::MINIMUM.workgroup_bytes, "{}: the last", used.label);
                 assert!(!unit.variant.subgroups, "{}: the last uses subgroups", used.label);
                 assert!(!unit.variant.matrices, "{}: the last uses matrices", used.label);
+                assert!(!unit.variant.halves, "{}: the last uses f16", used.label);
             }
             let grid = used.launch.grid;
             assert!(grid.iter().all(|&n| (1..=65_535).contains(&n)), "{}: grid {grid:?}", used.label);
@@ -305,7 +308,8 @@ fn stems(folder: &str, ending: &str) -> BTreeSet<String> {
 fn no_shader_file_is_an_orphan() {
     let registered: BTreeSet<String> = REGISTRY.iter().map(|e| e.name.to_string()).collect();
     assert_eq!(stems("shaders", ".wgsl"), registered, "shaders/*.wgsl and `kernels!`");
-    let shared = ["mod", "blocked", "case", "contract", "frame", "pieces", "tiled", "winograd"].map(String::from);
+    let shared = ["mod", "blocked", "case", "contract", "frame", "halves", "matrix", "pieces", "tiled", "winograd"]
+        .map(String::from);
     let rust: BTreeSet<String> = stems("src/kernels", ".rs").into_iter().filter(|n| !shared.contains(n)).collect();
     assert_eq!(rust, registered, "src/kernels/*.rs and `kernels!`");
 

@@ -7,8 +7,8 @@ const BC = 4u * BC4;
 const X_THREADS = BP / 4u * BC4;
 const W_THREADS = BK / 4u * BC4;
 
-var<workgroup> xs: array<vec4<f32>, BC * BP / 4u>; // [BC, BP/4], each four in its place by `held`
-var<workgroup> ws: array<vec4<f32>, BC * BK / 4u>; // [BC, BK/4]
+var<workgroup> xs: array<Held, BC * BP / 4u>; // [BC, BP/4], each four in its place by `held`
+var<workgroup> ws: array<Held, BC * BK / 4u>; // [BC, BK/4]
 
 // Where four pixels of four channels (number q) lie in their rows. The threads that store side by side are of different
 // channels, at distances that are multiples of all banks: the swap sends them to different ones, as padded rows would,

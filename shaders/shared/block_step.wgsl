@@ -16,10 +16,10 @@ if l > begin {
 #repeat c 4
         {
 #repeat g TG
-            let a_${g} = xs[(q * 4u + ${c}u) * (BP / 4u) + at_${g}];
+            let a_${g} = wide(xs[(q * 4u + ${c}u) * (BP / 4u) + at_${g}]);
 #end
 #repeat h TH
-            let b_${h} = ws[(q * 4u + ${c}u) * (BK / 4u) + ${h}u * LK + tx];
+            let b_${h} = wide(ws[(q * 4u + ${c}u) * (BK / 4u) + ${h}u * LK + tx]);
 #repeat g TG
 #repeat e 4
             acc_${g}_${e}_${h} = fma(vec4(a_${g}[${e}]), b_${h}, acc_${g}_${e}_${h});
@@ -34,11 +34,11 @@ workgroupBarrier();
 if t < X_THREADS {
     let at = cq * BP + held(pq, cq);
 #repeat c 4
-    xs[at + ${c}u * (BP / 4u)] = vec4(r_0[${c}], r_1[${c}], r_2[${c}], r_3[${c}]);
+    xs[at + ${c}u * (BP / 4u)] = rounded(vec4(r_0[${c}], r_1[${c}], r_2[${c}], r_3[${c}]));
 #end
 } else if t < X_THREADS + W_THREADS {
 #repeat e 4
-    ws[(t - X_THREADS) + ${e}u * W_THREADS] = r_${e};
+    ws[(t - X_THREADS) + ${e}u * W_THREADS] = rounded(r_${e});
 #end
 }
 workgroupBarrier();

@@ -4,7 +4,11 @@
 // Lanes are pixels, so all of them need the same weights: without SUBGROUPS, every lane loads at the same address.
 #repeat u STEP
 #repeat i TP
+#ifdef HALVES
+    let v_${u}_${i} = select(vec4(0.0), narrowed(x_at(xi_${i} + c + ${u}u)), in_${i});
+#else
     let v_${u}_${i} = select(vec4(0.0), x_at(xi_${i} + c + ${u}u), in_${i});
+#endif
 #end
 #end
 #repeat j TJ

@@ -8,7 +8,7 @@ use super::work::Work;
 use crate::Result;
 use crate::gpu::{Device, Replay, Runner};
 use crate::graph::{Graph, Plan, Tensor};
-use crate::kernels::{Info, Io, Launch, Variant};
+use crate::kernels::{Caps, Info, Io, Launch, Variant, rounded_to_f16};
 use crate::tensor::{Data, Value};
 
 /// How much time to spend on one variant.
@@ -60,7 +60,8 @@ impl Subject {
         let outputs = g.op_shared(&work.label, work.kernel.clone(), &inputs)?;
         outputs.iter().for_each(|&t| g.keep(t));
         // One step, whatever the engine would make of the op.
-        let mut plan = Plan::new(g, &device.caps(), &[variant.name]);
+        let caps = Caps { halves: variant.halves, ..device.caps() };
+        let mut plan = Plan::new(g, &caps, &[variant.name]);
         let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
         let (i, o) = (infos(&inputs), infos(&outputs));
         plan.steps[0].launch = launch.unwrap_or_else(|| work.kernel.launch(&Io { inputs: &i, outputs: &o }, variant));
@@ -132,12 +133,17 @@ impl Measured {
     }
 }
 
-/// What the launch's own first variant computes, as built in: what every other is held against.
+/// What the launch's own first variant of f32 computes, as built in: what every other is held against. With `halves`
+/// its factors are rounded to f16 before: what variants of f16 are held against.
 ///
 /// # Errors
 /// As [`Subject::new`].
-pub fn reference(device: &Device, work: &Work, inputs: &[Arc<Value>]) -> Result<Vec<Value>> {
-    Subject::new(device, work, inputs, &work.variants(&device.caps())[0], None)?.outputs()
+pub fn reference(device: &Device, work: &Work, inputs: &[Arc<Value>], halves: bool) -> Result<Vec<Value>> {
+    let mut inputs = inputs.to_vec();
+    if halves {
+        inputs.iter_mut().take(2).for_each(|v| *v = Arc::new(rounded_to_f16(v)));
+    }
+    Subject::new(device, work, &inputs, &work.variants(&device.caps())[0], None)?.outputs()
 }
 
 /// Times a variant, and judges what it computes by `reference`.
@@ -172,11 +178,16 @@ pub fn measure(
 }
 
 /// Whether two results are the same but for rounding: sums in another order.
-pub(crate) fn alike(a: &[Value], b: &[Value]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(a, b))
+pub(super) fn alike(a: &[Value], b: &[Value]) -> bool {
+    alike_within(a, b, 1e-4)
 }
 
-fn close(a: &Value, b: &Value) -> bool {
+/// Whether the norm of their difference is at most such a part of the norm of `a`.
+pub(crate) fn alike_within(a: &[Value], b: &[Value], most: f64) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| close(a, b, most))
+}
+
+fn close(a: &Value, b: &Value, most: f64) -> bool {
     match (&a.data, &b.data) {
         (Data::U32(a), Data::U32(b)) => a == b,
         (Data::F32(a), Data::F32(b)) => {
@@ -190,7 +201,7 @@ fn close(a: &Value, b: &Value) -> bool {
                     return false;
                 }
             }
-            a.len() == b.len() && error.sqrt() <= 1e-4 * size.sqrt()
+            a.len() == b.len() && error.sqrt() <= most * size.sqrt()
         }
         _ => false,
     }

@@ -57,6 +57,9 @@ pub struct Entry {
     /// Whether it uses cooperative matrices; files of before there were any do not say.
     #[serde(default)]
     pub matrices: bool,
+    /// Whether it multiplies factors rounded to f16; likewise.
+    #[serde(default)]
+    pub halves: bool,
     /// The WGSL that ran.
     pub text: String,
     /// Workgroups.
@@ -185,6 +188,7 @@ impl Entry {
             subgroups: variant.subgroups,
             textures: variant.textures.clone(),
             matrices: variant.matrices,
+            halves: variant.halves,
             text,
             grid: measured.launch.grid,
             params: measured.launch.params.clone(),
@@ -212,6 +216,7 @@ impl Entry {
             subgroups: self.subgroups,
             textures: self.textures.clone(),
             matrices: self.matrices,
+            halves: self.halves,
             text: Some(self.text.as_str().into()),
         };
         (variant, Launch { grid: self.grid, params: self.params.clone() })

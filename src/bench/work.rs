@@ -52,11 +52,18 @@ impl Given {
 }
 
 impl Work {
-    /// Every different launch of a network, run once on `image`.
+    /// Every different launch of a network, run once on `image`, as planned for `caps`: what the device can do, at some
+    /// [`Precision`](crate::Precision).
     ///
     /// # Errors
     /// As [`crate::Detector::detect`].
-    pub fn of_network(device: &Device, config: &Config, weights: &NetworkWeights, image: &Image) -> Result<Vec<Self>> {
+    pub fn of_network(
+        device: &Device,
+        caps: &Caps,
+        config: &Config,
+        weights: &NetworkWeights,
+        image: &Image,
+    ) -> Result<Vec<Self>> {
         let (size, room) = Room::for_image(config, image.height(), image.width())?;
         let mut network = model::build(config, weights, &room)?;
         let kept: Vec<Tensor> = network
@@ -69,7 +76,7 @@ impl Work {
             .copied()
             .collect();
         kept.iter().for_each(|&t| network.graph.keep(t));
-        let plan = Plan::choosing(network.graph.clone(), &device.caps(), &device.choices());
+        let plan = Plan::choosing(network.graph.clone(), caps, &device.choices());
         let mut runner = Runner::new(device, plan)?;
         let frame = Frame::new(size.input, size.resized, 0);
         let inputs = [(network.bytes, image.rgb()), (network.frames, bytemuck::bytes_of(&frame))];

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use maskrcnn::bench::{Change, Effort, Measured, Record, Sources, Verdict, Work, compare, measure, record};
 use maskrcnn::gpu::{Clock, Roofs};
-use maskrcnn::kernels::Variant;
+use maskrcnn::kernels::{Caps, Variant};
 use maskrcnn::vision::scene;
 use maskrcnn::weights::NetworkWeights;
 use maskrcnn::{Device, Error, Result};
@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<bool> {
     // What is wrong with a file is worth knowing before minutes of measuring.
     let before = args.against.as_deref().map(Record::read).transpose()?;
     let sources = args.shaders.as_deref().map_or(Ok(Sources::default()), Sources::from_folder)?;
-    let (device, works) = works(args)?;
+    let (device, caps, works) = works(args)?;
     let effort = Effort { seconds: args.seconds, wall: args.wall, ..Effort::default() };
     let mut out = Record::new(&device);
     println!("{}", device.key());
@@ -114,12 +114,18 @@ pub fn run(args: &Args) -> Result<bool> {
     let (mut changes, mut unknown) = (Vec::new(), 0);
     for work in &works {
         let inputs = work.values();
-        let reference = measure::reference(&device, work, &inputs)?;
-        for variant in variants(args, work, &device)? {
+        let variants = variants(args, work, &caps)?;
+        let reference = |halves: bool| {
+            let needed = variants.iter().any(|v| v.halves == halves);
+            if needed { measure::reference(&device, work, &inputs, halves) } else { Ok(Vec::new()) }
+        };
+        let references = [reference(false)?, reference(true)?];
+        for variant in variants {
+            let reference = &references[usize::from(variant.halves)];
             let frozen = sources.freeze(work.kernel.name(), &variant)?;
             // The built-in text needs no second pipeline.
             let subject = if args.shaders.is_some() { &frozen } else { &variant };
-            let measured = match measure::measure(&device, work, &inputs, subject, effort, &reference) {
+            let measured = match measure::measure(&device, work, &inputs, subject, effort, reference) {
                 Ok(measured) => measured,
                 // One impossible combination of a sweep is no reason to end it.
                 Err(e @ (Error::Shader { .. } | Error::Limit { .. })) if !args.sweep.is_empty() => {
@@ -128,7 +134,7 @@ pub fn run(args: &Args) -> Result<bool> {
                 }
                 Err(e) => return Err(e),
             };
-            let roof = roofs.floor(&work.cost()) / measured.time().median;
+            let roof = roofs.floor(&work.cost(), &measured.variant) / measured.time().median;
             print(work, &measured, roof);
             let text = frozen.text.as_deref().unwrap_or_default().into();
             let entry = record::Entry::new(work, &measured, text, roof);
@@ -160,7 +166,7 @@ pub fn run(args: &Args) -> Result<bool> {
 }
 
 /// The launches that the options ask for.
-fn works(args: &Args) -> Result<(Device, Vec<Work>)> {
+fn works(args: &Args) -> Result<(Device, Caps, Vec<Work>)> {
     let refuse = |setting: &str, reason: String| Err(Error::Config { setting: setting.into(), reason });
     if let Some(name) = &args.kernel {
         if maskrcnn::kernels::entry(name).is_none() {
@@ -169,28 +175,29 @@ fn works(args: &Args) -> Result<(Device, Vec<Work>)> {
         }
         if let Some(shape) = &args.shape {
             let work = Work::of_shapes(name, shape, &args.settings)?;
-            return Ok((args.model.device()?, vec![work]));
+            let (device, caps) = args.model.device()?;
+            return Ok((device, caps, vec![work]));
         }
     }
     let (file, config) = args.model.load(None)?;
-    let device = args.model.device()?;
+    let (device, caps) = args.model.device()?;
     let weights = NetworkWeights::load(&file, &config)?;
     let Size { height, width } = args.image_size;
     // As many nuclei as the default model would meet in such an image.
     let count = (height as usize * width as usize / 4000).clamp(1, 400);
     let image = scene::nuclei(width, height, 1, count)?.image;
-    let mut works = Work::of_network(&device, &config, &weights, &image)?;
+    let mut works = Work::of_network(&device, &caps, &config, &weights, &image)?;
     works.retain(|w| args.kernel.as_deref().is_none_or(|k| k == w.kernel.name()));
     works.retain(|w| args.op.as_deref().is_none_or(|o| w.label.contains(o)));
     if works.is_empty() {
         return refuse("--kernel, --op", format!("{} has no such op at {height}x{width}", config.name));
     }
-    Ok((device, works))
+    Ok((device, caps, works))
 }
 
 /// The variants to measure, sweeps spelled out.
-fn variants(args: &Args, work: &Work, device: &Device) -> Result<Vec<Variant>> {
-    let all = work.variants(&device.caps());
+fn variants(args: &Args, work: &Work, caps: &Caps) -> Result<Vec<Variant>> {
+    let all = work.variants(caps);
     let names: Vec<&str> = all.iter().map(|v| v.name).collect();
     if let Some(name) = args.variant.as_deref().filter(|n| !names.contains(n)) {
         let reason = format!("`{}` has no variant `{name}` here; it has {}", work.label, names.join(", "));

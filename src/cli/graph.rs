@@ -30,7 +30,8 @@ pub struct Args {
 /// Prints the plan. `--device none` plans for the least device, as does a machine without one.
 pub fn run(args: &Args) -> Result<()> {
     let (file, config) = args.model.read(args.file.as_deref())?;
-    let class = Class::of(args.model.choice())?;
+    let mut class = Class::of(args.model.choice())?;
+    class.caps = args.model.precision().on(&class.name, class.caps)?;
     let Size { height, width } = args.size;
     let too_large = |what: String, need: u64| Error::Limit {
         what,
@@ -68,12 +69,13 @@ fn table(name: &str, class: &Class, size: &NetworkSize, plan: &Plan) -> String {
     // Writing to a string cannot fail.
     let _ = write!(
         out,
-        "{name}\nimage {} (rows × columns), resized to {}, planned for {}\ndevice {}, {} MiB a binding\n\n{plan}",
+        "{name}\nimage {} (rows × columns), resized to {}, planned for {}\ndevice {}, {} MiB a binding, products of {}\n\n{plan}",
         sides(size.input),
         sides(size.resized),
         sides(size.padded),
         class.name,
-        class.max_binding >> 20
+        class.max_binding >> 20,
+        if class.caps.halves { "f16" } else { "f32" }
     );
     out
 }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use maskrcnn::graph::Choices;
+use maskrcnn::kernels::Caps;
 use maskrcnn::tune::{self, Kept};
 use maskrcnn::weights::{Settings, WeightsFile};
-use maskrcnn::{Config, Detector, Device, Error, Result};
+use maskrcnn::{Config, Detector, Device, Error, Precision, Result};
 use serde_json::{Value, json};
 
 /// What to run, and on which device.
@@ -23,6 +24,10 @@ pub struct Model {
     /// Run every op by the best guess, whatever `tune` found for this device.
     #[arg(long)]
     untuned: bool,
+    /// What convolutions and fully connected layers multiply: f32; f16 with f32 sums; or auto, f16 on GPUs with
+    /// cooperative matrices (see `devices`) and f32 elsewhere.
+    #[arg(long, value_name = "f32|f16|auto", default_value_t = Precision::Auto, hide_default_value = true)]
+    precision: Precision,
 }
 
 /// Settings that replace those of the weights file.
@@ -53,7 +58,7 @@ impl Model {
     /// less than `score` will not be asked for; those that score more will.
     pub fn open(&self, score: Option<f32>) -> Result<Detector> {
         let (file, config) = self.load(score)?;
-        Detector::with_config(&self.device()?, &file, config)
+        Detector::with_config(&self.device()?.0, &file, config)?.with_precision(self.precision)
     }
 
     /// The weights and the settings to use them with, without a GPU.
@@ -64,14 +69,16 @@ impl Model {
         Ok((file, config))
     }
 
-    /// The device to use, with the pipelines that earlier runs compiled and the choices that they tuned.
-    pub fn device(&self) -> Result<Device> {
+    /// The device to use, with the pipelines that earlier runs compiled and the choices that they tuned, and what kernels
+    /// may use at the precision.
+    pub fn device(&self) -> Result<(Device, Caps)> {
         let device = Device::open(self.device.as_deref())?;
+        let caps = self.precision.on(device.name(), device.caps())?;
         device.keep_pipelines();
         if !self.untuned {
             tune::apply(&device);
         }
-        Ok(device)
+        Ok((device, caps))
     }
 
     /// The weights file and the settings, without a device. `instead` stands for `--weights`.
@@ -93,6 +100,11 @@ impl Model {
     /// The device that was asked for.
     pub fn choice(&self) -> Option<&str> {
         self.device.as_deref()
+    }
+
+    /// The precision that was asked for.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 }
 

@@ -72,7 +72,7 @@ fn print(p: &Profile, roofs: &Roofs, args: &Args) {
     let mut over = false;
     for &i in &order[..shown] {
         let (op, step, s) = (p.op(i), &p.plan.steps[i], &p.steps[i]);
-        let floor = roofs.floor(&s.cost);
+        let floor = p.floor(roofs, i);
         over |= floor > s.seconds;
         let [x, y, z] = step.launch.grid;
         println!(
@@ -97,7 +97,7 @@ fn print(p: &Profile, roofs: &Roofs, args: &Args) {
 
     println!("\n{HEAD}  {:14} steps", "stage");
     for stage in p.stages() {
-        let floor: f64 = (stage.first..stage.first + stage.steps).map(|i| roofs.floor(&p.steps[i].cost)).sum();
+        let floor: f64 = (stage.first..stage.first + stage.steps).map(|i| p.floor(roofs, i)).sum();
         over |= floor > stage.seconds;
         println!("{}  {:14} {:5}", numbers(stage.seconds, total, &stage.cost, floor), stage.name, stage.steps);
     }

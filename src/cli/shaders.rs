@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use maskrcnn::kernels::{self, Case, Entry, Info, Io, REGISTRY, Variant};
+use maskrcnn::kernels::{self, Caps, Case, Entry, Info, Io, REGISTRY, Variant};
 use maskrcnn::shader::emit::{Target, Valid, save};
 use maskrcnn::shader::{Access, Binding, Reflection, compile, reflect};
 use maskrcnn::{Error, Result};
@@ -164,7 +164,12 @@ fn select<'a>(kernel: &str, cases: &'a [Case], text: Option<&str>) -> Result<Vec
 fn variants(case: &Case, class: &Class) -> Result<Vec<Variant>> {
     let inputs: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
     let outputs = case.kernel.infer(&inputs).map_err(|reason| Error::Shape { op: case.name.clone(), reason })?;
-    Ok(case.kernel.variants(&Io { inputs: &inputs, outputs: &outputs }, &class.caps))
+    let io = Io { inputs: &inputs, outputs: &outputs };
+    let mut all = case.kernel.variants(&io, &class.caps);
+    // Those that only a precision of f16 would choose come last.
+    let halves = case.kernel.variants(&io, &Caps { halves: class.caps.f16, ..class.caps });
+    all.extend(halves.into_iter().filter(|v| v.halves));
+    Ok(all)
 }
 
 /// The variant with other values for some of its constants.

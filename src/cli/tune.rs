@@ -36,16 +36,16 @@ pub struct Args {
 /// Tries, prints, and keeps what is faster than the best guess.
 pub fn run(args: &Args) -> Result<()> {
     if args.forget {
-        let device = args.model.device()?;
+        let (device, _) = args.model.device()?;
         let what = if Kept::forget(&device)? { "dropped what was" } else { "nothing was" };
         println!("{what} kept for {}", device.key());
         return Ok(());
     }
     let (file, config) = args.model.load(None)?;
-    let device = args.model.device()?;
+    let (device, caps) = args.model.device()?;
     let weights = NetworkWeights::load(&file, &config)?;
     let Size { height, width } = args.image_size;
-    let (graph, mut launches) = tune::launches(&device, &config, &weights, height, width)?;
+    let (graph, mut launches) = tune::launches(&caps, &config, &weights, height, width)?;
     launches.retain(|l| args.op.as_deref().is_none_or(|o| l.label.contains(o)));
     if launches.is_empty() {
         let reason = format!("{} has no such op to tune at {height}x{width}", config.name);
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
     let bar = progress(launches.len());
     for launch in &launches {
         bar.set_message(launch.label.clone());
-        let found = tune::tune(&device, &graph, launch, effort)?;
+        let found = tune::tune(&device, &caps, &graph, launch, effort)?;
         bar.inc(1);
         let name =
             if launch.count > 1 { format!("{} × {}", launch.label, launch.count) } else { launch.label.clone() };

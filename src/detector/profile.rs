@@ -3,7 +3,7 @@
 use super::batch::{Sized, packed};
 use super::{Detector, Ready};
 use crate::Result;
-use crate::gpu::{Clock, Counts, Held};
+use crate::gpu::{Clock, Counts, Held, Roofs};
 use crate::graph::{Graph, Op, Plan, Source, Step, Tensor};
 use crate::kernels::{Cost, Info, Io};
 use crate::model::Room;
@@ -164,6 +164,11 @@ impl Profile {
             }
         }
         out
+    }
+
+    /// Least seconds that the device needs for a step.
+    pub fn floor(&self, roofs: &Roofs, step: usize) -> f64 {
+        roofs.floor(&self.steps[step].cost, &self.plan.steps[step].variant)
     }
 
     /// The op of a step.

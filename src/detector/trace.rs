@@ -25,7 +25,7 @@ impl Profile {
             .stages()
             .iter()
             .map(|s| {
-                let floor = (s.first..s.first + s.steps).map(|i| roofs.floor(&self.steps[i].cost)).sum();
+                let floor = (s.first..s.first + s.steps).map(|i| self.floor(roofs, i)).sum();
                 let mut out = numbers(s.seconds, &s.cost, floor);
                 out["stage"] = s.name.into();
                 out["steps"] = s.steps.into();
@@ -33,7 +33,7 @@ impl Profile {
             })
             .collect();
         let steps = self.steps.iter().enumerate().map(|(i, s)| {
-            let mut out = numbers(s.seconds, &s.cost, roofs.floor(&s.cost));
+            let mut out = numbers(s.seconds, &s.cost, self.floor(roofs, i));
             let (op, step) = (self.op(i), &self.plan.steps[i]);
             out["stage"] = op.stage.into();
             out["label"] = op.label.as_str().into();

@@ -102,6 +102,7 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             f16: features.contains(wgpu::Features::SHADER_F16),
             matrices: matrices(&inner),
+            halves: false,
         },
         subgroups,
         clock: match features.contains(wgpu::Features::TIMESTAMP_QUERY) {

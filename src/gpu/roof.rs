@@ -16,7 +16,7 @@ use crate::kernels::case::Rng;
 use crate::kernels::roof_copy::RoofCopy;
 use crate::kernels::roof_fma::RoofFma;
 use crate::kernels::roof_matrix::{self, RoofMatrix};
-use crate::kernels::{Cost, Info, Io, Kernel};
+use crate::kernels::{Cost, Info, Io, Kernel, Variant};
 use crate::tensor::{ELEMENT_BYTES, Value};
 use crate::{Error, Result};
 
@@ -90,10 +90,11 @@ impl Roofs {
         Ok(roofs)
     }
 
-    /// Least seconds that the device needs for such a cost: the larger of arithmetic and traffic. Matrices do not
-    /// count, since no kernel of a network uses them.
-    pub fn floor(&self, cost: &Cost) -> f64 {
-        (cost.flops / self.fma).max(cost.bytes / self.copy)
+    /// Least seconds that the device needs for such a cost by such a variant: the larger of arithmetic, on the matrix
+    /// units where the variant uses them, and traffic.
+    pub fn floor(&self, cost: &Cost, variant: &Variant) -> f64 {
+        let arithmetic = self.matrix.filter(|_| variant.matrices).unwrap_or(self.fma);
+        (cost.flops / arithmetic).max(cost.bytes / self.copy)
     }
 }
 
@@ -244,9 +245,15 @@ mod tests {
 
     #[test]
     fn the_floor_is_the_larger_of_arithmetic_and_traffic() {
-        assert_eq!(ROOFS.floor(&Cost { flops: 1e11, bytes: 1e9 }), 1.0);
-        assert_eq!(ROOFS.floor(&Cost { flops: 1e9, bytes: 1e9 }), 0.5);
-        assert_eq!(ROOFS.floor(&Cost::default()), 0.0);
+        let mut variant = Variant::new("any", &[]);
+        assert_eq!(ROOFS.floor(&Cost { flops: 1e11, bytes: 1e9 }, &variant), 1.0);
+        assert_eq!(ROOFS.floor(&Cost { flops: 1e9, bytes: 1e9 }, &variant), 0.5);
+        assert_eq!(ROOFS.floor(&Cost::default(), &variant), 0.0);
+        let with = Roofs { matrix: Some(4e11), ..ROOFS };
+        assert_eq!(with.floor(&Cost { flops: 4e11, bytes: 1e9 }, &variant), 4.0);
+        variant.matrices = true;
+        assert_eq!(with.floor(&Cost { flops: 4e11, bytes: 1e9 }, &variant), 1.0);
+        assert_eq!(ROOFS.floor(&Cost { flops: 4e11, bytes: 1e9 }, &variant), 4.0);
     }
 
     #[test]

@@ -40,10 +40,10 @@ impl Choices {
         self.all.is_none() && self.of_ops.is_empty()
     }
 
-    /// Tells one launch from another: kernel, settings, shapes.
-    pub fn key(op: &Op, _caps: &Caps) -> String {
+    /// Tells one launch from another: kernel, settings, shapes, and whether products may be in f16.
+    pub fn key(op: &Op, caps: &Caps) -> String {
         let infos: Vec<String> = op.inputs.iter().map(|t| format!("{:?}", t.info)).collect();
-        format!("{:?} {}", op.kernel, infos.join(" "))
+        format!("{:?} {}{}", op.kernel, infos.join(" "), if caps.halves { " f16" } else { "" })
     }
 
     /// The names for an op.

@@ -1,7 +1,7 @@
 //! Blocks of a product that pass through workgroup memory (`shaders/shared/blocked.wgsl`): what GPUs want, whose
 //! workgroups share loads of both operands. Sizes, the choice among them, and the order of the weights.
 
-use super::{Caps, Variant};
+use super::{Caps, Variant, matrix};
 use crate::tensor::Value;
 
 /// The blocks, largest first: name, threads along pixels and along rows, and fours of both a thread.
@@ -23,17 +23,23 @@ const FEW: usize = 16;
 
 /// Pixels of a block.
 pub(super) fn pixels(v: &Variant) -> usize {
+    if matrix::is(v) {
+        return matrix::pixels(v);
+    }
     4 * (v.get("LP") * v.get("TG")) as usize
 }
 
 /// Rows of weights of a block.
 pub(super) fn rows(v: &Variant) -> usize {
+    if matrix::is(v) {
+        return matrix::rows(v);
+    }
     4 * (v.get("LK") * v.get("TH")) as usize
 }
 
-/// Whether the variant is one of those here.
+/// Whether the variant is one of those here, or of [`matrix`].
 pub(super) fn is(v: &Variant) -> bool {
-    v.find("BLOCKED").is_some()
+    v.find("BLOCKED").is_some() || matrix::is(v)
 }
 
 /// Workgroups for so many pixels and rows.
@@ -52,18 +58,22 @@ pub(super) fn variants(n: usize, k: usize, quads: bool, caps: &Caps) -> Vec<Vari
         v.get("LP") * v.get("LK") <= caps.max_invocations && bytes <= caps.workgroup_bytes as usize
     };
     let mut out: Vec<Variant> = BLOCKS.into_iter().map(variant).filter(fits).collect();
-    // The largest that fills the device, of those that are neither half padding nor made for fewer rows; where none
-    // does, the smallest.
-    let suits = |v: &Variant| k > rows(v) / 2 && (k <= rows(v) || pixels(v) <= rows(v));
-    let fills = |v: &Variant| suits(v) && count(v, n, k) >= FILLS;
-    let best = out.iter().position(fills).or_else(|| out.iter().rposition(suits));
-    if let Some(best) = best.or(out.len().checked_sub(1)) {
-        out[..=best].rotate_right(1);
-    }
+    best_first(&mut out, n, k);
     out
 }
 
-/// Whether the best of [`variants`] has too few blocks to be worth it.
+/// Puts first, of blocks from the largest to the smallest, the largest that fills the device, of those that are neither
+/// half padding nor made for fewer rows; where none does, the smallest of these.
+pub(super) fn best_first(blocks: &mut [Variant], n: usize, k: usize) {
+    let suits = |v: &Variant| k > rows(v) / 2 && (k <= rows(v) || pixels(v) <= rows(v));
+    let fills = |v: &Variant| suits(v) && count(v, n, k) >= FILLS;
+    let best = blocks.iter().position(fills).or_else(|| blocks.iter().rposition(suits));
+    if let Some(best) = best.or(blocks.len().checked_sub(1)) {
+        blocks[..=best].rotate_right(1);
+    }
+}
+
+/// Whether the best of several blocks has too few blocks to be worth it.
 pub(super) fn is_tiny(best: &Variant, n: usize, k: usize) -> bool {
     count(best, n, k) < FEW
 }

@@ -126,6 +126,9 @@ pub struct Caps {
     pub f16: bool,
     /// Cooperative matrices. A device that has some has [`Caps::f16`], and subgroups of one or several sizes.
     pub matrices: Matrices,
+    /// What is wanted, not what can be: convolutions, transposed convolutions and fully connected layers multiply
+    /// factors rounded to f16. Their sums, and all tensors between them, are f32. Takes [`Caps::f16`].
+    pub halves: bool,
 }
 
 impl Caps {
@@ -138,6 +141,7 @@ impl Caps {
         workgroup_bytes: 16384,
         f16: false,
         matrices: Matrices::NONE,
+        halves: false,
     };
 }
 
@@ -156,15 +160,17 @@ pub struct Variant {
     pub textures: Vec<usize>,
     /// Whether the text uses cooperative matrices, and f16 with them.
     pub matrices: bool,
+    /// Whether it multiplies factors rounded to f16, and has its weights as such.
+    pub halves: bool,
     /// A text to run in place of what the kernel's file makes of the constants: an edited shader, or an older one.
     pub text: Option<Arc<str>>,
 }
 
 impl Variant {
-    /// A variant without subgroup operations and cooperative matrices.
+    /// A variant without subgroup operations, cooperative matrices and f16.
     pub fn new(name: &'static str, defines: &[(&'static str, u32)]) -> Self {
         let defines = defines.to_vec();
-        Self { name, defines, subgroups: false, matrices: false, textures: Vec::new(), text: None }
+        Self { name, defines, subgroups: false, matrices: false, halves: false, textures: Vec::new(), text: None }
     }
 
     /// The value of a constant; panics where the variant lacks it, which a test of all cases shows.

@@ -9,6 +9,8 @@ mod blocked;
 pub mod case;
 mod contract;
 pub mod frame;
+mod halves;
+mod matrix;
 mod pieces;
 mod tiled;
 mod winograd;
@@ -18,6 +20,7 @@ pub use contract::{
     Caps, Cost, Info, Io, Kernel, Launch, LiveGrid, Matrices, Matrix, ParamField, Params, TEXELS_A_ROW, Variant,
     fold_grid,
 };
+pub use halves::rounded_to_f16;
 pub use pieces::{METHODS, Operand, Piece, Pieces, Want};
 
 macro_rules! kernels {

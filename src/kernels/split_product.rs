@@ -6,7 +6,8 @@ use super::case::Rng;
 use super::conv2d::Conv2d;
 use super::split_sum::SplitSum;
 use super::{
-    Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Operand, Piece, Pieces, Tolerance, Variant, Want, blocked, tiled,
+    Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Operand, Piece, Pieces, Tolerance, Variant, Want, blocked, halves,
+    tiled,
 };
 use crate::tensor::{Shape, Value};
 
@@ -76,7 +77,8 @@ impl Kernel for SplitProduct {
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
         let (x, w, oh, ow) = self.shapes(io.inputs);
         let (n, k) = (x.dim(0) * oh * ow, w.dim(0));
-        let blocks = blocked::variants(n * self.parts, k, k.is_multiple_of(4), caps).into_iter();
+        let (n, quads) = (n * self.parts, k.is_multiple_of(4));
+        let blocks = halves::first(blocked::variants(n, k, quads, caps), n, k, quads, caps).into_iter();
         let parts = |v: Variant| Variant { defines: [v.defines, vec![("PARTS", self.parts as u32)]].concat(), ..v };
         blocks.map(|v| parts(v).flag("LIVE", self.conv.live)).collect()
     }

@@ -1,7 +1,7 @@
 //! What convolution, linear and transposed convolution share: one register-tiled core (`shaders/shared/tiled.wgsl`),
 //! its parameters, its variants, and the order in which it reads weights.
 
-use super::{Caps, LiveGrid, Variant, blocked, fold_grid};
+use super::{Caps, LiveGrid, Variant, blocked, fold_grid, halves};
 use crate::params;
 use crate::tensor::Value;
 
@@ -70,7 +70,7 @@ pub(super) fn variants(product: Product, caps: &Caps) -> Vec<Variant> {
         }
     }
     out.extend(blocks);
-    out
+    halves::first(out, n, k, quads, caps)
 }
 
 /// The grid of a tiled variant for so many pixels and rows of weights.
@@ -107,16 +107,22 @@ pub(super) fn tile(variant: &Variant) -> usize {
 
 /// The name of the order that [`pack_rows`] makes.
 pub(super) fn form(variant: &Variant) -> String {
-    if blocked::is(variant) { blocked::form(variant) } else { format!("rows by {}", tile(variant)) }
+    let order = if blocked::is(variant) { blocked::form(variant) } else { format!("rows by {}", tile(variant)) };
+    if variant.halves { order + ", f16" } else { order }
 }
 
 /// `k` rows of `len` weights in blocks of a tile's rows, four columns of all rows of a block together:
 /// `[k/tile, len/4, tile, 4]`, zero past row `k`. `len` is a multiple of 4. The blocked variants have their own order.
+/// Variants of f16 have two elements in a word.
 pub(super) fn pack_rows(rows: &[f32], k: usize, len: usize, variant: &Variant) -> Value {
-    if blocked::is(variant) {
-        return blocked::pack_rows(rows, k, len, variant);
-    }
-    let tile = tile(variant);
+    let floats = match blocked::is(variant) {
+        true => blocked::pack_rows(rows, k, len, variant),
+        false => tiles(rows, k, len, tile(variant)),
+    };
+    if variant.halves { halves::packed(&floats) } else { floats }
+}
+
+fn tiles(rows: &[f32], k: usize, len: usize, tile: usize) -> Value {
     let blocks = k.div_ceil(tile);
     let mut out = vec![0.0; blocks * tile * len];
     for (row, values) in rows.chunks_exact(len).enumerate() {

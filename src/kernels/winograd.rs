@@ -140,6 +140,7 @@ pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
     // Whole blocks of the product, but for the last piece.
     let count = total.div_ceil(parts).next_multiple_of(128).min(total);
     let wanted = match want {
+        Want::Best(caps) if caps.halves => false,
         Want::Best(_) if c * k > MOST_WEIGHTS * total * (c + k) => false,
         Want::Best(caps) if caps.cpu => caps.texels && c.min(k) >= LEAST_CHANNELS && total >= LEAST_TILES,
         Want::Best(_) => c.min(k) >= LEAST_ON_GPUS && count >= LEAST_ON_GPUS,

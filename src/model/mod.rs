@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `config` | every setting of a network |
+//! | `precision` | f32 or f16 |
 //! | `size` | from an image's size to the network's input |
 //! | `anchors` | the anchors of each level |
 //! | `backbone` | ResNet bodies and the FPN |
@@ -13,10 +14,12 @@ mod anchors;
 mod backbone;
 pub mod config;
 mod heads;
+mod precision;
 mod rpn;
 mod size;
 
 pub use config::Config;
+pub use precision::Precision;
 pub use size::NetworkSize;
 
 use std::sync::Arc;

@@ -148,14 +148,21 @@ impl<'a> Valid<'a> {
 fn needs(variant: &Variant) -> Capabilities {
     let mut out = Capabilities::empty();
     out.set(Capabilities::SUBGROUP, variant.subgroups);
-    out.set(Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16, variant.matrices);
+    out.set(Capabilities::COOPERATIVE_MATRIX, variant.matrices);
+    out.set(Capabilities::SHADER_FLOAT16, variant.matrices || variant.halves);
     out
 }
 
 /// The oldest shader model that will do.
 fn shader_model(needs: Capabilities) -> hlsl::ShaderModel {
-    // The first with subgroups ("waves"); without them the oldest that DX12 takes must do.
-    if needs.contains(Capabilities::SUBGROUP) { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 }
+    match () {
+        // The first with 16-bit types.
+        () if needs.contains(Capabilities::SHADER_FLOAT16) => hlsl::ShaderModel::V6_2,
+        // The first with subgroups ("waves").
+        () if needs.contains(Capabilities::SUBGROUP) => hlsl::ShaderModel::V6_0,
+        // Without them the oldest that DX12 takes must do.
+        () => hlsl::ShaderModel::V5_1,
+    }
 }
 
 fn policies(checked: bool) -> BoundsCheckPolicies {

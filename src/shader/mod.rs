@@ -23,6 +23,8 @@ pub const SNIPPETS: &[(&str, &str)] = &[
     ("shared/gemm", include_str!("../../shaders/shared/gemm.wgsl")),
     ("shared/input", include_str!("../../shaders/shared/input.wgsl")),
     ("shared/live", include_str!("../../shaders/shared/live.wgsl")),
+    ("shared/matrix", include_str!("../../shaders/shared/matrix.wgsl")),
+    ("shared/matrix_step", include_str!("../../shaders/shared/matrix_step.wgsl")),
     ("shared/operands", include_str!("../../shaders/shared/operands.wgsl")),
     ("shared/order", include_str!("../../shaders/shared/order.wgsl")),
     ("shared/texels", include_str!("../../shaders/shared/texels.wgsl")),

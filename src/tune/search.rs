@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::candidates::{Alone, contents};
-use crate::bench::measure::alike;
+use crate::bench::measure::alike_within;
 use crate::bench::{Change, Effort, Subject, Summary, Verdict, compare};
 use crate::gpu::Device;
 use crate::graph::{Choices, Graph, Op};
+use crate::kernels::Caps;
 use crate::model::{self, Config, Room};
 use crate::tensor::{Data, Value};
 use crate::weights::NetworkWeights;
@@ -44,12 +45,13 @@ pub struct Found {
     pub wrong: Vec<String>,
 }
 
-/// The launches of a network to tune, for images of so many rows and columns, and the graph that they are of.
+/// The launches of a network to tune on a device that can do `caps`, for images of so many rows and columns, and the
+/// graph that they are of.
 ///
 /// # Errors
 /// As [`crate::detector::plan`].
 pub fn launches(
-    device: &Device,
+    caps: &Caps,
     config: &Config,
     weights: &NetworkWeights,
     height: u32,
@@ -59,7 +61,7 @@ pub fn launches(
     let graph = model::build(config, weights, &room)?.graph;
     let mut out: Vec<Launch> = Vec::new();
     for op in graph.ops.iter().filter(|op| PRODUCTS.contains(&op.kernel.name())) {
-        let key = Choices::key(op, &device.caps());
+        let key = Choices::key(op, caps);
         match out.iter_mut().find(|l| l.key == key) {
             Some(same) => same.count += 1,
             None => out.push(Launch { label: op.label.clone(), count: 1, key, op: op.clone() }),
@@ -79,17 +81,17 @@ impl Launch {
     }
 }
 
-/// Tries every way to run a launch of `graph`. The fastest is named only if it is faster than the best guess beyond the
+/// Tries every way to run a launch of `graph` for which `caps` allow. The fastest is named only if it is faster than the best guess beyond the
 /// uncertainty, and computes the same.
 ///
 /// # Errors
 /// [`Error::Device`] where the device fails, and what the best guess ends with. Other ways that the device cannot take
 /// are left out.
-pub fn tune(device: &Device, graph: &Graph, launch: &Launch, effort: Effort) -> Result<Found> {
+pub fn tune(device: &Device, caps: &Caps, graph: &Graph, launch: &Launch, effort: Effort) -> Result<Found> {
     let alone = Alone::new(graph, &launch.op)?;
     let values = contents(&alone.inputs);
     let inputs: Vec<_> = alone.inputs.iter().copied().zip(values.iter().map(bytes)).collect();
-    let mut candidates = alone.candidates(&device.caps()).into_iter();
+    let mut candidates = alone.candidates(caps).into_iter();
     let Some((_, plan)) = candidates.next() else { return Err(internal("an op without variants")) };
     let mut guess = Subject::of_plan(device, plan, &inputs, alone.outputs.clone())?;
     let reference = guess.outputs()?;
@@ -97,6 +99,8 @@ pub fn tune(device: &Device, graph: &Graph, launch: &Launch, effort: Effort) -> 
     let mut found = Found { tried: 1, guess: before, names: Vec::new(), change: None, wrong: Vec::new() };
     let mut best: Option<(Subject, Vec<String>)> = None;
     let mut least = before;
+    // Some ways round what they multiply to f16, where they may, and some do not.
+    let most = if caps.halves { 2e-3 } else { 1e-4 };
     for (names, plan) in candidates {
         found.tried += 1;
         let mut subject = match Subject::of_plan(device, plan, &inputs, alone.outputs.clone()) {
@@ -107,7 +111,7 @@ pub fn tune(device: &Device, graph: &Graph, launch: &Launch, effort: Effort) -> 
         if subject.once() > HOPELESS * least {
             continue;
         }
-        if !alike(&reference, &subject.outputs()?) {
+        if !alike_within(&reference, &subject.outputs()?, most) {
             found.wrong.push(names.join(" "));
             continue;
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use maskrcnn::gpu::{Device, Runner};
 use maskrcnn::graph::{Graph, Plan, Tensor};
-use maskrcnn::kernels::{Case, Tolerance};
+use maskrcnn::kernels::{Caps, Case, Tolerance};
 use maskrcnn::tensor::{DType, Data, Value};
 
 /// The device that the tests run on: `MASKRCNN_DEVICE`, or the best one. A machine without one fails.
@@ -17,6 +17,12 @@ pub fn device() -> &'static Device {
         eprintln!("testing on {} {:?}", device.name(), device.caps());
         device
     })
+}
+
+/// What kernels may use there when f16 is wanted: every variant is listed then.
+pub fn caps() -> Caps {
+    let caps = device().caps();
+    Caps { halves: caps.f16, ..caps }
 }
 
 /// The graph of a case: all inputs constant, all outputs kept.
@@ -31,7 +37,8 @@ pub fn graph_of(case: &Case) -> (Graph, Vec<Tensor>) {
 /// Runs a case with the variant of that name; outputs begin as NaN, so that what is not written shows.
 pub fn run_case(device: &Device, case: &Case, variant: &str, checked: bool, times: usize) -> Vec<Vec<Value>> {
     let (graph, outputs) = graph_of(case);
-    let plan = Plan::new(graph, &device.caps(), &[variant]);
+    let caps = device.caps();
+    let plan = Plan::new(graph, &Caps { halves: caps.f16, ..caps }, &[variant]);
     assert_eq!(plan.steps[0].variant.name, variant, "{}", case.name);
     let mut runner = Runner::with_checks(device, plan, checked).unwrap_or_else(|e| panic!("{}: {e}", case.name));
     let fences: Vec<Vec<u8>> = outputs

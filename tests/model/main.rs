@@ -10,6 +10,7 @@ mod full;
 mod generated;
 mod golden;
 mod ours;
+mod precision;
 mod stages;
 
 use golden::Golden;

@@ -1,0 +1,67 @@
+//! Products of factors rounded to f16, with f32 sums: the variants beside those of f32, and the weights as f16.
+
+use half::f16;
+
+use super::{Caps, Variant, matrix};
+use crate::tensor::{Shape, Value};
+
+/// The names of f32 variants, and those of their likes in f16. Textures hold no halves.
+const NAMES: [(&str, &str); 5] = [
+    ("subgroup", "subgroup-f16"),
+    ("registers", "registers-f16"),
+    ("blocked-128", "blocked-128-f16"),
+    ("blocked-64", "blocked-64-f16"),
+    ("blocked-32", "blocked-32-f16"),
+];
+
+/// The like of an f32 variant in f16, if it has one.
+fn like(v: &Variant) -> Option<Variant> {
+    let name = NAMES.iter().find(|n| n.0 == v.name)?.1;
+    let halves = Variant { name, halves: true, ..v.clone() };
+    Some(halves.flag("HALVES", true))
+}
+
+/// `plain`, the f32 variants for such a product, best first, with those of f16 before them where they are wanted.
+pub(super) fn first(plain: Vec<Variant>, n: usize, k: usize, quads: bool, caps: &Caps) -> Vec<Variant> {
+    if !caps.halves {
+        return plain;
+    }
+    let (mut out, pays) = matrix::variants(n, k, quads, caps);
+    let at = if pays { out.len() } else { 0 };
+    out.splice(at..at, plain.iter().filter_map(like));
+    out.extend(plain);
+    out
+}
+
+/// The nearest f16, ties to even; the largest where f16 ends before.
+fn rounded(v: f32) -> f16 {
+    f16::from_f32(v.clamp(f16::MIN.to_f32(), f16::MAX.to_f32()))
+}
+
+/// A float tensor with its elements rounded to f16, as variants of f16 round the two factors of a product.
+pub fn rounded_to_f16(value: &Value) -> Value {
+    Value::f32(value.shape, value.floats().iter().map(|&v| rounded(v).to_f32()).collect())
+}
+
+/// The same, two in a word, of an even number of columns.
+pub(super) fn packed(floats: &Value) -> Value {
+    let half = |v: f32| u32::from(rounded(v).to_bits());
+    let words = floats.floats().chunks_exact(2).map(|two| half(two[0]) | half(two[1]) << 16).collect();
+    let shape = floats.shape;
+    Value::u32(Shape::from([shape.dim(0), shape.dim(1) / 2]), words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_halves_are_a_word() {
+        let v = packed(&Value::f32([2, 2], vec![1.0, -2.0, 1e6, -1e6]));
+        assert_eq!(v, Value::u32([2, 1], vec![0xc000_3c00, 0xfbff_7bff]));
+        // To nearest, ties to even; below the least, zero.
+        let third = packed(&Value::f32([1, 2], vec![1.0 / 3.0, 1.0 + 1.0 / 2048.0]));
+        assert_eq!(third.ints(), [0x3c00_3555]);
+        assert_eq!(packed(&Value::f32([1, 2], vec![1e-9, -0.0])).ints(), [0x8000_0000]);
+    }
+}
