@@ -2,11 +2,11 @@
 
 mod common;
 
-use common::{caps, device, difference, run_case, same_bits};
+use common::{Twins, caps, device, difference, run_case, same_bits};
 use maskrcnn::gpu::Runner;
 use maskrcnn::graph::Plan;
-use maskrcnn::kernels::{Case, Info, Io, REGISTRY, rounded_to_f16};
-use maskrcnn::tensor::{Data, Value};
+use maskrcnn::kernels::{Case, Info, Io, REGISTRY};
+use maskrcnn::tensor::Data;
 
 /// One kernel's cases; `MASKRCNN_KERNEL` narrows the search to one kernel while working on it.
 fn check(name: &str) {
@@ -16,14 +16,8 @@ fn check(name: &str) {
         let infos: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
         let outputs = case.kernel.infer(&infos).unwrap_or_else(|e| panic!("{name} {}: {e}", case.name));
         let io = Io { inputs: &infos, outputs: &outputs };
-        let exact = case.kernel.twin(&case.inputs);
-        // What variants of f16 are to compute, within the tolerance of any other.
-        let halves = std::cell::LazyCell::new(|| {
-            let round = |(i, v): (usize, &Value)| if i < 2 { rounded_to_f16(v) } else { v.clone() };
-            case.kernel.twin(&case.inputs.iter().enumerate().map(round).collect::<Vec<_>>())
-        });
+        let twins = Twins::new(&case);
         for variant in case.kernel.variants(&io, &caps()) {
-            let want = if variant.halves { &*halves } else { &exact };
             let runs = run_case(device(), &case, variant.name, false, 2);
             let checked = run_case(device(), &case, variant.name, true, 1);
             let label = format!("{name}, {}, {variant}", case.name);
@@ -33,7 +27,7 @@ fn check(name: &str) {
             if !same_bits(&runs[0], &checked[0]) {
                 failures.push(format!("{label}: checked and unchecked modules differ"));
             }
-            for (i, (got, want)) in runs[0].iter().zip(want).enumerate() {
+            for (i, (got, want)) in runs[0].iter().zip(twins.of(&variant)).enumerate() {
                 if let Some(d) = difference(got, want, case.tolerance) {
                     failures.push(format!("{label}: output {i}: {d}"));
                 }

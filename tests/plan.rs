@@ -13,7 +13,7 @@ use maskrcnn::kernels::paste::Paste;
 use maskrcnn::kernels::roi_align::{Pooling, RoiAlign};
 use maskrcnn::kernels::topk::{MAX_K, TopK};
 use maskrcnn::kernels::upsample_add::UpsampleAdd;
-use maskrcnn::kernels::{Caps, Info, Matrices, Matrix};
+use maskrcnn::kernels::{Caps, Info, Matrices, Matrix, rounded_to_f16};
 use maskrcnn::model::{self, Config, Room};
 use maskrcnn::tensor::{Shape, Value};
 use maskrcnn::weights::{NetworkWeights, WeightsFile, synth};
@@ -570,4 +570,28 @@ fn settings_that_cannot_be_are_errors_too() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Rounding is all that f16 does to the default model's weights: a row of small ones would lose more, and would have to
+/// be scaled.
+#[test]
+fn f16_holds_every_row_of_the_default_model() {
+    let (config, weights) = nuclei();
+    let p = plan(&config, &weights, 320, 320, 1, &Caps::MINIMUM);
+    let mut rows = 0;
+    for op in &p.graph.ops {
+        let Some(Source::Constant(weight)) = op.inputs.get(1).map(|t| &p.graph.tensors[t.id].source) else { continue };
+        if !["conv2d", "linear", "deconv2d"].contains(&op.kernel.name()) {
+            continue;
+        }
+        let (rounded, len) = (rounded_to_f16(weight), weight.shape.len() / weight.shape.dim(0));
+        for (row, near) in weight.floats().chunks(len).zip(rounded.floats().chunks(len)) {
+            let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+            let lost = norm(&mut row.iter().zip(near).map(|(&a, &b)| f64::from(a) - f64::from(b)));
+            let whole = norm(&mut row.iter().map(|&a| f64::from(a)));
+            assert!(lost <= whole / 2048.0, "`{}`: {lost:.1e} of {whole:.1e}", op.label);
+            rows += 1;
+        }
+    }
+    assert!(rows > 1000, "only {rows} rows were looked at");
 }

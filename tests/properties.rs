@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{device, difference, run_case};
+use common::{Twins, caps, device, difference, run_case};
 use maskrcnn::kernels::case::Rng;
 use maskrcnn::kernels::conv2d::Conv2d;
 use maskrcnn::kernels::deconv2d::Deconv2d;
@@ -16,7 +16,7 @@ use maskrcnn::kernels::paste_layout::PasteLayout;
 use maskrcnn::kernels::preprocess::Preprocess;
 use maskrcnn::kernels::roi_align::{Pooling, RoiAlign};
 use maskrcnn::kernels::topk::{NONE, TopK};
-use maskrcnn::kernels::{Case, Info, Io, Kernel, Tolerance};
+use maskrcnn::kernels::{Case, Info, Io, Kernel, Tolerance, Variant};
 use maskrcnn::tensor::{Shape, Value};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -32,13 +32,13 @@ fn agree(kernel: impl Kernel + 'static, inputs: Vec<Value>, tolerance: Tolerance
     let case = Case::new(format!("{kernel:?}"), kernel, inputs, tolerance);
     let infos: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
     let outputs = case.kernel.infer(&infos).map_err(TestCaseError::fail)?;
-    let want = case.kernel.twin(&case.inputs);
-    for (info, value) in outputs.iter().zip(&want) {
+    let (plain, twins) = (Variant::new("plain", &[]), Twins::new(&case));
+    for (info, value) in outputs.iter().zip(twins.of(&plain)) {
         prop_assert_eq!(*info, Info { shape: value.shape, dtype: value.dtype() }, "the twin's shape");
     }
-    for variant in case.kernel.variants(&Io { inputs: &infos, outputs: &outputs }, &device().caps()) {
+    for variant in case.kernel.variants(&Io { inputs: &infos, outputs: &outputs }, &caps()) {
         let got = run_case(device(), &case, variant.name, false, 1).remove(0);
-        for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+        for (i, (got, want)) in got.iter().zip(twins.of(&variant)).enumerate() {
             if let Some(d) = difference(got, want, case.tolerance) {
                 return Err(TestCaseError::fail(format!("{variant}, output {i}, inputs {infos:?}: {d}")));
             }

@@ -1,11 +1,12 @@
 //! What the test programs share: the device, and running one kernel on it.
 #![allow(dead_code)]
 
+use std::cell::OnceCell;
 use std::sync::{Arc, OnceLock};
 
 use maskrcnn::gpu::{Device, Runner};
 use maskrcnn::graph::{Graph, Plan, Tensor};
-use maskrcnn::kernels::{Caps, Case, Tolerance};
+use maskrcnn::kernels::{Caps, Case, Tolerance, Variant, rounded_to_f16};
 use maskrcnn::tensor::{DType, Data, Value};
 
 /// The device that the tests run on: `MASKRCNN_DEVICE`, or the best one. A machine without one fails.
@@ -23,6 +24,31 @@ pub fn device() -> &'static Device {
 pub fn caps() -> Caps {
     let caps = device().caps();
     Caps { halves: caps.f16, ..caps }
+}
+
+/// What the variants of a case are to compute.
+pub struct Twins<'a> {
+    case: &'a Case,
+    exact: Vec<Value>,
+    halves: OnceCell<Vec<Value>>,
+}
+
+impl<'a> Twins<'a> {
+    pub fn new(case: &'a Case) -> Self {
+        Self { case, exact: case.kernel.twin(&case.inputs), halves: OnceCell::new() }
+    }
+
+    /// Where the variant rounds its factors to f16, the twin is given rounded ones: the tolerance is that of any other.
+    pub fn of(&self, variant: &Variant) -> &[Value] {
+        if !variant.halves {
+            return &self.exact;
+        }
+        self.halves.get_or_init(|| {
+            let mut inputs = self.case.inputs.clone();
+            inputs.iter_mut().take(2).for_each(|v| *v = rounded_to_f16(v));
+            self.case.kernel.twin(&inputs)
+        })
+    }
 }
 
 /// The graph of a case: all inputs constant, all outputs kept.
