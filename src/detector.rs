@@ -146,6 +146,11 @@ impl Detector {
         Ok(Self { caps, plans: Mutex::default(), ..self })
     }
 
+    /// What its products are computed in here: f32 or f16, also where [`Precision::Auto`] was asked for.
+    pub fn precision(&self) -> Precision {
+        if self.caps.halves { Precision::F16 } else { Precision::F32 }
+    }
+
     /// Every setting of the network.
     pub fn config(&self) -> &Config {
         &self.config

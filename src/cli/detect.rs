@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(detector) => detector,
         Err(e) => return super::finish(Err(e)),
     };
-    println!("{} on {}", detector.config().name, detector.device().name());
+    println!("{} on {}, {}", detector.config().name, detector.device().name(), detector.precision());
     let jobs = Jobs::new(args);
     let mut failed = 0;
     stages::overlap(

@@ -16,6 +16,7 @@ fn halves_find_what_floats_find() {
     let image = Image::open(path("assets/demo.png")).unwrap();
     let detect = |precision: Precision| {
         let detector = Detector::new(device(), file()).unwrap().with_precision(precision).unwrap();
+        assert_eq!(detector.precision(), precision);
         detector.detect(&image).unwrap().above(0.5)
     };
     let (exact, half) = (detect(Precision::F32), detect(Precision::F16));
