@@ -56,6 +56,7 @@ kernel_tests![
     preprocess,
     conv2d,
     deconv2d,
+    deconv_predict,
     linear,
     live_grids,
     winograd_in,

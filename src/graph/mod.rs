@@ -4,6 +4,7 @@ mod build;
 mod choices;
 mod dot;
 mod grids;
+mod join;
 mod pieces;
 mod plan;
 mod slots;

@@ -2,7 +2,7 @@
 
 use super::grids::{self, Indirect};
 use super::slots::{self, Tenant};
-use super::{Choices, Graph, Source, bytes_of, pieces, textures};
+use super::{Choices, Graph, Source, bytes_of, join, pieces, textures};
 use crate::kernels::{Caps, Cost, Info, Io, Launch, Variant};
 
 /// A buffer that tensors of disjoint lifetimes share. WebGPU takes a writable storage buffer as one exclusive whole,
@@ -83,7 +83,7 @@ impl Plan {
 
     /// As [`Plan::new`], with names for each op.
     pub fn choosing(graph: Graph, caps: &Caps, choices: &Choices) -> Self {
-        let mut graph = pieces::take_apart(graph, caps, choices);
+        let mut graph = pieces::take_apart(join::join(graph, caps, choices), caps, choices);
         let mut steps = choose(&graph, caps);
         if caps.cpu {
             let grids = grids::add(&mut graph, &steps);

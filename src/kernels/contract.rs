@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::pieces::{Pieces, Want};
+use super::pieces::{Joined, Pieces, Want};
 use crate::tensor::{DType, Shape, Value};
 
 /// Shape and element type of one tensor.
@@ -344,6 +344,11 @@ pub trait Kernel: fmt::Debug + Send + Sync {
 
     /// The op as several smaller ones, where such a device is better served so.
     fn pieces(&self, _io: &Io, _want: Want) -> Option<Pieces> {
+        None
+    }
+
+    /// This op and `next`, which alone reads what it writes, as one, where such a device is better served so.
+    fn joined(&self, _io: &Io, _next: &dyn Kernel, _caps: &Caps) -> Option<Joined> {
         None
     }
 

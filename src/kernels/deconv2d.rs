@@ -2,7 +2,7 @@
 
 use super::case::Rng;
 use super::tiled::{self, P, Product};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use super::{Caps, Case, Cost, Info, Io, Joined, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, deconv_predict, fold_grid};
 use crate::tensor::{DType, Shape, Value};
 
 pub use super::tiled::params;
@@ -109,6 +109,10 @@ impl Kernel for Deconv2d {
     fn live_grid(&self, io: &Io, variant: &Variant) -> Option<LiveGrid> {
         let units = io.dim(0, 1) * io.dim(0, 2);
         tiled::live_grid(3, units, io.dim(0, 0) * units, variant).filter(|_| self.live)
+    }
+
+    fn joined(&self, io: &Io, next: &dyn Kernel, caps: &Caps) -> Option<Joined> {
+        deconv_predict::joined(self, io, next, caps)
     }
 
     fn cost(&self, io: &Io) -> Cost {

@@ -21,7 +21,7 @@ pub use contract::{
     fold_grid,
 };
 pub use halves::rounded_to_f16;
-pub use pieces::{METHODS, Operand, Piece, Pieces, Want};
+pub use pieces::{Joined, METHODS, Operand, Piece, Pieces, Want};
 
 macro_rules! kernels {
     ($($name:ident),* $(,)?) => {
@@ -53,6 +53,7 @@ kernels![
     preprocess,
     conv2d,
     deconv2d,
+    deconv_predict,
     linear,
     live_grids,
     winograd_in,

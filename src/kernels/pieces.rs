@@ -1,4 +1,4 @@
-//! Ops taken apart: one kernel's work as several smaller launches.
+//! Ops taken apart, one kernel's work as several smaller launches, and ops made one.
 
 use std::sync::Arc;
 
@@ -24,6 +24,15 @@ pub struct Pieces {
     pub scratch: Vec<Info>,
     /// What is run.
     pub pieces: Vec<Piece>,
+}
+
+/// Two ops as one.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// The kernel with its settings.
+    pub kernel: Arc<dyn Kernel>,
+    /// What it reads: whether an input of the first op (0) or the second (1), and its number.
+    pub inputs: Vec<(usize, usize)>,
 }
 
 /// One kernel of an op that was taken apart.
