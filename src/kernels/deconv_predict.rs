@@ -62,7 +62,7 @@ impl Kernel for DeconvPredict {
         }
         let w = inputs[1].shape;
         let between = self.first().infer(&first(inputs))?;
-        if [w.dim(1), w.dim(2)] != [self.stride; 2] || w.dim(0) % 4 != 0 || w.dim(3) % 4 != 0 {
+        if [w.dim(1), w.dim(2)] != [self.stride; 2] || !w.dim(0).is_multiple_of(4) || !w.dim(3).is_multiple_of(4) {
             return Err(format!("weight {w} is not [K,{0},{0},C], K and C multiples of 4", self.stride));
         }
         MaskPredict.infer(&second(inputs, between[0]))
