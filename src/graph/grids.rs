@@ -64,13 +64,13 @@ fn follower(graph: &Graph, step: &Step) -> Option<Follower> {
     let op = &graph.ops[step.op];
     let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
     let (inputs, outputs) = (infos(&op.inputs), infos(&op.outputs));
-    let LiveGrid { input, axis, units, first, block, .. } =
+    let LiveGrid { input, axis, rows, units, first, block, .. } =
         op.kernel.live_grid(&Io { inputs: &inputs, outputs: &outputs }, &step.variant)?;
     let live = op.inputs[input];
     let [x, y, z] = step.launch.grid;
     // A folded grid has its rows along two axes.
     let folded = axis == 0 && y > 1;
-    let counted = live.shape().len() == 1 && matches!(graph.tensors[live.id].source, Source::Op);
-    let row = [units, first, block, axis as u32, x, y, z, 0];
+    let counted = matches!(graph.tensors[live.id].source, Source::Op);
+    let row = [units, first, block, axis as u32, x, y, z, rows / live.shape().len().max(1) as u32];
     (counted && !folded).then_some(Follower { op: step.op, live, row })
 }

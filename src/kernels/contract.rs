@@ -236,6 +236,8 @@ pub struct LiveGrid {
     pub input: usize,
     /// The axis of the grid along which the rows lie.
     pub axis: usize,
+    /// Rows of all batches, one batch after the other; 0 where each batch has the whole axis to itself.
+    pub rows: u32,
     /// Units (pixels, tiles, RoIs) of a row …
     pub units: u32,
     /// … those that belong to other launches, before this one's first …

@@ -64,7 +64,7 @@ impl Kernel for MaskPredict {
     fn live_grid(&self, io: &Io, _: &Variant) -> Option<LiveGrid> {
         let units = (io.dim(0, 1) * io.dim(0, 2)) as u32;
         let total = units * io.dim(0, 0) as u32;
-        Some(LiveGrid { input: 4, axis: 0, units, first: 0, total, block: 64 })
+        Some(LiveGrid { input: 4, axis: 0, rows: io.dim(0, 0) as u32, units, first: 0, total, block: 64 })
     }
 
     fn cost(&self, io: &Io) -> Cost {

@@ -111,7 +111,7 @@ impl Kernel for RoiAlign {
 
     fn live_grid(&self, io: &Io, _: &Variant) -> Option<LiveGrid> {
         let total = io.outputs[0].shape.dim(0) as u32;
-        Some(LiveGrid { input: 1, axis: 1, units: 1, first: 0, total, block: 1 })
+        Some(LiveGrid { input: 1, axis: 1, rows: 0, units: 1, first: 0, total, block: 1 })
     }
 
     fn cost(&self, io: &Io) -> Cost {

@@ -88,7 +88,7 @@ impl Kernel for SplitSum {
     fn live_grid(&self, io: &Io, variant: &Variant) -> Option<LiveGrid> {
         let by = if variant.find("QUADS").is_some() { 4 } else { 1 };
         let [units, total] = [self.y.len() / self.y.dim(0) / by, self.y.len() / by].map(|n| n as u32);
-        let grid = LiveGrid { input: io.inputs.len() - 1, axis: 0, units, first: 0, total, block: variant.get("WG") };
+        let grid = LiveGrid { input: io.inputs.len() - 1, axis: 0, rows: self.y.dim(0) as u32, units, first: 0, total, block: variant.get("WG") };
         self.live.then_some(grid)
     }
 

@@ -97,7 +97,8 @@ fn block(variant: &Variant) -> usize {
 /// How the grid of a tiled variant follows live count `input` of rows of so many pixels, `pixels` in all.
 pub(super) fn live_grid(input: usize, units: usize, pixels: usize, variant: &Variant) -> Option<LiveGrid> {
     let block = (variant.name != "plain").then(|| block(variant) as u32)?;
-    Some(LiveGrid { input, axis: 0, units: units as u32, first: 0, total: pixels as u32, block })
+    let [units, total, rows] = [units, pixels, pixels / units].map(|n| n as u32);
+    Some(LiveGrid { input, axis: 0, rows, units, first: 0, total, block })
 }
 
 /// Rows of weights of a workgroup.

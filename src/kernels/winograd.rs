@@ -106,7 +106,7 @@ impl Tiles {
     /// 64 threads.
     pub(super) fn live_grid(&self, input: usize, quads: usize) -> LiveGrid {
         let [units, first, total] = [self.per_image(), self.first, self.count].map(|tiles| (tiles * quads) as u32);
-        LiveGrid { input, axis: 0, units, first, total, block: 64 }
+        LiveGrid { input, axis: 0, rows: self.images as u32, units, first, total, block: 64 }
     }
 
     /// Whether tile `tile` of the piece belongs to a live image.

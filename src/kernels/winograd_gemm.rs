@@ -106,7 +106,7 @@ impl Kernel for WinogradGemm {
 
     fn live_grid(&self, _: &Io, variant: &Variant) -> Option<LiveGrid> {
         let grid = tiled::live_grid(2, self.tiles.per_image(), self.tiles.count, variant).filter(|_| self.live)?;
-        Some(LiveGrid { first: self.tiles.first as u32, ..grid })
+        Some(LiveGrid { rows: self.tiles.images as u32, first: self.tiles.first as u32, ..grid })
     }
 
     fn cost(&self, io: &Io) -> Cost {
