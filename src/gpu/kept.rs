@@ -29,8 +29,7 @@ impl Device {
     /// is time: the pipelines are compiled anew.
     ///
     /// Says whether the device has such a cache: with Vulkan only, and many drivers keep a cache of their own. lavapipe
-    /// 22.3 gives nothing to keep: its second start takes as long as its first (48 and 47 s of a busy machine, where its
-    /// own cache, switched off for this, makes 17 s of 62). Without this call nothing is read or written.
+    /// 22.3 gives nothing to keep. Without this call nothing is read or written.
     pub fn keep_pipelines(&self) -> bool {
         cache::dir("pipelines").is_ok_and(|dir| self.keep_pipelines_in(&dir))
     }
