@@ -3,11 +3,7 @@
 #import shared/conv_params
 
 @slot var<uniform> p: Params;
-#ifdef QUADS
-alias T = vec4<f32>;
-#else
-alias T = f32;
-#endif
+#import shared/element
 #ifdef PLAIN
 @slot var<storage, read> x: array<f32>; // [N, C]
 @slot var<storage, read> weight: array<f32>; // [K, C]

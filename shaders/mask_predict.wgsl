@@ -3,11 +3,7 @@
 
 struct Params { total: u32, pixels: u32, c: u32, classes: u32, images_per_batch: u32, grid_x: u32 }
 
-#ifdef QUADS
-alias T = vec4<f32>;
-#else
-alias T = f32;
-#endif
+#import shared/element
 
 @slot var<uniform> p: Params;
 @slot var<storage, read> x: array<T>; // [N, M, M, C]

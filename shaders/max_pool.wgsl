@@ -8,11 +8,7 @@ struct Params {
     grid_x: u32,
 }
 
-#ifdef QUADS
-alias T = vec4<f32>;
-#else
-alias T = f32;
-#endif
+#import shared/element
 
 @slot var<uniform> p: Params;
 @slot var<storage, read> x: array<T>; // [N, H, W, C]

@@ -4,11 +4,7 @@
 #import shared/conv_params
 
 @slot var<uniform> p: Params;
-#ifdef QUADS
-alias T = vec4<f32>;
-#else
-alias T = f32;
-#endif
+#import shared/element
 #import shared/operands
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]

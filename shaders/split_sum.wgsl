@@ -12,11 +12,7 @@ struct Params {
 }
 
 @slot var<uniform> p: Params;
-#ifdef QUADS
-alias T = vec4<f32>;
-#else
-alias T = f32;
-#endif
+#import shared/element
 @slot var<storage, read> x: array<T>; // [S, N, …, K]
 @slot var<storage, read> bias: array<T>; // [K]
 #ifdef RESIDUAL

@@ -19,6 +19,7 @@ pub const SNIPPETS: &[(&str, &str)] = &[
     ("shared/boxes", include_str!("../../shaders/shared/boxes.wgsl")),
     ("shared/conv_params", include_str!("../../shaders/shared/conv_params.wgsl")),
     ("shared/divide", include_str!("../../shaders/shared/divide.wgsl")),
+    ("shared/element", include_str!("../../shaders/shared/element.wgsl")),
     ("shared/frame", include_str!("../../shaders/shared/frame.wgsl")),
     ("shared/gemm", include_str!("../../shaders/shared/gemm.wgsl")),
     ("shared/input", include_str!("../../shaders/shared/input.wgsl")),
