@@ -5,7 +5,7 @@ use super::{Detector, Ready};
 use crate::Result;
 use crate::gpu::{Clock, Counts, Held, Roofs};
 use crate::graph::{Graph, Op, Plan, Source, Step, Tensor};
-use crate::kernels::{Cost, Info, Io};
+use crate::kernels::{Cost, Io};
 use crate::model::Room;
 use crate::tensor::ELEMENT_BYTES;
 use crate::vision::Image;
@@ -181,8 +181,7 @@ impl Profile {
 fn live_cost(graph: &Graph, step: &Step, live: &[Live]) -> Cost {
     let (op, cost) = (&graph.ops[step.op], step.cost);
     let Some(rows) = op.inputs.iter().find_map(|t| live.iter().find(|l| l.id == t.id)) else { return cost };
-    let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
-    let (inputs, outputs) = (infos(&op.inputs), infos(&op.outputs));
+    let (inputs, outputs) = op.infos();
     // Of an op that was taken apart, one piece may be live throughout, and the next not at all.
     let grid = op.kernel.live_grid(&Io { inputs: &inputs, outputs: &outputs }, &step.variant);
     let share = match grid {

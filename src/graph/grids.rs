@@ -62,8 +62,7 @@ pub(super) fn add(graph: &mut Graph, steps: &[Step]) -> Vec<Option<Indirect>> {
 
 fn follower(graph: &Graph, step: &Step) -> Option<Follower> {
     let op = &graph.ops[step.op];
-    let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
-    let (inputs, outputs) = (infos(&op.inputs), infos(&op.outputs));
+    let (inputs, outputs) = op.infos();
     let LiveGrid { input, axis, rows, units, first, block, .. } =
         op.kernel.live_grid(&Io { inputs: &inputs, outputs: &outputs }, &step.variant)?;
     let live = op.inputs[input];

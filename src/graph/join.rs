@@ -1,7 +1,7 @@
 //! Ops that follow one another as one ([`crate::kernels::Kernel::joined`]).
 
-use super::{Choices, Graph, Op, Tensor};
-use crate::kernels::{Caps, Info, Io};
+use super::{Choices, Graph, Op};
+use crate::kernels::{Caps, Io};
 
 /// The graph with every op and the only one that reads what it writes made one where the device is served better so.
 /// What lies between must not be kept. Ops that `choices` name are left alone.
@@ -39,8 +39,7 @@ fn joined(
     if graph.tensors[between.id].keep || writers != 1 || next <= i || named(op) || named(after) {
         return None;
     }
-    let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
-    let (inputs, outputs) = (infos(&op.inputs), infos(&op.outputs));
+    let (inputs, outputs) = op.infos();
     let both = op.kernel.joined(&Io { inputs: &inputs, outputs: &outputs }, after.kernel.as_ref(), caps)?;
     let input = |&(which, index): &(usize, usize)| if which == 0 { op.inputs[index] } else { after.inputs[index] };
     let inputs = both.inputs.iter().map(input).collect();

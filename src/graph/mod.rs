@@ -84,6 +84,14 @@ pub struct Op {
     pub names: Names,
 }
 
+impl Op {
+    /// Shapes and types of what it reads and writes: what an [`Io`](crate::kernels::Io) is made of.
+    pub fn infos(&self) -> (Vec<Info>, Vec<Info>) {
+        let infos = |tensors: &[Tensor]| tensors.iter().map(|t| t.info).collect();
+        (infos(&self.inputs), infos(&self.outputs))
+    }
+}
+
 /// A network as data.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {

@@ -12,8 +12,7 @@ pub(super) fn take_apart(mut graph: Graph, caps: &Caps, choices: &Choices) -> Gr
             [] => vec![Want::Best(caps)],
             names => names.iter().map(|n| Want::Method(n)).collect(),
         };
-        let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
-        let (inputs, outputs) = (infos(&op.inputs), infos(&op.outputs));
+        let (inputs, outputs) = op.infos();
         let io = Io { inputs: &inputs, outputs: &outputs };
         let Some(apart) = wants.iter().find_map(|&want| op.kernel.pieces(&io, want)) else {
             graph.ops.push(op);

@@ -3,7 +3,7 @@
 use super::grids::{self, Indirect};
 use super::slots::{self, Tenant};
 use super::{Choices, Graph, Source, bytes_of, join, pieces, textures};
-use crate::kernels::{Caps, Cost, Info, Io, Launch, Variant};
+use crate::kernels::{Caps, Cost, Io, Launch, Variant};
 
 /// A buffer that tensors of disjoint lifetimes share. WebGPU takes a writable storage buffer as one exclusive whole,
 /// so slots are separate buffers and not ranges of an arena.
@@ -145,8 +145,7 @@ impl Plan {
 /// A step for each op: the first of its variants, or the one that its names have first.
 fn choose(graph: &Graph, caps: &Caps) -> Vec<Step> {
     let steps = graph.ops.iter().enumerate().map(|(i, op)| {
-        let inputs: Vec<Info> = op.inputs.iter().map(|t| t.info).collect();
-        let outputs: Vec<Info> = op.outputs.iter().map(|t| t.info).collect();
+        let (inputs, outputs) = op.infos();
         let io = Io { inputs: &inputs, outputs: &outputs };
         let variants = op.kernel.variants(&io, caps);
         let named = op.names.iter().find_map(|name| variants.iter().find(|v| v.name == name));

@@ -2,7 +2,7 @@
 
 use crate::graph::{Choices, Graph, Op, Plan, Source, Tensor};
 use crate::kernels::case::Rng;
-use crate::kernels::{Caps, Info, Io, METHODS, Variant};
+use crate::kernels::{Caps, Io, METHODS, Variant};
 use crate::tensor::{DType, Value};
 
 /// An op alone: its activations are copied in, its weights are constants, and all it writes is kept.
@@ -69,8 +69,7 @@ impl Alone {
 
 /// The variants of an op that are worth a try.
 fn variants(op: &Op, caps: &Caps) -> Vec<Variant> {
-    let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
-    let (inputs, outputs) = (infos(&op.inputs), infos(&op.outputs));
+    let (inputs, outputs) = op.infos();
     let mut all = op.kernel.variants(&Io { inputs: &inputs, outputs: &outputs }, caps);
     // The last runs anywhere, one element a thread: a check for the others and never the fastest.
     if all.len() > 1 {
