@@ -1,5 +1,6 @@
 // Convolution: y[n,oh,ow,k] = act(bias[k] + residual[n,oh,ow,k] + sum over r,s,c of x[n,ih,iw,c] * w[k,r,s,c]),
-// ih = oh * stride - pad + r * dilation, zero outside the image. Variants share the bindings and the epilogue.
+// ih = oh * stride - pad + r * dilation, zero outside the image (with LEVELS, outside the map: see shared/spot). Variants
+// share the bindings and the epilogue.
 
 #import shared/conv_params
 
@@ -13,7 +14,7 @@
 #endif
 @slot var<storage, read> bias: array<T>; // [K]
 #ifdef RESIDUAL
-@slot var<storage, read> residual: array<T>; // as y
+@slot var<storage, read> residual: array<T>; // as y, or with ENLARGED [N, top_h, top_w, K]
 #endif
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]: how many rows of n count, of each images_per_batch
@@ -21,6 +22,7 @@
 @slot var<storage, read_write> y: array<T>; // [N, OH, OW, K], or a part of something larger
 
 #import shared/live
+#import shared/spot
 
 fn place(n: u32, q: u32, k: u32) -> u32 {
     return p.y_offset + n * p.y_image_stride + q * p.k + k;
@@ -29,10 +31,16 @@ fn place(n: u32, q: u32, k: u32) -> u32 {
 fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
     var v = sum + bias[k];
 #ifdef RESIDUAL
-#ifdef QUADS
-    v += residual[(n * p.oh * p.ow + q) * (p.k / 4u) + k];
+#ifdef ENLARGED
+    let near = spot(q);
+    let at_r = (n * p.top_h + near.row * p.top_h / p.oh) * p.top_w + near.column * p.top_w / p.ow;
 #else
-    v += residual[(n * p.oh * p.ow + q) * p.k + k];
+    let at_r = n * p.oh * p.ow + q;
+#endif
+#ifdef QUADS
+    v += residual[at_r * (p.k / 4u) + k];
+#else
+    v += residual[at_r * p.k + k];
 #endif
 #endif
     if p.relu != 0u { v = max(v, T(0.0)); }

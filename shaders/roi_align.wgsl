@@ -3,6 +3,9 @@
 
 struct Params {
     heights: vec4<u32>, widths: vec4<u32>, // of the levels
+    firsts: vec4<u32>,  // pixels of an image before each level …
+    cells: vec4<u32>,   // … and those of an image, in the input that holds the level …
+    holders: vec4<u32>, // … which is this one
     scales: vec4<f32>, // level pixels a resized pixel
     areas: vec4<f32>,  // the least area of levels 1, 2 and 3
     c: u32, // channels by four
@@ -16,13 +19,13 @@ struct Params {
 @slot var<storage, read> rois: array<vec4<f32>>; // [B, n]
 @slot var<storage, read> live: array<u32>; // [B]
 #import shared/texels
-#repeat l LEVELS
+#repeat m INPUTS
 #ifdef TEXELS
-@slot var level_${l}: texture_storage_2d<rgba32float, read>; // [B, H, W, C/4]
-fn at_${l}(i: u32) -> vec4<f32> { return textureLoad(level_${l}, texel(i)); }
+@slot var maps_${m}: texture_storage_2d<rgba32float, read>; // [B, H, W, C/4], or [B, cells, C/4] of several levels
+fn at_${m}(i: u32) -> vec4<f32> { return textureLoad(maps_${m}, texel(i)); }
 #else
-@slot var<storage, read> level_${l}: array<vec4<f32>>; // [B, H, W, C/4]
-fn at_${l}(i: u32) -> vec4<f32> { return level_${l}[i]; }
+@slot var<storage, read> maps_${m}: array<vec4<f32>>; // [B, H, W, C/4], or [B, cells, C/4] of several levels
+fn at_${m}(i: u32) -> vec4<f32> { return maps_${m}[i]; }
 #endif
 #end
 @slot var<storage, read_write> y: array<vec4<f32>>; // [B * n, P, P, C/4]
@@ -65,7 +68,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let level = min(over.x + over.y + over.z, LEVELS - 1u);
     let h = p.heights[level];
     let w = p.widths[level];
-    let first = b * h * w * p.c;
+    let first = (b * p.cells[level] + p.firsts[level]) * p.c;
 
     let offset = select(0.0, 0.5, p.aligned != 0u);
     let start = roi.xy * p.scales[level] - offset;
@@ -79,16 +82,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #ifdef MAX
     sum = vec4(-3.40282347e38);
 #endif
-    // The choice of the level stands outside the loops: a CPU driver runs through every branch, and through a loop
+    // The choice of the input stands outside the loops: a CPU driver runs through every branch, and through a loop
     // that nobody takes only once.
-#repeat l LEVELS
-    if level == ${l}u {
+#repeat m INPUTS
+#ifdef SEVERAL
+    if p.holders[level] == ${m}u
+#endif
+    {
         for (var iy = 0u; iy < steps.y; iy++) {
             for (var ix = 0u; ix < steps.x; ix++) {
                 let inner = (vec2(f32(ix), f32(iy)) + 0.5) * bin_side / vec2<f32>(steps);
                 let s = taps(first, h, w, c, start + bin * bin_side + inner);
-                let v = s.weight.x * at_${l}(s.at.x) + s.weight.y * at_${l}(s.at.y)
-                    + s.weight.z * at_${l}(s.at.z) + s.weight.w * at_${l}(s.at.w);
+                let v = s.weight.x * at_${m}(s.at.x) + s.weight.y * at_${m}(s.at.y)
+                    + s.weight.z * at_${m}(s.at.z) + s.weight.w * at_${m}(s.at.w);
 #ifdef MAX
                 sum = max(sum, v);
 #else

@@ -5,6 +5,8 @@ struct Params {
     count: u32, // elements of y
     k: u32,
     row: u32,   // elements of y that one n has
+    y_offset: u32,     // elements of what y is a part of: before the first one written …
+    y_row_stride: u32, // … and from one n to the next
     parts: u32,
     images_per_batch: u32,
     relu: u32,
@@ -21,14 +23,15 @@ struct Params {
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
-@slot var<storage, read_write> y: array<T>; // [N, …, K]
+@slot var<storage, read_write> y: array<T>; // [N, …, K], or a part of something larger
 
 #import shared/live
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     let i = (wid.y * p.grid_x + wid.x) * WG + t;
-    if i >= p.count || !is_live(i / p.row) { return; }
+    let n = i / p.row;
+    if i >= p.count || !is_live(n) { return; }
     var sum = x[i];
     for (var part = 1u; part < p.parts; part++) {
         sum += x[part * p.count + i];
@@ -38,5 +41,5 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     sum += residual[i];
 #endif
     if p.relu != 0u { sum = max(sum, T(0.0)); }
-    y[i] = sum;
+    y[p.y_offset + n * p.y_row_stride + i - n * p.row] = sum;
 }

@@ -2,8 +2,11 @@
 // has the matrices). A thread four channels of one tile.
 
 struct Params {
+    levels: array<vec4<u32>, 5>, // src/kernels/levels.rs
     total: u32, // tiles * C/4
-    h: u32, w: u32, c: u32, // c by four
+    h: u32, w: u32, // of x
+    cells: u32,     // pixels of an image of x
+    c: u32,         // by four
     pad_h: u32, pad_w: u32,
     columns: u32,   // of tiles
     per_image: u32, // tiles
@@ -36,12 +39,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     // d, then d B: each row's six inputs to six points.
 #repeat r 6
     let y_${r} = y0 + ${r};
-    let in_${r} = y_${r} >= 0 && y_${r} < i32(p.h);
-    let at_${r} = (n * p.h + u32(clamp(y_${r}, 0, i32(p.h) - 1))) * p.w;
+    let in_${r} = y_${r} >= 0 && y_${r} < i32(h);
+    let at_${r} = n * p.cells + map_first + u32(clamp(y_${r}, 0, i32(h) - 1)) * w;
 #repeat s 6
     let x_${r}_${s} = x0 + ${s};
-    let all_${r}_${s} = in_${r} && x_${r}_${s} >= 0 && x_${r}_${s} < i32(p.w);
-    let from_${r}_${s} = (at_${r} + u32(clamp(x_${r}_${s}, 0, i32(p.w) - 1))) * p.c + c;
+    let all_${r}_${s} = in_${r} && x_${r}_${s} >= 0 && x_${r}_${s} < i32(w);
+    let from_${r}_${s} = (at_${r} + u32(clamp(x_${r}_${s}, 0, i32(w) - 1))) * p.c + c;
     let d_${r}_${s} = select(vec4(0.0), x_at(from_${r}_${s}), all_${r}_${s});
 #end
     let a_${r} = d_${r}_4 - 2.25 * d_${r}_2;

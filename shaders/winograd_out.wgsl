@@ -2,9 +2,12 @@
 // (src/kernels/winograd.rs has the matrices), with bias, residual and ReLU. A thread four channels of one tile.
 
 struct Params {
+    levels: array<vec4<u32>, 5>, // src/kernels/levels.rs
     total: u32, // tiles * K/4
     k: u32, // by four
-    oh: u32, ow: u32,
+    h: u32, w: u32,  // of y
+    y_offset: u32,   // places in y by four: before the first one written …
+    y_image_stride: u32, // … and from one image to the next
     columns: u32,   // of tiles
     per_image: u32, // tiles
     first: u32,     // tile of the piece
@@ -23,7 +26,7 @@ struct Params {
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
-@slot var<storage, read_write> y: array<vec4<f32>>; // [N, OH, OW, K/4]
+@slot var<storage, read_write> y: array<vec4<f32>>; // [N, H, W, K/4], or a part of something larger
 
 #import shared/live
 #import shared/divide
@@ -65,15 +68,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let o_${r}_1 = 0.75 * f_${r} + 1.5 * h_${r};
     let o_${r}_2 = 0.5625 * e_${r} + 2.25 * g_${r};
     let o_${r}_3 = 0.421875 * f_${r} + 3.375 * h_${r} + t_${r}_5;
-    let at_${r} = ((n * p.oh + y0 + ${r}u) * p.ow + x0) * p.k + k;
+    let at_${r} = (map_first + (y0 + ${r}u) * w + x0) * p.k + k;
 #repeat s 4
-    if y0 + ${r}u < p.oh && x0 + ${s}u < p.ow {
+    if y0 + ${r}u < h && x0 + ${s}u < w {
         var v = o_${r}_${s} + add;
 #ifdef RESIDUAL
-        v += residual[at_${r} + ${s}u * p.k];
+        v += residual[n * p.h * p.w * p.k + at_${r} + ${s}u * p.k];
 #endif
         if p.relu != 0u { v = max(v, vec4(0.0)); }
-        y[at_${r} + ${s}u * p.k] = v;
+        y[p.y_offset + n * p.y_image_stride + at_${r} + ${s}u * p.k] = v;
     }
 #end
 #end

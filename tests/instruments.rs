@@ -102,7 +102,7 @@ fn a_plan_needs_no_device() {
     }
     let count = |text: &str| text.lines().filter(|l| l.contains(" -> ")).count();
     // A device's plan may have more: grids that follow a live count, pieces of an op.
-    assert!(count(&here) >= count(&without) && count(&without) > 50, "{here}");
+    assert!(count(&here) >= count(&without) && count(&without) > 40, "{here}");
     assert!(here.contains("image 640×640") && here.contains("planned for 64×64"), "{here}");
     // The same file by the option.
     let option = ["graph", "--weights", &file, "--bn-eps", "1e-5", "--min-size", "64", "--max-size", "64"];

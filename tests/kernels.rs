@@ -65,7 +65,6 @@ kernel_tests![
     split_product,
     split_sum,
     max_pool,
-    upsample_add,
     topk,
     rpn_decode,
     nms,

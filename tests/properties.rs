@@ -8,6 +8,7 @@ use maskrcnn::kernels::case::Rng;
 use maskrcnn::kernels::conv2d::Conv2d;
 use maskrcnn::kernels::deconv2d::Deconv2d;
 use maskrcnn::kernels::frame::Frame;
+use maskrcnn::kernels::levels::Levels;
 use maskrcnn::kernels::linear::Linear;
 use maskrcnn::kernels::max_pool::MaxPool;
 use maskrcnn::kernels::nms::Nms;
@@ -79,13 +80,15 @@ proptest! {
         let (h, w) = (h.max(dilation.0 * (r - 1) + 1), w.max(dilation.1 * (s - 1) + 1));
         let (c, k) = (c.next_multiple_of(groups), k.next_multiple_of(groups));
         let mut kernel = Conv2d {
-            stride, pad, dilation, groups, relu, residual: residual && !slice, live: live_counts, slice: None,
+            stride, pad, dilation, groups, relu, residual, live: live_counts, slice: None, levels: None,
         };
         let mut inputs = vec![rng.tensor([n, h, w, c]), rng.tensor([k, r, s, c / groups]), rng.tensor([k])];
         let side = |n: usize, k: usize, stride, pad, dilation| (n + 2 * pad - dilation * (k - 1) - 1) / stride + 1;
         let (oh, ow) = (side(h, r, stride.0, pad.0, dilation.0), side(w, s, stride.1, pad.1, dilation.1));
         if kernel.residual {
-            inputs.push(rng.tensor([n, oh, ow, k]));
+            let whole = rng.below(2) == 0;
+            let (h, w) = if whole { (oh, ow) } else { (1 + rng.below(oh), 1 + rng.below(ow)) };
+            inputs.push(rng.tensor([n, h, w, k]));
         }
         if live_counts {
             inputs.push(live(&mut rng, batches, n));
@@ -94,6 +97,22 @@ proptest! {
             let (before, after) = (rng.below(9), rng.below(9));
             kernel.slice = Some((Shape::from([n, before + oh * ow * k + after]), before));
         }
+        agree(kernel, inputs, SUMS)?;
+    }
+
+    #[test]
+    fn convolution_of_levels(
+        maps in prop::collection::vec((1..14usize, 1..14usize), 1..=Levels::MOST),
+        (n, c, k, half) in (1..3usize, 1..20usize, 1..40usize, 0..2usize),
+        (relu, slice) in any::<(bool, bool)>(),
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let levels = Levels::new(&maps);
+        let (cells, side) = (levels.unwrap().cells(), 2 * half + 1);
+        let slice = slice.then(|| (Shape::from([n, 1, cells + 3, k]), 2 * k));
+        let kernel = Conv2d { pad: (half, half), relu, slice, levels, ..Conv2d::default() };
+        let inputs = vec![rng.tensor([n, 1, cells, c]), rng.tensor([k, side, side, c]), rng.tensor([k])];
         agree(kernel, inputs, SUMS)?;
     }
 
@@ -211,6 +230,7 @@ proptest! {
             scales: (0..levels).map(|l| 0.25 / (1 << l) as f32).collect(),
             // Small, so that small boxes reach every level.
             canonical: 56.0,
+            maps: Vec::new(),
         };
         let (width, height) = (w as f32 * 4.0, h as f32 * 4.0);
         let mut rois = rng.boxes(batch * n, width, height);

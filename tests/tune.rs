@@ -55,8 +55,8 @@ fn every_way_is_tried_and_what_was_chosen_is_run() {
     let before = names(&mut all).clone();
     let plan = variants(dir.path(), &["--untuned"]);
     // `tune` writes keys; the one of a launch that it kept, or its form, names kernel, settings and shapes.
-    let key = "Conv2d { stride: (1, 1), pad: (0, 0), dilation: (1, 1), groups: 1, relu: false, residual: false, \
-               live: false, slice: None } f32[1×12×12×64] f32[128×1×1×64] f32[128]";
+    let key = "Conv2d { stride: (1, 1), pad: (0, 0), dilation: (1, 1), groups: 1, relu: false, residual: true, \
+               live: false, slice: None, levels: None } f32[1×12×12×64] f32[128×1×1×64] f32[128] f32[1×6×6×128]";
     assert!(line(&plan, "lateral3").contains("[1×12×12×64]"), "{plan}");
     assert!(before.keys().all(|k| k.starts_with("Conv2d {")), "{before:?}");
     names(&mut all).insert(key.into(), serde_json::json!(["plain"]));

@@ -3,6 +3,7 @@
 // of the kernel that imports it what shared/tiled does. With PARTS, each row is cut in so many, and `place` gets part * N
 // + n for n.
 #import shared/block
+#import shared/spot
 
 @compute @workgroup_size(LP * LK)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -32,9 +33,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let cq = t % BC4;
 #repeat e 4
     let px_${e} = min(first + pq * 4u + ${e}u, p.pixels - 1u);
-    let row_${e} = px_${e} / image * p.h;
-    let ih_${e} = i32(px_${e} % image / p.ow * p.stride_h) - i32(p.pad_h);
-    let iw_${e} = i32(px_${e} % p.ow * p.stride_w) - i32(p.pad_w);
+    let spot_${e} = spot(px_${e} % image);
+    let map_${e} = px_${e} / image * p.h * p.w + spot_${e}.first;
+    let ih_${e} = i32(spot_${e}.row * p.stride_h) - i32(p.pad_h);
+    let iw_${e} = i32(spot_${e}.column * p.stride_w) - i32(p.pad_w);
 #end
 #repeat g TG
 #repeat e 4
@@ -64,8 +66,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #repeat e 4
             let y_${e} = ih_${e} + i32(r * p.dilation_h);
             let x_${e} = iw_${e} + i32(s * p.dilation_w);
-            let in_${e} = l + cq < end && y_${e} >= 0 && y_${e} < i32(p.h) && x_${e} >= 0 && x_${e} < i32(p.w);
-            let xi_${e} = ((row_${e} + u32(y_${e})) * p.w + u32(x_${e})) * c4 + c;
+            let in_${e} = l + cq < end && y_${e} >= 0 && y_${e} < i32(spot_${e}.h) && x_${e} >= 0 && x_${e} < i32(spot_${e}.w);
+            let xi_${e} = (map_${e} + u32(y_${e}) * spot_${e}.w + u32(x_${e})) * c4 + c;
             r_${e} = select(vec4(0.0), x_at(select(0u, xi_${e}, in_${e})), in_${e});
 #end
         }

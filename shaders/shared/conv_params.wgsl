@@ -1,5 +1,6 @@
 // Parameters of convolution and of what is computed like one.
 struct Params {
+    levels: array<vec4<u32>, 5>, // see shared/spot
     pixels: u32, // N * OH * OW
     h: u32, w: u32, c: u32,
     k: u32, r: u32, s: u32,
@@ -11,6 +12,7 @@ struct Params {
     relu: u32,
     y_offset: u32,         // elements before the first one written
     y_image_stride: u32,   // elements from one image of y to the next
+    top_h: u32, top_w: u32, // of a residual that is to be enlarged
     images_per_batch: u32, // rows of n that share one live count
     grid_x: u32,
 }

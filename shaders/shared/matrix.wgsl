@@ -3,6 +3,7 @@
 // f32 sums. A block is SP by SK shares, each of MP by MK such sums, which a subgroup holds. It asks of the kernel that
 // imports it what shared/tiled does, and knows PARTS as shared/blocked does.
 enable wgpu_cooperative_matrix;
+#import shared/spot
 
 alias MatrixA = coop_mat${SIZE}x${SIZE}<f16, A>;
 alias MatrixB = coop_mat${SIZE}x${SIZE}<f16, B>;
@@ -86,9 +87,10 @@ fn main(
     let pq = t / BC4;
 #repeat e XL
     let px_${e} = min(first + pq + ${e}u * (WG / BC4), p.pixels - 1u);
-    let row_${e} = px_${e} / image * p.h;
-    let ih_${e} = i32(px_${e} % image / p.ow * p.stride_h) - i32(p.pad_h);
-    let iw_${e} = i32(px_${e} % p.ow * p.stride_w) - i32(p.pad_w);
+    let spot_${e} = spot(px_${e} % image);
+    let map_${e} = px_${e} / image * p.h * p.w + spot_${e}.first;
+    let ih_${e} = i32(spot_${e}.row * p.stride_h) - i32(p.pad_h);
+    let iw_${e} = i32(spot_${e}.column * p.stride_w) - i32(p.pad_w);
 #end
     if t == 0u { running = subgroups; }
     let at_once = workgroupUniformLoad(&running);

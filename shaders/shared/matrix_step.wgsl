@@ -1,6 +1,6 @@
 // The steps of a product by cooperative matrices. As in shared/block_step, each multiplies what the last one left in
 // workgroup memory, then leaves there what it loaded; the first multiplies nothing. It expects begin and end (of the
-// rows, by four), c4, wi (where the block's weights begin), pq, cq, row_e, ih_e and iw_e (the pixels and channels that
+// rows, by four), c4, wi (where the block's weights begin), pq, cq, spot_e, map_e, ih_e and iw_e (the pixels and channels that
 // this thread loads), p0 and k0 (where the share begins in the block), and adds to c_i_j.
 // The tap and the channels that are next.
 var r = 0u;
@@ -18,8 +18,8 @@ for (var l = begin; l < end + BC4; l += BC4) {
 #repeat e XL
     let y_${e} = ih_${e} + i32(r * p.dilation_h);
     let x_${e} = iw_${e} + i32(s * p.dilation_w);
-    let in_${e} = l + cq < end && y_${e} >= 0 && y_${e} < i32(p.h) && x_${e} >= 0 && x_${e} < i32(p.w);
-    let xi_${e} = ((row_${e} + u32(y_${e})) * p.w + u32(x_${e})) * c4 + c;
+    let in_${e} = l + cq < end && y_${e} >= 0 && y_${e} < i32(spot_${e}.h) && x_${e} >= 0 && x_${e} < i32(spot_${e}.w);
+    let xi_${e} = (map_${e} + u32(y_${e}) * spot_${e}.w + u32(x_${e})) * c4 + c;
     let v_${e} = select(vec4(0.0), x_at(select(0u, xi_${e}, in_${e})), in_${e});
 #end
 #repeat e WL

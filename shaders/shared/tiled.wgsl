@@ -3,7 +3,7 @@
 // of image n lies, the others of its tile following it; the second gets that place and the sum of row k, or those of
 // four rows with QUADS, place and row counted by four then.
 
-#import shared/divide
+#import shared/spot
 
 @compute @workgroup_size(WG)
 fn main(
@@ -37,9 +37,10 @@ fn main(
 #else
     let n_${i} = quotient(px_${i}, image);
     let q_${i} = px_${i} - n_${i} * image;
-    let row_${i} = quotient(q_${i}, p.ow);
-    let ih_${i} = i32(row_${i} * p.stride_h) - i32(p.pad_h);
-    let iw_${i} = i32((q_${i} - row_${i} * p.ow) * p.stride_w) - i32(p.pad_w);
+    let spot_${i} = spot(q_${i});
+    let ih_${i} = i32(spot_${i}.row * p.stride_h) - i32(p.pad_h);
+    let iw_${i} = i32(spot_${i}.column * p.stride_w) - i32(p.pad_w);
+    let map_${i} = n_${i} * p.h * p.w + spot_${i}.first;
 #endif
 #repeat j TJ
 #repeat h TL/4
@@ -63,13 +64,13 @@ fn main(
         let c = 0u;
 #repeat i TP
         let y_${i} = ih_${i} + i32(r * p.dilation_h);
-        let from_${i} = (n_${i} * p.h + u32(y_${i})) * p.w;
+        let from_${i} = map_${i} + u32(y_${i}) * spot_${i}.w;
 #end
 #repeat s TAPS
         {
 #repeat i TP
             let x_${i} = iw_${i} + i32(${s}u * p.dilation_w);
-            let in_${i} = y_${i} >= 0 && y_${i} < i32(p.h) && x_${i} >= 0 && x_${i} < i32(p.w);
+            let in_${i} = y_${i} >= 0 && y_${i} < i32(spot_${i}.h) && x_${i} >= 0 && x_${i} < i32(spot_${i}.w);
             let xi_${i} = select(0u, from_${i} + u32(x_${i}), in_${i});
 #end
 #paste shared/gemm
@@ -81,8 +82,8 @@ fn main(
 #repeat i TP
             let y_${i} = ih_${i} + i32(r * p.dilation_h);
             let x_${i} = iw_${i} + i32(s * p.dilation_w);
-            let in_${i} = y_${i} >= 0 && y_${i} < i32(p.h) && x_${i} >= 0 && x_${i} < i32(p.w);
-            let xi_${i} = select(0u, ((n_${i} * p.h + u32(y_${i})) * p.w + u32(x_${i})) * c4, in_${i});
+            let in_${i} = y_${i} >= 0 && y_${i} < i32(spot_${i}.h) && x_${i} >= 0 && x_${i} < i32(spot_${i}.w);
+            let xi_${i} = select(0u, (map_${i} + u32(y_${i}) * spot_${i}.w + u32(x_${i})) * c4, in_${i});
 #end
             for (var c = 0u; c < c4; c += STEP) {
 #paste shared/gemm

@@ -1,7 +1,23 @@
-// Where a tile lies: image n, row and column of tiles. It expects tile, a number in the piece; threads of dead images
-// leave.
+// Where a tile lies: image n, row and column of tiles in a map of h by w pixels, with map_first pixels of the image before
+// it. It expects tile, a number in the piece; threads of dead images leave.
     let n = quotient(p.first + tile, p.per_image);
     if !is_live(n) { return; }
-    let q = (p.first + tile) - n * p.per_image;
-    let row = quotient(q, p.columns);
-    let column = q - row * p.columns;
+#ifdef LEVELS
+    var level = p.levels[0]; // pixels before it, rows, columns, tiles before it
+    for (var l = 1u; l < LEVELS; l++) {
+        level = select(level, p.levels[l], p.first + tile - n * p.per_image >= p.levels[l].w);
+    }
+    let map_first = level.x;
+    let h = level.y;
+    let w = level.z;
+    let columns = (level.z + 3u) / 4u;
+    let q = p.first + tile - n * p.per_image - level.w;
+#else
+    let map_first = 0u;
+    let h = p.h;
+    let w = p.w;
+    let columns = p.columns;
+    let q = p.first + tile - n * p.per_image;
+#endif
+    let row = quotient(q, columns);
+    let column = q - row * columns;

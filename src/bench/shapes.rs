@@ -7,14 +7,13 @@ use crate::kernels::deconv2d::Deconv2d;
 use crate::kernels::linear::Linear;
 use crate::kernels::max_pool::MaxPool;
 use crate::kernels::softmax::Softmax;
-use crate::kernels::upsample_add::UpsampleAdd;
 use crate::kernels::{Info, Kernel, REGISTRY};
 use crate::tensor::Shape;
 
 /// What the kernels that go by shapes take, for messages.
 const FORMS: &str = "conv2d NxHxWxC,KxRxSxC (stride, pad, dilation, groups, relu, residual); deconv2d NxHxWxC,KxRxSxC \
                      (stride, pad, relu); linear NxC,KxC (relu); max_pool NxHxWxC (kernel, stride, pad); softmax \
-                     NxC; upsample_add NxHxWxC,NxhxwxC";
+                     NxC";
 
 /// A kernel and its inputs.
 type Made = (Arc<dyn Kernel>, Vec<Info>);
@@ -41,7 +40,6 @@ pub(super) fn kernel(name: &str, shapes: &str, settings: &[(String, usize)]) -> 
             (Arc::new(kernel), vec![*x])
         }
         ("softmax", [x]) => (Arc::new(Softmax { live: false }), vec![*x]),
-        ("upsample_add", [a, b]) => (Arc::new(UpsampleAdd), vec![*a, *b]),
         _ if !REGISTRY.iter().any(|e| e.name == name) => return Err(unknown(name)),
         _ => {
             return Err(format!("does not go by these shapes: it takes {FORMS}; the others are measured in a network"));
@@ -152,7 +150,6 @@ mod tests {
             ("deconv2d", "10x14x14x256,256x2x2x256", &[], "f32[10×28×28×256]"),
             ("max_pool", "1x100x100x64", &[], "f32[1×50×50×64]"),
             ("softmax", "1000x91", &[], "f32[1000×91]"),
-            ("upsample_add", "1x20x20x8,1x10x10x8", &[], "f32[1×20×20×8]"),
         ] {
             let made = made(name, shapes, settings).unwrap_or_else(|e| panic!("{name}: {e}"));
             assert!(made.ends_with(&format!("[{output}]")), "{name}: {made}");

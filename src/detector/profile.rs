@@ -126,7 +126,7 @@ impl Ready {
         }
         let counts: Vec<(Tensor, &'static str)> = LIVE
             .iter()
-            .filter_map(|(tap, what)| Some((self.network.taps.iter().find(|t| t.0 == *tap)?.1, *what)))
+            .filter_map(|(tap, what)| Some((self.network.taps.iter().find(|t| t.name == *tap)?.tensor, *what)))
             .collect();
         let tensors: Vec<Tensor> = counts.iter().map(|c| c.0).collect();
         let values = self.runner.run(&inputs, &tensors)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Graph, Tensor};
 use crate::Result;
 use crate::kernels::conv2d::Conv2d;
+use crate::kernels::levels::Levels;
 use crate::tensor::{Shape, Value};
 
 /// A convolution being described; [`Conv2dBuilder::done`] adds it to the graph.
@@ -55,10 +56,16 @@ impl Conv2dBuilder<'_> {
         self
     }
 
-    /// Adds `r`, of the output's shape, before the ReLU.
+    /// Adds `r` before the ReLU: of the output's shape, or smaller and then enlarged by nearest neighbour.
     pub fn residual(mut self, r: Tensor) -> Self {
         self.kernel.residual = true;
         self.residual = Some(r);
+        self
+    }
+
+    /// Takes x for several maps of these sizes, and each by itself.
+    pub fn levels(mut self, levels: Levels) -> Self {
+        self.kernel.levels = Some(levels);
         self
     }
 

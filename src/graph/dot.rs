@@ -99,8 +99,9 @@ mod tests {
     use super::*;
     use crate::graph::Graph;
     use crate::kernels::max_pool::MaxPool;
-    use crate::kernels::upsample_add::UpsampleAdd;
     use crate::kernels::{Caps, Info};
+    use crate::tensor::{Shape, Value};
+    use std::sync::Arc;
 
     const POOL: MaxPool = MaxPool { kernel: 1, stride: 1, pad: 0 };
 
@@ -111,13 +112,15 @@ mod tests {
     #[test]
     fn ops_are_nodes_in_their_stage_and_tensors_edges() {
         let mut g = Graph::new();
+        let [weight, bias] =
+            [Shape::from([4, 1, 1, 4]), Shape::from([4])].map(|s| Arc::new(Value::f32(s, vec![0.0; s.len()])));
         g.stage("first");
         let x = g.input("picture", Info::f32([1, 8, 8, 4]));
         let a = g.op1("a", POOL, &[x]).unwrap();
         g.stage("second");
         let b = g.op1("b", POOL, &[a]).unwrap();
         g.stage("first");
-        let c = g.op1("c", UpsampleAdd, &[a, b]).unwrap();
+        let c = g.conv2d("c", a, &weight, &bias).residual(b).done().unwrap();
         g.keep(c);
         let text = drawn(g);
         for line in [

@@ -1,20 +1,23 @@
 //! 2-D convolution, channels last, with bias, residual and ReLU fused.
 
-use super::case::Rng;
+mod cases;
+
+use super::levels::Levels;
 use super::tiled::{self, P, Product};
 use super::{
-    Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Pieces, Tolerance, Variant, Want, fold_grid, split_product,
-    winograd,
+    Caps, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Pieces, Variant, Want, fold_grid, split_product, winograd,
 };
 use crate::tensor::{DType, Shape, Value};
 
 pub use super::tiled::params;
+pub use cases::cases;
 
 /// `y[n,oh,ow,k] = act(bias[k] + residual + Σ x[n, oh·stride − pad + r·dilation, …, c] · w[k,r,s,c])`.
 ///
 /// Inputs: x `[N,H,W,C]`, weight `[K,R,S,C/groups]`, bias `[K]`, then residual `[N,OH,OW,K]` and live `[B]` where
-/// said. With live counts, N is B times a capacity, and rows of n past a batch's count are neither computed nor
-/// written.
+/// said. A residual of other rows and columns is enlarged by nearest neighbour, row `i` taking row `⌊i·h/OH⌋`: the
+/// top-down step of the FPN. With live counts, N is B times a capacity, and rows of n past a batch's count are neither
+/// computed nor written.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     /// Steps between outputs, (vertical, horizontal).
@@ -34,6 +37,9 @@ pub struct Conv2d {
     /// Where the output is a part of a larger tensor: that tensor's shape (N outermost), and the element of each
     /// image at which this part begins.
     pub slice: Option<(Shape, usize)>,
+    /// Where x is several maps, `[N,1,cells,C]`: their sizes. Outputs lie as they do; strides are 1, and padding keeps
+    /// each map's size.
+    pub levels: Option<Levels>,
 }
 
 impl Default for Conv2d {
@@ -47,6 +53,7 @@ impl Default for Conv2d {
             residual: false,
             live: false,
             slice: None,
+            levels: None,
         }
     }
 }
@@ -56,16 +63,39 @@ impl Conv2d {
     fn pointwise(&self, io: &Io) -> bool {
         let w = io.inputs[1].shape;
         let alone = (w.dim(1), w.dim(2), self.stride, self.pad) == (1, 1, (1, 1), (0, 0));
-        alone && !self.live && (self.slice.is_none() || io.dim(0, 0) == 1)
+        alone && !self.live && !self.enlarged(io) && (self.slice.is_none() || io.dim(0, 0) == 1)
     }
 
+    /// Whether a residual is added that is to be enlarged first.
+    pub(super) fn enlarged(&self, io: &Io) -> bool {
+        let extents = self.extents(&io.inputs[0].shape, &io.inputs[1].shape);
+        self.residual && extents != Some((io.dim(3, 1), io.dim(3, 2)))
+    }
+
+    /// The element of y at which the output begins, and those from one image of y to the next, where an image of the
+    /// output has so many.
+    pub(super) fn place(&self, image: usize) -> (usize, usize) {
+        self.slice.map_or((0, image), |(whole, offset)| (offset, whole.len() / whole.dim(0)))
+    }
+
+    /// Whether images and what lies before the output go by four.
+    pub(super) fn by_four(&self) -> bool {
+        let (offset, image) = self.place(4);
+        offset.is_multiple_of(4) && image.is_multiple_of(4)
+    }
+
+    /// Output rows and columns, where weights and x fit each other.
     pub(super) fn extents(&self, x: &Shape, w: &Shape) -> Option<(usize, usize)> {
         let side = |n: usize, k: usize, stride: usize, pad: usize, dilation: usize| {
             Some((n + 2 * pad).checked_sub(dilation * (k - 1) + 1)? / stride + 1)
         };
-        let h = side(x.dim(1), w.dim(1), self.stride.0, self.pad.0, self.dilation.0)?;
-        let w = side(x.dim(2), w.dim(2), self.stride.1, self.pad.1, self.dilation.1)?;
-        Some((h, w))
+        let map = |h: usize, wide: usize| {
+            let rows = side(h, w.dim(1), self.stride.0, self.pad.0, self.dilation.0)?;
+            Some((rows, side(wide, w.dim(2), self.stride.1, self.pad.1, self.dilation.1)?))
+        };
+        let Some(levels) = self.levels else { return map(x.dim(1), x.dim(2)) };
+        let kept = levels.maps().iter().all(|&(h, w)| map(h, w) == Some((h, w)));
+        (kept && (x.dim(1), x.dim(2)) == (1, levels.cells())).then_some((1, levels.cells()))
     }
 }
 
@@ -93,12 +123,22 @@ impl Kernel for Conv2d {
         if inputs[2].shape != Shape::from([w.dim(0)]) {
             return Err(format!("bias {} does not fit weight {w}", inputs[2].shape));
         }
+        if self.levels.is_some() && (self.residual || self.live) {
+            return Err("takes neither residual nor live counts with several maps".into());
+        }
         let Some((oh, ow)) = self.extents(&x, &w) else {
-            return Err(format!("weight {w} is larger than the padded x {x}"));
+            return Err(match self.levels {
+                None => format!("weight {w} is larger than the padded x {x}"),
+                Some(l) => format!("weight {w} does not keep the sizes of the maps {:?} of x {x}", l.maps()),
+            });
         };
         let dense = Shape::from([x.dim(0), oh, ow, w.dim(0)]);
-        if self.residual && inputs[3].shape != dense {
-            return Err(format!("residual {} does not fit the output {dense}", inputs[3].shape));
+        if self.residual {
+            let r = inputs[3].shape;
+            let fits = |i: usize| (1..=dense.dim(i)).contains(&r.dim(i));
+            if r.rank() != 4 || (r.dim(0), r.dim(3)) != (x.dim(0), w.dim(0)) || !fits(1) || !fits(2) {
+                return Err(format!("residual {r} does not fit the output {dense}"));
+            }
         }
         if self.live {
             let live = inputs[want - 1];
@@ -125,12 +165,16 @@ impl Kernel for Conv2d {
 
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
         let (c, k) = (io.dim(0, 3), io.dim(1, 0));
-        let flags = |v: Variant| v.flag("RESIDUAL", self.residual).flag("LIVE", self.live);
+        let enlarged = self.enlarged(io);
+        let flags = |mut v: Variant| {
+            // A pixel alone is the same on every map.
+            let levels = self.levels.filter(|_| v.find("POINTWISE").is_none());
+            v.defines.extend(levels.map(|l| l.define()));
+            v.flag("RESIDUAL", self.residual).flag("ENLARGED", enlarged).flag("LIVE", self.live)
+        };
         let mut out = Vec::new();
         if c.is_multiple_of(4) && self.groups == 1 {
-            let quads = k.is_multiple_of(4) && self.slice.is_none_or(|(whole, at)| {
-                at.is_multiple_of(4) && (whole.len() / whole.dim(0)).is_multiple_of(4)
-            });
+            let quads = k.is_multiple_of(4) && self.by_four();
             let taps = (io.dim(1, 1) * io.dim(1, 2)).div_ceil(self.stride.0 * self.stride.1);
             let (oh, ow) = self.extents(&io.inputs[0].shape, &io.inputs[1].shape).expect("inferred before");
             let product = Product { n: io.dim(0, 0) * oh * ow, c, k, taps, quads };
@@ -176,7 +220,7 @@ impl Kernel for Conv2d {
                 relu: self.relu as u32,
                 oh: 1,
                 ow: 1,
-                y_offset: self.slice.map_or(0, |s| s.1) as u32,
+                y_offset: self.place(0).0 as u32,
                 y_image_stride: k,
                 images_per_batch: pixels as u32,
                 grid_x: grid[0],
@@ -184,7 +228,10 @@ impl Kernel for Conv2d {
             };
             return Launch { grid, params: params.bytes() };
         }
+        let (y_offset, y_image_stride) = self.place(oh * ow * w.dim(0));
+        let top = |i: usize| if self.residual { io.dim(3, i) as u32 } else { 0 };
         let params = P {
+            levels: self.levels.map(|l| l.table(1)).unwrap_or_default(),
             pixels: pixels as u32,
             h: x.dim(1) as u32,
             w: x.dim(2) as u32,
@@ -202,8 +249,10 @@ impl Kernel for Conv2d {
             dilation_w: self.dilation.1 as u32,
             groups: self.groups as u32,
             relu: self.relu as u32,
-            y_offset: self.slice.map_or(0, |s| s.1) as u32,
-            y_image_stride: self.slice.map_or(oh * ow * w.dim(0), |s| s.0.len() / x.dim(0)) as u32,
+            y_offset: y_offset as u32,
+            y_image_stride: y_image_stride as u32,
+            top_h: top(1),
+            top_w: top(2),
             images_per_batch: (x.dim(0) / batches) as u32,
             grid_x: grid[0],
         };
@@ -238,6 +287,36 @@ impl Kernel for Conv2d {
 
     /// Scatters each input element to the outputs that it reaches (the shader gathers).
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let dense = match self.levels {
+            None => self.dense(inputs),
+            Some(levels) => {
+                let alone = Self { levels: None, ..self.clone() };
+                let map = |i: usize| alone.dense(&[levels.cut(&inputs[0], i), inputs[1].clone(), inputs[2].clone()]);
+                levels.joined(&(0..levels.maps().len()).map(map).collect::<Vec<_>>())
+            }
+        };
+        let Some((whole, offset)) = self.slice else { return vec![dense] };
+        let (mut y, n) = (vec![f32::NAN; whole.len()], whole.dim(0));
+        for (image, values) in dense.floats().chunks_exact(dense.shape.len() / n).enumerate() {
+            y[image * (whole.len() / n) + offset..][..values.len()].copy_from_slice(values);
+        }
+        vec![Value::f32(whole, y)]
+    }
+
+    /// The tiled variants read `[K/TK, R, S, C/4, TK, 4]`, the blocked ones `[K/BK, R, S, C, BK]`, zero past K.
+    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
+        (index == 1 && variant.name != "plain").then(|| tiled::form(variant))
+    }
+
+    fn pack(&self, _: usize, value: &Value, variant: &Variant) -> Value {
+        let [k, r, s, c] = [0, 1, 2, 3].map(|i| value.shape.dim(i));
+        tiled::pack_rows(value.floats(), k, r * s * c, variant)
+    }
+}
+
+impl Conv2d {
+    /// The twin's output, were it not a part of something larger: of one map.
+    fn dense(&self, inputs: &[Value]) -> Value {
         let (x, w, bias) = (&inputs[0], &inputs[1], inputs[2].floats());
         let (oh, ow) = self.extents(&x.shape, &w.shape).expect("inferred before");
         let [n, h, wid, c] = [0, 1, 2, 3].map(|i| x.shape.dim(i));
@@ -262,7 +341,7 @@ impl Kernel for Conv2d {
             }
         }
         let live = self.live.then(|| inputs[inputs.len() - 1].ints());
-        let (shape, offset) = self.slice.unwrap_or((Shape::from([n, oh, ow, k]), 0));
+        let shape = Shape::from([n, oh, ow, k]);
         let mut y = vec![f32::NAN; shape.len()];
         for (i, sum) in sums.into_iter().enumerate() {
             let image = i / (oh * ow * k);
@@ -274,64 +353,16 @@ impl Kernel for Conv2d {
             }
             let mut v = sum + bias[i % k] as f64;
             if self.residual {
-                v += inputs[3].floats()[i] as f64;
+                let top = &inputs[3];
+                let (th, tw) = (top.shape.dim(1), top.shape.dim(2));
+                let (row, column) = (i / (ow * k) % oh * th / oh, i / k % ow * tw / ow);
+                v += top.floats()[((image * th + row) * tw + column) * k + i % k] as f64;
             }
             if self.relu {
                 v = v.max(0.0);
             }
-            y[offset + image * (shape.len() / n) + i % (oh * ow * k)] = v as f32;
+            y[i] = v as f32;
         }
-        vec![Value::f32(shape, y)]
+        Value::f32(shape, y)
     }
-
-    /// The tiled variants read `[K/TK, R, S, C/4, TK, 4]`, the blocked ones `[K/BK, R, S, C, BK]`, zero past K.
-    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
-        (index == 1 && variant.name != "plain").then(|| tiled::form(variant))
-    }
-
-    fn pack(&self, _: usize, value: &Value, variant: &Variant) -> Value {
-        let [k, r, s, c] = [0, 1, 2, 3].map(|i| value.shape.dim(i));
-        tiled::pack_rows(value.floats(), k, r * s * c, variant)
-    }
-}
-
-/// The network's shapes (smaller in area), ragged ones, and every feature.
-pub fn cases() -> Vec<Case> {
-    let mut rng = Rng::new(1);
-    let mut out = Vec::new();
-    let mut case = |name: &str, kernel: Conv2d, x: [usize; 4], w: [usize; 4], live: Option<Vec<u32>>| {
-        let mut inputs = vec![rng.tensor(x), rng.tensor(w), rng.tensor([w[0]])];
-        if kernel.residual {
-            let (oh, ow) = kernel.extents(&inputs[0].shape, &inputs[1].shape).expect("a case that fits");
-            inputs.push(rng.tensor([x[0], oh, ow, w[0]]));
-        }
-        if let Some(live) = live {
-            inputs.push(Value::u32([live.len()], live));
-        }
-        out.push(Case::new(name, kernel, inputs, Tolerance::Norm { relative: 2e-6 }));
-    };
-    let base = Conv2d::default;
-    let k3 = || Conv2d { pad: (1, 1), ..base() };
-    case("one by one by one", base(), [1, 1, 1, 1], [1, 1, 1, 1], None);
-    case("stem 7x7 s2", Conv2d { stride: (2, 2), pad: (3, 3), relu: true, ..base() }, [1, 40, 36, 4], [32, 7, 7, 4], None);
-    case("body 3x3 residual", Conv2d { residual: true, relu: true, ..k3() }, [1, 19, 23, 32], [32, 3, 3, 32], None);
-    case("body 3x3 s2", Conv2d { stride: (2, 2), relu: true, ..k3() }, [2, 20, 14, 64], [128, 3, 3, 64], None);
-    case("downsample 1x1 s2", Conv2d { stride: (2, 2), ..base() }, [1, 13, 11, 64], [128, 1, 1, 64], None);
-    case("lateral 1x1", base(), [1, 10, 13, 256], [128, 1, 1, 256], None);
-    case("rpn 3x3 on P6", Conv2d { relu: true, ..k3() }, [1, 3, 4, 128], [128, 3, 3, 128], None);
-    let logits = Conv2d { slice: Some((Shape::from([2, 300]), 100)), ..base() };
-    case("rpn logits into a slice", logits, [2, 6, 8, 128], [3, 1, 1, 128], None);
-    let deltas = Conv2d { slice: Some((Shape::from([2, 200, 4]), 17)), ..base() };
-    case("rpn deltas into a slice", deltas, [2, 6, 7, 128], [12, 1, 1, 128], None);
-    let live = || Conv2d { live: true, relu: true, ..k3() };
-    case("mask head, some live", live(), [9, 14, 14, 32], [32, 3, 3, 32], Some(vec![4]));
-    case("mask head, batches", live(), [10, 5, 5, 8], [24, 3, 3, 8], Some(vec![5, 2]));
-    case("mask head, none live", live(), [3, 5, 5, 8], [8, 3, 3, 8], Some(vec![0]));
-    case("ragged channels", k3(), [1, 7, 5, 3], [5, 3, 3, 3], None);
-    case("ragged quads", k3(), [1, 7, 5, 12], [13, 3, 3, 12], None);
-    case("dilated", Conv2d { dilation: (2, 3), pad: (2, 3), ..base() }, [1, 9, 11, 8], [8, 3, 3, 8], None);
-    case("groups", Conv2d { groups: 4, ..k3() }, [1, 6, 6, 16], [8, 3, 3, 4], None);
-    case("depthwise", Conv2d { groups: 6, ..k3() }, [1, 6, 6, 6], [6, 3, 3, 1], None);
-    case("uneven kernel", Conv2d { pad: (0, 2), stride: (1, 2), ..base() }, [1, 6, 9, 4], [9, 1, 5, 4], None);
-    out
 }

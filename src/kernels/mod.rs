@@ -10,6 +10,7 @@ pub mod case;
 mod contract;
 pub mod frame;
 mod halves;
+pub mod levels;
 mod matrix;
 mod pieces;
 mod tiled;
@@ -62,7 +63,6 @@ kernels![
     split_product,
     split_sum,
     max_pool,
-    upsample_add,
     topk,
     rpn_decode,
     nms,

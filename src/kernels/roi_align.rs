@@ -1,12 +1,13 @@
 //! RoIAlign over the levels of an FPN.
 
 use super::case::Rng;
+use super::levels::Levels;
 use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant};
 use crate::params;
 use crate::tensor::{DType, Value};
 
 params! {
-    heights: [u32; 4], widths: [u32; 4], scales: [f32; 4], areas: [f32; 4],
+    heights: [u32; 4], widths: [u32; 4], firsts: [u32; 4], cells: [u32; 4], holders: [u32; 4], scales: [f32; 4], areas: [f32; 4],
     c: u32, pooled: u32, sampling: u32, aligned: u32, capacity: u32,
 }
 
@@ -22,7 +23,7 @@ pub enum Pooling {
 /// RoIAlign (torchvision, `roi_align_common.h` and `poolers.py`).
 ///
 /// Inputs: rois `[B,n,4]` in resized pixels, live `[B]`, then one to four levels `[B,H,W,C]`, C a multiple of 4,
-/// finest first. Output `[B·n,P,P,C]`; RoIs past the live count are not written.
+/// finest first, or fewer tensors that hold several each. Output `[B·n,P,P,C]`; RoIs past the live count are not written.
 #[derive(Clone, Debug)]
 pub struct RoiAlign {
     /// P: bins along each side.
@@ -37,6 +38,16 @@ pub struct RoiAlign {
     pub scales: Vec<f32>,
     /// The side of a RoI that belongs on the level of stride 16; torchvision's 224.
     pub canonical: f32,
+    /// Of each tensor of levels `[B,1,cells,C]`, the maps that lie in it, those that no RoI is on included; empty where
+    /// every level is a tensor.
+    pub maps: Vec<Levels>,
+}
+
+/// Where a level lies: the tensor that holds it, and which of its maps it is.
+struct Home {
+    holder: usize,
+    map: usize,
+    levels: Levels,
 }
 
 impl RoiAlign {
@@ -51,8 +62,15 @@ impl RoiAlign {
         })
     }
 
-    fn levels<'a, T>(&self, inputs: &'a [T]) -> &'a [T] {
-        &inputs[2..]
+    /// Where each level lies.
+    fn homes(&self, inputs: &[Info]) -> Vec<Home> {
+        let own = |i: &Info| Levels::new(&[(i.shape.dim(1), i.shape.dim(2))]);
+        let maps: Vec<Levels> =
+            if self.maps.is_empty() { inputs[2..].iter().filter_map(own).collect() } else { self.maps.clone() };
+        let all = maps.into_iter().enumerate().flat_map(|(holder, levels)| {
+            (0..levels.maps().len()).map(move |map| Home { holder, map, levels })
+        });
+        all.take(self.scales.len()).collect()
     }
 }
 
@@ -62,18 +80,23 @@ impl Kernel for RoiAlign {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        if !(3..=6).contains(&inputs.len()) || inputs.len() - 2 != self.scales.len() || self.pooled == 0 {
-            return Err(format!("takes rois, live counts and {} levels, not {inputs:?}", self.scales.len()));
+        let tensors = if self.maps.is_empty() { self.scales.len() } else { self.maps.len() };
+        if !(1..=4).contains(&self.scales.len()) || inputs.len() != 2 + tensors || self.pooled == 0 {
+            return Err(format!("takes rois, live counts and {tensors} tensors of levels, not {inputs:?}"));
         }
         let (rois, live) = (inputs[0].shape, inputs[1]);
         if rois.rank() != 3 || rois.dim(2) != 4 || live.dtype != DType::U32 || live.shape.len() != rois.dim(0) {
             return Err(format!("takes rois [B,n,4] and live counts [B], not {inputs:?}"));
         }
-        let levels = self.levels(inputs);
+        let levels = &inputs[2..];
         let c = levels[0].shape.dims().last().copied().unwrap_or(0) as usize;
         let fits = |l: &Info| l.shape.rank() == 4 && l.shape.dim(0) == rois.dim(0) && l.shape.dim(3) == c;
         if !levels.iter().all(fits) || c == 0 || !c.is_multiple_of(4) {
             return Err(format!("levels must be [B,H,W,C] with the same C, a multiple of 4, not {levels:?}"));
+        }
+        let holds = |(l, maps): (&Info, &Levels)| (l.shape.dim(1), l.shape.dim(2)) == (1, maps.cells());
+        if !levels.iter().zip(&self.maps).all(holds) || self.homes(inputs).len() != self.scales.len() {
+            return Err(format!("{levels:?} do not hold {} levels as {:?} say", self.scales.len(), self.maps));
         }
         Ok(vec![Info::f32([rois.dim(0) * rois.dim(1), self.pooled, self.pooled, c])])
     }
@@ -83,24 +106,29 @@ impl Kernel for RoiAlign {
     }
 
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
-        let n = self.levels(io.inputs).len();
-        let plain = Variant::new("plain", &[("LEVELS", n as u32)]).flag("MAX", self.pooling == Pooling::Max);
+        let n = io.inputs.len() - 2;
+        let defines = [("LEVELS", self.scales.len() as u32), ("INPUTS", n as u32)];
+        let plain = Variant::new("plain", &defines).flag("SEVERAL", n > 1).flag("MAX", self.pooling == Pooling::Max);
         let textures = (2..2 + n).collect();
         let texels = Variant { name: "texels", textures, ..plain.clone() }.flag("TEXELS", true);
         if caps.texels { vec![texels, plain] } else { vec![plain] }
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
-        let levels = self.levels(io.inputs);
-        let extent = |i: usize| std::array::from_fn(|l| levels.get(l).map_or(1, |x| x.shape.dim(i)) as u32);
-        let quads = self.pooled * self.pooled * levels[0].shape.dim(3) / 4;
+        let homes = self.homes(io.inputs);
+        let of = |f: &dyn Fn(&Home) -> usize| std::array::from_fn(|l| homes.get(l).map_or(1, f) as u32);
+        let c = io.dim(2, 3) / 4;
+        let quads = self.pooled * self.pooled * c;
         let grid = [quads.div_ceil(256) as u32, io.dim(0, 1) as u32, io.dim(0, 0) as u32];
         let params = P {
-            heights: extent(1),
-            widths: extent(2),
+            heights: of(&|h| h.levels.maps()[h.map].0),
+            widths: of(&|h| h.levels.maps()[h.map].1),
+            firsts: of(&|h| h.levels.first(h.map)),
+            cells: of(&|h| h.levels.cells()),
+            holders: of(&|h| h.holder),
             scales: std::array::from_fn(|l| self.scales.get(l).copied().unwrap_or(1.0)),
             areas: self.areas(),
-            c: (levels[0].shape.dim(3) / 4) as u32,
+            c: c as u32,
             pooled: self.pooled as u32,
             sampling: self.sampling as u32,
             aligned: self.aligned as u32,
@@ -122,7 +150,11 @@ impl Kernel for RoiAlign {
     /// Samples with one tent weight for every pixel near enough, instead of four taps. Coordinates are f32 as in the
     /// shader: a sample may lie on the border of the rule "outside is zero".
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (rois, live, levels) = (&inputs[0], inputs[1].ints(), self.levels(inputs));
+        let (rois, live) = (&inputs[0], inputs[1].ints());
+        let infos: Vec<Info> = inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
+        let homes = self.homes(&infos);
+        let flat = |v: &Value| Value::f32([v.shape.dim(0), 1, v.shape.dim(1) * v.shape.dim(2), v.shape.dim(3)], v.floats().to_vec());
+        let levels: Vec<Value> = homes.iter().map(|h| h.levels.cut(&flat(&inputs[2 + h.holder]), h.map)).collect();
         let (n, c, p) = (rois.shape.dim(1), levels[0].shape.dim(3), self.pooled);
         let mut out = vec![f32::NAN; live.len() * n * p * p * c];
         for (i, roi) in rois.floats().chunks(4).enumerate() {
@@ -183,7 +215,7 @@ pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(12);
     let mut case = |name: &str, kernel: RoiAlign, sizes: &[(usize, usize)], live: Vec<u32>, n: usize| {
         let (b, c) = (live.len(), 8);
-        let side = sizes[0].0 as f32 / kernel.scales[0];
+        let side = kernel.maps.first().map_or(sizes[0].0, |m| m.maps()[0].0) as f32 / kernel.scales[0];
         let mut rois = rng.boxes(b * n, side, side);
         for (i, roi) in rois.chunks_mut(4).enumerate() {
             match i % 5 {
@@ -204,6 +236,12 @@ pub fn cases() -> Vec<Case> {
         pooling: Pooling::Average,
         scales: vec![0.25, 0.125, 0.0625, 0.03125],
         canonical: 224.0,
+        maps: Vec::new(),
+    };
+    let pyramid = |maps: &[(usize, usize)]| {
+        // A coarsest one, which no RoI is on, lies there too.
+        let coarsest = (maps.len() > 1).then_some((10, 6));
+        Levels::new(&maps.iter().copied().chain(coarsest).collect::<Vec<_>>()).expect("maps")
     };
     let maps: &[(usize, usize)] = &[(160, 168), (80, 84), (40, 42), (20, 21)];
     vec![
@@ -214,6 +252,14 @@ pub fn cases() -> Vec<Case> {
         case("aligned, adaptive", RoiAlign { aligned: true, sampling: 0, ..fpn(7) }, maps, vec![15], 15),
         case("adaptive", RoiAlign { sampling: 0, ..fpn(7) }, maps, vec![15], 15),
         case("maximum", RoiAlign { pooling: Pooling::Max, ..fpn(7) }, maps, vec![15], 15),
+        case("a pyramid as one", RoiAlign { maps: vec![pyramid(maps)], ..fpn(7) }, &[(1, 35760)], vec![9, 7], 9),
+        case(
+            "a pyramid as two",
+            RoiAlign { maps: vec![pyramid(&maps[..1]), pyramid(&maps[1..])], ..fpn(7) },
+            &[(1, 26880), (1, 8880)],
+            vec![11],
+            12,
+        ),
         case("one level", RoiAlign { scales: vec![0.0625], aligned: true, ..fpn(14) }, &[(13, 14)], vec![5], 5),
         case("three samples", RoiAlign { sampling: 3, ..fpn(5) }, maps, vec![5], 5),
     ]

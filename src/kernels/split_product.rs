@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::case::Rng;
 use super::conv2d::Conv2d;
+use super::levels::Levels;
 use super::split_sum::SplitSum;
 use super::{
     Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Operand, Piece, Pieces, Tolerance, Variant, Want, blocked, halves,
@@ -42,7 +43,7 @@ fn shapes(conv: &Conv2d, x: Shape, w: Shape) -> Option<(Shape, Shape, usize, usi
     };
     let fits = x.rank() == 4 && w.rank() == 4 && !x.is_empty() && !w.is_empty() && x.dim(3) == w.dim(3);
     let (oh, ow) = if fits { conv.extents(&x, &w)? } else { return None };
-    (conv.groups == 1 && conv.slice.is_none() && x.dim(3).is_multiple_of(4)).then_some((x, w, oh, ow))
+    (conv.groups == 1 && x.dim(3).is_multiple_of(4)).then_some((x, w, oh, ow))
 }
 
 impl SplitProduct {
@@ -79,7 +80,8 @@ impl Kernel for SplitProduct {
         let (n, k) = (x.dim(0) * oh * ow, w.dim(0));
         let (n, quads) = (n * self.parts, k.is_multiple_of(4));
         let blocks = halves::first(blocked::variants(n, k, quads, caps), n, k, quads, caps).into_iter();
-        let parts = |v: Variant| Variant { defines: [v.defines, vec![("PARTS", self.parts as u32)]].concat(), ..v };
+        let more: Vec<_> = [("PARTS", self.parts as u32)].into_iter().chain(self.conv.levels.map(|l| l.define())).collect();
+        let parts = |v: Variant| Variant { defines: [v.defines, more.clone()].concat(), ..v };
         blocks.map(|v| parts(v).flag("LIVE", self.conv.live)).collect()
     }
 
@@ -139,6 +141,9 @@ impl Kernel for SplitProduct {
 /// A convolution, or a fully connected layer, as partial sums and their sum, where it can be and is wanted.
 pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
     let (x, w, oh, ow) = shapes(conv, io.inputs[0].shape, io.inputs[1].shape)?;
+    if conv.residual && io.inputs[3].shape.len() != x.dim(0) * oh * ow * w.dim(0) {
+        return None;
+    }
     let (n, k, len) = (x.dim(0) * oh * ow, w.dim(0), w.len() / w.dim(0));
     // Large blocks share most; so many of them leave a GPU's cores idle, or one each.
     let blocks = n.div_ceil(128) * k.div_ceil(128);
@@ -156,15 +161,18 @@ pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
     let live = conv.live.then(|| Operand::Input(3 + usize::from(conv.residual)));
     let residual = conv.residual.then_some(Operand::Input(3));
     let operands = |all: [Option<Operand>; 4]| all.into_iter().flatten().collect::<Vec<_>>();
-    let (sums, y) = (Operand::Scratch(0), io.outputs[0].shape);
+    let (sums, whole) = (Operand::Scratch(0), io.outputs[0].shape);
+    // A slice is put in its place by the sum.
+    let y = if conv.slice.is_some() { Shape::from([x.dim(0), oh, ow, k]) } else { whole };
+    let part = Conv2d { slice: None, residual: false, ..conv.clone() };
     let product = Piece {
-        kernel: Arc::new(SplitProduct { conv: conv.clone(), parts }),
+        kernel: Arc::new(SplitProduct { conv: part, parts }),
         inputs: operands([Some(Operand::Input(0)), Some(Operand::Input(1)), None, live]),
         output: sums,
         part: format!("in {parts} parts"),
     };
     let sum = Piece {
-        kernel: Arc::new(SplitSum { y, relu: conv.relu, residual: conv.residual, live: conv.live }),
+        kernel: Arc::new(SplitSum { y, slice: conv.slice, relu: conv.relu, residual: conv.residual, live: conv.live }),
         inputs: operands([Some(sums), Some(Operand::Input(2)), residual, live]),
         output: Operand::Output,
         part: "sum".into(),
@@ -182,12 +190,14 @@ pub fn cases() -> Vec<Case> {
         Case::new(name, SplitProduct { conv, parts }, inputs, Tolerance::Norm { relative: 3e-6 })
     };
     let k3 = || Conv2d { pad: (1, 1), ..Conv2d::default() };
+    let levels = Levels::new(&[(6, 5), (3, 3), (1, 1)]);
     let two = Conv2d { stride: (2, 2), ..k3() };
     vec![
         case("fc6", Conv2d::default(), 4, &[50, 7, 7, 64], &[64, 3136], Some(vec![37])),
         case("ragged rows", Conv2d::default(), 2, &[13, 20], &[5, 20], None),
         case("P6", k3(), 8, &[1, 5, 7, 64], &[40, 3, 3, 64], None),
         case("steps of two", two, 3, &[2, 9, 6, 12], &[8, 3, 3, 12], None),
+        case("three levels", Conv2d { levels, ..k3() }, 2, &[2, 1, 40, 8], &[12, 3, 3, 8], None),
         case("more parts than steps", k3(), 16, &[1, 4, 4, 4], &[8, 3, 3, 4], None),
         case("batches", k3(), 2, &[6, 4, 4, 8], &[8, 3, 3, 8], Some(vec![1, 3])),
     ]

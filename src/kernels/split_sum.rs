@@ -5,7 +5,7 @@ use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, T
 use crate::params;
 use crate::tensor::{DType, Shape, Value};
 
-params! { count: u32, k: u32, row: u32, parts: u32, images_per_batch: u32, relu: u32, grid_x: u32 }
+params! { count: u32, k: u32, row: u32, y_offset: u32, y_row_stride: u32, parts: u32, images_per_batch: u32, relu: u32, grid_x: u32 }
 
 /// `y[n,…,k] = act(bias[k] + residual + Σ x[part,n,…,k])`, the parts added in order: the same sum on every run.
 ///
@@ -15,6 +15,9 @@ params! { count: u32, k: u32, row: u32, parts: u32, images_per_batch: u32, relu:
 pub struct SplitSum {
     /// The output's shape, N first and K last.
     pub y: Shape,
+    /// Where that is a part of a larger tensor: that tensor's shape (N outermost), and the element of each row at which
+    /// this part begins.
+    pub slice: Option<(Shape, usize)>,
     /// Whether max(·, 0) follows.
     pub relu: bool,
     /// Whether a residual is added before the ReLU.
@@ -26,6 +29,12 @@ pub struct SplitSum {
 impl SplitSum {
     fn k(&self) -> usize {
         self.y.dim(self.y.rank() - 1)
+    }
+
+    /// The output's shape, where each row of it begins, and the elements of a row.
+    fn place(&self) -> (Shape, usize, usize) {
+        let (whole, offset) = self.slice.unwrap_or((self.y, 0));
+        (whole, offset, whole.len() / whole.dim(0).max(1))
     }
 }
 
@@ -53,7 +62,11 @@ impl Kernel for SplitSum {
         if self.live && (live.dtype != DType::U32 || !self.y.dim(0).is_multiple_of(live.shape.len().max(1))) {
             return Err(format!("live counts {live:?} do not divide the rows of {}", self.y));
         }
-        Ok(vec![Info::f32(self.y)])
+        let (whole, offset, row) = self.place();
+        if whole.dim(0) != self.y.dim(0) || offset + self.y.len() / self.y.dim(0) > row {
+            return Err(format!("output {} does not fit {whole} from element {offset} on", self.y));
+        }
+        Ok(vec![Info::f32(whole)])
     }
 
     fn integers(&self) -> Vec<usize> {
@@ -64,7 +77,8 @@ impl Kernel for SplitSum {
         let variant = |name, quads| {
             Variant::new(name, &[("WG", 64)]).flag("QUADS", quads).flag("RESIDUAL", self.residual).flag("LIVE", self.live)
         };
-        let quads = self.k().is_multiple_of(4).then(|| variant("quads", true));
+        let (_, offset, row) = self.place();
+        let quads = [self.k(), offset, row].iter().all(|n| n.is_multiple_of(4)).then(|| variant("quads", true));
         quads.into_iter().chain([variant("plain", false)]).collect()
     }
 
@@ -77,6 +91,8 @@ impl Kernel for SplitSum {
             count: count as u32,
             k: (self.k() / by) as u32,
             row: (count / self.y.dim(0)) as u32,
+            y_offset: (self.place().1 / by) as u32,
+            y_row_stride: (self.place().2 / by) as u32,
             parts: io.dim(0, 0) as u32,
             images_per_batch: (self.y.dim(0) / batches) as u32,
             relu: self.relu as u32,
@@ -116,7 +132,12 @@ impl Kernel for SplitSum {
             let sum = sum + bias[i % bias.len()] as f64 + more;
             (if self.relu { sum.max(0.0) } else { sum }) as f32
         };
-        vec![Value::f32(self.y, sums.into_iter().enumerate().map(value).collect())]
+        let (whole, offset, stride) = self.place();
+        let mut y = vec![f32::NAN; whole.len()];
+        for (i, sum) in sums.into_iter().enumerate() {
+            y[i / row * stride + offset + i % row] = value((i, sum));
+        }
+        vec![Value::f32(whole, y)]
     }
 }
 
@@ -125,7 +146,8 @@ pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(44);
     let mut case = |name: &str, parts: usize, y: &[usize], relu: bool, residual: bool, live: Option<Vec<u32>>| {
         let y = Shape::new(y);
-        let kernel = SplitSum { y, relu, residual, live: live.is_some() };
+        let slice = name.contains("slice").then(|| (Shape::from([y.dim(0), y.len() / y.dim(0) + 24]), 8));
+        let kernel = SplitSum { y, slice, relu, residual, live: live.is_some() };
         let k = kernel.k();
         let mut inputs = vec![rng.tensor([parts, y.len() / k, k]), rng.tensor([k])];
         if residual {
@@ -140,6 +162,8 @@ pub fn cases() -> Vec<Case> {
         case("P5", 8, &[1, 13, 10, 32], false, false, None),
         case("body, residual", 2, &[2, 5, 7, 12], true, true, None),
         case("batches, residual", 3, &[6, 3, 3, 8], true, true, Some(vec![1, 3])),
+        case("P5 into a slice, batch", 2, &[2, 3, 5, 8], true, false, None),
+        case("ragged into a slice", 3, &[2, 7, 5], false, true, Some(vec![2])),
         case("ragged, none live", 16, &[5, 7], false, false, Some(vec![0])),
         case("ragged", 5, &[13, 9], true, false, None),
     ]

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use super::conv2d::Conv2d;
+use super::levels::Levels;
 use super::winograd_gemm::WinogradGemm;
 use super::winograd_in::WinogradIn;
 use super::winograd_out::WinogradOut;
@@ -80,10 +81,8 @@ pub(super) fn output_matrix() -> [[f64; POINTS]; TILE] {
 pub struct Tiles {
     /// Images.
     pub images: usize,
-    /// Rows and columns of tiles in an image.
-    pub rows: usize,
-    /// See `rows`.
-    pub columns: usize,
+    /// The output's rows and columns in an image: of its one map or of several ([`Conv2d::levels`]).
+    pub maps: Levels,
     /// The first tile of the piece.
     pub first: usize,
     /// How many there are.
@@ -93,13 +92,36 @@ pub struct Tiles {
 impl Tiles {
     /// Tiles of an image.
     pub(super) fn per_image(&self) -> usize {
-        self.rows * self.columns
+        self.maps.maps().iter().map(|&(h, w)| h.div_ceil(TILE) * w.div_ceil(TILE)).sum()
     }
 
-    /// Image, row and column of a tile of the piece.
-    pub(super) fn place(&self, tile: usize) -> (usize, usize, usize) {
-        let at = self.first + tile;
-        (at / self.per_image(), at % self.per_image() / self.columns, at % self.columns)
+    /// Columns of tiles, where there is one map.
+    pub(super) fn columns(&self) -> usize {
+        self.maps.maps()[0].1.div_ceil(TILE)
+    }
+
+    /// The maps, where there are several.
+    pub(super) fn levels(&self) -> Option<Levels> {
+        Some(self.maps).filter(|m| m.maps().len() > 1)
+    }
+
+    /// For the shaders ([`Levels::table`]).
+    pub(super) fn table(&self) -> [[u32; 4]; Levels::MOST] {
+        self.maps.table(TILE)
+    }
+
+    /// Image, map, row and column of a tile of the piece.
+    pub(super) fn place(&self, tile: usize) -> (usize, usize, usize, usize) {
+        let image = (self.first + tile) / self.per_image();
+        let mut at = (self.first + tile) % self.per_image();
+        for (map, &(h, w)) in self.maps.maps().iter().enumerate() {
+            let (rows, columns) = (h.div_ceil(TILE), w.div_ceil(TILE));
+            if at < rows * columns {
+                return (image, map, at / columns, at % columns);
+            }
+            at -= rows * columns;
+        }
+        unreachable!("a tile lies in a map")
     }
 
     /// How the grid follows live count `input` where a thread does one of `quads` parts of a tile, and a workgroup has
@@ -121,20 +143,22 @@ impl Tiles {
 
 /// A convolution as pieces of tiles, where it can be and is wanted.
 pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
-    let (x, w, y) = (io.inputs[0].shape, io.inputs[1].shape, io.outputs[0].shape);
+    let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
     let (c, k) = (x.dim(3), w.dim(0));
+    let (oh, ow) = conv.extents(&x, &w)?;
     let fits = (w.dim(1), w.dim(2)) == (3, 3)
         && conv.stride == (1, 1)
         && conv.dilation == (1, 1)
         && conv.groups == 1
-        && conv.slice.is_none()
+        && conv.by_four()
+        && !conv.enlarged(io)
         && c.is_multiple_of(4)
         && k.is_multiple_of(4);
     if !fits {
         return None;
     }
-    let (images, rows, columns) = (y.dim(0), y.dim(1).div_ceil(TILE), y.dim(2).div_ceil(TILE));
-    let total = images * rows * columns;
+    let (images, maps) = (x.dim(0), conv.levels.or_else(|| Levels::new(&[(oh, ow)]))?);
+    let total = images * Tiles { images, maps, first: 0, count: 0 }.per_image();
     let most = (PIECE_BYTES / (POINTS * POINTS * 4 * c.max(k))).max(1);
     let parts = total.div_ceil(most);
     // Whole blocks of the product, but for the last piece.
@@ -151,20 +175,22 @@ pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
     }
     let points = |channels: usize| Info::f32(Shape::from([POINTS * POINTS, count, channels]));
 
-    let live = conv.live.then(|| Operand::Input(3 + usize::from(conv.residual)));
+    let counts = conv.live.then(|| Operand::Input(3 + usize::from(conv.residual)));
     let with = |inputs: &[Operand], residual: bool| {
         let residual = (residual && conv.residual).then_some(Operand::Input(3));
-        inputs.iter().copied().chain(residual).chain(live).collect::<Vec<_>>()
+        inputs.iter().copied().chain(residual).chain(counts).collect::<Vec<_>>()
     };
     let mut pieces = Vec::new();
     for first in (0..total).step_by(count) {
-        let tiles = Tiles { images, rows, columns, first, count: count.min(total - first) };
+        let tiles = Tiles { images, maps, first, count: count.min(total - first) };
         let part = |what: &str| if total > count { format!("{what} {}", first / count + 1) } else { what.into() };
         let share = tiles.count as f64 / total as f64;
-        let flops = 2.0 * (y.len() * 9 * c) as f64 * share;
+        let flops = 2.0 * (images * oh * ow * k * 9 * c) as f64 * share;
         let input = WinogradIn { pad: conv.pad, tiles, live: conv.live, capacity: count };
         let gemm = WinogradGemm { tiles, live: conv.live, reference: flops };
-        let output = WinogradOut { tiles, relu: conv.relu, residual: conv.residual, live: conv.live, y };
+        let y = Shape::from([images, oh, ow, k]);
+        let (relu, residual, live, slice) = (conv.relu, conv.residual, conv.live, conv.slice);
+        let output = WinogradOut { tiles, relu, residual, live, y, slice };
         let (v, m) = (Operand::Scratch(0), Operand::Scratch(1));
         pieces.extend([
             Piece {

@@ -1,8 +1,9 @@
 //! Winograd's convolution, second part: at each point, channels times weights.
 
 use super::case::Rng;
+use super::levels::Levels;
 use super::tiled::{self, Product};
-use super::winograd::{POINTS, Tiles, weight_matrix};
+use super::winograd::{POINTS, TILE, Tiles, weight_matrix};
 use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant};
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
@@ -162,7 +163,10 @@ pub fn cases() -> Vec<Case> {
         inputs.extend(live.map(|l| Value::u32([l.len()], l)));
         Case::new(name, kernel, inputs, Tolerance::Norm { relative: 1e-6 })
     };
-    let tiles = |images, rows, columns, first, count| Tiles { images, rows, columns, first, count };
+    let tiles = |images, rows, columns, first, count| {
+        let maps = Levels::new(&[(rows * TILE, columns * TILE)]).expect("a map");
+        Tiles { images, maps, first, count }
+    };
     vec![
         case("C2", 32, 32, tiles(1, 10, 13, 0, 130), 130, None),
         case("P2, a piece", 64, 128, tiles(1, 12, 15, 40, 100), 128, None),

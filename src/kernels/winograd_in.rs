@@ -1,19 +1,21 @@
 //! Winograd's convolution, first part: inputs to points.
 
 use super::case::Rng;
+use super::levels::Levels;
 use super::winograd::{POINTS, TILE, Tiles, input_matrix};
 use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Value};
 
 params! {
-    total: u32, h: u32, w: u32, c: u32, pad_h: u32, pad_w: u32,
+    levels: [[u32; 4]; Levels::MOST],
+    total: u32, h: u32, w: u32, cells: u32, c: u32, pad_h: u32, pad_w: u32,
     columns: u32, per_image: u32, first: u32, capacity: u32, images_per_batch: u32, grid_x: u32,
 }
 
 /// `v[point, tile, c]`: Bᵀ d B of each tile's 6×6 inputs d, zero outside the image.
 ///
-/// Inputs: x `[N,H,W,C]`, C a multiple of 4, and live `[B]` where said. Output `[36, capacity, C]`; of it the piece's
+/// Inputs: x `[N,H,W,C]`, or `[N,1,cells,C]` where it is several maps, C a multiple of 4, and live `[B]` where said. Output `[36, capacity, C]`; of it the piece's
 /// tiles of live images are written.
 #[derive(Clone, Debug)]
 pub struct WinogradIn {
@@ -40,6 +42,9 @@ impl Kernel for WinogradIn {
         if !x.dim(3).is_multiple_of(4) || x.is_empty() || x.dim(0) != self.tiles.images {
             return Err(format!("takes x [{},H,W,C] with C a multiple of 4, not {x}", self.tiles.images));
         }
+        if self.tiles.levels().is_some_and(|l| (x.dim(1), x.dim(2)) != (1, l.cells())) {
+            return Err(format!("takes x [N,1,{},C] of several maps, not {x}", self.tiles.maps.cells()));
+        }
         if self.live && (inputs[1].dtype != DType::U32 || !x.dim(0).is_multiple_of(inputs[1].shape.len().max(1))) {
             return Err(format!("live counts {:?} do not divide the {} rows of x", inputs[1], x.dim(0)));
         }
@@ -54,7 +59,8 @@ impl Kernel for WinogradIn {
     }
 
     fn variants(&self, _: &Io, caps: &Caps) -> Vec<Variant> {
-        let plain = Variant::new("plain", &[]).flag("LIVE", self.live);
+        let mut plain = Variant::new("plain", &[]).flag("LIVE", self.live);
+        plain.defines.extend(self.tiles.levels().map(|l| l.define()));
         // An input has a part in 36 / 16 tiles.
         let texels = Variant { name: "texels", ..plain.clone() }.texture(0, "X_TEXTURE", true);
         if caps.texels { vec![texels, plain] } else { vec![plain] }
@@ -66,13 +72,15 @@ impl Kernel for WinogradIn {
         let grid = fold_grid(total.div_ceil(64));
         let batches = if self.live { io.inputs[1].shape.len() } else { 1 };
         let params = P {
+            levels: self.tiles.table(),
             total: total as u32,
             h: x.dim(1) as u32,
             w: x.dim(2) as u32,
+            cells: (x.dim(1) * x.dim(2)) as u32,
             c: (x.dim(3) / 4) as u32,
             pad_h: self.pad.0 as u32,
             pad_w: self.pad.1 as u32,
-            columns: self.tiles.columns as u32,
+            columns: self.tiles.columns() as u32,
             per_image: self.tiles.per_image() as u32,
             first: self.tiles.first as u32,
             capacity: self.capacity as u32,
@@ -99,12 +107,17 @@ impl Kernel for WinogradIn {
     }
 
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (x, bt) = (&inputs[0], input_matrix());
-        let [_, h, w, c] = [0, 1, 2, 3].map(|i| x.shape.dim(i));
+        let (c, bt) = (inputs[0].shape.dim(3), input_matrix());
+        let maps: Vec<Value> = match self.tiles.levels() {
+            None => vec![inputs[0].clone()],
+            Some(levels) => (0..levels.maps().len()).map(|i| levels.cut(&inputs[0], i)).collect(),
+        };
         let live = self.live.then(|| inputs[1].ints());
         let mut out = vec![f32::NAN; POINTS * POINTS * self.capacity * c];
         for tile in (0..self.tiles.count).filter(|&t| self.tiles.live(t, live)) {
-            let (n, row, column) = self.tiles.place(tile);
+            let (n, map, row, column) = self.tiles.place(tile);
+            let x = &maps[map];
+            let (h, w) = (x.shape.dim(1), x.shape.dim(2));
             for ch in 0..c {
                 let d = |i: usize, j: usize| {
                     let y = (row * TILE + i).checked_sub(self.pad.0).filter(|&y| y < h);
@@ -129,10 +142,12 @@ impl Kernel for WinogradIn {
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(41);
     let mut case = |name: &str, pad: (usize, usize), x: [usize; 4], piece: (usize, usize), live: Option<Vec<u32>>| {
-        let side = |n: usize, pad: usize| (n + 2 * pad - 2).div_ceil(TILE);
-        let (rows, columns) = (side(x[1], pad.0), side(x[2], pad.1));
+        let several = || Levels::new(&[(9, 6), (5, 3), (1, 1)]);
+        let one = || Levels::new(&[(x[1] + 2 * pad.0 - 2, x[2] + 2 * pad.1 - 2)]);
+        let maps = if name.contains("levels") { several() } else { one() }.expect("maps");
         let (first, count) = piece;
-        let tiles = Tiles { images: x[0], rows, columns, first, count: count.min(x[0] * rows * columns - first) };
+        let all = Tiles { images: x[0], maps, first, count: 0 };
+        let tiles = Tiles { count: count.min(x[0] * all.per_image() - first), ..all };
         let kernel = WinogradIn { pad, tiles, live: live.is_some(), capacity: count };
         let mut inputs = vec![rng.tensor(x)];
         inputs.extend(live.map(|l| Value::u32([l.len()], l)));
@@ -146,6 +161,8 @@ pub fn cases() -> Vec<Case> {
         case("wide padding", (2, 0), [1, 5, 9, 8], (0, 4), None),
         case("a piece", (1, 1), [1, 23, 31, 8], (17, 20), None),
         case("mask head, some live", (1, 1), [6, 14, 14, 16], (0, 96), Some(vec![4])),
+        case("three levels", (1, 1), [2, 1, 70, 8], (0, 18), None),
+        case("three levels, a piece", (1, 1), [2, 1, 70, 4], (5, 9), None),
         case("batches, the last piece", (1, 1), [6, 5, 5, 8], (10, 20), Some(vec![3, 1])),
     ]
 }

@@ -1,20 +1,22 @@
 //! Winograd's convolution, third part: points to outputs, with bias, residual and ReLU.
 
 use super::case::Rng;
+use super::levels::Levels;
 use super::winograd::{POINTS, TILE, Tiles, output_matrix};
 use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
 
 params! {
-    total: u32, k: u32, oh: u32, ow: u32,
+    levels: [[u32; 4]; Levels::MOST],
+    total: u32, k: u32, h: u32, w: u32, y_offset: u32, y_image_stride: u32,
     columns: u32, per_image: u32, first: u32, capacity: u32, images_per_batch: u32, relu: u32, grid_x: u32,
 }
 
 /// `y[n, oh, ow, k] = act(bias[k] + residual + Aᵀ m A)` of each tile's 36 points m.
 ///
-/// Inputs: m `[36,capacity,K]`, K a multiple of 4, bias `[K]`, then residual of the output's shape and live `[B]` where
-/// said. Of the output the piece's tiles of live images are written.
+/// Inputs: m `[36,capacity,K]`, K a multiple of 4, bias `[K]`, then residual `[N,OH,OW,K]` and live `[B]` where said. Of
+/// the output the piece's tiles of live images are written.
 #[derive(Clone, Debug)]
 pub struct WinogradOut {
     /// The piece.
@@ -25,8 +27,10 @@ pub struct WinogradOut {
     pub residual: bool,
     /// Whether a live count is given.
     pub live: bool,
-    /// The output: `[N,OH,OW,K]`.
+    /// The output: `[N,OH,OW,K]`, or `[N,1,cells,K]` where it is several maps.
     pub y: Shape,
+    /// Where that is a part of a larger tensor ([`Conv2d::slice`](super::conv2d::Conv2d::slice)), places by four.
+    pub slice: Option<(Shape, usize)>,
 }
 
 impl Kernel for WinogradOut {
@@ -49,7 +53,10 @@ impl Kernel for WinogradOut {
         if live.is_some_and(|l| l.dtype != DType::U32 || !self.tiles.images.is_multiple_of(l.shape.len().max(1))) {
             return Err(format!("live counts {live:?} do not divide the {} images", self.tiles.images));
         }
-        Ok(vec![Info::f32(self.y)])
+        if self.residual && self.tiles.levels().is_some() {
+            return Err("takes no residual with several maps".into());
+        }
+        Ok(vec![Info::f32(self.slice.map_or(self.y, |s| s.0))])
     }
 
     fn integers(&self) -> Vec<usize> {
@@ -57,7 +64,9 @@ impl Kernel for WinogradOut {
     }
 
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("plain", &[]).flag("RESIDUAL", self.residual).flag("LIVE", self.live)]
+        let mut plain = Variant::new("plain", &[]).flag("RESIDUAL", self.residual).flag("LIVE", self.live);
+        plain.defines.extend(self.tiles.levels().map(|l| l.define()));
+        vec![plain]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
@@ -65,12 +74,17 @@ impl Kernel for WinogradOut {
         let total = self.tiles.count * k;
         let grid = fold_grid(total.div_ceil(64));
         let batches = if self.live { io.inputs.last().map_or(1, |l| l.shape.len()) } else { 1 };
+        let dense = self.y.len() / self.y.dim(0);
+        let (offset, stride) = self.slice.map_or((0, dense), |(whole, at)| (at, whole.len() / whole.dim(0)));
         let params = P {
+            levels: self.tiles.table(),
             total: total as u32,
             k: k as u32,
-            oh: self.y.dim(1) as u32,
-            ow: self.y.dim(2) as u32,
-            columns: self.tiles.columns as u32,
+            h: self.y.dim(1) as u32,
+            w: self.y.dim(2) as u32,
+            y_offset: (offset / 4) as u32,
+            y_image_stride: (stride / 4) as u32,
+            columns: self.tiles.columns() as u32,
             per_image: self.tiles.per_image() as u32,
             first: self.tiles.first as u32,
             capacity: io.dim(0, 1) as u32,
@@ -99,11 +113,14 @@ impl Kernel for WinogradOut {
 
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
         let (m, bias, at) = (&inputs[0], inputs[1].floats(), output_matrix());
-        let [_, oh, ow, k] = [0, 1, 2, 3].map(|i| self.y.dim(i));
+        let (n_images, k) = (self.y.dim(0), self.y.dim(3));
         let live = if self.live { inputs.last().map(Value::ints) } else { None };
-        let mut y = vec![f32::NAN; self.y.len()];
+        let image = self.y.len() / n_images;
+        let (whole, offset) = self.slice.unwrap_or((self.y, 0));
+        let mut y = vec![f32::NAN; whole.len()];
         for tile in (0..self.tiles.count).filter(|&t| self.tiles.live(t, live)) {
-            let (n, row, column) = self.tiles.place(tile);
+            let (n, map, row, column) = self.tiles.place(tile);
+            let (oh, ow) = self.tiles.maps.maps()[map];
             for q in 0..TILE * TILE {
                 let (i, j) = (q / TILE, q % TILE);
                 if row * TILE + i >= oh || column * TILE + j >= ow {
@@ -113,14 +130,15 @@ impl Kernel for WinogradOut {
                     let point = |p: usize| m.floats()[(p * m.shape.dim(1) + tile) * k + ch] as f64;
                     let sum: f64 =
                         (0..POINTS * POINTS).map(|p| at[i][p / POINTS] * point(p) * at[j][p % POINTS]).sum();
-                    let out = ((n * oh + row * TILE + i) * ow + column * TILE + j) * k + ch;
-                    let residual = if self.residual { inputs[2].floats()[out] as f64 } else { 0.0 };
+                    let cell = self.tiles.maps.first(map) + (row * TILE + i) * ow + column * TILE + j;
+                    let out = cell * k + ch;
+                    let residual = if self.residual { inputs[2].floats()[n * image + out] as f64 } else { 0.0 };
                     let v = sum + bias as f64 + residual;
-                    y[out] = (if self.relu { v.max(0.0) } else { v }) as f32;
+                    y[offset + n * (whole.len() / n_images) + out] = (if self.relu { v.max(0.0) } else { v }) as f32;
                 }
             }
         }
-        vec![Value::f32(self.y, y)]
+        vec![Value::f32(whole, y)]
     }
 }
 
@@ -128,11 +146,14 @@ impl Kernel for WinogradOut {
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(43);
     let mut case = |name: &str, y: [usize; 4], piece: (usize, usize), residual: bool, live: Option<Vec<u32>>| {
-        let (rows, columns) = (y[1].div_ceil(TILE), y[2].div_ceil(TILE));
+        let several = || Levels::new(&[(9, 6), (5, 3), (1, 1)]);
+        let maps = if name.contains("levels") { several() } else { Levels::new(&[(y[1], y[2])]) }.expect("maps");
         let (first, count) = piece;
-        let tiles = Tiles { images: y[0], rows, columns, first, count: count.min(y[0] * rows * columns - first) };
+        let all = Tiles { images: y[0], maps, first, count: 0 };
+        let tiles = Tiles { count: count.min(y[0] * all.per_image() - first), ..all };
+        let slice = name.contains("slice").then(|| (Shape::from([y[0], y[1] * y[2] * y[3] + 20]), 12));
         let (live_given, relu) = (live.is_some(), residual);
-        let kernel = WinogradOut { tiles, relu, residual, live: live_given, y: y.into() };
+        let kernel = WinogradOut { tiles, relu, residual, live: live_given, y: y.into(), slice };
         let mut inputs = vec![rng.tensor([POINTS * POINTS, count, y[3]]), rng.tensor([y[3]])];
         if residual {
             inputs.push(rng.tensor(y));
@@ -146,6 +167,9 @@ pub fn cases() -> Vec<Case> {
         case("one pixel", [1, 1, 1, 4], (0, 1), false, None),
         case("a piece", [1, 23, 31, 8], (17, 20), true, None),
         case("mask head, some live", [6, 14, 14, 16], (0, 96), false, Some(vec![4])),
+        case("into a slice, residual", [2, 7, 9, 8], (0, 12), true, None),
+        case("three levels", [2, 1, 70, 8], (0, 18), false, None),
+        case("three levels into a slice, a piece", [2, 1, 70, 4], (5, 9), false, None),
         case("batches, the last piece", [6, 5, 5, 8], (10, 20), true, Some(vec![3, 1])),
     ]
 }

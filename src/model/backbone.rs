@@ -1,10 +1,10 @@
 //! ResNet bodies and the feature pyramid (torchvision, `models/resnet.py`, `ops/feature_pyramid_network.py`).
 
-use super::{Builder, Config};
+use super::pyramid::Pyramid;
+use super::{Builder, Config, Room};
 use crate::Result;
 use crate::graph::Tensor;
 use crate::kernels::max_pool::MaxPool;
-use crate::kernels::upsample_add::UpsampleAdd;
 use crate::weights::{Block, Body, Fpn};
 
 const STAGES: [&str; 4] = ["C2", "C3", "C4", "C5"];
@@ -50,25 +50,36 @@ fn residual(b: &mut Builder, config: &Config, block: &Block, x: Tensor, stride: 
 }
 
 /// P2..P6 of C2..C5.
-pub(super) fn fpn(b: &mut Builder, fpn: &Fpn, stages: &[Tensor; 4]) -> Result<[Tensor; 5]> {
+pub(super) fn fpn(b: &mut Builder, fpn: &Fpn, stages: &[Tensor; 4], room: &Room) -> Result<Pyramid> {
     b.g.stage("FPN");
+    let mut maps = stages.map(|c| (c.dim(1), c.dim(2))).to_vec();
+    maps.push((maps[3].0.div_ceil(2), maps[3].1.div_ceil(2)));
+    let channels = fpn.layer[0].weight.shape.dim(0);
+    let pyramid = Pyramid::new(b, &maps, channels, room.batch, room.pyramid_bytes);
     let mut top: Option<Tensor> = None;
-    let mut out: Vec<Tensor> = Vec::new();
     for i in (0..4).rev() {
         let (inner, layer) = (&fpn.inner[i], &fpn.layer[i]);
-        let lateral = b.g.conv2d(&format!("lateral{}", i + 2), stages[i], &inner.weight, &inner.bias).done()?;
+        let lateral = b.g.conv2d(&format!("lateral{}", i + 2), stages[i], &inner.weight, &inner.bias);
         let merged = match top {
-            None => lateral,
-            Some(top) => b.g.op1(&format!("top-down{}", i + 2), UpsampleAdd, &[lateral, top])?,
+            None => lateral.done()?,
+            Some(top) => lateral.residual(top).done()?,
         };
         top = Some(merged);
-        out.push(b.g.conv2d(&format!("P{}", i + 2), merged, &layer.weight, &layer.bias).pad(1).done()?);
+        let level = |b: &mut Builder, i: usize, stride: usize| {
+            let (part, map) = pyramid.home(i);
+            let conv = b.g.conv2d(&format!("P{}", i + 2), merged, &layer.weight, &layer.bias).pad(1).stride(stride);
+            conv.into_slice(part.tensor, part.levels.first(map) * channels)
+        };
+        level(b, i, 1)?;
+        if i == 3 {
+            // Every second row and column of P5. Computed again, from P5's own sources, since no dispatch can read the
+            // tensor that it writes.
+            level(b, 4, 2)?;
+        }
     }
-    out.reverse();
-    let p6 = b.g.op1("P6", MaxPool { kernel: 1, stride: 2, pad: 0 }, &[out[3]])?;
-    let levels = [out[0], out[1], out[2], out[3], p6];
-    for (i, &level) in levels.iter().enumerate() {
-        b.tap(format!("p{}", i + 2), level);
+    for i in 0..maps.len() {
+        let (part, map) = pyramid.home(i);
+        b.tap_map(format!("p{}", i + 2), part.tensor, part.levels, map);
     }
-    Ok(levels)
+    Ok(pyramid)
 }

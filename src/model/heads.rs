@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::pyramid::{Part, Pyramid};
 use super::rpn::Rois;
 use super::{Builder, Config, MaskOutputs, Outputs, Room};
 use crate::Result;
@@ -35,15 +36,30 @@ pub(super) struct Found {
     pub(super) counts: Tensor,
 }
 
-fn align(config: &Config, room: &Room, pooled: usize, sampling: usize) -> RoiAlign {
-    RoiAlign {
+/// RoIAlign of `rois`, of which the first `live` of each image count.
+fn align(
+    b: &mut Builder,
+    name: &str,
+    config: &Config,
+    room: &Room,
+    (pooled, sampling): (usize, usize),
+    pyramid: &Pyramid,
+    [rois, live]: [Tensor; 2],
+) -> Result<Tensor> {
+    let scales = [0.25, 0.125, 0.0625, 0.03125].map(|s| s * (room.roi_shift as f32).exp2()).to_vec();
+    // No RoI is on P6; a tensor of nothing else is not read.
+    let parts: Vec<Part> = pyramid.parts.iter().filter(|p| p.first < scales.len()).copied().collect();
+    let kernel = RoiAlign {
         pooled,
         sampling,
         aligned: config.roi_aligned,
         pooling: Pooling::Average,
-        scales: [0.25, 0.125, 0.0625, 0.03125].map(|s| s * (room.roi_shift as f32).exp2()).to_vec(),
+        scales,
         canonical: CANONICAL_SIDE,
-    }
+        maps: parts.iter().map(|p| p.levels).collect(),
+    };
+    let inputs: Vec<Tensor> = [rois, live].into_iter().chain(parts.iter().map(|p| p.tensor)).collect();
+    b.g.op1(name, kernel, &inputs)
 }
 
 fn linear(b: &mut Builder, name: &str, x: Tensor, w: &weights::Linear, relu: bool, live: Tensor) -> Result<Tensor> {
@@ -57,16 +73,14 @@ pub(super) fn boxes(
     b: &mut Builder,
     config: &Config,
     weights: &BoxHeadWeights,
-    levels: &[Tensor; 5],
+    pyramid: &Pyramid,
     proposals: &Rois,
     room: &Room,
     frames: Tensor,
 ) -> Result<Found> {
     let (head, live, rois) = (&config.box_head, proposals.counts, proposals.boxes);
     b.g.stage("box RoIAlign");
-    let [p2, p3, p4, p5, _] = *levels;
-    let align = align(config, room, head.roi_size, head.sampling_ratio);
-    let mut x = b.g.op1("box.align", align, &[rois, live, p2, p3, p4, p5])?;
+    let mut x = align(b, "box.align", config, room, (head.roi_size, head.sampling_ratio), pyramid, [rois, live])?;
     b.tap("box.features", x);
     b.g.stage("box head");
     for (i, conv) in weights.convs.iter().enumerate() {
@@ -117,7 +131,7 @@ pub(super) fn masks(
     b: &mut Builder,
     config: &Config,
     weights: Option<&MaskHeadWeights>,
-    levels: &[Tensor; 5],
+    pyramid: &Pyramid,
     found: &Found,
     room: &Room,
     frames: Tensor,
@@ -127,9 +141,8 @@ pub(super) fn masks(
     let mut soft = None;
     if let (Some(head), Some(weights)) = (&config.mask, weights) {
         b.g.stage("mask RoIAlign");
-        let [p2, p3, p4, p5, _] = *levels;
-        let align = align(config, room, head.roi_size, head.sampling_ratio);
-        let mut x = b.g.op1("mask.align", align, &[found.boxes, live, p2, p3, p4, p5])?;
+        let sizes = (head.roi_size, head.sampling_ratio);
+        let mut x = align(b, "mask.align", config, room, sizes, pyramid, [found.boxes, live])?;
         b.tap("mask.features", x);
         b.g.stage("mask head");
         for (i, conv) in weights.convs.iter().enumerate() {

@@ -7,6 +7,7 @@
 //! | `size` | from an image's size to the network's input |
 //! | `anchors` | the anchors of each level |
 //! | `backbone` | ResNet bodies and the FPN |
+//! | `pyramid` | the levels of the FPN as few tensors |
 //! | `rpn` | region proposals |
 //! | `heads` | box head, class NMS, mask head, paste |
 
@@ -15,6 +16,7 @@ mod backbone;
 pub mod config;
 mod heads;
 mod precision;
+mod pyramid;
 mod rpn;
 mod size;
 
@@ -28,7 +30,9 @@ use crate::Result;
 use crate::graph::{Graph, Tensor};
 use crate::kernels::Info;
 use crate::kernels::frame::FRAME_WORDS;
+use crate::kernels::levels::Levels;
 use crate::kernels::preprocess::Preprocess;
+use crate::tensor::Value;
 use crate::weights::NetworkWeights;
 
 /// What a graph is made for: the padded input and the room for what changes from image to image.
@@ -46,9 +50,14 @@ pub struct Room {
     pub image_words: usize,
     /// Words for the bits of all masks of an image.
     pub mask_words: usize,
+    /// Most bytes of a tensor that holds several levels of the pyramid.
+    pub pyramid_bytes: u64,
 }
 
 impl Room {
+    /// What every device binds at once (WebGPU's default limit).
+    pub const PYRAMID_BYTES: u64 = 128 << 20;
+
     /// The least room for image bytes and mask bits, in words: sizes grow from here by doubling, so that images of
     /// slightly different sizes share a plan.
     const LEAST_WORDS: usize = 1 << 14;
@@ -81,6 +90,7 @@ impl Room {
             image_words: Self::words(bytes as usize),
             // A byte a pixel: eight masks that cover the whole image.
             mask_words: Self::words(pixels as usize),
+            pyramid_bytes: Self::PYRAMID_BYTES,
         };
         Ok((size, room))
     }
@@ -122,7 +132,25 @@ pub struct Network {
     /// What comes out.
     pub outputs: Outputs,
     /// Every stage by name, for comparing with another implementation: "transform", "c2", "p2", "rpn.logits", …
-    pub taps: Vec<(String, Tensor)>,
+    pub taps: Vec<Tap>,
+}
+
+/// A stage's result by name.
+#[derive(Clone, Debug)]
+pub struct Tap {
+    /// The stage.
+    pub name: String,
+    /// What it wrote.
+    pub tensor: Tensor,
+    /// Where it is one of several maps in that tensor: which.
+    pub map: Option<(Levels, usize)>,
+}
+
+impl Tap {
+    /// The stage's result of the tensor's value.
+    pub fn of(&self, value: &Value) -> Value {
+        self.map.map_or_else(|| value.clone(), |(levels, map)| levels.cut(value, map))
+    }
 }
 
 /// What a network makes. n is the configuration's detections an image.
@@ -154,12 +182,16 @@ pub struct MaskOutputs {
 /// A graph under construction with its taps.
 struct Builder {
     g: Graph,
-    taps: Vec<(String, Tensor)>,
+    taps: Vec<Tap>,
 }
 
 impl Builder {
     fn tap(&mut self, name: impl Into<String>, tensor: Tensor) {
-        self.taps.push((name.into(), tensor));
+        self.taps.push(Tap { name: name.into(), tensor, map: None });
+    }
+
+    fn tap_map(&mut self, name: String, tensor: Tensor, levels: Levels, map: usize) {
+        self.taps.push(Tap { name, tensor, map: Some((levels, map)) });
     }
 }
 
@@ -179,10 +211,10 @@ pub fn build(config: &Config, weights: &NetworkWeights, room: &Room) -> Result<N
     b.tap("transform", x);
 
     let stages = backbone::resnet(&mut b, config, &weights.body, x)?;
-    let levels = backbone::fpn(&mut b, &weights.fpn, &stages)?;
-    let proposals = rpn::proposals(&mut b, config, &weights.rpn, &levels, room, frames)?;
-    let found = heads::boxes(&mut b, config, &weights.box_head, &levels, &proposals, room, frames)?;
-    let outputs = heads::masks(&mut b, config, weights.mask_head.as_ref(), &levels, &found, room, frames)?;
+    let pyramid = backbone::fpn(&mut b, &weights.fpn, &stages, room)?;
+    let proposals = rpn::proposals(&mut b, config, &weights.rpn, &pyramid, room, frames)?;
+    let found = heads::boxes(&mut b, config, &weights.box_head, &pyramid, &proposals, room, frames)?;
+    let outputs = heads::masks(&mut b, config, weights.mask_head.as_ref(), &pyramid, &found, room, frames)?;
 
     let mut kept = vec![outputs.header, outputs.boxes, outputs.scores, outputs.labels];
     // The counts tell a profile how much of the heads' work was real.

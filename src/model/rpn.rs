@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::anchors::{Level, table};
+use super::pyramid::Pyramid;
 use super::{Builder, Config, Room};
 use crate::Result;
 use crate::graph::Tensor;
@@ -26,7 +27,7 @@ pub(super) fn proposals(
     b: &mut Builder,
     config: &Config,
     weights: &RpnWeights,
-    maps: &[Tensor; 5],
+    pyramid: &Pyramid,
     room: &Room,
     frames: Tensor,
 ) -> Result<Rois> {
@@ -34,24 +35,24 @@ pub(super) fn proposals(
     let anchors_a_cell = config.anchors_per_cell();
     let mut levels = Vec::new();
     let mut total = 0;
-    for map in maps {
-        let extent = (map.dim(1), map.dim(2));
-        levels.push(Level { map: extent, input: (room.height, room.width), first: total });
-        total += extent.0 * extent.1 * anchors_a_cell;
+    for map in pyramid.maps() {
+        levels.push(Level { map, input: (room.height, room.width), first: total });
+        total += map.0 * map.1 * anchors_a_cell;
     }
 
     // All levels side by side in (H, W, A) order: one selection reads them all.
     let logits = b.g.shared_output("rpn.logits", [room.batch, total]);
     let deltas = b.g.shared_output("rpn.deltas", [room.batch, total, 4]);
-    for (i, (&map, level)) in maps.iter().zip(&levels).enumerate() {
-        let mut x = map;
+    for part in &pyramid.parts {
+        let mut x = part.tensor;
         for (n, conv) in weights.convs.iter().enumerate() {
-            let name = format!("rpn.conv{n} P{}", i + 2);
-            x = b.g.conv2d(&name, x, &conv.weight, &conv.bias).pad(1).relu().done()?;
+            let name = format!("rpn.conv{n} {}", part.name());
+            x = b.g.conv2d(&name, x, &conv.weight, &conv.bias).pad(1).relu().levels(part.levels).done()?;
         }
+        let first = levels[part.first].first;
         let (l, d) = (&weights.logits, &weights.deltas);
-        b.g.conv2d(&format!("rpn.logits P{}", i + 2), x, &l.weight, &l.bias).into_slice(logits, level.first)?;
-        b.g.conv2d(&format!("rpn.deltas P{}", i + 2), x, &d.weight, &d.bias).into_slice(deltas, 4 * level.first)?;
+        b.g.conv2d(&format!("rpn.logits {}", part.name()), x, &l.weight, &l.bias).into_slice(logits, first)?;
+        b.g.conv2d(&format!("rpn.deltas {}", part.name()), x, &d.weight, &d.bias).into_slice(deltas, 4 * first)?;
     }
     b.tap("rpn.logits", logits);
     b.tap("rpn.deltas", deltas);

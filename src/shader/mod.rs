@@ -28,6 +28,7 @@ pub const SNIPPETS: &[(&str, &str)] = &[
     ("shared/matrix_step", include_str!("../../shaders/shared/matrix_step.wgsl")),
     ("shared/operands", include_str!("../../shaders/shared/operands.wgsl")),
     ("shared/order", include_str!("../../shaders/shared/order.wgsl")),
+    ("shared/spot", include_str!("../../shaders/shared/spot.wgsl")),
     ("shared/texels", include_str!("../../shaders/shared/texels.wgsl")),
     ("shared/tiled", include_str!("../../shaders/shared/tiled.wgsl")),
     ("shared/winograd_place", include_str!("../../shaders/shared/winograd_place.wgsl")),

@@ -130,6 +130,7 @@ fn with_room(image: &Image, words: usize) -> (usize, Vec<Mask>) {
         roi_shift: size.roi_shift(),
         image_words: image.rgb().len().div_ceil(4),
         mask_words: words,
+        pyramid_bytes: Room::PYRAMID_BYTES,
     };
     let network = model::build(&config, &weights(), &room).unwrap();
     let (o, masks) = (network.outputs, network.outputs.masks.unwrap());

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use maskrcnn::Mask;
 use maskrcnn::gpu::Runner;
 use maskrcnn::graph::{Op, Plan, Tensor};
-use maskrcnn::model::{self, Network, Room};
+use maskrcnn::model::{self, Network, Room, Tap};
 use maskrcnn::tensor::Value;
 
 use crate::common::device;
@@ -15,7 +15,7 @@ use crate::golden::{Golden, boxes, swap};
 pub struct Ours {
     network: Network,
     runner: Runner,
-    taps: HashMap<String, Tensor>,
+    taps: HashMap<String, Tap>,
     /// What it last computed, by tap; also "places" and "bits", and "post.boxes".
     pub values: HashMap<String, Value>,
 }
@@ -31,14 +31,17 @@ impl Ours {
             roi_shift: golden.size.roi_shift(),
             image_words: image.rgb().len().div_ceil(4),
             mask_words: config.box_head.detections_per_img * (image.height() * image.width().div_ceil(32)) as usize,
+            pyramid_bytes: Room::PYRAMID_BYTES,
         };
         let mut network = model::build(config, &golden.weights, &room).unwrap();
-        let mut taps: HashMap<String, Tensor> = network.taps.iter().cloned().collect();
-        taps.insert("post.boxes".into(), network.outputs.boxes);
+        let mut taps: HashMap<String, Tap> = network.taps.iter().map(|t| (t.name.clone(), t.clone())).collect();
+        let mut more = |name: &str, tensor| taps.insert(name.into(), Tap { name: name.into(), tensor, map: None });
+        more("post.boxes", network.outputs.boxes);
         if let Some(masks) = network.outputs.masks {
-            taps.extend([("places".into(), masks.places), ("bits".into(), masks.bits)]);
+            more("places", masks.places);
+            more("bits", masks.bits);
         }
-        taps.values().for_each(|&t| network.graph.keep(t));
+        taps.values().for_each(|t| network.graph.keep(t.tensor));
         let plan = Plan::new(network.graph.clone(), &device().caps(), &[]);
         let runner = Runner::new(device(), plan).unwrap();
         let mut ours = Self { network, runner, taps, values: HashMap::new() };
@@ -60,7 +63,7 @@ impl Ours {
         let at = |label: &str| ops.iter().position(|op| named(op, label)).unwrap_or_else(|| panic!("{label}"));
         let steps = at(step)..until.map_or(ops.len(), at);
         let frame = golden.frame();
-        let values: Vec<(Tensor, Value)> = fed.iter().map(|name| (self.taps[*name], golden.tap(name))).collect();
+        let values = self.fed(golden, fed);
         let mut inputs: Vec<(Tensor, &[u8])> = values.iter().map(|(t, v)| (*t, v.bytes())).collect();
         // Nobody's memory is kept past its last reader, so the frames come in anew.
         inputs.push((self.network.frames, bytemuck::bytes_of(&frame)));
@@ -68,9 +71,36 @@ impl Ours {
     }
 
     fn execute(&mut self, steps: std::ops::Range<usize>, inputs: &[(Tensor, &[u8])]) {
-        let (names, tensors): (Vec<&String>, Vec<Tensor>) = self.taps.iter().map(|(n, &t)| (n, t)).unzip();
+        let taps: Vec<&Tap> = self.taps.values().collect();
+        let tensors: Vec<Tensor> = taps.iter().map(|t| t.tensor).collect();
         let values = self.runner.run_steps(steps, inputs, &tensors).unwrap();
-        self.values = names.into_iter().cloned().zip(values).collect();
+        self.values = taps.iter().zip(&values).map(|(tap, value)| (tap.name.clone(), tap.of(value))).collect();
+    }
+
+    /// The golden's tensors as ours: where ours holds several maps, those together, with zeros for the ones not named.
+    fn fed(&self, golden: &Golden, names: &[&str]) -> Vec<(Tensor, Value)> {
+        let mut out: Vec<(Tensor, Value)> = Vec::new();
+        for tap in names.iter().map(|name| &self.taps[*name]) {
+            if out.iter().any(|(t, _)| t.id == tap.tensor.id) {
+                continue;
+            }
+            let value = match tap.map {
+                None => golden.tap(&tap.name),
+                Some((levels, _)) => {
+                    let map = |i: usize| {
+                        let at = |t: &&Tap| t.tensor.id == tap.tensor.id && t.map.is_some_and(|m| m.1 == i);
+                        let this = self.taps.values().find(at).expect("each map has a tap");
+                        let (h, w) = levels.maps()[i];
+                        let zeros = || vec![0.0; h * w * tap.tensor.dim(3)];
+                        let given = names.contains(&this.name.as_str()).then(|| golden.tap(&this.name));
+                        Value::f32([1, h, w, tap.tensor.dim(3)], given.map_or_else(zeros, |v| v.floats().to_vec()))
+                    };
+                    levels.joined(&(0..levels.maps().len()).map(map).collect::<Vec<_>>())
+                }
+            };
+            out.push((tap.tensor, value));
+        }
+        out
     }
 
     /// How many proposals, or detections, there are.

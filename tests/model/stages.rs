@@ -96,12 +96,12 @@ pub fn each_alone(ours: &mut Ours, golden: &Golden, limits: Limits) -> Report {
         for stage in ["c2", "c3", "c4", "c5"] {
             report.close(stage, &ours.as_torch(stage, &[]), &golden.floats(stage), limits.end_to_end);
         }
-        ours.rerun("lateral5", Some("rpn.conv0 P2"), golden, &["c2", "c3", "c4", "c5"]);
+        ours.rerun("lateral5", Some("rpn.conv0"), golden, &["c2", "c3", "c4", "c5"]);
         for stage in ["p2", "p3", "p4", "p5", "p6"] {
             report.close(stage, &ours.as_torch(stage, &[]), &golden.floats(stage), limits.alone);
         }
     }
-    ours.rerun("rpn.conv0 P2", Some("rpn.topk"), golden, &["p2", "p3", "p4", "p5", "p6"]);
+    ours.rerun("rpn.conv0", Some("rpn.topk"), golden, &["p2", "p3", "p4", "p5", "p6"]);
     for stage in DENSE.into_iter().filter(|s| s.starts_with("rpn")) {
         report.close(stage, &ours.as_torch(stage, &[]), &golden.floats(stage), limits.alone);
     }

@@ -1,0 +1,100 @@
+//! P2..P6 in few tensors: levels that share weights lie one after the other.
+
+use super::Builder;
+use crate::graph::Tensor;
+use crate::kernels::levels::Levels;
+use crate::tensor::ELEMENT_BYTES;
+
+/// Levels of the pyramid that are one tensor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// `[B,1,cells,C]`.
+    pub tensor: Tensor,
+    /// The maps in it.
+    pub levels: Levels,
+    /// The first of them, counted from P2.
+    pub first: usize,
+}
+
+impl Part {
+    /// What it holds, for people: "P2..P6".
+    pub fn name(&self) -> String {
+        name(self.first, self.levels.maps().len())
+    }
+}
+
+/// The feature pyramid.
+#[derive(Clone, Debug)]
+pub(super) struct Pyramid {
+    /// Finest levels first.
+    pub parts: Vec<Part>,
+}
+
+impl Pyramid {
+    /// Room for maps of so many rows and columns, finest first, with `channels` each: as few tensors as can be of no
+    /// more than `most` bytes, but for maps that are larger alone.
+    pub fn new(b: &mut Builder, maps: &[(usize, usize)], channels: usize, batch: usize, most: u64) -> Self {
+        let bytes = |(h, w): (usize, usize)| (batch * h * w * channels * ELEMENT_BYTES) as u64;
+        let mut groups: Vec<Vec<(usize, usize)>> = Vec::new();
+        let mut held = 0;
+        for &map in maps {
+            match groups.last_mut() {
+                Some(group) if held + bytes(map) <= most && group.len() < Levels::MOST => group.push(map),
+                _ => {
+                    groups.push(vec![map]);
+                    held = 0;
+                }
+            }
+            held += bytes(map);
+        }
+        let mut first = 0;
+        let mut part = |group: &Vec<(usize, usize)>| {
+            let levels = Levels::new(group)?;
+            let tensor = b.g.shared_output(&name(first, group.len()), [batch, 1, levels.cells(), channels]);
+            first += group.len();
+            Some(Part { tensor, levels, first: first - group.len() })
+        };
+        Self { parts: groups.iter().filter_map(&mut part).collect() }
+    }
+
+    /// Where level `i`, counted from P2, lies: its part, and which of its maps it is.
+    pub fn home(&self, i: usize) -> (Part, usize) {
+        let part = self.parts.iter().rev().find(|p| p.first <= i).expect("a level of the pyramid");
+        (*part, i - part.first)
+    }
+
+    /// Rows and columns of all levels.
+    pub fn maps(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.parts.iter().flat_map(|p| p.levels.maps().to_vec())
+    }
+}
+
+fn name(first: usize, count: usize) -> String {
+    let last = first + count + 1;
+    if count == 1 { format!("P{last}") } else { format!("P{}..P{last}", first + 2) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Graph;
+
+    #[test]
+    fn levels_share_a_tensor_while_it_may_hold_them() {
+        let maps = [(40, 60), (20, 30), (10, 15), (5, 8), (3, 4)];
+        let parts = |batch, most| {
+            let mut b = Builder { g: Graph::new(), taps: Vec::new() };
+            let pyramid = Pyramid::new(&mut b, &maps, 8, batch, most);
+            assert_eq!(pyramid.maps().collect::<Vec<_>>(), maps);
+            let (part, map) = pyramid.home(3);
+            assert_eq!(part.levels.maps()[map], maps[3]);
+            pyramid.parts.iter().map(Part::name).collect::<Vec<_>>()
+        };
+        let cells = |maps: &[(usize, usize)]| maps.iter().map(|(h, w)| (h * w * 8 * ELEMENT_BYTES) as u64).sum::<u64>();
+        assert_eq!(parts(1, cells(&maps)), ["P2..P6"]);
+        assert_eq!(parts(1, cells(&maps) - 1), ["P2..P5", "P6"]);
+        assert_eq!(parts(2, 2 * cells(&maps[1..])), ["P2", "P3..P6"]);
+        // What is too large alone is left to the device to refuse.
+        assert_eq!(parts(1, 1), ["P2", "P3", "P4", "P5", "P6"]);
+    }
+}
