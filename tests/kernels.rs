@@ -58,6 +58,7 @@ kernel_tests![
     deconv2d,
     deconv_predict,
     linear,
+    predict,
     live_grids,
     winograd_in,
     winograd_gemm,

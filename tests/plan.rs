@@ -11,6 +11,7 @@ use maskrcnn::kernels::linear::Linear;
 use maskrcnn::kernels::max_pool::MaxPool;
 use maskrcnn::kernels::nms::Nms;
 use maskrcnn::kernels::paste::Paste;
+use maskrcnn::kernels::predict::{Part, Predict};
 use maskrcnn::kernels::roi_align::{Pooling, RoiAlign};
 use maskrcnn::kernels::topk::{MAX_K, TopK};
 use maskrcnn::kernels::{Caps, Info, Matrices, Matrix, rounded_to_f16};
@@ -395,7 +396,7 @@ fn matrices_multiply_what_is_large_where_f16_is_wanted() {
             let op = &p.graph.ops[step.op];
             let kernel = op.kernel.name();
             assert!(!kernel.starts_with("winograd"), "`{}` is taken apart", op.label);
-            if ["conv2d", "linear", "deconv2d", "split_product"].contains(&kernel) {
+            if ["conv2d", "linear", "predict", "deconv2d", "split_product"].contains(&kernel) {
                 assert!(step.variant.halves, "`{}`: {kernel} {}", op.label, step.variant);
                 all += step.cost.flops;
                 large += if step.variant.name.starts_with(name) { step.cost.flops } else { 0.0 };
@@ -416,11 +417,11 @@ fn gmac(config: &Config, weights: &NetworkWeights, height: usize, width: usize) 
     for step in &p.steps {
         let op = &p.graph.ops[step.op];
         let macs = match op.kernel.name() {
-            // Our images have a fourth channel of zeros.
             // Ours computes it once more; torchvision takes every second pixel of P5.
             _ if op.label == "P6" => continue,
+            // Our images have a fourth channel of zeros.
             "conv2d" if op.label == "stem" => step.cost.flops / 2.0 * 3.0 / 4.0,
-            "conv2d" | "linear" | "deconv2d" => step.cost.flops / 2.0,
+            "conv2d" | "linear" | "predict" | "deconv2d" => step.cost.flops / 2.0,
             // Ours predicts the mask of the class that was found; torchvision's 1×1 convolution those of all classes.
             "mask_predict" => mask * config.num_classes as f64,
             "deconv_predict" => step.cost.flops / 2.0 + mask * (config.num_classes - 1) as f64,
@@ -518,6 +519,16 @@ fn shapes_that_do_not_fit_are_errors_that_name_the_op() {
     refusal("padding that leaves nothing", g.op(name, deconv, &[x, w, b]));
     let w = g.constant("w", zeros(&[4, 100]));
     refusal("columns", g.op(name, Linear::default(), &[x, w, b]));
+    let (w, b) = (g.constant("w", zeros(&[10, 4])), g.constant("b", zeros(&[10])));
+    let predict = |ks: [usize; 2]| Predict { parts: ks.map(|k| Part::dense(64, k)), live: false };
+    refusal("rows of weights that nobody gets", g.op(name, predict([2, 7]), &[x, w, b]));
+    let parts = [2, 8].map(|k| Part { k, whole: Shape::from([1, 512]), offset: 1 });
+    let text = refusal("deltas past the end", g.op(name, Predict { parts, live: false }, &[x, w, b]));
+    assert!(text.contains("64 rows of 8") && text.contains("from element 1"), "{text}");
+    let parts = [2, 8].map(|k| Part::dense(8 * k, k));
+    refusal("parts of other images", g.op(name, Predict { parts, live: false }, &[x, w, b]));
+    let text = refusal("one output of two", g.op_into(name, predict([2, 8]), &[x, w, b], &[x]));
+    assert!(text.contains("[64×2]") && text.contains("[64×8]"), "{text}");
     refusal("a window of nothing", g.op(name, MaxPool { kernel: 0, stride: 1, pad: 0 }, &[x]));
     refusal("a step of nothing", g.op(name, MaxPool { kernel: 2, stride: 0, pad: 0 }, &[x]));
     refusal("more padding than window", g.op(name, MaxPool { kernel: 3, stride: 1, pad: 2 }, &[x]));
@@ -548,7 +559,7 @@ fn shapes_that_do_not_fit_are_errors_that_name_the_op() {
     refusal("channels that are no quads", g.op(name, align(&[0.25]), &[rois, live, odd]));
     let (soft, places) = (g.input("soft", Info::f32([3, 28, 28])), g.input("places", Info::u32([1, 3, 8])));
     refusal("no room at all", g.op(name, Paste { capacity: 0, threshold: 0.5 }, &[soft, places, live]));
-    let text = refusal("another output", g.op_into(name, MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x], small));
+    let text = refusal("another output", g.op_into(name, MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x], &[small]));
     assert!(text.contains("[1×8×8×4]") && text.contains("[1×4×4×4]"), "{text}");
 
     // Whatever was refused left nothing behind.
@@ -601,7 +612,7 @@ fn f16_holds_every_row_of_the_default_model() {
     let mut rows = 0;
     for op in &p.graph.ops {
         let Some(Source::Constant(weight)) = op.inputs.get(1).map(|t| &p.graph.tensors[t.id].source) else { continue };
-        if !["conv2d", "linear", "deconv2d"].contains(&op.kernel.name()) {
+        if !["conv2d", "linear", "predict", "deconv2d"].contains(&op.kernel.name()) {
             continue;
         }
         let (rounded, len) = (rounded_to_f16(weight), weight.shape.len() / weight.shape.dim(0));

@@ -14,6 +14,7 @@ use maskrcnn::kernels::max_pool::MaxPool;
 use maskrcnn::kernels::nms::Nms;
 use maskrcnn::kernels::paste::Paste;
 use maskrcnn::kernels::paste_layout::PasteLayout;
+use maskrcnn::kernels::predict::{Part, Predict};
 use maskrcnn::kernels::preprocess::Preprocess;
 use maskrcnn::kernels::roi_align::{Pooling, RoiAlign};
 use maskrcnn::kernels::topk::{NONE, TopK};
@@ -129,6 +130,29 @@ proptest! {
             inputs.push(live(&mut rng, batches, n));
         }
         agree(Linear { relu, live: counts }, inputs, SUMS)?;
+    }
+
+    #[test]
+    fn predict(
+        (batches, rows, c) in (1..4usize, 1..30usize, prop_oneof![1..9usize, (1..20usize).prop_map(|q| 4 * q)]),
+        ks in (channels(), channels()),
+        (between, counts) in any::<(bool, bool)>(),
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let n = batches * rows;
+        // A row, or a batch of them, is an image of outputs that may lie between others.
+        let images = if between { batches } else { n };
+        let parts = [ks.0, ks.1].map(|k| {
+            let (before, after) = if between { (rng.below(9), rng.below(9)) } else { (0, 0) };
+            Part { k, whole: Shape::from([images, before + n / images * k + after]), offset: before }
+        });
+        let k = ks.0 + ks.1;
+        let mut inputs = vec![rng.tensor([n, c]), rng.tensor([k, c]), rng.tensor([k])];
+        if counts {
+            inputs.push(live(&mut rng, batches, n));
+        }
+        agree(Predict { parts, live: counts }, inputs, SUMS)?;
     }
 
     #[test]

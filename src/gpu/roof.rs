@@ -217,7 +217,7 @@ impl<K: Kernel + 'static, F: Fn(usize) -> K> Probe<F> {
         g.keep(x);
         let inputs: Vec<Tensor> = [x].into_iter().chain(factors).collect();
         for _ in 0..size.repeats {
-            g.op_into("roof", (self.kernel)(size.steps), &inputs, y)?;
+            g.op_into("roof", (self.kernel)(size.steps), &inputs, &[y])?;
         }
         let mut runner = Runner::new(device, Plan::new(g, &device.caps(), &[variant]))?;
         let numbers = Rng::new(1).tensor([1 << 14]);

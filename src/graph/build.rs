@@ -93,7 +93,7 @@ impl Conv2dBuilder<'_> {
         let whole: Shape = out.shape();
         self.kernel.slice = Some((whole, offset));
         let (graph, label, kernel, inputs) = self.finish();
-        graph.op_into(&label, kernel, &inputs, out)
+        graph.op_into(&label, kernel, &inputs, &[out])
     }
 }
 

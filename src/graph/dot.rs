@@ -142,8 +142,8 @@ mod tests {
         let mut g = Graph::new();
         let x = g.input("x", Info::f32([1, 8, 8, 4]));
         let whole = g.shared_output("whole", [1, 8, 8, 4]);
-        g.op_into("left", POOL, &[x], whole).unwrap();
-        g.op_into("right", POOL, &[x], whole).unwrap();
+        g.op_into("left", POOL, &[x], &[whole]).unwrap();
+        g.op_into("right", POOL, &[x], &[whole]).unwrap();
         g.op1("after", POOL, &[whole]).unwrap();
         let text = drawn(g);
         assert!(text.contains("op0 -> op2") && text.contains("op1 -> op2"), "{text}");

@@ -161,23 +161,24 @@ impl Graph {
         Ok(self.op(label, kernel, inputs)?[0])
     }
 
-    /// Adds an op that writes a part of `out`.
+    /// Adds an op that writes a part of each of `outs`.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the inputs or `out` do not fit.
+    /// [`Error::Shape`] where the inputs or `outs` do not fit.
     pub fn op_into(
         &mut self,
         label: &str,
         kernel: impl Kernel + 'static,
         inputs: &[Tensor],
-        out: Tensor,
+        outs: &[Tensor],
     ) -> Result<()> {
         let infos = self.infer(label, &kernel, inputs)?;
-        if infos != [out.info] {
-            let reason = format!("makes {infos:?}, which is not the {:?} that it is to write into", out.info);
+        let given: Vec<Info> = outs.iter().map(|t| t.info).collect();
+        if infos != given {
+            let reason = format!("makes {infos:?}, which is not the {given:?} that it is to write into");
             return Err(Error::Shape { op: label.into(), reason });
         }
-        self.push(label, Arc::new(kernel), inputs, &[out]);
+        self.push(label, Arc::new(kernel), inputs, outs);
         Ok(())
     }
 

@@ -56,6 +56,7 @@ kernels![
     deconv2d,
     deconv_predict,
     linear,
+    predict,
     live_grids,
     winograd_in,
     winograd_gemm,

@@ -15,11 +15,12 @@ use crate::kernels::mask_predict::MaskPredict;
 use crate::kernels::nms::Nms;
 use crate::kernels::paste::Paste;
 use crate::kernels::paste_layout::PasteLayout;
+use crate::kernels::predict::{self, Predict};
 use crate::kernels::roi_align::{Pooling, RoiAlign};
 use crate::kernels::softmax::Softmax;
 use crate::kernels::topk::TopK;
 use crate::tensor::Value;
-use crate::weights::{self, BoxHeadWeights, MaskHeadWeights};
+use crate::weights::{BoxHeadWeights, MaskHeadWeights};
 
 /// The side of a RoI that belongs on P4 (FPN paper, equation 1).
 const CANONICAL_SIDE: f32 = 224.0;
@@ -62,12 +63,6 @@ fn align(
     b.g.op1(name, kernel, &inputs)
 }
 
-fn linear(b: &mut Builder, name: &str, x: Tensor, w: &weights::Linear, relu: bool, live: Tensor) -> Result<Tensor> {
-    let weight = b.g.constant(&format!("{name}.weight"), w.weight.clone());
-    let bias = b.g.constant(&format!("{name}.bias"), w.bias.clone());
-    b.g.op1(name, Linear { relu, live: true }, &[x, weight, bias, live])
-}
-
 /// Detections from proposals.
 pub(super) fn boxes(
     b: &mut Builder,
@@ -92,11 +87,16 @@ pub(super) fn boxes(
     for (i, fc) in weights.fcs.iter().enumerate() {
         // Counted as in the papers, where the first five layers are convolutions of the body.
         let name = format!("box.fc{}", 6 + i);
-        x = linear(b, &name, x, fc, true, live)?;
+        let weight = b.g.constant(&format!("{name}.weight"), fc.weight.clone());
+        let bias = b.g.constant(&format!("{name}.bias"), fc.bias.clone());
+        x = b.g.op1(&name, Linear { relu: true, live: true }, &[x, weight, bias, live])?;
         b.tap(name, x);
     }
-    let logits = linear(b, "box.logits", x, &weights.cls, false, live)?;
-    let deltas = linear(b, "box.deltas", x, &weights.bbox, false, live)?;
+    let weight = b.g.constant("box.predict.weight", weights.predictor.weight.clone());
+    let bias = b.g.constant("box.predict.bias", weights.predictor.bias.clone());
+    let predict = Predict { parts: weights.predictor.rows.map(|k| predict::Part::dense(x.dim(0), k)), live: true };
+    let predicted = b.g.op("box.predict", predict, &[x, weight, bias, live])?;
+    let (logits, deltas) = (predicted[0], predicted[1]);
     b.tap("box.logits", logits);
     b.tap("box.deltas", deltas);
 

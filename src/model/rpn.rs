@@ -9,6 +9,7 @@ use crate::Result;
 use crate::graph::Tensor;
 use crate::kernels::collect::Collect;
 use crate::kernels::nms::Nms;
+use crate::kernels::predict::{self, Predict};
 use crate::kernels::rpn_decode::RpnDecode;
 use crate::kernels::topk::{MAX_K, NONE, TopK};
 use crate::tensor::Value;
@@ -50,9 +51,15 @@ pub(super) fn proposals(
             x = b.g.conv2d(&name, x, &conv.weight, &conv.bias).pad(1).relu().levels(part.levels).done()?;
         }
         let first = levels[part.first].first;
-        let (l, d) = (&weights.logits, &weights.deltas);
-        b.g.conv2d(&format!("rpn.logits {}", part.name()), x, &l.weight, &l.bias).into_slice(logits, first)?;
-        b.g.conv2d(&format!("rpn.deltas {}", part.name()), x, &d.weight, &d.bias).into_slice(deltas, 4 * first)?;
+        let name = format!("rpn.predict {}", part.name());
+        let weight = b.g.constant(&format!("{name}.weight"), weights.predictor.weight.clone());
+        let bias = b.g.constant(&format!("{name}.bias"), weights.predictor.bias.clone());
+        let [of_logits, of_deltas] = weights.predictor.rows;
+        let parts = [
+            predict::Part { k: of_logits, whole: logits.shape(), offset: first },
+            predict::Part { k: of_deltas, whole: deltas.shape(), offset: 4 * first },
+        ];
+        b.g.op_into(&name, Predict { parts, live: false }, &[x, weight, bias], &[logits, deltas])?;
     }
     b.tap("rpn.logits", logits);
     b.tap("rpn.deltas", deltas);

@@ -14,7 +14,7 @@ use crate::weights::NetworkWeights;
 use crate::{Error, Result};
 
 /// What is tuned: nearly all of a network's arithmetic is in these, and they alone have several fast ways.
-const PRODUCTS: [&str; 3] = ["conv2d", "deconv2d", "linear"];
+const PRODUCTS: [&str; 4] = ["conv2d", "deconv2d", "linear", "predict"];
 
 /// A candidate that takes so many times as long as the best so far at its first run is dropped.
 const HOPELESS: f64 = 1.5;

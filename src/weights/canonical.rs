@@ -50,6 +50,24 @@ impl Linear {
     }
 }
 
+/// Two fully connected layers of the same inputs as one, so that these are read once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Predictor {
+    /// `[M, K]`: output, input; the rows of the first layer, then those of the second.
+    pub weight: Arc<Value>,
+    /// M values.
+    pub bias: Arc<Value>,
+    /// Rows of each layer.
+    pub rows: [usize; 2],
+}
+
+impl Predictor {
+    pub(super) fn new(weight: HostTensor, bias: Vec<f32>, rows: [usize; 2]) -> Self {
+        let Linear { weight, bias } = Linear::new(weight, bias);
+        Self { weight, bias, rows }
+    }
+}
+
 /// All weights of one network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkWeights {
@@ -101,10 +119,9 @@ pub struct Fpn {
 pub struct RpnWeights {
     /// `conv_depth` times `[F, 3, 3, F]`.
     pub convs: Vec<Conv>,
-    /// `[A, 1, 1, F]`.
-    pub logits: Conv,
-    /// `[4A, 1, 1, F]`; output channel = anchor · 4 + (dx, dy, dw, dh).
-    pub deltas: Conv,
+    /// Two 1×1 convolutions as matrices: logits `[A, F]`, and deltas `[4A, F]`, output channel = anchor · 4 + (dx, dy,
+    /// dw, dh).
+    pub predictor: Predictor,
 }
 
 /// The box head. R is `representation`.
@@ -115,10 +132,8 @@ pub struct BoxHeadWeights {
     pub convs: Vec<Conv>,
     /// `[R, roi · roi · C]`, whose columns follow features flattened as (row, column, channel); then `[R, R]`.
     pub fcs: Vec<Linear>,
-    /// `[classes, R]`.
-    pub cls: Linear,
-    /// `[4 · classes, R]`; output = class · 4 + (dx, dy, dw, dh).
-    pub bbox: Linear,
+    /// Logits `[classes, R]`, and deltas `[4 · classes, R]`, output = class · 4 + (dx, dy, dw, dh).
+    pub predictor: Predictor,
 }
 
 /// The mask head. D is `dim_reduced`, L the last of `layers`.
@@ -232,8 +247,7 @@ impl RpnWeights {
         });
         Ok(Self {
             convs: convs.collect::<Result<_>>()?,
-            logits: source.conv(&["rpn.head.cls_logits"], anchors, f, 1)?,
-            deltas: source.conv(&["rpn.head.bbox_pred"], 4 * anchors, f, 1)?,
+            predictor: source.predictor(["rpn.head.cls_logits", "rpn.head.bbox_pred"], anchors, f, &[1, 1])?,
         })
     }
 }
@@ -255,12 +269,8 @@ impl BoxHeadWeights {
             // Torch flattens pooled features as (channel, row, column), we as (row, column, channel).
             fcs.push(Linear::new(if i == 0 { columns_last(weight, area) } else { weight }, bias));
         }
-        Ok(Self {
-            convs,
-            fcs,
-            cls: source.linear("roi_heads.box_predictor.cls_score", config.num_classes, r)?,
-            bbox: source.linear("roi_heads.box_predictor.bbox_pred", 4 * config.num_classes, r)?,
-        })
+        let stems = ["roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"];
+        Ok(Self { convs, fcs, predictor: source.predictor(stems, config.num_classes, r, &[])? })
     }
 }
 

@@ -35,6 +35,8 @@ pub mod synth;
 #[cfg(test)]
 mod tests;
 
-pub use canonical::{Block, Body, BoxHeadWeights, Conv, Fpn, Linear, MaskHeadWeights, NetworkWeights, RpnWeights};
+pub use canonical::{
+    Block, Body, BoxHeadWeights, Conv, Fpn, Linear, MaskHeadWeights, NetworkWeights, Predictor, RpnWeights,
+};
 pub use file::{Format, WeightsFile};
 pub use infer::Settings;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::canonical::{Conv, Linear};
+use super::canonical::{Conv, Predictor};
 use super::file::WeightsFile;
 use super::fold::{BatchNorm, channels_last, fold};
 use super::names::shown;
@@ -64,10 +64,17 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// A fully connected layer, its columns as in the file.
-    pub fn linear(&mut self, stem: &str, outputs: usize, inputs: usize) -> Result<Linear> {
-        let (weight, bias) = self.pair(&[stem], &[outputs, inputs], outputs)?;
-        Ok(Linear::new(weight, bias))
+    /// A layer of `logits` outputs and one of four deltas for each, fully connected or, with a `window` of `[1, 1]`,
+    /// 1×1 convolutions; columns as in the file.
+    pub fn predictor(&mut self, stems: [&str; 2], logits: usize, inputs: usize, window: &[usize]) -> Result<Predictor> {
+        let rows = [logits, 4 * logits];
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        for (stem, rows) in stems.into_iter().zip(rows) {
+            let (weight, bias) = self.pair(&[stem], &[&[rows, inputs], window].concat(), rows)?;
+            weights.extend(weight.data);
+            biases.extend(bias);
+        }
+        Ok(Predictor::new(HostTensor::new(&[biases.len(), inputs], weights), biases, rows))
     }
 
     /// A square convolution without bias and the BatchNorm after it, as one; `inputs` is rounded up to a multiple

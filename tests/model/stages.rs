@@ -128,12 +128,12 @@ fn box_head(report: &mut Report, ours: &mut Ours, golden: &Golden, limit: f64) {
     ours.rerun("box.align", Some(first), golden, &[&PYRAMID[..], &["rpn.proposals", "rpn.proposals.count"]].concat());
     of_rois(report, ours, golden, &["box.features"], &rows, limit);
     let mut fed = "box.features";
-    let second = if golden.has("box.fc7") { "box.fc7" } else { "box.logits" };
+    let second = if golden.has("box.fc7") { "box.fc7" } else { "box.predict" };
     for (step, until, stages) in [
         ("box.conv0", "box.fc6", &["box.conv"][..]),
         ("box.fc6", second, &["box.fc6"]),
-        ("box.fc7", "box.logits", &["box.fc7"]),
-        ("box.logits", "box.softmax", &["box.logits", "box.deltas"]),
+        ("box.fc7", "box.predict", &["box.fc7"]),
+        ("box.predict", "box.softmax", &["box.logits", "box.deltas"]),
     ] {
         // The versions of the head differ in their layers.
         if !golden.has(stages[0]) {

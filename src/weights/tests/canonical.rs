@@ -49,11 +49,8 @@ fn shapes_of_a_bottleneck_network() {
     assert_eq!(weights.fpn.inner[3].weight.shape.dims(), [4, 1, 1, 128]);
     assert_eq!(weights.fpn.layer[0].weight.shape.dims(), [4, 3, 3, 4]);
     assert_eq!(weights.rpn.convs.len(), 2);
-    assert_eq!(
-        (weights.rpn.logits.weight.shape.dims(), weights.rpn.deltas.weight.shape.dims()),
-        (&[3, 1, 1, 4][..], &[12, 1, 1, 4][..])
-    );
-    assert_eq!(weights.box_head.bbox.weight.shape.dims(), [12, 8]);
+    let predictors = [&weights.rpn.predictor, &weights.box_head.predictor];
+    assert_eq!(predictors.map(|p| (p.weight.shape.dims(), p.rows)), [(&[15, 4][..], [3, 12]), (&[15, 8], [3, 12])]);
     let mask = weights.mask_head.unwrap();
     assert_eq!(
         (mask.convs[0].weight.shape.dims(), mask.convs[1].weight.shape.dims()),
@@ -113,8 +110,16 @@ fn values_land_where_they_belong() {
     let fc6 = at("roi_heads.box_head.fc6.weight");
     assert_eq!(ours.box_head.fcs[0].weight.floats()[5 * 16 + 2 * 4 + 3], fc6[5 * 16 + 3 * 4 + 2]);
     assert_eq!(ours.box_head.fcs[1].weight.floats(), *at("roi_heads.box_head.fc7.weight"));
-    assert_eq!(ours.rpn.deltas.bias.floats(), *at("rpn.head.bbox_pred.bias"));
-    assert_eq!(ours.box_head.cls.bias.floats(), *at("roi_heads.box_predictor.cls_score.bias"));
+
+    // Predictors: the rows of logits, then those of deltas.
+    for (ours, logits, deltas) in [
+        (&ours.rpn.predictor, "rpn.head.cls_logits", "rpn.head.bbox_pred"),
+        (&ours.box_head.predictor, "roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"),
+    ] {
+        let both = |part: &str| [logits, deltas].map(|stem| at(&format!("{stem}.{part}")).clone()).concat();
+        assert_eq!(ours.weight.floats(), both("weight"));
+        assert_eq!(ours.bias.floats(), both("bias"));
+    }
 }
 
 #[test]
