@@ -14,12 +14,22 @@ pub(super) struct Tenant {
 }
 
 /// The slots' tenants, each slot's largest first. Largest tenant first, each goes into the first slot in which nobody
-/// lives at the same time; the same tenants always get the same slots.
+/// lives at the same time; the same tenants always get the same slots. Of tenants that are equally large, those that come
+/// first or those that stay longest choose first: whichever takes less memory.
 pub(super) fn share(tenants: &[Tenant]) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..tenants.len()).collect();
-    order.sort_by_key(|&i| (Reverse(tenants[i].bytes), i));
+    order.sort_by_key(|&i| (Reverse(tenants[i].bytes), tenants[i].first));
+    let by_coming = in_order(tenants, &order);
+    order.sort_by_key(|&i| (Reverse(tenants[i].bytes), Reverse(tenants[i].last - tenants[i].first)));
+    let by_stay = in_order(tenants, &order);
+    let bytes = |slots: &[Vec<usize>]| slots.iter().map(|these| tenants[these[0]].bytes).sum::<u64>();
+    if bytes(&by_stay) < bytes(&by_coming) { by_stay } else { by_coming }
+}
+
+/// The slots, where tenants choose in this order.
+fn in_order(tenants: &[Tenant], order: &[usize]) -> Vec<Vec<usize>> {
     let mut slots: Vec<Vec<usize>> = Vec::new();
-    for i in order {
+    for &i in order {
         let apart = |&j: &usize| tenants[j].last < tenants[i].first || tenants[i].last < tenants[j].first;
         match slots.iter_mut().find(|slot| slot.iter().all(apart)) {
             Some(slot) => slot.push(i),

@@ -55,8 +55,9 @@ pub struct Room {
 }
 
 impl Room {
-    /// What every device binds at once (WebGPU's default limit).
-    pub const PYRAMID_BYTES: u64 = 128 << 20;
+    /// Larger ones are held too long for what they gain: from the coarsest level's making on, where P2 is the last to be
+    /// made. P2 of a ResNet-50-FPN at 800×1216 is alone, for 72 MiB less (benches/NOTES.md).
+    pub const PYRAMID_BYTES: u64 = 64 << 20;
 
     /// The least room for image bytes and mask bits, in words: sizes grow from here by doubling, so that images of
     /// slightly different sizes share a plan.
