@@ -89,7 +89,9 @@ impl Runner {
     }
 
     fn bake(device: &Device, plan: Plan, pool: Pool, checks: Checks) -> Result<Self> {
-        for t in &plan.graph.tensors {
+        // What lies nowhere, as between ops that were made one, needs no binding.
+        let somewhere = plan.graph.tensors.iter().zip(&plan.places).filter(|(_, place)| **place != Place::None);
+        for (t, _) in somewhere {
             if bytes_of(&t.info) > device.max_binding() {
                 return Err(Error::Limit {
                     what: format!("tensor `{}` {:?}", t.label, t.info),
