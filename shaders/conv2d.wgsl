@@ -22,7 +22,7 @@
 @slot var<storage, read_write> y: array<T>; // [N, OH, OW, K], or a part of something larger
 
 #import shared/live
-#import shared/spot
+#import shared/divide
 
 fn place(n: u32, q: u32, k: u32) -> u32 {
     return p.y_offset + n * p.y_image_stride + q * p.k + k;
@@ -32,8 +32,12 @@ fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
     var v = sum + bias[k];
 #ifdef RESIDUAL
 #ifdef ENLARGED
-    let near = spot(q);
-    let at_r = (n * p.top_h + near.row * p.top_h / p.oh) * p.top_w + near.column * p.top_w / p.ow;
+    // A pixel alone (POINTWISE) is an image of its own in n and q.
+    let px = n * p.oh * p.ow + q;
+    let image = quotient(px, p.map_h * p.map_w);
+    let row = quotient(px - image * p.map_h * p.map_w, p.map_w);
+    let column = px - (image * p.map_h + row) * p.map_w;
+    let at_r = (image * p.top_h + row * p.top_h / p.map_h) * p.top_w + column * p.top_w / p.map_w;
 #else
     let at_r = n * p.oh * p.ow + q;
 #endif

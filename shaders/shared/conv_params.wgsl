@@ -12,7 +12,8 @@ struct Params {
     relu: u32,
     y_offset: u32,         // elements before the first one written
     y_image_stride: u32,   // elements from one image of y to the next
-    top_h: u32, top_w: u32, // of a residual that is to be enlarged
+    map_h: u32, map_w: u32, // of the output, where a residual is to be enlarged to it …
+    top_h: u32, top_w: u32, // … and of that residual
     images_per_batch: u32, // rows of n that share one live count
     grid_x: u32,
 }

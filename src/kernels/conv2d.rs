@@ -63,7 +63,7 @@ impl Conv2d {
     fn pointwise(&self, io: &Io) -> bool {
         let w = io.inputs[1].shape;
         let alone = (w.dim(1), w.dim(2), self.stride, self.pad) == (1, 1, (1, 1), (0, 0));
-        alone && !self.live && !self.enlarged(io) && (self.slice.is_none() || io.dim(0, 0) == 1)
+        alone && !self.live && (self.slice.is_none() || io.dim(0, 0) == 1)
     }
 
     /// Whether a residual is added that is to be enlarged first.
@@ -205,6 +205,7 @@ impl Kernel for Conv2d {
             tiled::grid(pixels, w.dim(0), variant)
         };
         let batches = if self.live { io.inputs.last().map_or(1, |i| i.shape.len()) } else { 1 };
+        let top = |i: usize| if self.residual { io.dim(3, i) as u32 } else { 0 };
         if variant.find("POINTWISE").is_some() {
             let k = w.dim(0) as u32;
             let params = P {
@@ -222,6 +223,10 @@ impl Kernel for Conv2d {
                 ow: 1,
                 y_offset: self.place(0).0 as u32,
                 y_image_stride: k,
+                map_h: oh as u32,
+                map_w: ow as u32,
+                top_h: top(1),
+                top_w: top(2),
                 images_per_batch: pixels as u32,
                 grid_x: grid[0],
                 ..P::default()
@@ -229,7 +234,6 @@ impl Kernel for Conv2d {
             return Launch { grid, params: params.bytes() };
         }
         let (y_offset, y_image_stride) = self.place(oh * ow * w.dim(0));
-        let top = |i: usize| if self.residual { io.dim(3, i) as u32 } else { 0 };
         let params = P {
             levels: self.levels.map(|l| l.table(1)).unwrap_or_default(),
             pixels: pixels as u32,
@@ -251,6 +255,8 @@ impl Kernel for Conv2d {
             relu: self.relu as u32,
             y_offset: y_offset as u32,
             y_image_stride: y_image_stride as u32,
+            map_h: oh as u32,
+            map_w: ow as u32,
             top_h: top(1),
             top_w: top(2),
             images_per_batch: (x.dim(0) / batches) as u32,

@@ -10,7 +10,8 @@ params! {
     levels: [[u32; 4]; Levels::MOST],
     pixels: u32, h: u32, w: u32, c: u32, k: u32, r: u32, s: u32, oh: u32, ow: u32,
     stride_h: u32, stride_w: u32, pad_h: u32, pad_w: u32, dilation_h: u32, dilation_w: u32,
-    groups: u32, relu: u32, y_offset: u32, y_image_stride: u32, top_h: u32, top_w: u32, images_per_batch: u32, grid_x: u32,
+    groups: u32, relu: u32, y_offset: u32, y_image_stride: u32, map_h: u32, map_w: u32, top_h: u32,
+    top_w: u32, images_per_batch: u32, grid_x: u32,
 }
 
 /// What the choice of a tile depends on.
