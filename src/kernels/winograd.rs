@@ -81,8 +81,10 @@ pub(super) fn output_matrix() -> [[f64; POINTS]; TILE] {
 pub struct Tiles {
     /// Images.
     pub images: usize,
-    /// The output's rows and columns in an image: of its one map or of several ([`Conv2d::levels`]).
+    /// The output's rows and columns in an image.
     pub maps: Levels,
+    /// Whether those are maps one after the other ([`Conv2d::levels`]), be it one only; else the whole image.
+    pub joined: bool,
     /// The first tile of the piece.
     pub first: usize,
     /// How many there are.
@@ -95,14 +97,14 @@ impl Tiles {
         self.maps.maps().iter().map(|&(h, w)| h.div_ceil(TILE) * w.div_ceil(TILE)).sum()
     }
 
-    /// Columns of tiles, where there is one map.
+    /// Columns of tiles, where the map is the whole image.
     pub(super) fn columns(&self) -> usize {
         self.maps.maps()[0].1.div_ceil(TILE)
     }
 
-    /// The maps, where there are several.
+    /// The maps, where they are not the whole image.
     pub(super) fn levels(&self) -> Option<Levels> {
-        Some(self.maps).filter(|m| m.maps().len() > 1)
+        self.joined.then_some(self.maps)
     }
 
     /// For the shaders ([`Levels::table`]).
@@ -158,7 +160,8 @@ pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
         return None;
     }
     let (images, maps) = (x.dim(0), conv.levels.or_else(|| Levels::new(&[(oh, ow)]))?);
-    let total = images * Tiles { images, maps, first: 0, count: 0 }.per_image();
+    let all = Tiles { images, maps, joined: conv.levels.is_some(), first: 0, count: 0 };
+    let total = images * all.per_image();
     let most = (PIECE_BYTES / (POINTS * POINTS * 4 * c.max(k))).max(1);
     let parts = total.div_ceil(most);
     // Whole blocks of the product, but for the last piece.
@@ -182,7 +185,7 @@ pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
     };
     let mut pieces = Vec::new();
     for first in (0..total).step_by(count) {
-        let tiles = Tiles { images, maps, first, count: count.min(total - first) };
+        let tiles = Tiles { first, count: count.min(total - first), ..all };
         let part = |what: &str| if total > count { format!("{what} {}", first / count + 1) } else { what.into() };
         let share = tiles.count as f64 / total as f64;
         let flops = 2.0 * (images * oh * ow * k * 9 * c) as f64 * share;

@@ -165,7 +165,7 @@ pub fn cases() -> Vec<Case> {
     };
     let tiles = |images, rows, columns, first, count| {
         let maps = Levels::new(&[(rows * TILE, columns * TILE)]).expect("a map");
-        Tiles { images, maps, first, count }
+        Tiles { images, maps, joined: false, first, count }
     };
     vec![
         case("C2", 32, 32, tiles(1, 10, 13, 0, 130), 130, None),

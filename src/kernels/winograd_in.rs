@@ -15,8 +15,8 @@ params! {
 
 /// `v[point, tile, c]`: Bᵀ d B of each tile's 6×6 inputs d, zero outside the image.
 ///
-/// Inputs: x `[N,H,W,C]`, or `[N,1,cells,C]` where it is several maps, C a multiple of 4, and live `[B]` where said. Output `[36, capacity, C]`; of it the piece's
-/// tiles of live images are written.
+/// Inputs: x `[N,H,W,C]`, or `[N,1,cells,C]` where it is several maps, C a multiple of 4, and live `[B]` where said.
+/// Output `[36, capacity, C]`; of it the piece's tiles of live images are written.
 #[derive(Clone, Debug)]
 pub struct WinogradIn {
     /// Zeros assumed around the image, (top and bottom, left and right).
@@ -142,11 +142,14 @@ impl Kernel for WinogradIn {
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(41);
     let mut case = |name: &str, pad: (usize, usize), x: [usize; 4], piece: (usize, usize), live: Option<Vec<u32>>| {
-        let several = || Levels::new(&[(9, 6), (5, 3), (1, 1)]);
-        let one = || Levels::new(&[(x[1] + 2 * pad.0 - 2, x[2] + 2 * pad.1 - 2)]);
-        let maps = if name.contains("levels") { several() } else { one() }.expect("maps");
+        let maps: &[(usize, usize)] = match name {
+            _ if name.contains("levels") => &[(9, 6), (5, 3), (1, 1)],
+            "one level" => &[(6, 9)],
+            _ => &[(x[1] + 2 * pad.0 - 2, x[2] + 2 * pad.1 - 2)],
+        };
+        let maps = Levels::new(maps).expect("maps");
         let (first, count) = piece;
-        let all = Tiles { images: x[0], maps, first, count: 0 };
+        let all = Tiles { images: x[0], maps, joined: name.contains("level"), first, count: 0 };
         let tiles = Tiles { count: count.min(x[0] * all.per_image() - first), ..all };
         let kernel = WinogradIn { pad, tiles, live: live.is_some(), capacity: count };
         let mut inputs = vec![rng.tensor(x)];
@@ -161,6 +164,7 @@ pub fn cases() -> Vec<Case> {
         case("wide padding", (2, 0), [1, 5, 9, 8], (0, 4), None),
         case("a piece", (1, 1), [1, 23, 31, 8], (17, 20), None),
         case("mask head, some live", (1, 1), [6, 14, 14, 16], (0, 96), Some(vec![4])),
+        case("one level", (1, 1), [2, 1, 54, 4], (0, 12), None),
         case("three levels", (1, 1), [2, 1, 70, 8], (0, 18), None),
         case("three levels, a piece", (1, 1), [2, 1, 70, 4], (5, 9), None),
         case("batches, the last piece", (1, 1), [6, 5, 5, 8], (10, 20), Some(vec![3, 1])),

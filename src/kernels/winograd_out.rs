@@ -146,10 +146,14 @@ impl Kernel for WinogradOut {
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(43);
     let mut case = |name: &str, y: [usize; 4], piece: (usize, usize), residual: bool, live: Option<Vec<u32>>| {
-        let several = || Levels::new(&[(9, 6), (5, 3), (1, 1)]);
-        let maps = if name.contains("levels") { several() } else { Levels::new(&[(y[1], y[2])]) }.expect("maps");
+        let maps: &[(usize, usize)] = match name {
+            _ if name.contains("levels") => &[(9, 6), (5, 3), (1, 1)],
+            "one level" => &[(6, 9)],
+            _ => &[(y[1], y[2])],
+        };
+        let maps = Levels::new(maps).expect("maps");
         let (first, count) = piece;
-        let all = Tiles { images: y[0], maps, first, count: 0 };
+        let all = Tiles { images: y[0], maps, joined: name.contains("level"), first, count: 0 };
         let tiles = Tiles { count: count.min(y[0] * all.per_image() - first), ..all };
         let slice = name.contains("slice").then(|| (Shape::from([y[0], y[1] * y[2] * y[3] + 20]), 12));
         let (live_given, relu) = (live.is_some(), residual);
@@ -168,6 +172,7 @@ pub fn cases() -> Vec<Case> {
         case("a piece", [1, 23, 31, 8], (17, 20), true, None),
         case("mask head, some live", [6, 14, 14, 16], (0, 96), false, Some(vec![4])),
         case("into a slice, residual", [2, 7, 9, 8], (0, 12), true, None),
+        case("one level", [2, 1, 54, 8], (0, 12), false, None),
         case("three levels", [2, 1, 70, 8], (0, 18), false, None),
         case("three levels into a slice, a piece", [2, 1, 70, 4], (5, 9), false, None),
         case("batches, the last piece", [6, 5, 5, 8], (10, 20), true, Some(vec![3, 1])),

@@ -105,10 +105,10 @@ fn masks_without_room_are_pasted_again() {
     assert_eq!(since(&detector, before), [1, 1, 1]);
     assert!(first == second, "the replayed paste differs from one with room");
 
-    let (needed, roomy) = with_room(&image, 1 << 17);
-    assert!(needed > 1 << 14 && needed <= 1 << 17, "{needed} words test nothing");
-    assert_eq!(first.len(), roomy.len());
-    for (i, (found, mask)) in first.iter().zip(&roomy).enumerate() {
+    let roomy = in_room(&crowded(), &image, |room| room.mask_words = 1 << 17);
+    assert!(roomy.words > 1 << 14 && roomy.words <= 1 << 17, "{} words test nothing", roomy.words);
+    assert_eq!(first.len(), roomy.masks.len());
+    for (i, (found, mask)) in first.iter().zip(&roomy.masks).enumerate() {
         assert!(found.mask == *mask, "mask {i} differs from the one with room");
     }
     assert!(first.iter().all(|d| !d.mask.is_empty()));
@@ -119,31 +119,62 @@ fn masks_without_room_are_pasted_again() {
     assert!(detector.detect(&image).unwrap() == first);
 }
 
-/// Words needed, and the masks of a network that has `words` from the start.
-fn with_room(image: &Image, words: usize) -> (usize, Vec<Mask>) {
-    let config = crowded();
+/// What a network finds whose room is as `change` makes it.
+struct Found {
+    /// Words that the masks need.
+    words: usize,
+    masks: Vec<Mask>,
+    /// Four coordinates each.
+    boxes: Vec<f32>,
+    scores: Vec<f32>,
+}
+
+fn in_room(config: &Config, image: &Image, change: impl Fn(&mut Room)) -> Found {
     let size = NetworkSize::new("", image.height(), image.width(), &config.transform).unwrap();
-    let room = Room {
+    let mut room = Room {
         height: size.padded.0 as usize,
         width: size.padded.1 as usize,
         batch: 1,
         roi_shift: size.roi_shift(),
         image_words: image.rgb().len().div_ceil(4),
-        mask_words: words,
+        mask_words: 1 << 16,
         pyramid_bytes: Room::PYRAMID_BYTES,
     };
-    let network = model::build(&config, &weights(), &room).unwrap();
+    change(&mut room);
+    let network = model::build(config, &weights(), &room).unwrap();
     let (o, masks) = (network.outputs, network.outputs.masks.unwrap());
     let mut runner = Runner::new(device(), Plan::new(network.graph, &device().caps(), &[])).unwrap();
     let frame = Frame::new(size.input, size.resized, 0);
     let inputs = [(network.bytes, image.rgb()), (network.frames, bytemuck::bytes_of(&frame))];
-    let values = runner.run(&inputs, &[o.header, masks.places, masks.bits]).unwrap();
-    let (header, bits) = (values[0].ints(), values[2].ints());
+    let values = runner.run(&inputs, &[o.header, masks.places, masks.bits, o.boxes, o.scores]).unwrap();
+    let (n, bits) = (values[0].ints()[0] as usize, values[2].ints());
     let mask = |p: &[u32]| {
         let words = (p[2].div_ceil(32) * p[3]) as usize;
         Mask::from_bits(p[0], p[1], p[2], p[3], bits[p[4] as usize..][..words].to_vec()).unwrap()
     };
-    (header[1] as usize, values[1].ints().chunks(8).take(header[0] as usize).map(mask).collect())
+    Found {
+        words: values[0].ints()[1] as usize,
+        masks: values[1].ints().chunks(8).take(n).map(mask).collect(),
+        boxes: values[3].floats()[..4 * n].to_vec(),
+        scores: values[4].floats()[..n].to_vec(),
+    }
+}
+
+/// In how many tensors the levels of the pyramid lie depends on their size alone, and changes nothing.
+#[test]
+fn a_pyramid_in_parts_shows_the_same() {
+    let (config, image) = (small(), picture(250, 200, 3));
+    let whole = in_room(&config, &image, |_| {});
+    assert!(whole.scores.len() >= 5);
+    // Every level alone, or just P2: it is as large as three times the others together.
+    let ways: [fn(&Room) -> u64; 2] = [|_| 1, |room| (room.height * room.width / 16 * 128 * 4) as u64];
+    for most in ways {
+        let parts = in_room(&config, &image, |room| room.pyramid_bytes = most(room));
+        assert_eq!(parts.scores.len(), whole.scores.len());
+        let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(far(&parts.boxes, &whole.boxes) <= 1e-3 && far(&parts.scores, &whole.scores) <= 1e-5);
+        assert!(parts.masks.iter().zip(&whole.masks).all(|(a, b)| a.area() + b.area() == 0 || a.iou(b) > 0.99));
+    }
 }
 
 /// A device of its own: the other tests share theirs.

@@ -46,6 +46,8 @@ pub fn cases() -> Vec<Case> {
     let levels = Levels::new(&[(6, 5), (3, 3), (1, 1)]);
     let joint = Conv2d { levels, relu: true, ..k3() };
     case("rpn 3x3 on three levels", joint.clone(), [2, 1, 40, 16], [12, 3, 3, 16], None);
+    let alone = Conv2d { levels: Levels::new(&[(6, 5)]), ..k3() };
+    case("rpn 3x3 on a level alone", alone, [2, 1, 30, 8], [8, 3, 3, 8], None);
     let slice = Some((Shape::from([2, 1, 45, 12]), 24));
     case("three levels into a slice", Conv2d { slice, ..joint.clone() }, [2, 1, 40, 8], [12, 3, 3, 8], None);
     case("three levels, ragged", joint, [2, 1, 40, 3], [5, 3, 3, 3], None);
