@@ -129,7 +129,7 @@ mod tests {
             "  t0 [shape=ellipse, label=\"picture\"];\n  t0 -> op0 [label=\"[1×8×8×4]\"];\n",
             "  op0 -> op1 [label=\"[1×8×8×4]\"];\n  op0 -> op2 [label=\"[1×8×8×4]\"];\n",
             "  op1 -> op2 ",
-            "  op2 -> t3 [label=",
+            "  op2 -> t5 [label=",
         ] {
             assert!(text.contains(line), "no `{line}` in\n{text}");
         }
