@@ -54,13 +54,5 @@ fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
 #ifdef PLAIN
 #import conv2d/plain
 #else
-#ifdef MATRIX
-#import shared/matrix
-#else
-#ifdef BLOCKED
-#import shared/blocked
-#else
-#import shared/tiled
-#endif
-#endif
+#import shared/core
 #endif

@@ -63,13 +63,5 @@ fn place(n: u32, q: u32, row: u32) -> u32 {
 fn store(at: u32, n: u32, q: u32, row: u32, sum: T) {
     y[at] = finish(sum + bias[row]);
 }
-#ifdef MATRIX
-#import shared/matrix
-#else
-#ifdef BLOCKED
-#import shared/blocked
-#else
-#import shared/tiled
-#endif
-#endif
+#import shared/core
 #endif

@@ -58,27 +58,4 @@ fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
     }
 }
 
-#ifdef PLAIN
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-    let i = (wid.y * p.grid_x + wid.x) * 64u + t;
-    let n = i / p.k;
-    let k = i % p.k;
-    if n >= p.pixels || !is_live(n) { return; }
-    var sum = 0.0;
-    for (var c = 0u; c < p.c; c++) {
-        sum += x[n * p.c + c] * weight[k * p.c + c];
-    }
-    store(place(n, 0u, k), n, 0u, k, sum);
-}
-#else
-#ifdef MATRIX
-#import shared/matrix
-#else
-#ifdef BLOCKED
-#import shared/blocked
-#else
-#import shared/tiled
-#endif
-#endif
-#endif
+#import shared/rows

@@ -58,6 +58,12 @@ impl Default for Conv2d {
     }
 }
 
+/// Of a part of a larger tensor, or of a whole one whose images have `image` elements: the element at which it begins,
+/// and those from one image to the next.
+pub(super) fn placed(slice: Option<(Shape, usize)>, image: usize) -> (usize, usize) {
+    slice.map_or((0, image), |(whole, offset)| (offset, whole.len() / whole.dim(0)))
+}
+
 impl Conv2d {
     /// Whether each output is made of the one pixel at its own place, and they lie in y as those do in x.
     fn pointwise(&self, io: &Io) -> bool {
@@ -68,14 +74,13 @@ impl Conv2d {
 
     /// Whether a residual is added that is to be enlarged first.
     pub(super) fn enlarged(&self, io: &Io) -> bool {
-        let extents = self.extents(&io.inputs[0].shape, &io.inputs[1].shape);
-        self.residual && extents != Some((io.dim(3, 1), io.dim(3, 2)))
+        let extents = || self.extents(&io.inputs[0].shape, &io.inputs[1].shape);
+        self.residual && extents() != Some((io.dim(3, 1), io.dim(3, 2)))
     }
 
-    /// The element of y at which the output begins, and those from one image of y to the next, where an image of the
-    /// output has so many.
+    /// Where in y the output lies, an image of which has so many elements ([`placed`]).
     pub(super) fn place(&self, image: usize) -> (usize, usize) {
-        self.slice.map_or((0, image), |(whole, offset)| (offset, whole.len() / whole.dim(0)))
+        placed(self.slice, image)
     }
 
     /// Whether images and what lies before the output go by four.

@@ -1,6 +1,7 @@
 //! A head's two last layers as one: logits and deltas of the same rows.
 
 use super::case::Rng;
+use super::linear::Linear;
 use super::tiled::{self, Product};
 use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::params;
@@ -50,6 +51,11 @@ impl Part {
 }
 
 impl Predict {
+    /// The two layers as one of all rows of weights.
+    fn layer(&self) -> Linear {
+        Linear { relu: false, live: self.live }
+    }
+
     /// Images of the outputs.
     fn images(&self) -> usize {
         self.parts[0].whole.dim(0)
@@ -174,42 +180,30 @@ impl Kernel for Predict {
         tiled::executed(n, k, c, variant)
     }
 
-    /// Adds one input column to all outputs after the other.
+    /// One layer of all rows of weights, taken apart.
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (w, bias) = (&inputs[1], inputs[2].floats());
-        let c = w.shape.dim(1);
+        let c = inputs[1].shape.dim(1);
         let n = inputs[0].shape.len() / c;
+        let flat = Value::f32([n, c], inputs[0].floats().to_vec());
+        let dense = self.layer().twin(&[&[flat], &inputs[1..]].concat()).remove(0);
         let rows = n / self.images();
         let mut out = self.parts.map(|part| vec![f32::NAN; part.whole.len()]);
-        for (row, x) in inputs[0].floats().chunks_exact(c).enumerate() {
-            if self.live {
-                let live = inputs[3].ints();
-                let capacity = n / live.len();
-                if row % capacity >= live[row / capacity] as usize {
-                    continue;
-                }
-            }
-            let mut sums: Vec<f64> = bias.iter().map(|&b| b as f64).collect();
-            for (ch, &v) in x.iter().enumerate() {
-                for (f, sum) in sums.iter_mut().enumerate() {
-                    *sum += v as f64 * w.floats()[f * c + ch] as f64;
-                }
-            }
-            let mut sums = sums.into_iter();
-            for (part, y) in self.parts.iter().zip(&mut out) {
+        for (row, sums) in dense.floats().chunks_exact(dense.shape.dim(1)).enumerate() {
+            let (logits, deltas) = sums.split_at(self.parts[0].k);
+            for ((part, y), sums) in self.parts.iter().zip(&mut out).zip([logits, deltas]) {
                 let at = row / rows * part.stride() + part.offset + row % rows * part.k;
-                y[at..][..part.k].iter_mut().zip(&mut sums).for_each(|(y, sum)| *y = sum as f32);
+                y[at..][..part.k].copy_from_slice(sums);
             }
         }
         self.parts.iter().zip(out).map(|(part, y)| Value::f32(part.whole, y)).collect()
     }
 
     fn form(&self, index: usize, variant: &Variant) -> Option<String> {
-        (index == 1 && variant.name != "plain").then(|| tiled::form(variant))
+        self.layer().form(index, variant)
     }
 
-    fn pack(&self, _: usize, value: &Value, variant: &Variant) -> Value {
-        tiled::pack_rows(value.floats(), value.shape.dim(0), value.shape.dim(1), variant)
+    fn pack(&self, index: usize, value: &Value, variant: &Variant) -> Value {
+        self.layer().pack(index, value, variant)
     }
 }
 

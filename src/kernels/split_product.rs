@@ -141,7 +141,7 @@ impl Kernel for SplitProduct {
 /// A convolution, or a fully connected layer, as partial sums and their sum, where it can be and is wanted.
 pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
     let (x, w, oh, ow) = shapes(conv, io.inputs[0].shape, io.inputs[1].shape)?;
-    if conv.residual && io.inputs[3].shape.len() != x.dim(0) * oh * ow * w.dim(0) {
+    if conv.enlarged(io) {
         return None;
     }
     let (n, k, len) = (x.dim(0) * oh * ow, w.dim(0), w.len() / w.dim(0));

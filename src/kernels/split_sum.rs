@@ -1,6 +1,7 @@
 //! The parts of a sum put together, with bias, residual and ReLU.
 
 use super::case::Rng;
+use super::conv2d::placed;
 use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::params;
 use crate::tensor::{DType, Shape, Value};
@@ -31,10 +32,14 @@ impl SplitSum {
         self.y.dim(self.y.rank() - 1)
     }
 
-    /// The output's shape, where each row of it begins, and the elements of a row.
-    fn place(&self) -> (Shape, usize, usize) {
-        let (whole, offset) = self.slice.unwrap_or((self.y, 0));
-        (whole, offset, whole.len() / whole.dim(0).max(1))
+    /// The output's shape.
+    fn whole(&self) -> Shape {
+        self.slice.map_or(self.y, |s| s.0)
+    }
+
+    /// Where each row begins, and the elements from one to the next.
+    fn place(&self) -> (usize, usize) {
+        placed(self.slice, self.y.len() / self.y.dim(0))
     }
 }
 
@@ -62,8 +67,12 @@ impl Kernel for SplitSum {
         if self.live && (live.dtype != DType::U32 || !self.y.dim(0).is_multiple_of(live.shape.len().max(1))) {
             return Err(format!("live counts {live:?} do not divide the rows of {}", self.y));
         }
-        let (whole, offset, row) = self.place();
-        if whole.dim(0) != self.y.dim(0) || offset + self.y.len() / self.y.dim(0) > row {
+        let whole = self.whole();
+        if whole.dim(0) != self.y.dim(0) {
+            return Err(format!("output {} has other rows than {whole}", self.y));
+        }
+        let (offset, row) = self.place();
+        if offset + self.y.len() / self.y.dim(0) > row {
             return Err(format!("output {} does not fit {whole} from element {offset} on", self.y));
         }
         Ok(vec![Info::f32(whole)])
@@ -77,7 +86,7 @@ impl Kernel for SplitSum {
         let variant = |name, quads| {
             Variant::new(name, &[("WG", 64)]).flag("QUADS", quads).flag("RESIDUAL", self.residual).flag("LIVE", self.live)
         };
-        let (_, offset, row) = self.place();
+        let (offset, row) = self.place();
         let quads = [self.k(), offset, row].iter().all(|n| n.is_multiple_of(4)).then(|| variant("quads", true));
         quads.into_iter().chain([variant("plain", false)]).collect()
     }
@@ -91,8 +100,8 @@ impl Kernel for SplitSum {
             count: count as u32,
             k: (self.k() / by) as u32,
             row: (count / self.y.dim(0)) as u32,
-            y_offset: (self.place().1 / by) as u32,
-            y_row_stride: (self.place().2 / by) as u32,
+            y_offset: (self.place().0 / by) as u32,
+            y_row_stride: (self.place().1 / by) as u32,
             parts: io.dim(0, 0) as u32,
             images_per_batch: (self.y.dim(0) / batches) as u32,
             relu: self.relu as u32,
@@ -132,7 +141,7 @@ impl Kernel for SplitSum {
             let sum = sum + bias[i % bias.len()] as f64 + more;
             (if self.relu { sum.max(0.0) } else { sum }) as f32
         };
-        let (whole, offset, stride) = self.place();
+        let (whole, (offset, stride)) = (self.whole(), self.place());
         let mut y = vec![f32::NAN; whole.len()];
         for (i, sum) in sums.into_iter().enumerate() {
             y[i / row * stride + offset + i % row] = value((i, sum));

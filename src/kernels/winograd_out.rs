@@ -1,6 +1,7 @@
 //! Winograd's convolution, third part: points to outputs, with bias, residual and ReLU.
 
 use super::case::Rng;
+use super::conv2d::placed;
 use super::levels::Levels;
 use super::winograd::{POINTS, TILE, Tiles, output_matrix};
 use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
@@ -75,7 +76,7 @@ impl Kernel for WinogradOut {
         let grid = fold_grid(total.div_ceil(64));
         let batches = if self.live { io.inputs.last().map_or(1, |l| l.shape.len()) } else { 1 };
         let dense = self.y.len() / self.y.dim(0);
-        let (offset, stride) = self.slice.map_or((0, dense), |(whole, at)| (at, whole.len() / whole.dim(0)));
+        let (offset, stride) = placed(self.slice, dense);
         let params = P {
             levels: self.tiles.table(),
             total: total as u32,

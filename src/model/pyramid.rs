@@ -49,12 +49,12 @@ impl Pyramid {
         }
         let mut first = 0;
         let mut part = |group: &Vec<(usize, usize)>| {
-            let levels = Levels::new(group)?;
+            let levels = Levels::new(group).expect("maps of some pixels, no more than fit");
             let tensor = b.g.shared_output(&name(first, group.len()), [batch, 1, levels.cells(), channels]);
             first += group.len();
-            Some(Part { tensor, levels, first: first - group.len() })
+            Part { tensor, levels, first: first - group.len() }
         };
-        Self { parts: groups.iter().filter_map(&mut part).collect() }
+        Self { parts: groups.iter().map(&mut part).collect() }
     }
 
     /// Where level `i`, counted from P2, lies: its part, and which of its maps it is.
