@@ -2,7 +2,7 @@
 
 OUT ?= out
 
-.PHONY: demo test lint peers driver clean
+.PHONY: demo test test-swiftshader lint peers driver clean
 
 demo: driver
 	cargo run --release --quiet -- detect assets/demo.png --out $(OUT)
@@ -10,6 +10,13 @@ demo: driver
 test: driver
 	cargo test --quiet --no-run
 	NODEVICE_SELECT=1 cargo test
+
+# The default model end to end against the goldens, and what its shaders take to compile, on a second driver.
+test-swiftshader:
+	icd=$$(tools/swiftshader.sh) && VK_DRIVER_FILES=$$icd cargo test --test model --test compile -- $(SWIFTSHADER_TESTS)
+
+# Stage by stage and whole; CI has no time for the rest, which passes as well.
+SWIFTSHADER_TESTS ?= demo_ scene_ flat_ blank_ small_detections each_shader
 
 # What CI runs beside the tests.
 lint:

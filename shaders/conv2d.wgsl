@@ -24,12 +24,12 @@
 #import shared/live
 #import shared/divide
 
-fn place(n: u32, q: u32, k: u32) -> u32 {
-    return p.y_offset + n * p.y_image_stride + q * p.k + k;
-}
+#ifdef RESIDUAL
+// Where the residual of the pixel lies that `place` was asked for last: for all of a tile's stores once.
+var<private> residual_from: u32;
+#endif
 
-fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
-    var v = sum + bias[k];
+fn place(n: u32, q: u32, k: u32) -> u32 {
 #ifdef RESIDUAL
 #ifdef ENLARGED
     // A pixel alone (POINTWISE) is an image of its own in n and q.
@@ -37,14 +37,21 @@ fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
     let image = quotient(px, p.map_h * p.map_w);
     let row = quotient(px - image * p.map_h * p.map_w, p.map_w);
     let column = px - (image * p.map_h + row) * p.map_w;
-    let at_r = (image * p.top_h + row * p.top_h / p.map_h) * p.top_w + column * p.top_w / p.map_w;
+    residual_from = ((image * p.top_h + row * p.top_h / p.map_h) * p.top_w + column * p.top_w / p.map_w) * p.k;
 #else
-    let at_r = n * p.oh * p.ow + q;
+    residual_from = (n * p.oh * p.ow + q) * p.k;
 #endif
+#endif
+    return p.y_offset + n * p.y_image_stride + q * p.k + k;
+}
+
+fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
+    var v = sum + bias[k];
+#ifdef RESIDUAL
 #ifdef QUADS
-    v += residual[at_r * (p.k / 4u) + k];
+    v += residual[residual_from / 4u + k];
 #else
-    v += residual[at_r * p.k + k];
+    v += residual[residual_from + k];
 #endif
 #endif
     if p.relu != 0u { v = max(v, T(0.0)); }

@@ -49,7 +49,11 @@ fn place(n: u32, q: u32, k: u32) -> u32 { return quotient(n, p.rows) * EACH + k;
 fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
     let v = sum + bias[k];
     let image = at - k;
+#ifdef LOGITS
+    let deltas_from = LOGITS / EACH; // as p.logits_k
+#else
     let deltas_from = p.logits_k / EACH;
+#endif
     if k < deltas_from {
         logits[(p.logits_offset + n * p.logits_k + image * p.logits_gap) / EACH + k] = v;
     } else {

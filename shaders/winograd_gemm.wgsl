@@ -67,7 +67,11 @@ fn main(
         let at = ((point * p.capacity + tile_${i}) * p.k + k0) / 4u;
 #repeat j TJ
 #repeat h TL/4
+#ifdef FULL
+        {
+#else
         if k0 + ${j}u * TL + ${h}u * 4u < p.k {
+#endif
             y[at + (${j}u * TL) / 4u + ${h}u] =
                 vec4(acc_${i}_${j}_${h}_0, acc_${i}_${j}_${h}_1, acc_${i}_${j}_${h}_2, acc_${i}_${j}_${h}_3);
         }

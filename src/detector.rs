@@ -182,6 +182,16 @@ impl Detector {
         Ok(self.found_in(image, found.into_iter().flatten().collect()))
     }
 
+    /// Makes all ready for images of that size, as their first [`Detector::detect`] would: the plan, its shaders compiled
+    /// ([`Device::watch_compiling`]), weights and memory on the device.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    pub fn warm_up(&self, height: u32, width: u32) -> Result<()> {
+        let (_, room) = Room::for_image(&self.config, height, width)?;
+        self.ready(&mut self.lock(), room).map(|_| ())
+    }
+
     /// Runs images whose rooms fit into `room`; gives what is in each.
     fn run(&self, plans: &mut Plans, room: Room, images: &[Sized]) -> Result<Vec<Vec<Detection>>> {
         let index = self.ready(plans, room)?;

@@ -5,6 +5,20 @@
 
 #import shared/spot
 
+// Whether row k of the weights is one, and not what fills up the last block of rows. Where constants can tell, compilers
+// have no branch around each store to go through.
+fn is_row(k: u32) -> bool {
+#ifdef FULL
+    return true;
+#else
+#ifdef ROWS
+    return k < ROWS;
+#else
+    return k < p.k;
+#endif
+#endif
+}
+
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) wid: vec3<u32>,
@@ -94,7 +108,11 @@ fn main(
     }
 #endif
 
+#ifdef ROWS
+    let k0 = 0u; // all rows are one block
+#else
     let k0 = wid.z * (TJ * TL);
+#endif
 #repeat i TP
     if first + ${i}u * WG + t < p.pixels && is_live(n_${i}) {
         let at = place(n_${i}, q_${i}, k0);
@@ -102,13 +120,13 @@ fn main(
 #repeat h TL/4
         let k_${j}_${h} = ${j}u * TL + ${h}u * 4u;
 #ifdef QUADS
-        if k0 + k_${j}_${h} < p.k {
+        if is_row(k0 + k_${j}_${h}) {
             let sum = vec4(acc_${i}_${j}_${h}_0, acc_${i}_${j}_${h}_1, acc_${i}_${j}_${h}_2, acc_${i}_${j}_${h}_3);
             store((at + k_${j}_${h}) / 4u, n_${i}, q_${i}, (k0 + k_${j}_${h}) / 4u, sum);
         }
 #else
 #repeat e 4
-        if k0 + k_${j}_${h} + ${e}u < p.k {
+        if is_row(k0 + k_${j}_${h} + ${e}u) {
             store(at + k_${j}_${h} + ${e}u, n_${i}, q_${i}, k0 + k_${j}_${h} + ${e}u, acc_${i}_${j}_${h}_${e});
         }
 #end

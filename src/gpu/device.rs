@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::adapter::{Adapter, choose};
+use super::compile::Watcher;
 use super::kept::Kept;
 use super::pipeline::Pipeline;
 use super::profiler::Clock;
@@ -68,6 +69,7 @@ pub(super) struct Shared {
     pub pipelines_name: Option<String>,
     pub kept: OnceLock<Kept>,
     pub choices: Mutex<Arc<Choices>>,
+    pub watcher: Mutex<Option<Watcher>>,
     pub constants: Mutex<HashMap<(usize, String), Constant>>,
     /// Why the device is gone, if it is.
     pub lost: Arc<OnceLock<String>>,
@@ -174,6 +176,7 @@ impl Device {
                 pipelines_name,
                 kept: OnceLock::new(),
                 choices: Mutex::default(),
+                watcher: Mutex::default(),
                 constants: Mutex::default(),
                 lost,
                 failure,

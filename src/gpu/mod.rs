@@ -1,6 +1,7 @@
 //! The only room that names wgpu: devices, buffers, pipelines, and the runner that replays a plan.
 
 mod adapter;
+mod compile;
 mod device;
 mod kept;
 mod pipeline;
@@ -14,6 +15,7 @@ mod texture;
 mod transfer;
 
 pub use adapter::{Adapter, adapters, choose};
+pub use compile::Compiled;
 pub use device::{Counters, Device, Held};
 pub use pool::Pool;
 pub use profiler::Clock;

@@ -1,6 +1,7 @@
 //! Compiling a kernel's variant, once for each device.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::device::{Device, lock};
 use super::texture;
@@ -14,6 +15,8 @@ pub(super) struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
     /// How each binding is used, the uniform included.
     pub bindings: Vec<Access>,
+    /// Whether it was dispatched.
+    pub used: AtomicBool,
 }
 
 /// Whether the compiler adds run-time checks of indices and loops. Kernels ship without, since the tests show that
@@ -29,13 +32,18 @@ pub enum Checks {
 impl Device {
     /// The pipeline of a variant, compiled at most once.
     pub(super) fn pipeline(&self, kernel: &str, variant: &Variant, checks: Checks) -> Result<Arc<Pipeline>> {
-        let key = format!("{kernel} {variant} {checks:?}");
+        let key = key(kernel, variant, checks);
         if let Some(p) = lock(&self.shared.pipelines).get(&key) {
             return Ok(p.clone());
         }
         let made = Arc::new(self.compile(kernel, variant, checks)?);
         lock(&self.shared.pipelines).insert(key, made.clone());
         Ok(made)
+    }
+
+    /// Whether [`Device::pipeline`] has it.
+    pub(super) fn is_compiled(&self, kernel: &str, variant: &Variant, checks: Checks) -> bool {
+        lock(&self.shared.pipelines).contains_key(&key(kernel, variant, checks))
     }
 
     fn compile(&self, kernel: &str, variant: &Variant, checks: Checks) -> Result<Pipeline> {
@@ -91,8 +99,12 @@ impl Device {
         }
         self.compiled_one();
         let bindings = reflection.bindings.iter().map(|b| b.access).collect();
-        Ok(Pipeline { pipeline, layout, bindings })
+        Ok(Pipeline { pipeline, layout, bindings, used: AtomicBool::new(false) })
     }
+}
+
+fn key(kernel: &str, variant: &Variant, checks: Checks) -> String {
+    format!("{kernel} {variant} {checks:?}")
 }
 
 fn binding_type(access: Access) -> wgpu::BindingType {

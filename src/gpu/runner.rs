@@ -6,7 +6,7 @@ use super::device::{Device, Memory, lock};
 use super::pipeline::{Checks, Pipeline};
 use super::pool::{Pool, Slots};
 use crate::graph::{Place, Plan, Source, Tensor, bytes_of};
-use crate::kernels::{Info, Io, Kernel};
+use crate::kernels::{Info, Io, Kernel, Variant};
 use crate::shader::Access;
 use crate::tensor::{DType, Data, Value};
 use crate::{Error, Result};
@@ -113,12 +113,23 @@ impl Runner {
             params,
             plan,
         };
-        for (i, &params_at) in offsets.iter().enumerate() {
-            let pipeline = runner.prepare(i, checks)?;
+        let plan = runner.plan.clone();
+        let mut wanted: Vec<(&'static str, &Variant)> = Vec::new();
+        for step in &plan.steps {
+            let one = (plan.graph.ops[step.op].kernel.name(), &step.variant);
+            if !wanted.contains(&one) {
+                wanted.push(one);
+            }
+        }
+        let ((), progress) =
+            device.compile_all(&wanted, checks, || (0..plan.steps.len()).try_for_each(|i| runner.supply(i)))?;
+        for (step, &params_at) in plan.steps.iter().zip(&offsets) {
+            let pipeline = device.pipeline(plan.graph.ops[step.op].kernel.name(), &step.variant, checks)?;
             runner.steps.push(Baked { pipeline, bind_group: None, params_at });
         }
         runner.device.save_pipelines();
         runner.bind_all()?;
+        runner.touch_all(&progress)?;
         runner.device.check()?;
         Ok(runner)
     }
@@ -139,8 +150,8 @@ impl Runner {
         }
     }
 
-    /// Compiles step `i` and uploads its constants, packed as the variant wants them.
-    fn prepare(&mut self, i: usize, checks: Checks) -> Result<Arc<Pipeline>> {
+    /// Uploads the constants of step `i`, packed as the variant wants them.
+    fn supply(&mut self, i: usize) -> Result<()> {
         let step = &self.plan.steps[i];
         let op = &self.plan.graph.ops[step.op];
         let most = self.device.shared.max_grid;
@@ -152,11 +163,10 @@ impl Runner {
                 cure: "use a smaller image or input size".into(),
             });
         }
-        let pipeline = self.device.pipeline(op.kernel.name(), &step.variant, checks)?;
         for (index, t) in op.inputs.iter().enumerate() {
             let def = &self.plan.graph.tensors[t.id];
             if let Source::Constant(value) = &def.source {
-                let texture = pipeline.bindings.get(index + 1) == Some(&Access::Texture);
+                let texture = step.variant.textures.contains(&index);
                 // A kernel's variants that pack alike share what they pack.
                 let form = op.kernel.form(index, &step.variant);
                 let packed = || form.is_some().then(|| op.kernel.pack(index, value, &step.variant));
@@ -164,7 +174,7 @@ impl Runner {
                     Some(self.device.constant(&def.label, value, form.as_deref(), packed, texture)?);
             }
         }
-        Ok(pipeline)
+        Ok(())
     }
 
     /// Makes the pool's slots large enough and the bind groups anew where slots were replaced since.

@@ -185,7 +185,7 @@ impl Kernel for Conv2d {
             let product = Product { n: io.dim(0, 0) * oh * ow, c, k, taps, quads };
             let pointwise = self.pointwise(io);
             // A CPU driver masks every sum once a turn of a loop; four channels are too few for a turn.
-            let taps = (caps.cpu && c == 4 && (2..=8).contains(&io.dim(1, 2))).then_some(io.dim(1, 2) as u32);
+            let taps = (tiled::is_wide(caps) && c == 4 && (2..=8).contains(&io.dim(1, 2))).then_some(io.dim(1, 2) as u32);
             let tiled = tiled::variants(product, caps).into_iter().map(|mut v| {
                 v.defines.extend(taps.filter(|_| v.find("STEP") == Some(1)).map(|taps| ("TAPS", taps)));
                 v.flag("POINTWISE", pointwise)

@@ -122,7 +122,13 @@ impl Kernel for Predict {
         if c.is_multiple_of(4) {
             let places = self.parts.iter().flat_map(|part| [part.k, part.offset, part.stride()]);
             let product = Product { n, c, k, taps: 1, quads: places.into_iter().all(|e| e.is_multiple_of(4)) };
-            out.extend(tiled::variants(product, caps).into_iter().map(|v| v.flag("POINTWISE", true)));
+            out.extend(tiled::variants(product, caps).into_iter().map(|mut v| {
+                // Where all rows are one block, which of the two outputs a row belongs to is known when it is compiled.
+                if v.find("TP").is_some() && k <= tiled::tile(&v) {
+                    v.defines.extend([("ROWS", k as u32), ("LOGITS", self.parts[0].k as u32)]);
+                }
+                v.flag("POINTWISE", true)
+            }));
         }
         out.push(Variant::new("plain", &[("PLAIN", 1)]));
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()

@@ -32,16 +32,21 @@ pub(super) struct Product {
 /// Loads of an element from which on a texture pays that the element is copied to first.
 const WORTH_A_COPY: usize = 3;
 
+/// Whether the device is a CPU driver that compiles large texts in a second. SwiftShader (lanes by four) takes minutes
+/// for a tile of lavapipe's, and twenty with 12 GB for a stem whose taps are unrolled.
+pub(super) fn is_wide(caps: &Caps) -> bool {
+    caps.cpu && caps.subgroup.is_some_and(|s| s >= 8)
+}
+
 /// The tiled variants for a product, best first (measured: benches/NOTES.md).
 pub(super) fn variants(product: Product, caps: &Caps) -> Vec<Variant> {
     let Product { n, c, k, taps, quads } = product;
     let mut out = Vec::new();
     let tiled = |name, wg: u32, tp: u32, tj: u32, tl: u32, step: u32| {
         let defines = [("WG", wg), ("TP", tp), ("TJ", tj), ("TL", tl), ("STEP", step)];
-        Variant::new(name, &defines).flag("QUADS", quads)
+        Variant::new(name, &defines).flag("QUADS", quads).flag("FULL", k.is_multiple_of((tj * tl) as usize))
     };
-    // SwiftShader (lanes by four) takes minutes to compile a tile that lavapipe compiles in a second.
-    let wide = caps.cpu && caps.subgroup.is_some_and(|s| s >= 8);
+    let wide = is_wide(caps);
     if let Some(lanes) = caps.subgroup.filter(|s| (4..=32).contains(s)) {
         // A CPU turns each shuffle into a move, so it pays to use one for many pixels, though the sums then
         // spill to its first cache; a GPU would lose its occupancy.
