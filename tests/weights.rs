@@ -10,10 +10,13 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use maskrcnn::model::config::{Backbone, BlockKind, BoxHead, MaskHead};
+use maskrcnn::tensor::HostTensor;
 use maskrcnn::vision::coco::CocoResult;
 use maskrcnn::weights::{NetworkWeights, WeightsFile, synth};
 use maskrcnn::{Config, Detector, Device, Image};
 use program::{Ran, run_with_cache};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 
 /// Runs the program in `dir`, which is its cache as well.
 fn run(dir: &Path, args: &[&str]) -> Ran {
@@ -65,7 +68,7 @@ fn checkpoints_are_detected_with_as_they_are() {
     for name in ["tiny_zip.pth", "tiny_legacy.pth"] {
         let dir = folder(name);
         let (found, ran) = detect(dir.path(), "model.pth", &["--bn-eps", "1e-5"]);
-        assert!(!ran.err.contains("warning"), "{}", ran.err);
+        assert!(!ran.err.contains("epsilon"), "{}", ran.err);
         let want = detector.detect(&Image::open(dir.path().join("a.png")).unwrap()).unwrap();
         assert!(want.len() > 5, "{} detections show nothing", want.len());
         assert_eq!(found.len(), want.len());
@@ -78,25 +81,158 @@ fn checkpoints_are_detected_with_as_they_are() {
     }
 }
 
+/// The lines of standard error that tell what was assumed.
+fn told(ran: &Ran) -> String {
+    ran.err.lines().filter(|l| l.starts_with("warning: ") || l.starts_with("note: ")).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
-fn an_epsilon_that_nobody_stated_is_a_warning() {
-    let dir = folder("tiny_legacy.pth");
-    let (silent, _) = detect(dir.path(), "model.pth", &["--bn-eps", "0"]);
-    let (warned, ran) = detect(dir.path(), "model.pth", &[]);
-    assert!(ran.err.contains("warning: model.pth") && ran.err.contains("--bn-eps"), "{}", ran.err);
-    assert!(warned == silent, "0 is not what is assumed");
+fn an_epsilon_that_nobody_stated_is_said() {
+    let dir = folder("tiny_zip.pth");
+    let (usual, _) = detect(dir.path(), "model.pth", &["--bn-eps", "1e-5"]);
+    let (assumed, ran) = detect(dir.path(), "model.pth", &[]);
+    for part in ["note: model.pth", "1e-5 is assumed", "next to nothing", "`--bn-eps 0`"] {
+        assert!(told(&ran).contains(part), "{part}: {}", ran.err);
+    }
+    assert!(assumed == usual, "1e-5 is not what is assumed");
     let (other, _) = detect(dir.path(), "model.pth", &["--bn-eps", "0.1"]);
-    assert!(other != silent, "the epsilon does nothing");
+    assert!(other != usual, "the epsilon does nothing");
+    // The digits of a published file's hash in its name make no other network one of these.
     fs::copy(dir.path().join("model.pth"), dir.path().join("mine-bf2d0c1e.pth")).unwrap();
-    let (published, ran) = detect(dir.path(), "mine-bf2d0c1e.pth", &[]);
-    assert!(!ran.err.contains("warning") && published == silent, "{}", ran.err);
+    assert!(detect(dir.path(), "mine-bf2d0c1e.pth", &[]).0 == usual);
     // Stated in a file of settings, and in the metadata of a converted file.
     fs::write(dir.path().join("s.toml"), "[backbone]\nnorm = \"batchnorm eps 0.1\"\n").unwrap();
     let (stated, ran) = detect(dir.path(), "model.pth", &["--config", "s.toml"]);
-    assert!(!ran.err.contains("warning") && stated == other, "{}", ran.err);
+    assert!(!ran.err.contains("epsilon") && stated == other, "{}", ran.err);
     run(dir.path(), &["weights", "convert", "model.pth", "m.safetensors", "--config", "s.toml"]).good();
     let (converted, ran) = detect(dir.path(), "m.safetensors", &[]);
-    assert!(!ran.err.contains("warning") && converted == other, "{}", ran.err);
+    assert!(told(&ran).is_empty() && converted == other, "{}", ran.err);
+
+    // One that matters: a channel of little variance.
+    let mut tensors = synth::synthetic(&tiny(), 3);
+    let var = tensors.iter_mut().find(|(name, _)| name == "backbone.body.layer1.0.bn1.running_var").unwrap();
+    var.1.data[1] = 1e-5;
+    fs::write(dir.path().join("odd.safetensors"), plain(tensors)).unwrap();
+    let (_, ran) = detect(dir.path(), "odd.safetensors", &[]);
+    for part in [
+        "warning: odd.safetensors",
+        "1 of ",
+        "more than 1 % (at most 41 %)",
+        "missed",
+        "`--bn-eps 0`",
+        "`--bn-eps 1e-5`",
+    ] {
+        assert!(told(&ran).contains(part), "{part}: {}", ran.err);
+    }
+}
+
+/// A safetensors file without settings.
+fn plain(tensors: Vec<(String, HostTensor)>) -> Vec<u8> {
+    let raw: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        .into_iter()
+        .map(|(name, t)| (name, t.shape, t.data.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .collect();
+    let views =
+        raw.iter().map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    safetensors::serialize(views, None).unwrap()
+}
+
+/// Where the file carries no settings, those that its tensors cannot tell are named, once, and how to state them.
+#[test]
+fn settings_that_tensors_cannot_tell_are_said() {
+    let dir = folder("tiny_zip.pth");
+    let base = ["detect", "a.png", "--out", "out", "--weights", "model.pth", "--bn-eps", "1e-5"];
+    let ran = run(dir.path(), &base).good();
+    for part in [
+        "anchors of 32, 64, 128, 256, 512 pixels, ratios 0.5, 1, 2",
+        "mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225",
+        "coder weights 10, 10, 5, 5",
+        "sampling ratio 2, not aligned",
+        "score 0.05, NMS 0.5, of proposals 0.7, mask 0.5",
+        "800, at most 1333",
+        "`--config FILE.toml`",
+        "`maskrcnn weights inspect model.pth`",
+    ] {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    assert_eq!(told(&ran).lines().count(), 1, "{}", ran.err);
+    // What is given is not assumed.
+    fs::write(
+        dir.path().join("s.toml"),
+        "anchor_sizes = [[16], [32], [64], [128], [256]]\nanchor_ratios = [0.5, 1, 2]",
+    )
+    .unwrap();
+    let ran =
+        run(dir.path(), &[&base[..], &["--config", "s.toml", "--min-size", "64", "--max-size", "128"]].concat()).good();
+    assert!(!ran.err.contains("anchors") && !ran.err.contains("1333") && ran.err.contains("std"), "{}", ran.err);
+    let printed = run(dir.path(), &["weights", "inspect", "model.pth"]).good().out;
+    fs::write(dir.path().join("all.toml"), settings_of(&printed)).unwrap();
+    let ran = run(dir.path(), &[&base[..6], &["--config", "all.toml"]].concat()).good();
+    assert!(told(&ran).is_empty(), "{}", ran.err);
+    // The embedded model carries its settings.
+    let ran = run(dir.path(), &["detect", "a.png", "--out", "out"]).good();
+    assert!(told(&ran).is_empty(), "{}", ran.err);
+}
+
+/// The settings that `inspect` prints.
+fn settings_of(printed: &str) -> &str {
+    printed.split_once("# settings").unwrap().1.split_once('\n').unwrap().1
+}
+
+/// A checkpoint of PyTorch Lightning's whose network is a field of a field, with a loss and a metric beside it, and
+/// hyperparameters of all kinds.
+#[test]
+fn lightning_s_checkpoints_are_detected_with() {
+    let dir = folder("tiny_zip.pth");
+    fs::copy(fixture("tiny_lightning.ckpt"), dir.path().join("last.ckpt")).unwrap();
+    let (want, _) = detect(dir.path(), "model.pth", &[]);
+    let (found, ran) = detect(dir.path(), "last.ckpt", &[]);
+    assert!(found == want && !want.is_empty());
+    for part in [
+        "last.ckpt: the network of `state_dict.model.detector` is read",
+        "2 tensors beside it (`loss.weight`, `val_map.scores`)",
+    ] {
+        assert!(told(&ran).contains(part), "{part}: {}", ran.err);
+    }
+    let ran = run(dir.path(), &["weights", "inspect", "last.ckpt"]).good();
+    for part in ["prefix    state_dict.model.detector", "left out  loss.weight, beside", "nothing missing"] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    run(dir.path(), &["weights", "convert", "last.ckpt", "last.safetensors"]).good();
+    assert!(detect(dir.path(), "last.safetensors", &[]).0 == want);
+}
+
+/// Two networks in a file, one of them an average.
+#[test]
+fn a_prefix_chooses_among_networks() {
+    let dir = folder("tiny_zip.pth");
+    let prefixed = |prefix: &str, seed: u64| {
+        let all = synth::synthetic(&tiny(), seed).into_iter();
+        all.map(|(name, tensor)| (format!("{prefix}{name}"), tensor)).collect::<Vec<_>>()
+    };
+    fs::write(dir.path().join("two.safetensors"), plain([prefixed("net.", 3), prefixed("ema_net.", 4)].concat()))
+        .unwrap();
+    fs::write(dir.path().join("other.safetensors"), plain(prefixed("", 4))).unwrap();
+    let (want, _) = detect(dir.path(), "model.pth", &[]);
+    let (found, ran) = detect(dir.path(), "two.safetensors", &[]);
+    assert!(found == want);
+    assert!(
+        told(&ran).contains("the network of `net` is read; left out: `ema_net`, which `--prefix` chooses"),
+        "{}",
+        ran.err
+    );
+    let (average, _) = detect(dir.path(), "two.safetensors", &["--prefix", "ema_net"]);
+    assert!(average == detect(dir.path(), "other.safetensors", &[]).0 && average != want);
+    let inspect = |prefix: &str| run(dir.path(), &["weights", "inspect", "two.safetensors", "--prefix", prefix]);
+    assert!(inspect("ema_net").good().out.contains("left out  net, another network"));
+    assert!(inspect("swa").error().contains("`net`, `ema_net`"));
+    let ran = run(dir.path(), &["detect", "a.png", "--out", "out", "--prefix", "net"]);
+    assert!(ran.error().contains("--prefix") && ran.error().contains("--weights"), "{}", ran.err);
+
+    let twins = plain([prefixed("left.", 3), prefixed("right.", 4)].concat());
+    fs::write(dir.path().join("twins.safetensors"), twins).unwrap();
+    let ran = run(dir.path(), &["weights", "inspect", "twins.safetensors"]);
+    assert!(ran.error().contains("`left`, `right`") && ran.error().contains("--prefix"), "{}", ran.err);
 }
 
 #[test]
@@ -142,28 +278,52 @@ fn settings_come_from_a_file_and_flags() {
 fn inspect_tells_what_a_file_is() {
     let dir = folder("tiny_zip.pth");
     let ran = run(dir.path(), &["weights", "inspect", "model.pth", "--bn-eps", "1e-5"]).good();
-    for told in
-        ["PyTorch checkpoint", "maskrcnn_resnet_fpn", "1+1+1+1", "class 1, class 2", "nothing missing", "eps 1e-5"]
-    {
+    for told in [
+        "PyTorch checkpoint",
+        "maskrcnn_resnet_fpn",
+        "1+1+1+1",
+        "class 1, class 2",
+        "nothing missing",
+        "eps 1e-5",
+        "RPN with 1 convolution;",
+        "mask head of 1 convolution\n",
+        "# inferred",
+        "anchor_ratios = [0.5, 1.0, 2.0]  # assumed",
+        "norm = \"batchnorm eps 1e-5\"  # given",
+    ] {
         assert!(ran.out.contains(told), "{told}: {}", ran.out);
     }
+    assert!(run(dir.path(), &["weights", "inspect", "model.pth", "--bn-eps", "0"]).good().out.contains("eps 0;"));
     // The settings that it prints are a file of settings.
-    let toml = ran.out.split_once("# settings").unwrap().1.split_once('\n').unwrap().1;
-    fs::write(dir.path().join("s.toml"), toml).unwrap();
+    fs::write(dir.path().join("s.toml"), settings_of(&ran.out)).unwrap();
     let again = run(dir.path(), &["weights", "inspect", "model.pth", "--config", "s.toml"]).good();
-    assert_eq!(again.out, ran.out);
+    let unmarked = |text: &str| text.lines().map(|l| l.split("  # ").next().unwrap().to_string()).collect::<Vec<_>>();
+    assert_eq!(unmarked(settings_of(&again.out)), unmarked(settings_of(&ran.out)));
+    assert!(!again.out.contains("# assumed") && again.out.contains("# given"), "{}", again.out);
+    run(dir.path(), &["weights", "convert", "model.pth", "own.safetensors", "--bn-eps", "1e-5"]).good();
+    let own = run(dir.path(), &["weights", "inspect", "own.safetensors"]).good();
+    assert!(
+        own.out.contains("# read") && !own.out.contains("# assumed") && !own.out.contains("# inferred"),
+        "{}",
+        own.out
+    );
 
     let ran = run(dir.path(), &["weights", "inspect", "model.pth", "--config", "missing.toml"]);
     assert!(ran.error().contains("missing.toml"));
     let config = Config { num_classes: 4, class_names: Config::names_of(4), ..tiny() };
     let mut tensors = synth::synthetic(&config, 1);
     tensors.retain(|(name, _)| name != "rpn.head.bbox_pred.bias");
-    tensors.push(("extra".into(), maskrcnn::tensor::HostTensor::new(&[1], vec![0.0])));
+    tensors.push(("extra".into(), HostTensor::new(&[1], vec![0.0])));
+    tensors.push(("rpn.extra".into(), HostTensor::new(&[1], vec![0.0])));
     let bytes = synth::to_safetensors(tensors, &tiny().to_json().unwrap()).unwrap();
     fs::write(dir.path().join("odd.safetensors"), bytes).unwrap();
     let ran = run(dir.path(), &["weights", "inspect", "odd.safetensors"]).good();
-    for told in ["missing   rpn.head.bbox_pred.bias", "left over extra", "cls_score.weight is [4, 8], [3, 8] is needed"]
-    {
+    for told in [
+        "missing   rpn.head.bbox_pred.bias",
+        "left over rpn.extra",
+        "left out  extra, beside the network",
+        "cls_score.weight is [4, 8], [3, 8] is needed",
+    ] {
         assert!(ran.out.contains(told), "{told}: {}", ran.out);
     }
     assert!(!ran.out.contains("nothing missing"));

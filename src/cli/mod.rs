@@ -1,5 +1,6 @@
 //! The command line, one file a subcommand.
 
+mod assumed;
 mod bench;
 mod class;
 mod detect;

@@ -9,6 +9,8 @@ use maskrcnn::weights::{Settings, WeightsFile};
 use maskrcnn::{Config, Detector, Device, Error, Precision, Result};
 use serde_json::{Value, json};
 
+use super::assumed;
+
 /// What to run, and on which device.
 #[derive(clap::Args)]
 pub struct Model {
@@ -51,21 +53,28 @@ pub struct Changes {
     /// BatchNorm's epsilon: 0 for torchvision's first COCO models and those fine-tuned from them, 1e-5 for most others.
     #[arg(long, value_name = "EPS", help_heading = "Settings")]
     bn_eps: Option<f32>,
+    /// Of a weights file with several networks, such as one and its average, the one whose names begin with this, or that
+    /// is under these keys, joined by dots.
+    #[arg(long, value_name = "PREFIX", help_heading = "Settings")]
+    prefix: Option<String>,
 }
 
 impl Model {
     /// Opens the file first: what is wrong with it is worth knowing even where there is no GPU. Detections that score
     /// less than `score` will not be asked for; those that score more will.
     pub fn open(&self, score: Option<f32>) -> Result<Detector> {
-        let (file, config) = self.load(score)?;
-        Detector::with_config(&self.device()?.0, &file, config)?.with_precision(self.precision)
+        let (file, mut settings) = self.settings(None)?;
+        if let Some(line) = assumed::settings(file.name(), &settings) {
+            eprintln!("{line}");
+        }
+        lower(&mut settings.config, score);
+        Detector::with_config(&self.device()?.0, &file, settings.config)?.with_precision(self.precision)
     }
 
     /// The weights and the settings to use them with, without a GPU.
     pub fn load(&self, score: Option<f32>) -> Result<(WeightsFile, Config)> {
         let (file, mut config) = self.read(None)?;
-        // A user who asks for less than the model was set to is not to be told that there is nothing.
-        config.box_head.score_thresh = score.unwrap_or(1.0).min(config.box_head.score_thresh);
+        lower(&mut config, score);
         Ok((file, config))
     }
 
@@ -83,12 +92,22 @@ impl Model {
 
     /// The weights file and the settings, without a device. `instead` stands for `--weights`.
     pub fn read(&self, instead: Option<&str>) -> Result<(WeightsFile, Config)> {
+        let (file, settings) = self.settings(instead)?;
+        Ok((file, settings.config))
+    }
+
+    /// The weights file, and its settings with what is known of them.
+    fn settings(&self, instead: Option<&str>) -> Result<(WeightsFile, Settings)> {
         let file = match instead.or(self.weights.as_deref()) {
-            Some(weights) => WeightsFile::open(super::weights::locate(weights)?)?,
+            Some(weights) => self.changes.open(&super::weights::locate(weights)?)?,
+            None if self.changes.prefix.is_some() => {
+                let reason = "chooses among the networks of a file: name that with --weights".into();
+                return Err(Error::Config { setting: "--prefix".into(), reason });
+            }
             None => embedded()?,
         };
-        let config = self.changes.apply(&file)?.config;
-        Ok((file, config))
+        let settings = self.changes.apply(&file)?;
+        Ok((file, settings))
     }
 
     /// The choices that were tuned for the device of that key, if they are wanted.
@@ -109,40 +128,47 @@ impl Model {
 }
 
 impl Changes {
-    /// The settings of `file` with these changes. What had to be assumed is said on standard error.
+    /// The file at `path`. What is left out of it is said on standard error.
+    pub fn open(&self, path: &Path) -> Result<WeightsFile> {
+        let file = self.open_quietly(path)?;
+        if let Some(note) = file.part().note() {
+            eprintln!("note: {}: {note}", file.name());
+        }
+        Ok(file)
+    }
+
+    /// The same for who tells it another way.
+    pub fn open_quietly(&self, path: &Path) -> Result<WeightsFile> {
+        match &self.prefix {
+            Some(prefix) => WeightsFile::open_part(path, prefix),
+            None => WeightsFile::open(path),
+        }
+    }
+
+    /// The settings of `file` with these changes. An epsilon that had to be assumed is said on standard error.
     pub fn apply(&self, file: &WeightsFile) -> Result<Settings> {
         let mut settings = file.settings()?;
-        let mut eps_given = self.bn_eps.is_some();
         if let Some(path) = &self.config {
             let changes = read(path)?;
-            eps_given |= changes.pointer("/backbone/norm").is_some();
             let named = |e: Error| match e {
                 Error::Config { setting, reason } => {
                     Error::Config { setting, reason: format!("{reason} (in {})", path.display()) }
                 }
                 other => other,
             };
-            settings.config = settings.config.overridden(&changes).map_err(named)?;
+            settings = settings.overridden(&changes).map_err(named)?;
         }
-        settings.config = self.flags(settings.config)?;
-        if eps_given {
-            settings.eps_assumed = false;
-        }
-        if settings.eps_assumed {
-            eprintln!(
-                "warning: {} does not tell BatchNorm's epsilon; 0 is assumed, as in torchvision's first COCO models and \
-                 those fine-tuned from them. Say `--bn-eps 1e-5` if it was trained otherwise, or `--bn-eps 0` if not",
-                file.name()
-            );
+        settings = self.flags(settings)?;
+        if let Some(line) = assumed::epsilon(file.name(), &settings) {
+            eprintln!("{line}");
         }
         Ok(settings)
     }
 
-    fn flags(&self, config: Config) -> Result<Config> {
-        let mut config = config;
+    fn flags(&self, mut settings: Settings) -> Result<Settings> {
         let mut change = |flag: &str, given: Option<Value>| -> Result<()> {
             let Some(changes) = given else { return Ok(()) };
-            config = config.overridden(&changes).map_err(|e| match e {
+            settings = settings.clone().overridden(&changes).map_err(|e| match e {
                 Error::Config { reason, .. } => Error::Config { setting: flag.into(), reason },
                 other => other,
             })?;
@@ -158,8 +184,13 @@ impl Changes {
         change("--detections", self.detections.map(|n| json!({ "box": { "detections_per_img": n } })))?;
         change("--nms", self.nms.map(|iou| json!({ "box": { "nms_thresh": iou } })))?;
         change("--bn-eps", self.bn_eps.map(|eps| json!({ "backbone": { "norm": format!("batchnorm eps {eps:e}") } })))?;
-        Ok(config)
+        Ok(settings)
     }
+}
+
+/// A user who asks for less than the model was set to is not to be told that there is nothing.
+fn lower(config: &mut Config, score: Option<f32>) {
+    config.box_head.score_thresh = score.unwrap_or(1.0).min(config.box_head.score_thresh);
 }
 
 /// A TOML file of settings.

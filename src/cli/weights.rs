@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use maskrcnn::weights::convert::{self, Precision};
 use maskrcnn::weights::inspect::Inventory;
 use maskrcnn::weights::pull::Published;
-use maskrcnn::weights::{Settings, WeightsFile};
+use maskrcnn::weights::{Origin, Part, Settings, WeightsFile};
 use maskrcnn::{Config, Error, Result};
 
 use super::model::Changes;
@@ -50,7 +50,7 @@ pub enum Command {
 pub fn run(command: &Command) -> Result<()> {
     match command {
         Command::Pull { name, mirror } => super::pull::run(name, mirror.as_deref()),
-        Command::Inspect { weights, changes } => inspect(&WeightsFile::open(locate(weights)?)?, changes),
+        Command::Inspect { weights, changes } => inspect(&changes.open_quietly(&locate(weights)?)?, changes),
         Command::Convert { weights, out, f16, changes } => {
             let path = locate(weights)?;
             convert(&path, out, if *f16 { Precision::F16 } else { Precision::F32 }, changes)
@@ -76,7 +76,7 @@ fn convert(path: &Path, out: &Path, precision: Precision, changes: &Changes) -> 
         let reason = "is to be written as safetensors: give it that ending".into();
         return Err(Error::Weights { file: out.display().to_string(), reason });
     }
-    let file = WeightsFile::open(path)?;
+    let file = changes.open(path)?;
     let Settings { config, .. } = changes.apply(&file)?;
     convert::write(&file, &config, precision, out)?;
     let size = std::fs::metadata(out).map_err(|source| Error::Io { path: out.into(), source })?.len();
@@ -97,9 +97,12 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
         inventory.values as f64 / 1e6
     );
     println!("network   {}", network(config));
+    println!("settings  {}", known(&settings));
     println!(
-        "settings  {}",
-        if settings.stated { "stated in the file" } else { "read off its tensors, the rest torchvision's" }
+        "epsilon   {}, {}: {}",
+        config.backbone.eps_text(),
+        word(settings.epsilon.origin),
+        settings.epsilon.because
     );
     // COCO's ids have holes.
     let names: Vec<&str> = config.class_names[1..].iter().map(String::as_str).filter(|n| *n != "N/A").collect();
@@ -110,10 +113,22 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
         inventory.misshapen.iter().map(|(name, has, needs)| format!("{name} is {has:?}, {needs:?} is needed")),
     );
     list("left over", inventory.left_over.iter().map(String::clone));
+    let Part { prefix, others, beside } = file.part();
+    if !prefix.is_empty() {
+        println!("prefix    {}", prefix.escape_debug());
+    }
+    let other = |name: &String| {
+        format!(
+            "{}, another network: `--prefix` chooses it",
+            if name.is_empty() { "that without a prefix" } else { name }
+        )
+    };
+    list("left out", others.iter().map(other));
+    list("left out", beside.iter().map(|name| format!("{name}, beside the network")));
     if inventory.fits() {
         println!("fits      nothing missing, nothing left over");
     }
-    println!("\n# settings, as --config takes them\n{}", toml_of(config)?);
+    println!("\n# settings, as --config takes them\n{}", toml_of(&settings)?);
     Ok(())
 }
 
@@ -137,38 +152,78 @@ fn network(config: &Config) -> String {
     let head = &config.box_head;
     let convs = match head.convs.len() {
         0 => String::new(),
-        n => format!("{n} convolutions with BatchNorm, "),
+        n => format!("{} with BatchNorm, ", counted(n, "convolution")),
     };
     let mask = match &config.mask {
         None => "no mask head".into(),
-        Some(mask) => format!("mask head of {} convolutions{}", mask.layers.len(), norm(mask.norm)),
+        Some(mask) => format!("mask head of {}{}", counted(mask.layers.len(), "convolution"), norm(mask.norm)),
     };
     format!(
-        "{}: ResNet of {blocks} {:?} blocks, stem {} wide, BatchNorm eps {:e}; FPN of {} channels{}; RPN with {} \
-         convolution{}; box head of {convs}{} fully connected layer{} of {}; {mask}",
+        "{}: ResNet of {blocks} {:?} blocks, stem {} wide, BatchNorm eps {}; FPN of {} channels{}; RPN with {}; box head of \
+         {convs}{} of {}; {mask}",
         config.name,
         backbone.block,
         backbone.base_width,
-        backbone.bn_eps,
+        backbone.eps_text(),
         config.fpn_channels,
         norm(config.fpn_norm),
-        config.rpn.conv_depth,
-        if config.rpn.conv_depth == 1 { "" } else { "s" },
-        head.fc_layers,
-        if head.fc_layers == 1 { "" } else { "s" },
+        counted(config.rpn.conv_depth, "convolution"),
+        counted(head.fc_layers, "fully connected layer"),
         head.representation,
     )
 }
 
-fn toml_of(config: &Config) -> Result<String> {
-    let internal = |e: String| Error::Config { setting: "config".into(), reason: e };
-    let value: serde_json::Value = serde_json::from_str(&config.to_json()?).map_err(|e| internal(e.to_string()))?;
-    let mut value = value;
-    if let Some(map) = value.as_object_mut() {
-        // TOML has no null, and what is not there keeps its value.
-        map.retain(|_, v| !v.is_null());
+/// A number of things: "1 convolution", "2 convolutions".
+fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How settings are known in general.
+fn known(settings: &Settings) -> &'static str {
+    let any = |origin| settings.any(origin);
+    match (settings.stated, any(Origin::Assumed)) {
+        (true, false) => "read from the file",
+        (true, true) => "read from the file, the rest assumed as torchvision has them (marked below)",
+        (false, false) if any(Origin::Read) => "those of this file, which torchvision publishes",
+        (false, false) => "inferred from its tensors, the rest given",
+        (false, true) => "inferred from its tensors, the rest assumed as torchvision has them (marked below)",
     }
-    toml::to_string(&value).map_err(|e| internal(e.to_string()))
+}
+
+fn word(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Read => "read",
+        Origin::Inferred => "inferred",
+        Origin::Assumed => "assumed",
+        Origin::Given => "given",
+    }
+}
+
+/// All settings as TOML, each marked with where it comes from.
+fn toml_of(settings: &Settings) -> Result<String> {
+    let internal = |e: String| Error::Config { setting: "config".into(), reason: e };
+    let json = settings.config.to_json()?;
+    let value: serde_json::Value = serde_json::from_str(&json).map_err(|e| internal(e.to_string()))?;
+    let groups = value.as_object().into_iter().flatten();
+    let line = |dotted: &str, key: &str, value: &serde_json::Value| -> Result<String> {
+        let value = toml::Value::try_from(value).map_err(|e| internal(e.to_string()))?;
+        Ok(format!("{key} = {value}  # {}\n", settings.origin(dotted).map_or("", word)))
+    };
+    let (mut single, mut grouped) = (String::new(), String::new());
+    for (key, value) in groups {
+        match value {
+            // TOML has no null, and what is not there keeps its value.
+            serde_json::Value::Null => {}
+            serde_json::Value::Object(group) => {
+                grouped.push_str(&format!("\n[{key}]\n"));
+                for (inner, value) in group {
+                    grouped.push_str(&line(&format!("{key}.{inner}"), inner, value)?);
+                }
+            }
+            value => single.push_str(&line(key, key, value)?),
+        }
+    }
+    Ok(single + &grouped)
 }
 
 fn mib(bytes: f64) -> f64 {

@@ -91,6 +91,11 @@ impl BlockKind {
 }
 
 impl Backbone {
+    /// BatchNorm's epsilon for people: `0`, `1e-5`.
+    pub fn eps_text(&self) -> String {
+        json::norm::text(self.bn_eps)
+    }
+
     /// Output channels of C2, C3, C4 and C5.
     pub fn stage_channels(&self) -> [usize; 4] {
         std::array::from_fn(|stage| (self.base_width << stage) * self.block.expansion())

@@ -158,7 +158,7 @@ impl NetworkWeights {
     /// [`Error::Weights`](crate::Error::Weights) for tensors that this network has no use for.
     pub fn load(file: &WeightsFile, config: &Config) -> Result<Self> {
         config.validate()?;
-        let mut source = Source::new(file, config.backbone.bn_eps);
+        let mut source = Source::new(file, &config.backbone);
         let weights = Self {
             body: Body::load(&mut source, &config.backbone)?,
             fpn: Fpn::load(&mut source, config)?,

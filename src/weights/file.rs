@@ -8,8 +8,10 @@ use std::path::Path;
 use memmap2::Mmap;
 
 use super::entry::Entry;
-use super::infer::{self, Settings};
+use super::infer;
 use super::names::{closest, shown};
+use super::part::{self, Part};
+use super::settings::Settings;
 use super::sniff::format_of;
 use super::{header, pth};
 use crate::error::{Error, Result};
@@ -22,7 +24,8 @@ pub(super) const CURE: &str = "name a .pth or .safetensors file with the state d
 /// An open `.safetensors` file or PyTorch checkpoint (`.pth`, `.pt`): f64, f32, f16 or bf16 tensors under torchvision's
 /// names, and string metadata (safetensors only).
 ///
-/// Opening reads the table of tensors alone, and of a checkpoint executes nothing: see the room's `pth`. Values are
+/// Where those names begin with something (`detector.`), it is left off; what stands beside the network is left out:
+/// [`WeightsFile::part`] tells. Opening reads the table of tensors alone, and of a checkpoint executes nothing: see the room's `pth`. Values are
 /// converted tensor by tensor, when asked for.
 pub struct WeightsFile {
     /// Path, or what stands for it in messages.
@@ -32,6 +35,7 @@ pub struct WeightsFile {
     /// By name, sorted, so that messages and iteration do not depend on a hash. All lie within `bytes`.
     tensors: BTreeMap<String, Entry>,
     metadata: HashMap<String, String>,
+    part: Part,
 }
 
 /// How the tensors of a file are stored.
@@ -76,7 +80,20 @@ impl WeightsFile {
     /// [`Error::Weights`] if there is no such file, it cannot be read, or it is not a sound file of these formats; the
     /// message names the format found instead.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::open_mapped(path.as_ref(), None)
+    }
+
+    /// [`WeightsFile::open`] for a file of several networks, such as one with its average: opens the one whose names
+    /// begin with `prefix`, or that is under the keys `prefix` (joined by dots) of dicts; an empty one is that without
+    /// a prefix.
+    ///
+    /// # Errors
+    /// As there, and [`Error::Weights`] naming what is there if no network is under that prefix.
+    pub fn open_part(path: impl AsRef<Path>, prefix: &str) -> Result<Self> {
+        Self::open_mapped(path.as_ref(), Some(prefix))
+    }
+
+    fn open_mapped(path: &Path, wanted: Option<&str>) -> Result<Self> {
         let name = path.display().to_string();
         let refuse = |reason: String| Error::Weights { file: name.clone(), reason };
         let unreadable = |e: std::io::Error| match e.kind() {
@@ -98,7 +115,7 @@ impl WeightsFile {
         // SAFETY: the mapping is read-only and only ever read as bytes, so no content can be invalid. Another process
         // that truncates the file meanwhile can fault us, which the documentation above warns of.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        Self::new(Bytes::Mapped(map), name)
+        Self::new(Bytes::Mapped(map), name, wanted)
     }
 
     /// Reads a file that is in memory already: `&'static [u8]` (embedded) or `Vec<u8>`. `name` stands for it in
@@ -107,21 +124,26 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::Weights`] as for [`WeightsFile::open`].
     pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>, name: impl Into<String>) -> Result<Self> {
-        Self::new(Bytes::Held(bytes.into()), name.into())
+        Self::new(Bytes::Held(bytes.into()), name.into(), None)
     }
 
-    fn new(bytes: Bytes, name: String) -> Result<Self> {
+    fn new(bytes: Bytes, name: String, wanted: Option<&str>) -> Result<Self> {
         let read = match bytes.get() {
             [] => Err("is empty: download or convert it again".into()),
-            b if header::is_safetensors(b) => header::read(b).map(|(t, m)| (Format::Safetensors, t, m)),
-            b if pth::is_pth(b) => pth::read(b).map(|t| (Format::Checkpoint, t, HashMap::new())),
+            b if header::is_safetensors(b) => header::read(b).and_then(|(tensors, metadata)| {
+                let (tensors, part) = of_network(tensors, wanted)?;
+                Ok((Format::Safetensors, tensors, metadata, part))
+            }),
+            b if pth::is_pth(b) => {
+                pth::read(b, wanted).map(|(tensors, part)| (Format::Checkpoint, tensors, HashMap::new(), part))
+            }
             b => Err(match format_of(b) {
                 Some(format) => format!("is {format}: {CURE}"),
                 None => format!("is no weights file: {CURE}"),
             }),
         };
-        let (format, tensors, metadata) = read.map_err(|reason| Error::Weights { file: name.clone(), reason })?;
-        Ok(Self { name, bytes, format, tensors: tensors.into_iter().collect(), metadata })
+        let (format, tensors, metadata, part) = read.map_err(|reason| Error::Weights { file: name.clone(), reason })?;
+        Ok(Self { name, bytes, format, tensors: tensors.into_iter().collect(), metadata, part })
     }
 
     /// The path, or what stands for it in messages.
@@ -132,6 +154,21 @@ impl WeightsFile {
     /// The strings of the header's `__metadata__`; empty if it has none.
     pub fn metadata(&self) -> &HashMap<String, String> {
         &self.metadata
+    }
+
+    /// Which of the file's tensors are here, and which were left out.
+    pub fn part(&self) -> &Part {
+        &self.part
+    }
+
+    /// Whether it is in the container that PyTorch wrote by default until 1.6.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.format == Format::Checkpoint && pth::is_legacy(self.bytes.get())
+    }
+
+    /// All of it, as it is stored.
+    pub(super) fn raw(&self) -> &[u8] {
+        self.bytes.get()
     }
 
     /// How its tensors are stored.
@@ -213,6 +250,18 @@ impl WeightsFile {
         }
         Ok(HostTensor::new(expected_shape, data))
     }
+}
+
+/// A file's tensors.
+type Tensors = Vec<(String, Entry)>;
+
+/// The tensors of the network in a file of one dict; all, if there is no network.
+fn of_network(tensors: Tensors, wanted: Option<&str>) -> Result<(Tensors, Part), String> {
+    let dict = (Vec::new(), tensors.iter().map(|(name, _)| name.as_str()).collect());
+    let Some(mut choice) = part::choose(&[dict], wanted)? else { return Ok((tensors, Part::default())) };
+    let taken = tensors.into_iter().filter_map(|(name, entry)| Some((choice.within(&name)?.to_string(), entry)));
+    let taken = taken.collect();
+    Ok((taken, choice.part()))
 }
 
 impl fmt::Debug for WeightsFile {

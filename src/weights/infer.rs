@@ -2,49 +2,76 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
+use super::eps;
 use super::file::WeightsFile;
 use super::layout::present_name;
-use super::names::shown;
+use super::names::{counted, shown};
+use super::settings::{Epsilon, Origin, Settings, leaves};
 use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::model::config::{BlockKind, MaskHead};
 
-/// Published files whose BatchNorm has epsilon 0, by the digits of their hash that stand in their name: torchvision's
-/// loader sets it for just these two (`overwrite_eps` in `models/detection/{mask_rcnn,faster_rcnn}.py`).
-const WITHOUT_EPS: [&str; 2] = ["bf2d0c1e", "258fb6c6"];
-
-/// What a file says of its network, and what had to be assumed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// Every setting.
-    pub config: Config,
-    /// Whether the file states them in its metadata; otherwise they follow from its tensors.
-    pub stated: bool,
-    /// Whether BatchNorm's epsilon is a guess: neither metadata nor tensors tell it.
-    pub eps_assumed: bool,
-}
+/// Settings that names and shapes of tensors tell, by dotted name.
+const TOLD: [&str; 15] = [
+    "name",
+    "backbone.layers",
+    "backbone.block",
+    "backbone.base_width",
+    "fpn_channels",
+    "fpn_norm",
+    "num_classes",
+    "rpn.conv_depth",
+    "box.roi_size",
+    "box.convs",
+    "box.fc_layers",
+    "box.representation",
+    "mask.layers",
+    "mask.norm",
+    "mask.dim_reduced",
+];
 
 /// The settings of `file`: see [`WeightsFile::settings`].
 pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
     if let Some(json) = file.metadata().get("config") {
-        return Ok(Settings { config: Config::from_json(json, file.name())?, stated: true, eps_assumed: false });
+        let config = Config::from_json(json, file.name())?;
+        let mut stated = Vec::new();
+        // It was parsed a moment ago.
+        leaves(&serde_json::from_str(json).unwrap_or(Value::Null), String::new(), &mut stated);
+        let origin = |name: &str| match stated.iter().any(|stated| stated == name) {
+            true => Origin::Read,
+            // One follows from the other, and a network without masks has none of their settings.
+            false if matches!(name, "num_classes" | "class_names") => Origin::Inferred,
+            false => Origin::Assumed,
+        };
+        let because = "the file states its settings".into();
+        let epsilon = Epsilon { origin: origin("backbone.norm"), because, doubt: None };
+        return Settings::new(config, true, epsilon, origin);
     }
-    let (eps, eps_assumed) = epsilon(file);
     let mut config = Shapes::of(file).config()?;
+    let (eps, mut epsilon) = eps::of(file, &config);
     config.backbone.bn_eps = eps;
     config.validate()?;
-    Ok(Settings { config, stated: false, eps_assumed })
+    if published(file) {
+        epsilon =
+            Epsilon { origin: Origin::Read, because: "torchvision publishes it with this one".into(), doubt: None };
+        return Settings::new(config, false, epsilon, |_| Origin::Read);
+    }
+    let told = |name: &str| if TOLD.contains(&name) { Origin::Inferred } else { Origin::Assumed };
+    Settings::new(config, false, epsilon, told)
 }
 
-/// BatchNorm's epsilon, and whether it is a guess. A BatchNorm that counts its batches is torch's own, with 1e-5; a
-/// frozen one does not, and nothing in the file tells.
-fn epsilon(file: &WeightsFile) -> (f32, bool) {
-    let live = file.names().any(|name| name.ends_with(".num_batches_tracked"));
-    match WITHOUT_EPS.iter().any(|hash| file.name().contains(hash)) {
-        _ if live => (1e-5, false),
-        true => (0.0, false),
-        false => (0.0, true),
-    }
+/// Whether it is one of the files that torchvision publishes: its settings are then known.
+#[cfg(feature = "pull")]
+fn published(file: &WeightsFile) -> bool {
+    super::pull::is_published(file.name(), file.raw())
+}
+
+/// Without their hashes, no file is known.
+#[cfg(not(feature = "pull"))]
+fn published(_: &WeightsFile) -> bool {
+    false
 }
 
 /// Shapes by present name.
@@ -110,10 +137,19 @@ impl<'a> Shapes<'a> {
         backbone.block = if bottleneck { BlockKind::Bottleneck } else { BlockKind::Basic };
         config.fpn_channels = self.extent("backbone.fpn.inner_blocks.0.0", 4, 0)?;
         config.fpn_norm = self.has("backbone.fpn.inner_blocks.0.1");
+        let refuse = |reason| Err(Error::Weights { file: self.file.name().into(), reason });
+        if let Some(name) = self.file.names().find(|name| name.starts_with("backbone.fpn.extra_blocks.")) {
+            return refuse(format!(
+                "has an FPN with levels P6 and P7 of its own weights (`{}`; torchvision's LastLevelP6P7, as in RetinaNet), \
+                 which is not supported: here P6 is pooled from P5 (LastLevelMaxPool, torchvision's default), and without \
+                 these levels the network would find other things than it was trained to",
+                shown(name)
+            ));
+        }
         let levels = self.count("backbone.fpn.inner_blocks.{}.0");
         if levels != 4 {
-            let reason = format!("has an FPN of {levels} levels, and only those of four (P2 to P5) are run");
-            return Err(Error::Weights { file: self.file.name().into(), reason });
+            let levels = counted(levels, "level");
+            return refuse(format!("has an FPN of {levels}, and only those of four (P2 to P5) are run"));
         }
         Ok(())
     }

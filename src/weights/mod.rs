@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `file`, `entry` | a file of any format; where in it a tensor lies |
 //! | `header`, `pth`, `sniff` | safetensors; PyTorch checkpoints; what else a file may be |
-//! | `infer` | the configuration, from names and shapes |
+//! | `part` | which of a file's tensors are the network's |
+//! | `infer`, `eps`, `settings` | the configuration, from names and shapes; where each setting comes from |
 //! | `canonical`, `source`, `fold` | from torch's layout to ours |
 //! | `layout`, `names` | the names of a state dict, and how messages show them |
 //! | `inspect`, `convert` | what a file is; the same in our form |
@@ -18,6 +19,7 @@
 mod canonical;
 pub mod convert;
 mod entry;
+mod eps;
 mod file;
 mod fold;
 mod header;
@@ -25,9 +27,11 @@ mod infer;
 pub mod inspect;
 mod layout;
 mod names;
+mod part;
 mod pth;
 #[cfg(feature = "pull")]
 pub mod pull;
+mod settings;
 mod sniff;
 mod source;
 pub mod synth;
@@ -39,4 +43,5 @@ pub use canonical::{
     Block, Body, BoxHeadWeights, Conv, Fpn, Linear, MaskHeadWeights, NetworkWeights, Predictor, RpnWeights,
 };
 pub use file::{Format, WeightsFile};
-pub use infer::Settings;
+pub use part::Part;
+pub use settings::{Doubt, Epsilon, Origin, Settings};

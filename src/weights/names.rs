@@ -12,6 +12,11 @@ pub(super) fn shown(name: &str) -> String {
     text
 }
 
+/// A number of things: "1 tensor", "2 tensors".
+pub(super) fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The candidate with the fewest edits to `name`; the first of equals.
 pub(super) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A file may hold very many names; the message is not worth more than a moment.

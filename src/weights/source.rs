@@ -5,22 +5,23 @@ use std::collections::HashSet;
 use super::canonical::{Conv, Predictor};
 use super::file::WeightsFile;
 use super::fold::{BatchNorm, channels_last, fold};
-use super::names::shown;
+use super::names::{counted, shown};
 use crate::error::{Error, Result};
+use crate::model::config::Backbone;
 use crate::tensor::HostTensor;
 
 /// A weights file being read. A layer goes by its `stem`, the tensor name up to `.weight`; where torchvision renamed
 /// layers over the years there are several, the current one first.
 pub(super) struct Source<'a> {
     file: &'a WeightsFile,
-    eps: f32,
+    backbone: &'a Backbone,
     used: HashSet<String>,
 }
 
 impl<'a> Source<'a> {
-    /// `eps` is BatchNorm's.
-    pub fn new(file: &'a WeightsFile, eps: f32) -> Self {
-        Self { file, eps, used: HashSet::new() }
+    /// The epsilon of every BatchNorm is the backbone's.
+    pub fn new(file: &'a WeightsFile, backbone: &'a Backbone) -> Self {
+        Self { file, backbone, used: HashSet::new() }
     }
 
     /// One tensor as it is in the file.
@@ -88,15 +89,16 @@ impl<'a> Source<'a> {
             mean: self.vector(format!("{bn}.running_mean"), outputs)?,
             var: self.vector(format!("{bn}.running_var"), outputs)?,
         };
-        if let Some(channel) = norm.degenerate(self.eps) {
-            let (var, eps) = (norm.var[channel], self.eps);
+        let eps = self.backbone.bn_eps;
+        if let Some(channel) = norm.degenerate(eps) {
+            let (var, eps) = (norm.var[channel], self.backbone.eps_text());
             let reason = format!(
-                "is {var} in channel {channel}, and with eps {eps:e} that has no square root to divide \
+                "is {var} in channel {channel}, and with eps {eps} that has no square root to divide \
                                   by: the file is corrupt, or `backbone.norm` states the wrong eps"
             );
             return Err(self.fault(format!("{bn}.running_var"), reason));
         }
-        let bias = fold(&mut weight, &norm, self.eps);
+        let bias = fold(&mut weight, &norm, eps);
         if let Some(i) = weight.data.iter().chain(&bias).position(|v| !v.is_finite()) {
             let reason = format!(
                 "passes the range of f32 when `{bn}` is folded into it (flat index {i}): the file is \
@@ -113,8 +115,9 @@ impl<'a> Source<'a> {
             Some(&[has, _, _, _]) if has != anchors => {
                 let setting = "anchor_sizes".into();
                 let reason = format!(
-                    "times anchor_ratios makes {anchors} anchors at a pixel, and {} was trained with {has}: state both as \
-                     they were in training",
+                    "times anchor_ratios makes {} at a pixel, and {} was trained with {has}: state both as they were in \
+                     training",
+                    counted(anchors, "anchor"),
                     self.file.name()
                 );
                 Err(Error::Config { setting, reason })
@@ -134,9 +137,18 @@ impl<'a> Source<'a> {
         let some: Vec<String> = left.iter().take(4).map(|name| format!("`{}`", shown(name))).collect();
         let more = if left.len() > some.len() { ", …" } else { "" };
         let (count, some) = (left.len(), some.join(", "));
+        // A part that nothing here runs: what it changes in training cannot be told from here.
+        let keypoints = left.iter().any(|name| name.starts_with("roi_heads.keypoint"));
+        let cure = match keypoints {
+            true => "Keypoint R-CNN is not supported; its boxes alone can be had by leaving these out when saving",
+            false => {
+                "it is of another network than these settings say. Correct them, if they do not come from the file; other \
+                 networks than torchvision's Mask and Faster R-CNN on a ResNet with FPN are not supported"
+            }
+        };
+        let has = if count == 1 { "has" } else { "have" };
         let reason = format!(
-            "{count} of its tensors have no place in the network that its configuration describes \
-                              ({some}{more}): correct the configuration, or remove them when converting"
+            "{count} of its tensors {has} no place in the network that its settings describe ({some}{more}): {cure}"
         );
         Err(Error::Weights { file: self.file.name().into(), reason })
     }

@@ -33,7 +33,7 @@ pub fn network(model: &str) -> Network {
     }
     let file = WeightsFile::from_bytes(bytes(model), file_name(model)).unwrap();
     let settings = file.settings().unwrap();
-    assert!(!settings.stated && !settings.eps_assumed, "{settings:?}");
+    assert!(!settings.stated && settings.epsilon.doubt.is_none(), "{settings:?}");
     assert_eq!(settings.config.name, model);
     let weights = Arc::new(NetworkWeights::load(&file, &settings.config).unwrap());
     let network = Network { file: Arc::new(file), config: settings.config, weights };

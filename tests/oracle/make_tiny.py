@@ -4,13 +4,16 @@
 
 The values follow from the tensors' names (`generated.py`), so that the tests can make the same network without a file:
 `tiny_zip.pth` has torchvision's present names in the training script's wrapper, `tiny_legacy.pth` the older names in
-the older container.
+the older container, and `tiny_lightning.ckpt` is as PyTorch Lightning writes it: the network as a field of a field, a
+loss and a metric beside it, and hyperparameters that are no tensors.
 """
 import argparse
+import datetime
 import re
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PosixPath
 
+import numpy as np
 import torch
 
 import generated
@@ -62,6 +65,15 @@ def main():
     out = parser.parse_args().out
     state = OrderedDict((name, generated.values(name, shape, SEED)) for name, shape in shapes().items())
     torch.save({"model": state, "epoch": 3}, out / "tiny_zip.pth")
+    fields = OrderedDict((f"model.detector.{name}", tensor) for name, tensor in state.items())
+    fields |= {"loss.weight": torch.ones(3), "val_map.scores": torch.zeros(2, 5)}
+    settings = {
+        "root": PosixPath("cells"),
+        "lr": np.float64(0.02),
+        "begin": datetime.datetime(2026, 1, 2),
+        "args": argparse.Namespace(epochs=3),
+    }
+    torch.save({"epoch": 3, "state_dict": fields, "hyper_parameters": settings}, out / "tiny_lightning.ckpt")
     renamed = OrderedDict((older(name), tensor) for name, tensor in state.items())
     torch.save(renamed, out / "tiny_legacy.pth", _use_new_zipfile_serialization=False)
 

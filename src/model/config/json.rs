@@ -74,9 +74,14 @@ pub(super) fn parse(map: &Map<String, Value>) -> Result<Config> {
 pub(super) mod norm {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    /// Writes the phrase; `{:e}` is the shortest form that reads back to the same f32.
+    /// The number; `{:e}` is the shortest form that reads back to the same f32.
+    pub fn text(eps: f32) -> String {
+        if eps == 0.0 { "0".into() } else { format!("{eps:e}") }
+    }
+
+    /// Writes the phrase.
     pub fn serialize<S: Serializer>(eps: &f32, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("batchnorm eps {eps:e}"))
+        serializer.collect_str(&format_args!("batchnorm eps {}", text(*eps)))
     }
 
     /// Takes the number after `eps`; refuses other norms, which could not be folded into the convolutions.

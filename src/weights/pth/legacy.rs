@@ -9,6 +9,7 @@ use super::pickle::{self, Node, Pickle, lossy};
 use super::{DOWNLOAD, SAVE_STATE, state};
 use crate::weights::entry::Entry;
 use crate::weights::names::shown;
+use crate::weights::part::Part;
 
 /// The first pickle's value, after the opcode LONG1 and its length, and the opcode STOP.
 const MAGIC: [u8; 13] = *b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
@@ -16,8 +17,8 @@ const MAGIC: [u8; 13] = *b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 /// The second pickle's value.
 const PROTOCOL: i64 = 1001;
 
-/// All tensors of the state dict in a file of this format.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Entry)>, String> {
+/// All tensors of the network in a file of this format: see [`state::tensors`].
+pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<(Vec<(String, Entry)>, Part), String> {
     let mut rest = after_magic(bytes)?;
     let protocol = next(&mut rest)?;
     if !matches!(protocol.root(), Node::Int(PROTOCOL)) {
@@ -27,7 +28,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Entry)>, String> {
     let object = next(&mut rest)?;
     let keys = next(&mut rest)?;
     let places = storages(&object, &keys, bytes.len() - rest.len(), rest)?;
-    state::tensors(&object, |key, _| {
+    state::tensors(&object, wanted, |key, _| {
         places.get(key).cloned().ok_or_else(|| format!("has no data in the file: it is corrupt, {DOWNLOAD}"))
     })
 }
@@ -86,6 +87,13 @@ fn storages<'a>(
         let key = keys.text(span);
         let name = || shown(&lossy(key));
         let Some((&key, &(dtype, count))) = described.get_key_value(key) else {
+            if object.arena.foreign {
+                return Err(format!(
+                    "has tensors of a type that weights do not have, of complex or quantized numbers, in storage `{}`: \
+                     {SAVE_STATE}",
+                    name()
+                ));
+            }
             return Err(format!("is corrupt: it lists storage `{}`, which no tensor has: {DOWNLOAD}", name()));
         };
         let Some((head, body)) = rest.split_first_chunk() else {

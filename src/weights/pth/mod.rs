@@ -17,6 +17,7 @@ mod zip;
 mod tests;
 
 use super::entry::Entry;
+use super::part::Part;
 
 /// What to do about a file that arrived damaged.
 const DOWNLOAD: &str = "download it again";
@@ -24,20 +25,21 @@ const DOWNLOAD: &str = "download it again";
 /// What to do about a file that holds more than tensors.
 const SAVE_STATE: &str = "load it in Python, if you trust where it comes from, and save `model.state_dict()` alone";
 
-/// All tensors of the state dict in a checkpoint, in file order, wrappers and prefixes removed.
+/// All tensors of the network in a checkpoint, in file order, wrappers and prefixes removed; `wanted` says which
+/// network, where there are several. Of a state dict that is no such network's, all tensors.
 ///
 /// # Errors
 /// What is wrong and what to do, as a sentence that reads on after "weights FILE: ".
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Entry)>, String> {
+pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<(Vec<(String, Entry)>, Part), String> {
     // A shorter beginning of the magic is a download that broke off.
     if bytes.starts_with(zip::MAGIC) || zip::MAGIC.starts_with(bytes) {
-        zip::read(bytes)
+        zip::read(bytes, wanted)
     } else if is_tar(bytes) {
         Err("is a tar archive, PyTorch's format before 0.1.10 or none of its formats: load it in Python with an old \
              PyTorch and save `model.state_dict()` with a current one"
             .into())
     } else {
-        legacy::read(bytes)
+        legacy::read(bytes, wanted)
     }
 }
 
@@ -45,6 +47,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Entry)>, String> {
 /// only recognised.
 pub(super) fn is_pth(bytes: &[u8]) -> bool {
     bytes.starts_with(zip::MAGIC) || matches!(bytes, [0x80, 2..=5, ..]) || is_tar(bytes)
+}
+
+/// Whether a checkpoint is in the container that torch.save wrote by default until version 1.6, of 2020.
+pub(super) fn is_legacy(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x80, 2..=5, ..])
 }
 
 /// Whether these bytes begin like a tar archive.

@@ -1,51 +1,79 @@
-//! Finds the state dict among what a checkpoint holds: under the keys that training scripts save it under, and
-//! without the prefixes that wrappers of models put before every name.
+//! Finds the state dict among what a checkpoint holds: wherever the network's names are or, where they are nowhere,
+//! under the keys that training scripts save it under, without the prefixes that wrappers of models put before every
+//! name.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::pickle::{Chain, Id, MOST_TENSORS, Node, Pickle, Storage, lossy};
+use super::pickle::{Chain, Id, MOST_TENSORS, Node, Pickle, Span, Storage, lossy};
 use super::{SAVE_STATE, view};
 use crate::weights::entry::Entry;
 use crate::weights::names::shown;
+use crate::weights::part::{self, MOST_NETWORKS, Names, Part, WRAPPERS};
 
-/// Keys that state dicts are saved under; the most likely first.
-const WRAPPERS: [&str; 8] =
-    ["model", "state_dict", "model_state_dict", "model_state", "net", "weights", "module", "model_ema"];
+/// Dicts within dicts that are looked into for a network's names.
+const DEEPEST: usize = 5;
 
-/// Dicts within dicts that are looked into.
-const DEEPEST: usize = 3;
+/// The same for a dict of any tensors under a wrapper's key.
+const DEEPEST_WRAPPER: usize = 3;
 
 /// What is put before all names by DataParallel, by torch.compile, and by a model that is a field of another.
 const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
 
-/// Every tensor of the state dict in `pickle`. `locate` returns where in the file a storage of some key is, or a
-/// clause that reads on after the tensor's name.
+/// Every tensor of the state dict in `pickle`, or of the part of it that is the network's; `wanted` says which, where
+/// there are several. `locate` returns where in the file a storage of some key is, or a clause that reads on after the
+/// tensor's name.
 pub(super) fn tensors(
     pickle: &Pickle<'_>,
+    wanted: Option<&str>,
     locate: impl Fn(&[u8], &Storage) -> Result<Range<usize>, String>,
-) -> Result<Vec<(String, Entry)>, String> {
-    let state = find(pickle)?;
+) -> Result<(Vec<(String, Entry)>, Part), String> {
+    let dicts = of_networks(pickle)?;
+    let names: Vec<Names<'_>> =
+        dicts.iter().map(|(dict, path)| (path.clone(), names(pickle, *dict).collect())).collect();
+    let mut choice = part::choose(&names, wanted)?;
+    let state = match &choice {
+        Some(choice) => dicts[choice.dict].0,
+        None => find(pickle)?,
+    };
     let mut found: Vec<(&str, u32)> = Vec::new();
-    let mut names = HashSet::new();
+    let mut seen = HashSet::new();
     for (key, value) in pickle.arena.pairs(state) {
+        let Node::Text(key) = pickle.arena.node(key) else { continue };
+        let value = pickle.arena.node(value);
         // `_metadata`, step counters and the like stand beside tensors.
-        let (Node::Text(key), Node::Tensor(tensor)) = (pickle.arena.node(key), pickle.arena.node(value)) else {
+        if !matches!(value, Node::Tensor(_)) && !matches!(value, Node::Opaque(opaque) if opaque.data) {
             continue;
-        };
-        let name = std::str::from_utf8(pickle.text(key)).map_err(|_| {
+        }
+        let whole = std::str::from_utf8(pickle.text(key)).map_err(|_| {
             let name = shown(&lossy(pickle.text(key)));
             format!("is corrupt: the name of tensor `{name}` is not UTF-8: {SAVE_STATE}")
         })?;
-        if !names.insert(name) {
-            return Err(format!("is corrupt: it has tensor `{}` twice: {SAVE_STATE}", shown(name)));
+        if !seen.insert(whole) {
+            return Err(format!("is corrupt: it has tensor `{}` twice: {SAVE_STATE}", shown(whole)));
         }
-        if found.len() >= MOST_TENSORS {
+        if seen.len() > MOST_TENSORS {
             return Err(format!("has more than {MOST_TENSORS} tensors, far more than weights need: {SAVE_STATE}"));
         }
-        found.push((name, tensor));
+        let name = match &mut choice {
+            Some(choice) => choice.within(whole),
+            None => Some(whole),
+        };
+        match (name, value) {
+            (Some(name), Node::Tensor(tensor)) => found.push((name, tensor)),
+            (Some(_), Node::Opaque(opaque)) => {
+                let (name, (maker, _)) = (shown(whole), pickle.name(opaque));
+                return Err(format!(
+                    "has a tensor `{name}` that only Python's `{maker}` can make, and nothing was executed: {SAVE_STATE}, as \
+                     plain tensors of f32, f16, bf16 or f64"
+                ));
+            }
+            _ => {}
+        }
     }
-    strip(&mut found);
+    if choice.is_none() {
+        strip(&mut found);
+    }
     let mut entries = Vec::with_capacity(found.len());
     for (name, number) in found {
         let entry = || {
@@ -58,19 +86,79 @@ pub(super) fn tensors(
         let entry = entry().map_err(|reason| format!("has a tensor `{}` that {reason}", shown(name)))?;
         entries.push((name.to_string(), entry));
     }
-    Ok(entries)
+    Ok((entries, choice.map(part::Choice::part).unwrap_or_default()))
+}
+
+/// A dict, and where it was found: the number of the dict that holds it, and its key there.
+type Found = (Chain, Option<(usize, Span)>);
+
+/// The dicts with names of a network, in the root and within dicts, with the keys that lead to them. Nearest first.
+fn of_networks(pickle: &Pickle<'_>) -> Result<Vec<(Chain, Vec<String>)>, String> {
+    let Node::Dict(root) = pickle.root() else { return Err(no_dict(pickle)) };
+    // No dict is looked into twice, so one that contains itself ends and the work stays linear.
+    let mut seen = HashSet::from([pickle.root]);
+    let mut all: Vec<Found> = vec![(root, None)];
+    let mut level = 0..1;
+    for _ in 0..DEEPEST {
+        for at in level.clone() {
+            for (key, value) in pickle.arena.pairs(all[at].0) {
+                let (Node::Text(key), Node::Dict(inner)) = (pickle.arena.node(key), pickle.arena.node(value)) else {
+                    continue;
+                };
+                if seen.insert(value) {
+                    all.push((inner, Some((at, key))));
+                }
+            }
+        }
+        level = level.end..all.len();
+    }
+    let mut found = Vec::new();
+    for (dict, place) in &all {
+        if !names(pickle, *dict).any(part::is_sign) {
+            continue;
+        }
+        if found.len() >= MOST_NETWORKS {
+            return Err(format!("holds more than {MOST_NETWORKS} networks: {SAVE_STATE}"));
+        }
+        let keys = std::iter::successors(*place, |(at, _)| all[*at].1);
+        let mut path: Vec<String> = keys.map(|(_, key)| shown(&lossy(pickle.text(key)))).collect();
+        path.reverse();
+        found.push((*dict, path));
+    }
+    Ok(found)
+}
+
+/// The names of a dict's tensors, as far as they are UTF-8.
+fn names<'a>(pickle: &'a Pickle<'_>, dict: Chain) -> impl Iterator<Item = &'a str> {
+    pickle.arena.pairs(dict).filter_map(|(key, value)| match (pickle.arena.node(key), pickle.arena.node(value)) {
+        (Node::Text(key), Node::Tensor(_)) => std::str::from_utf8(pickle.text(key)).ok(),
+        _ => None,
+    })
+}
+
+/// The message for a root that is no dict.
+fn no_dict(pickle: &Pickle<'_>) -> String {
+    let Node::Opaque(opaque) = pickle.root() else {
+        return format!("holds {}, and a dict of tensors is needed: {SAVE_STATE}", kind(pickle.root()));
+    };
+    match pickle.name(opaque) {
+        (name, true) => format!("holds a whole Python model, not its weights (it refers to `{name}`): {SAVE_STATE}"),
+        (name, false) => {
+            format!(
+                "holds an object of Python's `{name}`, and nothing was executed; a dict of tensors is needed: {SAVE_STATE}"
+            )
+        }
+    }
 }
 
 /// The dict that holds the tensors: the first found under a wrapper's key, nearest to the root, or else the root.
 /// Wrapped ones win, as a step counter beside them may be a tensor, too.
 fn find(pickle: &Pickle<'_>) -> Result<Chain, String> {
-    let Node::Dict(root) = pickle.root() else {
-        return Err(format!("holds {}, and a dict of tensors is needed: {SAVE_STATE}", kind(pickle.root())));
-    };
+    let Node::Dict(root) = pickle.root() else { return Err(no_dict(pickle)) };
     // No dict is looked into twice, so one that contains itself ends and the work stays linear.
     let mut seen = HashSet::from([pickle.root]);
     let mut level = vec![root];
-    for _ in 0..DEEPEST {
+    for _ in 0..DEEPEST_WRAPPER {
         let mut below = Vec::new();
         for dict in level {
             below.extend(wrapped(pickle, dict).into_iter().filter(|(id, _)| seen.insert(*id)).map(|(_, dict)| dict));
@@ -83,10 +171,19 @@ fn find(pickle: &Pickle<'_>) -> Result<Chain, String> {
     if has_tensors(pickle, root) {
         return Ok(root);
     }
-    let mut keys = pickle.arena.pairs(root).map(|(key, _)| match pickle.arena.node(key) {
-        Node::Text(span) => format!("`{}`", shown(&lossy(pickle.text(span)))),
-        Node::Int(value) => format!("{value}"),
-        other => kind(other).into(),
+    let mut keys = pickle.arena.pairs(root).map(|(key, value)| {
+        let key = match pickle.arena.node(key) {
+            Node::Text(span) => format!("`{}`", shown(&lossy(pickle.text(span)))),
+            Node::Int(value) => format!("{value}"),
+            other => kind(other).into(),
+        };
+        match pickle.arena.node(value) {
+            Node::Opaque(opaque) => match pickle.name(opaque) {
+                (name, true) => format!("{key} (a whole Python model: `{name}`)"),
+                (name, false) => format!("{key} (`{name}`)"),
+            },
+            _ => key,
+        }
     });
     let some: Vec<String> = keys.by_ref().take(6).collect();
     let more = if keys.next().is_some() { ", …" } else { "" };
@@ -135,7 +232,7 @@ fn kind(node: Node) -> &'static str {
         Node::None => "None",
         Node::Bool(_) => "a bool",
         Node::Int(_) => "an int",
-        Node::Float => "a float",
+        Node::Plain => "a plain value",
         Node::Text(_) => "a string",
         Node::Tuple(_) => "a tuple",
         Node::List(_) => "a list",
@@ -143,6 +240,6 @@ fn kind(node: Node) -> &'static str {
         Node::Global(_) => "a class",
         Node::Storage(_) => "a storage",
         Node::Tensor(_) => "a single tensor",
-        Node::Inert(_) => "an object",
+        Node::Opaque(_) => "an object",
     }
 }

@@ -13,6 +13,7 @@ use super::pickle::{self, lossy};
 use super::{DOWNLOAD, SAVE_STATE, state};
 use crate::weights::entry::Entry;
 use crate::weights::names::shown;
+use crate::weights::part::Part;
 
 /// What a zip archive begins with: its first record.
 pub(super) const MAGIC: &[u8] = b"PK\x03\x04";
@@ -33,8 +34,8 @@ struct Place {
 /// The records of an archive by their names.
 type Records<'a> = HashMap<&'a [u8], Place>;
 
-/// All tensors of the state dict in an archive.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Entry)>, String> {
+/// All tensors of the network in an archive: see [`state::tensors`].
+pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<(Vec<(String, Entry)>, Part), String> {
     let archive = ZipArchive::from_slice(bytes).map_err(unreadable)?;
     let records = records(&archive)?;
     let folder = folder(&records)?;
@@ -54,7 +55,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(String, Entry)>, String> {
         return Err(format!("is corrupt: {} bytes follow its pickle: {DOWNLOAD}", program.len() - pickle.length));
     }
     let data = named("data/");
-    state::tensors(&pickle, |key, _| {
+    state::tensors(&pickle, wanted, |key, _| {
         let place = records.get([&data, key].concat().as_slice());
         let place = place.ok_or_else(|| {
             let key = shown(&lossy(key));

@@ -61,6 +61,20 @@ impl Published {
     }
 }
 
+/// Whether a file of this name and with these bytes is one of [`PUBLISHED`].
+pub(in super::super) fn is_published(name: &str, bytes: &[u8]) -> bool {
+    is_one_of(&PUBLISHED, name, bytes)
+}
+
+/// By length and hash. The hash takes half a second: a name that carries its digits stands for it.
+fn is_one_of(all: &[Published], name: &str, bytes: &[u8]) -> bool {
+    let same = |p: &Published| {
+        let digits = p.sha256.get(..8).unwrap_or(p.sha256);
+        name.contains(digits) || sha256_of(&mut &bytes[..]).is_ok_and(|hash| hash == p.sha256)
+    };
+    all.iter().any(|p| p.bytes == bytes.len() as u64 && same(p))
+}
+
 /// The user's folder for weights: `$MASKRCNN_CACHE` if that is set, else `maskrcnn/weights` in the platform's cache
 /// folder. It need not exist yet.
 ///
@@ -133,6 +147,16 @@ mod tests {
     fn hashes_are_those_of_the_standard() {
         let abc = sha256_of(&mut &b"abc"[..]).unwrap();
         assert_eq!(abc, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn published_files_are_known_by_length_and_hash_or_name() {
+        let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let all = [Published { name: "abc", file: "abc-ba7816bf.pth", bytes: 3, sha256 }];
+        assert!(is_one_of(&all, "any.pth", b"abc"));
+        assert!(is_one_of(&all, "abc-ba7816bf.pth", b"xyz"));
+        assert!(!is_one_of(&all, "any.pth", b"xyz"));
+        assert!(!is_one_of(&all, "abc-ba7816bf.pth", b"abcd"));
     }
 
     #[test]

@@ -79,7 +79,10 @@ fn anchors_that_the_file_was_not_trained_with_are_named() {
     let other = Config { anchor_ratios: vec![1.0], ..config };
     match load(&all, &other) {
         Err(Error::Config { setting, reason }) => {
-            assert!(setting == "anchor_sizes" && reason.contains("makes 1") && reason.contains("with 3"), "{reason}");
+            assert!(
+                setting == "anchor_sizes" && reason.contains("makes 1 anchor at") && reason.contains("with 3"),
+                "{reason}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -196,17 +199,23 @@ fn left_over_tensors_are_refused_by_name() {
     match load(&with(&all, "roi_heads.keypoint_head.0.weight", floats(&[1.0])), &config) {
         Err(Error::Weights { file, reason }) => {
             assert_eq!(file, "model.bin");
-            assert!(
-                reason.contains("1 of its tensors") && reason.contains("`roi_heads.keypoint_head.0.weight`"),
-                "{reason}"
-            );
+            for part in
+                ["1 of its tensors has", "`roi_heads.keypoint_head.0.weight`", "Keypoint R-CNN is not supported"]
+            {
+                assert!(reason.contains(part), "{reason}");
+            }
         }
         other => panic!("{other:?}"),
     }
     // A network without masks does not take a file with them: the configuration is not the file's.
     let without_masks = Config { mask: None, ..config };
     match load(&all, &without_masks) {
-        Err(Error::Weights { reason, .. }) => assert!(reason.contains("mask_head") && reason.contains('…'), "{reason}"),
+        Err(Error::Weights { reason, .. }) => {
+            assert!(
+                reason.contains("mask_head") && reason.contains('…') && reason.contains("of another network"),
+                "{reason}"
+            );
+        }
         other => panic!("{other:?}"),
     }
     let faster = load(&tiny_model(&without_masks), &without_masks).unwrap();

@@ -28,11 +28,13 @@ fn an_inventory_names_what_does_not_fit() {
 
     let one = Raw { dtype: Dtype::F32, shape: vec![1], bytes: vec![0; 4] };
     all.remove("rpn.head.cls_logits.bias");
-    all.insert("fc.bias".into(), one.clone());
+    all.insert("roi_heads.fc.bias".into(), one.clone());
+    all.insert("loss.weight".into(), one.clone());
     all.insert("rpn.head.bbox_pred.bias".into(), one);
     let damaged = Inventory::new(&file(&all), &config);
     assert_eq!(damaged.missing, ["rpn.head.cls_logits.bias"]);
-    assert_eq!(damaged.left_over, ["fc.bias"]);
+    assert_eq!(damaged.left_over, ["roi_heads.fc.bias"]);
+    assert_eq!(file(&all).part().beside, ["loss.weight"]);
     assert_eq!(damaged.misshapen, [("rpn.head.bbox_pred.bias".to_string(), vec![1], vec![12])]);
     assert!(!damaged.fits());
 }

@@ -1,12 +1,10 @@
 //! Configurations read off the names and shapes of tensors.
 
-use safetensors::tensor::Dtype;
-
 use super::{Raw, Tensors, serialize, tiny_config, tiny_model, tiny_v2_config};
 use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::model::config::{BlockKind, MaskHead};
-use crate::weights::{NetworkWeights, Settings, WeightsFile};
+use crate::weights::{NetworkWeights, Origin, Settings, WeightsFile};
 
 fn settings(tensors: &Tensors, name: &str) -> Result<Settings> {
     WeightsFile::from_bytes(serialize(tensors, None), name)?.settings()
@@ -17,7 +15,6 @@ fn as_told(config: &Config) -> Config {
     let head = |m: &MaskHead| MaskHead { roi_size: 14, output_size: 28, ..m.clone() };
     let mut told = Config { class_names: Config::names_of(config.num_classes), ..config.clone() };
     told.mask = config.mask.as_ref().map(head);
-    told.backbone.bn_eps = 0.0;
     told
 }
 
@@ -34,7 +31,7 @@ fn reads_the_network_off_its_tensors() {
         let all = tiny_model(&config);
         let found = settings(&all, "model.bin").unwrap();
         assert_eq!(found.config, Config { name: name.into(), ..as_told(&config) });
-        assert!(!found.stated && found.eps_assumed);
+        assert!(!found.stated && found.epsilon.origin == Origin::Assumed);
         let file = WeightsFile::from_bytes(serialize(&all, None), "model.bin").unwrap();
         NetworkWeights::load(&file, &found.config).unwrap();
     }
@@ -66,28 +63,6 @@ fn ninety_one_classes_are_coco_s() {
 }
 
 #[test]
-fn epsilon_of_batch_norm() {
-    let frozen = tiny_model(&tiny_config(BlockKind::Basic));
-    let mut live = frozen.clone();
-    let counter = Raw { dtype: Dtype::I64, shape: vec![], bytes: vec![0; 8] };
-    live.insert("backbone.body.bn1.num_batches_tracked".into(), counter);
-    for (tensors, name, eps, assumed) in [
-        (&frozen, "models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", 0.0, false),
-        (&frozen, "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth", 0.0, false),
-        (&frozen, "mine.pth", 0.0, true),
-        (&live, "mine.pth", 1e-5, false),
-        (&live, "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", 1e-5, false),
-    ] {
-        let found = settings(tensors, name).unwrap();
-        assert_eq!((found.config.backbone.bn_eps, found.eps_assumed), (eps, assumed), "{name}");
-    }
-    let stated =
-        WeightsFile::from_bytes(serialize(&frozen, Some(r#"{"backbone":{"norm":"batchnorm eps 1e-3"}}"#)), "x");
-    let stated = stated.unwrap().settings().unwrap();
-    assert_eq!((stated.config.backbone.bn_eps, stated.stated, stated.eps_assumed), (1e-3, true, false));
-}
-
-#[test]
 fn what_is_no_such_network_is_refused() {
     let all = tiny_model(&tiny_config(BlockKind::Basic));
     let refusal = |change: &dyn Fn(&mut Tensors)| {
@@ -101,6 +76,12 @@ fn what_is_no_such_network_is_refused() {
     assert!(message.contains("begins with nothing"), "{message}");
     let message = refusal(&|t| t.retain(|name, _| !name.contains("inner_blocks.3")));
     assert!(message.contains("3 levels"), "{message}");
+    let one = all["backbone.fpn.inner_blocks.0.0.bias"].clone();
+    let message = refusal(&|t| drop(t.insert("backbone.fpn.extra_blocks.p6.weight".into(), one.clone())));
+    for part in ["`backbone.fpn.extra_blocks.p6.weight`", "LastLevelP6P7", "not supported", "pooled from P5"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!message.contains("remove"), "{message}");
     let message = refusal(&|t| t.retain(|name, _| !name.contains("cls_score")));
     assert!(
         message.contains("cls_score.weight` is missing") || message.contains("cls_score.weight`: is missing"),

@@ -4,6 +4,7 @@ mod canonical;
 mod file;
 mod forms;
 mod infer;
+mod settings;
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-//! The Python names that a pickle may refer to. Everything else is refused where it is named, before anything could
-//! be done with it.
+//! The Python names that a pickle may refer to. A few are known here; what exists to do harm is refused where it is
+//! named, before anything could be done with it; all others become opaque values, which are never looked up, built or
+//! called, and of which no tensor can be made.
 
 use safetensors::Dtype;
 
@@ -10,12 +11,8 @@ use crate::weights::names::shown;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Global {
     OrderedDict,
-    /// Learning-rate schedulers keep their milestones in one.
-    Counter,
-    /// torchvision's training script saves its arguments in one.
-    Namespace,
+    DefaultDict,
     Size,
-    Device,
     RebuildTensor,
     RebuildTensorV2,
     RebuildParameter,
@@ -24,14 +21,36 @@ pub(in super::super) enum Global {
     Storage(Dtype),
 }
 
-/// The meaning of a name, or the message that refuses it.
-pub(super) fn find(module: &[u8], name: &[u8]) -> Result<Global, String> {
-    Ok(match (module, name) {
+/// Modules, and single names of others, that nobody needs to describe a network, its training or its data: they start
+/// programs, touch files, load code or other pickles. A file that names one is not to be used, whatever else it holds.
+#[rustfmt::skip]
+const HARMFUL: [&str; 65] = [
+    // Programs, files, the network.
+    "os", "posix", "nt", "posixpath", "ntpath", "subprocess", "_posixsubprocess", "commands", "popen2", "pty", "shutil",
+    "tempfile", "socket", "_socket", "ssl", "http", "urllib", "urllib2", "httplib", "requests", "ftplib", "smtplib",
+    "telnetlib", "webbrowser", "signal", "atexit", "_thread", "asyncio",
+    // The interpreter, code, and what calls whatever it is given.
+    "sys", "importlib", "imp", "pkgutil", "runpy", "zipimport", "code", "codeop", "ctypes", "_ctypes", "gc", "inspect",
+    "pdb", "bdb", "trace", "timeit", "profile", "cProfile", "operator", "_operator", "functools.reduce", "marshal",
+    "types.FunctionType", "types.CodeType", "types.MethodType", "pip", "setuptools", "distutils",
+    // Other pickles.
+    "pickle", "_pickle", "cPickle", "shelve", "joblib.load", "numpy.load", "torch.load", "torch.hub",
+    "torch.serialization.load",
+];
+
+/// The types among Python's built-in names. All others there are functions, of which some run code.
+#[rustfmt::skip]
+const TYPES: [&str; 20] = [
+    "bool", "bytearray", "bytes", "complex", "dict", "Ellipsis", "float", "frozenset", "int", "list", "long", "object",
+    "range", "set", "slice", "str", "tuple", "type", "unicode", "xrange",
+];
+
+/// The meaning of a name, `None` if it is to be opaque, or the message that refuses it.
+pub(super) fn find(module: &[u8], name: &[u8]) -> Result<Option<Global>, String> {
+    Ok(Some(match (module, name) {
         (b"collections", b"OrderedDict") => Global::OrderedDict,
-        (b"collections", b"Counter") => Global::Counter,
-        (b"argparse", b"Namespace") => Global::Namespace,
+        (b"collections", b"defaultdict") => Global::DefaultDict,
         (b"torch", b"Size") => Global::Size,
-        (b"torch", b"device") => Global::Device,
         (b"torch._utils", b"_rebuild_tensor") => Global::RebuildTensor,
         (b"torch._utils", b"_rebuild_tensor_v2") => Global::RebuildTensorV2,
         (b"torch._utils", b"_rebuild_parameter") => Global::RebuildParameter,
@@ -45,20 +64,40 @@ pub(super) fn find(module: &[u8], name: &[u8]) -> Result<Global, String> {
         (b"torch", b"CharStorage") => Global::Storage(Dtype::I8),
         (b"torch", b"ByteStorage") => Global::Storage(Dtype::U8),
         (b"torch", b"BoolStorage") => Global::Storage(Dtype::BOOL),
-        _ => return Err(refusal(module, name)),
-    })
+        _ if harmful(module, name) => {
+            let full = full(module, name);
+            return Err(format!(
+                "asks Python for `{full}`, which weights do not need, and nothing was executed: do not use the file \
+                 unless you know why it does; if you do, {SAVE_STATE}"
+            ));
+        }
+        _ => return Ok(None),
+    }))
 }
 
-fn refusal(module: &[u8], name: &[u8]) -> String {
-    let of_model = |part: &[u8]| [&b"torchvision"[..], b"torch.nn", b"__main__"].contains(&part);
-    let model = (1..=module.len())
-        .filter(|&end| end == module.len() || module.get(end) == Some(&b'.'))
-        .any(|end| module.get(..end).is_some_and(of_model));
-    let full = format!("{}.{}", shown(&lossy(module)), shown(&lossy(name)));
-    match model {
-        true => format!("holds a whole Python model, not its weights (it refers to `{full}`): {SAVE_STATE}"),
-        false => format!("asks Python for `{full}`, which weights do not need, and nothing was executed: {SAVE_STATE}"),
+/// Whether a name is on the list, or within what is on it.
+fn harmful(module: &[u8], name: &[u8]) -> bool {
+    let path = [module, b".", name].concat();
+    let under = |entry: &str| {
+        path.strip_prefix(entry.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'.') || rest.is_empty())
+    };
+    match module {
+        b"builtins" | b"__builtin__" | b"__builtins__" => !TYPES.iter().any(|known| known.as_bytes() == name),
+        _ => HARMFUL.iter().any(|entry| under(entry)),
     }
+}
+
+/// A name for a message.
+pub(in super::super) fn full(module: &[u8], name: &[u8]) -> String {
+    format!("{}.{}", shown(&lossy(module)), shown(&lossy(name)))
+}
+
+/// Whether a name is of a module that models are made of, so that an object of it is a whole model.
+pub(in super::super) fn of_model(module: &[u8]) -> bool {
+    let known = |part: &[u8]| [&b"torchvision"[..], b"torch.nn", b"__main__"].contains(&part);
+    (1..=module.len())
+        .filter(|&end| end == module.len() || module.get(end) == Some(&b'.'))
+        .any(|end| module.get(..end).is_some_and(known))
 }
 
 /// Text from a file for a message. Cut well above what [`shown`] keeps, so that long ones cost nothing.

@@ -1,7 +1,7 @@
 //! The machine: a cursor, a stack, marks and the memo.
 
 use super::super::{DOWNLOAD, SAVE_STATE};
-use super::globals::{self, Global};
+use super::globals;
 use super::value::{Arena, Full, Id, MOST, MOST_TENSORS, Node, Span};
 use super::{Pickle, opcode, text};
 
@@ -92,12 +92,32 @@ impl<'a> Machine<'a> {
                 self.push(Node::Int(value.into()))?;
             }
             0x8a => {
-                let value = self.long()?;
-                self.push(Node::Int(value))?;
+                let length = self.byte()?;
+                let value = self.integer(length.into())?;
+                self.push(value)?;
+            }
+            0x8b => {
+                let length = i32::from_le_bytes(self.array()?);
+                let length =
+                    usize::try_from(length).map_err(|_| self.corrupt("has an integer of a negative length"))?;
+                let value = self.integer(length)?;
+                self.push(value)?;
             }
             b'G' => {
                 self.take(8)?;
-                self.push(Node::Float)?;
+                self.push(Node::Plain)?;
+            }
+            b'C' => {
+                let length = self.byte()?;
+                self.bytes(length.into())?;
+            }
+            b'B' => {
+                let length = u32::from_le_bytes(self.array()?);
+                self.bytes(length.into())?;
+            }
+            0x8e | 0x96 => {
+                let length = u64::from_le_bytes(self.array()?);
+                self.bytes(length)?;
             }
             b'U' | 0x8c => {
                 let length = self.byte()?;
@@ -128,6 +148,20 @@ impl<'a> Machine<'a> {
                 let count = self.marked_pairs()?;
                 self.gather(count, Node::Dict)?;
             }
+            // Of a set nothing is kept.
+            0x8f => self.push(Node::Plain)?,
+            0x91 => {
+                let count = self.marked()?;
+                self.drop_last(count)?;
+                self.push(Node::Plain)?;
+            }
+            0x90 => {
+                let count = self.marked()?;
+                match self.container(count)?.1 {
+                    Node::Plain | Node::Opaque(_) => self.drop_last(count)?,
+                    _ => return Err(self.corrupt("adds to something that is no set")),
+                }
+            }
             b'a' => self.extend(1)?,
             b's' => self.extend_dict(2)?,
             b'e' => {
@@ -137,6 +171,13 @@ impl<'a> Machine<'a> {
             b'u' => {
                 let count = self.marked_pairs()?;
                 self.extend_dict(count)?;
+            }
+
+            // What contains itself is taken off the stack again and recalled.
+            b'0' => self.drop_last(1)?,
+            b'1' => {
+                let count = self.marked()?;
+                self.drop_last(count)?;
             }
 
             b'q' => {
@@ -167,11 +208,12 @@ impl<'a> Machine<'a> {
                 let (Node::Text(module), Node::Text(name)) = (module, name) else {
                     return Err(self.corrupt("names a Python object by something that is no string"));
                 };
-                self.global(text(self.program, module), text(self.program, name))?;
+                self.global(module, name)?;
             }
             b'Q' => self.persistent()?,
             b'R' => self.reduce()?,
-            0x81 => self.new_object()?,
+            0x81 => self.new_object(1)?,
+            0x92 => self.new_object(2)?,
             b'b' => self.build()?,
             _ => {
                 return Err(format!(
@@ -202,22 +244,30 @@ impl<'a> Machine<'a> {
         self.push(Node::Text(span))
     }
 
-    /// A little-endian integer of up to 8 bytes.
-    fn long(&mut self) -> Result<i64, String> {
-        let length = self.byte()?;
-        let digits = self.take(length.into())?;
+    /// Passes over bytes, of which nothing is kept.
+    fn bytes(&mut self, length: u64) -> Result<(), String> {
+        self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+        self.push(Node::Plain)
+    }
+
+    /// A little-endian integer. Of more than 8 bytes, as random generators' states have, nothing is kept.
+    fn integer(&mut self, length: usize) -> Result<Node, String> {
+        let digits = self.take(length)?;
         if digits.len() > 8 {
-            return Err(self.corrupt(&format!("has an integer of {length} bytes, at most 8 are allowed")));
+            return Ok(Node::Plain);
         }
         let negative = digits.last().is_some_and(|&top| top >= 0x80);
         let mut value = [if negative { 0xff } else { 0 }; 8];
         value.iter_mut().zip(digits).for_each(|(to, from)| *to = *from);
-        Ok(i64::from_le_bytes(value))
+        Ok(Node::Int(i64::from_le_bytes(value)))
     }
 
-    fn global(&mut self, module: &[u8], name: &[u8]) -> Result<(), String> {
-        let global: Global = globals::find(module, name)?;
-        self.push(Node::Global(global))
+    fn global(&mut self, module: Span, name: Span) -> Result<(), String> {
+        let node = match globals::find(text(self.program, module), text(self.program, name))? {
+            Some(known) => Node::Global(known),
+            None => self.arena.add_opaque(module, name).map_err(|Full| self.full())?,
+        };
+        self.push(node)
     }
 
     /// Number of values above the topmost mark, which is removed.
@@ -253,6 +303,8 @@ impl<'a> Machine<'a> {
     fn extend(&mut self, count: usize) -> Result<(), String> {
         match self.container(count)? {
             (id, Node::List(_)) => self.fill(id, count),
+            // A class of its own that is a list, or is filled like one.
+            (_, Node::Opaque(_)) => self.drop_last(count),
             _ => Err(self.corrupt("appends to something that is no list")),
         }
     }
@@ -261,6 +313,7 @@ impl<'a> Machine<'a> {
     fn extend_dict(&mut self, count: usize) -> Result<(), String> {
         match self.container(count)? {
             (id, Node::Dict(_)) => self.fill(id, count),
+            (_, Node::Opaque(_)) => self.drop_last(count),
             _ => Err(self.corrupt("puts keys into something that is no dict")),
         }
     }
@@ -275,6 +328,13 @@ impl<'a> Machine<'a> {
     fn fill(&mut self, id: Id, count: usize) -> Result<(), String> {
         let height = self.under(count)?;
         self.arena.extend(id, &self.stack[height..]).map_err(|Full| self.full())?;
+        self.stack.truncate(height);
+        Ok(())
+    }
+
+    /// Takes the last `count` values off the stack.
+    fn drop_last(&mut self, count: usize) -> Result<(), String> {
+        let height = self.under(count)?;
         self.stack.truncate(height);
         Ok(())
     }
@@ -341,11 +401,13 @@ impl<'a> Machine<'a> {
     }
 
     /// Bytes up to a line feed, which is passed over.
-    fn line(&mut self) -> Result<&'a [u8], String> {
+    fn line(&mut self) -> Result<Span, String> {
         let rest = &self.program[self.at..];
         let length = rest.iter().position(|&byte| byte == b'\n').ok_or_else(|| self.ends())?;
+        // Both fit, as the program is shorter than 2^32.
+        let span = Span { start: self.at as u32, length: length as u32 };
         self.at += length + 1;
-        Ok(&rest[..length])
+        Ok(span)
     }
 
     /// The message for a program that does not end.

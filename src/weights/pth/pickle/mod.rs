@@ -3,6 +3,9 @@
 //! [`machine`] has the instructions that torch.save writes (protocols 2 to 5), [`reduce`] the few calls that it
 //! imitates, [`globals`] the names it knows, and [`value`] the arena that the values live in. The memory for a
 //! pickle has a fixed bound, about 60 MB, whatever the pickle says, and time is linear in the pickle's length.
+//!
+//! Training scripts save more than tensors: paths, dates, NumPy's numbers, their own classes. What a name that is not
+//! known here stands for, and what calling it would give, is one opaque value that takes everything and holds nothing.
 
 mod globals;
 mod machine;
@@ -12,7 +15,7 @@ mod value;
 
 pub(super) use globals::lossy;
 pub(super) use machine::run;
-pub(super) use value::{Arena, Chain, Id, MOST_TENSORS, Node, Span, Storage, Tensor};
+pub(super) use value::{Arena, Chain, Id, MOST_TENSORS, Node, Opaque, Span, Storage, Tensor};
 
 /// What a pickle has built.
 pub(super) struct Pickle<'a> {
@@ -34,6 +37,12 @@ impl Pickle<'_> {
     /// The object that was pickled.
     pub fn root(&self) -> Node {
         self.arena.node(self.root)
+    }
+
+    /// The name behind something opaque, for messages, and whether models are made of its kind.
+    pub fn name(&self, opaque: Opaque) -> (String, bool) {
+        let [module, name] = self.arena.name(opaque).map(|span| self.text(span));
+        (globals::full(module, name), globals::of_model(module))
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a pickle may ask for beyond plain values: storages, tensors, and a few harmless classes. The calls are
-//! imitated, and their arguments checked one by one.
+//! imitated, and their arguments checked one by one. What an unknown name would make is opaque.
 
 use super::super::SAVE_STATE;
 use super::globals::Global;
 use super::machine::Machine;
 use super::text;
-use super::value::{Chain, Full, Id, Node, Storage, Tensor};
+use super::value::{Chain, Full, Id, Node, Opaque, Storage, Tensor};
 
 /// Longest name of a storage; torch's are numbers. Many tensors may share a storage, and each looks its name up.
 const LONGEST_KEY: u32 = 255;
@@ -18,8 +18,18 @@ impl Machine<'_> {
         };
         let is = |node: &Node, word: &[u8]| matches!(node, Node::Text(span) if text(self.program, *span) == word);
         let (fields, count) = self.arena.few::<6>(fields).unwrap_or(([Node::None; 6], 0));
-        if is(&fields[0], b"module") {
-            return Err(format!("holds a whole Python model, not its weights: {SAVE_STATE}"));
+        // The legacy container has the source text beside the class of a model's object.
+        match fields[..2] {
+            [kind, class @ Node::Opaque(_)] if is(&kind, b"module") => return self.push(class),
+            [kind, _] if is(&kind, b"module") => {
+                return Err(format!("holds a whole Python model, not its weights: {SAVE_STATE}"));
+            }
+            // Of a type that weights do not have.
+            [kind, Node::Opaque(class)] if is(&kind, b"storage") && count >= 5 => {
+                self.arena.foreign = true;
+                return self.push(Node::Opaque(Opaque { data: true, ..class }));
+            }
+            _ => {}
         }
         let [kind, Node::Global(Global::Storage(dtype)), Node::Text(key), Node::Text(_), Node::Int(size), part] =
             fields
@@ -51,9 +61,12 @@ impl Machine<'_> {
 
     /// REDUCE: a function called with a tuple of arguments.
     pub fn reduce(&mut self) -> Result<(), String> {
-        let (arguments, function) = (self.pop()?, self.pop()?);
-        let (Node::Global(function), Node::Tuple(arguments)) = (function, arguments) else {
-            return Err(self.corrupt("calls something that is no function"));
+        let (given, function) = (self.pop()?, self.pop()?);
+        let (function, arguments) = match (function, given) {
+            (Node::Opaque(function), Node::Tuple(_) | Node::Opaque(_)) => return self.opaque(function, given),
+            (Node::Global(_), Node::Opaque(arguments)) => return self.opaque(arguments, given),
+            (Node::Global(function), Node::Tuple(arguments)) => (function, arguments),
+            _ => return Err(self.corrupt("calls something that is no function")),
         };
         let few = self.arena.few::<7>(arguments);
         let Some((arguments, count)) = few else { return Err(self.wrong(function)) };
@@ -61,9 +74,9 @@ impl Machine<'_> {
             (Global::OrderedDict, []) => Node::Dict(Chain::default()),
             // Python 2 hands over the pairs.
             (Global::OrderedDict, &[Node::List(pairs)]) => self.dict(pairs)?,
-            (Global::Counter, [] | [Node::Dict(_)]) => Node::Inert(function),
+            // The argument makes what a missing key stands for.
+            (Global::DefaultDict, [] | [_]) => Node::Dict(Chain::default()),
             (Global::Size, &[Node::Tuple(sizes)]) => Node::Tuple(sizes),
-            (Global::Device, [Node::Text(_)] | [Node::Text(_), Node::Int(_)]) => Node::Inert(function),
             (Global::RebuildTensor, &[storage, offset, shape, strides]) => {
                 self.tensor(function, [storage, offset, shape, strides])?
             }
@@ -82,19 +95,28 @@ impl Machine<'_> {
             (Global::RebuildParameter, &[Node::Tensor(index), Node::Bool(_), Node::Dict(_) | Node::None]) => {
                 Node::Tensor(index)
             }
-            _ => return Err(self.wrong(function)),
+            (_, arguments) => {
+                let unknown = arguments.iter().find_map(Node::opaque);
+                // What is made of something opaque is so, too.
+                return unknown.map_or(Err(self.wrong(function)), |unknown| self.opaque(unknown, given));
+            }
         };
         self.push(node)
     }
 
-    /// NEWOBJ: an object of a class without arguments. BUILD fills it.
-    pub fn new_object(&mut self) -> Result<(), String> {
+    /// What an unknown name makes of `arguments`.
+    fn opaque(&mut self, maker: Opaque, arguments: Node) -> Result<(), String> {
+        let data = maker.data || self.arena.has_data(arguments);
+        self.push(Node::Opaque(Opaque { data, ..maker }))
+    }
+
+    /// NEWOBJ and NEWOBJ_EX: an object of a class, made of a tuple of arguments and, with two, a dict of named ones.
+    pub fn new_object(&mut self, arguments: usize) -> Result<(), String> {
+        if arguments > 1 {
+            self.pop()?;
+        }
         match (self.pop()?, self.pop()?) {
-            (Node::Tuple(arguments), Node::Global(Global::Namespace))
-                if self.arena.items(arguments).next().is_none() =>
-            {
-                self.push(Node::Inert(Global::Namespace))
-            }
+            (given, Node::Opaque(class)) => self.opaque(class, given),
             (_, Node::Global(class)) => Err(self.wrong(class)),
             _ => Err(self.corrupt("makes an object of something that is no class")),
         }
@@ -104,7 +126,7 @@ impl Machine<'_> {
     pub fn build(&mut self) -> Result<(), String> {
         let attributes = self.pop()?;
         match (self.container(0)?.1, attributes) {
-            (Node::Dict(_) | Node::Inert(Global::Namespace | Global::Counter), Node::Dict(_)) => Ok(()),
+            (Node::Dict(_), Node::Dict(_) | Node::Tuple(_) | Node::Opaque(_)) | (Node::Opaque(_), _) => Ok(()),
             _ => Err(self.corrupt("gives attributes to something that has none")),
         }
     }
@@ -127,6 +149,9 @@ impl Machine<'_> {
 
     /// A view of a storage, as far as can be said without the storage.
     fn tensor(&mut self, function: Global, arguments: [Node; 4]) -> Result<Node, String> {
+        if let Some(unknown) = arguments.iter().find_map(Node::opaque) {
+            return Ok(Node::Opaque(Opaque { data: true, ..unknown }));
+        }
         let [Node::Storage(storage), Node::Int(offset), Node::Tuple(shape), Node::Tuple(strides)] = arguments else {
             return Err(self.wrong(function));
         };

@@ -11,7 +11,7 @@ use super::globals::Global;
 /// its optimizer, has 50,000.
 pub(super) const MOST: usize = 1_000_000;
 
-/// Most tensors, and most storages.
+/// Most tensors, most storages, and most mentions of unknown names.
 pub(in super::super) const MOST_TENSORS: usize = 65_536;
 
 /// A node's number.
@@ -60,8 +60,8 @@ pub(in super::super) enum Node {
     None,
     Bool(bool),
     Int(i64),
-    /// Weights need no floats outside of tensors.
-    Float,
+    /// What weights do not need outside of tensors: a float, bytes, a set, a long integer.
+    Plain,
     Text(Span),
     Tuple(Chain),
     List(Chain),
@@ -72,8 +72,25 @@ pub(in super::super) enum Node {
     Storage(u32),
     /// Number for [`Arena::tensor`].
     Tensor(u32),
-    /// An object that may be there and that nothing is read from: the arguments of a training script.
-    Inert(Global),
+    /// What a name that this reader does not know stands for, or would make if it were called.
+    Opaque(Opaque),
+}
+
+impl Node {
+    /// What is opaque, if it is.
+    pub fn opaque(&self) -> Option<Opaque> {
+        if let Self::Opaque(opaque) = self { Some(*opaque) } else { None }
+    }
+}
+
+/// A class, a function or an object that may be there and that nothing is read from, such as a training script's
+/// arguments.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Opaque {
+    /// Number of its name.
+    pub(super) name: u32,
+    /// Whether it was made of a tensor's data: a kind of tensor that is not known here.
+    pub data: bool,
 }
 
 /// A storage: a flat array of numbers outside of the pickle.
@@ -108,6 +125,10 @@ pub(in super::super) struct Arena {
     links: Vec<Link>,
     storages: Vec<Storage>,
     tensors: Vec<Tensor>,
+    /// Module and name of what is opaque.
+    names: Vec<[Span; 2]>,
+    /// A storage of a type that is not known was described.
+    pub foreign: bool,
 }
 
 /// An arena would grow over [`MOST`].
@@ -136,6 +157,38 @@ impl Arena {
     /// Adds a tensor.
     pub fn add_tensor(&mut self, tensor: Tensor) -> Result<Node, Full> {
         add(&mut self.tensors, tensor).map(Node::Tensor)
+    }
+
+    /// Adds the name of something opaque.
+    pub fn add_opaque(&mut self, module: Span, name: Span) -> Result<Node, Full> {
+        add(&mut self.names, [module, name]).map(|name| Node::Opaque(Opaque { name, data: false }))
+    }
+
+    /// Module and name of something opaque.
+    pub fn name(&self, opaque: Opaque) -> [Span; 2] {
+        self.names.get(opaque.name as usize).copied().unwrap_or([Span { start: 0, length: 0 }; 2])
+    }
+
+    /// Whether a value is or holds a tensor's data, as far as a look at its first parts tells.
+    pub fn has_data(&self, node: Node) -> bool {
+        /// Values looked at: what calls make tensors of has a handful.
+        const LOOKED_AT: usize = 64;
+        let mut left = vec![node];
+        let mut looked = 0;
+        while let Some(node) = left.pop() {
+            match node {
+                Node::Storage(_) | Node::Tensor(_) => return true,
+                Node::Opaque(opaque) if opaque.data => return true,
+                Node::Tuple(chain) => {
+                    let room = LOOKED_AT.saturating_sub(looked);
+                    let before = left.len();
+                    left.extend(self.items(chain).take(room).map(|id| self.node(id)));
+                    looked += left.len() - before;
+                }
+                _ => {}
+            }
+        }
+        false
     }
 
     /// All storages.
@@ -214,7 +267,7 @@ impl Arena {
     }
 }
 
-/// Adds to the storages or tensors; returns the number.
+/// Adds to the storages, tensors or names; returns the number.
 fn add<T>(list: &mut Vec<T>, item: T) -> Result<u32, Full> {
     if list.len() >= MOST_TENSORS {
         return Err(Full);

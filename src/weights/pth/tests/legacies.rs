@@ -79,8 +79,10 @@ fn lying_heads() {
 
 #[test]
 fn a_whole_model() {
-    let module = Asm::new().op(b"(").text("module").global("torch", "Size").text("x.py").text("class X").op(b"tQ");
-    refused(&legacy(&module.stop(), &[]), &["whole Python model", "save `model.state_dict()`"]);
+    for (module, name) in [("torch", "Size"), ("__main__", "Net")] {
+        let class = Asm::new().op(b"(").text("module").global(module, name).text("x.py").text("class X").op(b"tQ");
+        refused(&legacy(&class.op(b")\x81").stop(), &[]), &["whole Python model", "save `model.state_dict()`"]);
+    }
 }
 
 #[test]

@@ -1,14 +1,19 @@
 mod asm;
 mod damage;
 mod legacies;
+mod opaque;
 mod pickles;
 mod states;
 mod torch;
 mod zips;
 
-use super::{is_pth, read};
+use super::is_pth;
 use crate::weights::entry::Entry;
 use asm::{Asm, archive, checkpoint, legacy};
+
+fn read(bytes: &[u8]) -> Result<Vec<(String, Entry)>, String> {
+    super::read(bytes, None).map(|(entries, _)| entries)
+}
 
 /// The message that refuses `bytes`, fit for its place: one line that says something, with nothing unprintable.
 #[track_caller]

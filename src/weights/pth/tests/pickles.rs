@@ -43,35 +43,57 @@ fn runs_nothing() {
     refused_pickle(Asm::new().op(b"(o").stop(), &["OBJ (0x6f, at its byte 3)", nothing]);
 }
 
+/// Other names than those known make no tensors.
 #[test]
 fn names_are_compared_to_the_byte() {
     for (module, name) in [
-        ("collections", "OrderedDict\r"),
-        ("collections ", "OrderedDict"),
-        ("", "OrderedDict"),
-        ("collections.OrderedDict", ""),
+        ("torch._utils ", "_rebuild_tensor_v2"),
+        ("torch._utils", "_rebuild_tensor_v2\r"),
         ("torch", "_utils._rebuild_tensor_v2"),
-        ("torch\0", "FloatStorage"),
-        ("torch", "ComplexFloatStorage"),
-        ("torch.storage", "UntypedStorage"),
+        ("", "_rebuild_tensor_v2"),
+        ("torch._utils._rebuild_tensor_v2", ""),
         ("torch._utils", "_rebuild_tensor_v3"),
+        ("torch\0", "x"),
     ] {
-        refused_value(|asm| asm.global(module, name), &["asks Python for"]);
+        let tensor = |asm: Asm| {
+            let asm = asm.global(module, name).op(b"(").storage("FloatStorage", "0", 4);
+            asm.int(0).ints(&[4]).ints(&[1]).op(b"\x89}tR")
+        };
+        refused_value(tensor, &["no tensors", "only `w` (`"]);
+        let beside = |asm: Asm| tensor(asm.tensor(4, 0, &[4], &[1]).op(b"s").text("made"));
+        refused_value(beside, &["tensor `made` that only Python's `", "nothing was executed"]);
     }
+    // The same for the class of a storage, and for the parts of a tensor.
+    for class in ["ComplexFloatStorage", "UntypedStorage", "FloatStorage\r", "QInt8Storage"] {
+        let tensor = |asm: Asm| {
+            let asm = asm.global("torch._utils", "_rebuild_tensor_v2").op(b"(").storage(class, "0", 4);
+            asm.int(0).ints(&[4]).ints(&[1]).op(b"\x89}tR")
+        };
+        let beside = |asm: Asm| tensor(asm.tensor(4, 0, &[4], &[1]).op(b"s").text("made"));
+        refused_value(beside, &["tensor `made` that only Python's `torch.", "Storage", "nothing was executed"]);
+    }
+    let shaped = |asm: Asm| {
+        let asm = asm.tensor(4, 0, &[4], &[1]).op(b"s").text("made").global("torch._utils", "_rebuild_tensor_v2");
+        let asm = asm.op(b"(").storage("FloatStorage", "0", 4).int(0);
+        asm.global("my.shapes", "four").op(b")R").ints(&[1]).op(b"\x89}tR")
+    };
+    refused_value(shaped, &["tensor `made` that only Python's `my.shapes.four` can make"]);
     // A name of three lines: the third is instructions.
     refused_pickle(Asm::new().op(b"ctorch\nFloatStorage\nsystem\n").stop(), &["corrupt"]);
-    refused_value(|asm| asm.global("a\u{1b}[31m\t\u{202e}", &"x".repeat(5000)), &["\\u{1b}[31m", "…"]);
-    refused_pickle(Asm::new().op(b"c\xff\xfe\nx\n").stop(), &["asks Python for"]);
+    refused_pickle(Asm::new().global("a\u{1b}[31m\t\u{202e}", &"x".repeat(5000)).stop(), &["\\u{1b}[31m", "…"]);
+    refused_pickle(Asm::new().op(b"c\xff\xfe\nx\n").stop(), &["holds an object of Python's"]);
     refused_pickle(Asm::new().op(b"ctorch").0, &["truncated or corrupt"]);
 }
 
 #[test]
 fn names_the_instruction_it_does_not_know() {
     refused_pickle(Asm::new().op([0xff]).stop(), &["unknown to pickle (0xff, at its byte 2)", "nothing was executed"]);
-    refused_pickle(Asm::new().op(b"N0").stop(), &["POP (0x30, at its byte 3)"]);
+    refused_pickle(Asm::new().op(b"N2").stop(), &["DUP (0x32, at its byte 3)"]);
     refused_pickle(Asm::new().op(b"\x82\x01").stop(), &["EXT1"]);
     refused_pickle(Asm::new().op(b"\x80\x02").stop(), &["PROTO"]);
-    refused_pickle(Asm::new().op(b"B\x01\0\0\0a").stop(), &["BINBYTES"]);
+    refused_pickle(Asm::new().op(b"I1\n").stop(), &["INT"]);
+    refused_pickle(Asm::new().op(b"P1\n").stop(), &["PERSID"]);
+    refused_pickle(Asm::new().op(b"\x97").stop(), &["NEXT_BUFFER"]);
     refused_pickle(b"\x80\x06N.".to_vec(), &["protocol 6"]);
     refused_pickle(b"N.".to_vec(), &["no protocol"]);
 }
@@ -152,8 +174,13 @@ fn lying_lengths() {
     refused_pickle(Asm::new().op(b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff").stop(), &[cut]);
     refused_pickle(Asm::new().op(b"\x95\xff\xff\xff\xff\xff\xff\xff\xff").stop(), &[cut]);
     refused_pickle(Asm::new().op(b"\x8a\xff").stop(), &[cut]);
-    refused_pickle(Asm::new().op(b"\x8a\xff").repeat(255, b"\x7f").stop(), &["an integer of 255 bytes"]);
-    refused_pickle(Asm::new().op(b"\x8b\xff\xff\xff\x7f").stop(), &["LONG4"]);
+    refused_pickle(Asm::new().op(b"\x8a\xff").repeat(255, b"\x7f").stop(), &["holds a plain value"]);
+    refused_pickle(Asm::new().op(b"\x8b\xff\xff\xff\x7f").stop(), &[cut]);
+    refused_pickle(Asm::new().op(b"\x8b\xff\xff\xff\xff").stop(), &["a negative length"]);
+    refused_pickle(Asm::new().op(b"B\xff\xff\xff\xff").stop(), &[cut]);
+    refused_pickle(Asm::new().op(b"C\xff").stop(), &[cut]);
+    refused_pickle(Asm::new().op(b"\x8e\xff\xff\xff\xff\xff\xff\xff\xff").stop(), &[cut]);
+    refused_pickle(Asm::new().op(b"\x96\xff\xff\xff\xff\xff\xff\xff\xff").stop(), &[cut]);
     refused_pickle(vec![], &[cut]);
     refused_pickle(Asm::new().op(b"N").0, &[cut]);
     refused_pickle([Asm::new().op(b"}").stop(), vec![0]].concat(), &["1 bytes follow its pickle"]);
@@ -177,6 +204,15 @@ fn lying_stacks() {
         (b"Nj\xff\xff\xff\xff.", "recalls value 4294967295"),
         (b"Nq\x05h\x04.", "recalls value 4"),
         (b"NN\x93.", "no string"),
+        (b"0.", "takes more values"),
+        (b"1.", "lacks a mark"),
+        (b"\x90.", "lacks a mark"),
+        (b"\x91.", "lacks a mark"),
+        (b"(N\x90.", "takes more values"),
+        (b"](N\x90.", "no set"),
+        (b"ca\nb\n\x81.", "takes more values"),
+        (b"ca\nb\n)\x92.", "takes more values"),
+        (b"ca\nb\n]R.", "no function"),
     ] {
         refused_pickle(Asm::new().op(pickle).0, &["corrupt", part]);
     }

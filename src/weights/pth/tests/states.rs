@@ -75,3 +75,47 @@ fn says_what_it_found_instead() {
     let name = Asm::new().op(b"}U\x02\xff\xfe").tensor(4, 0, &[4], &[1]).op(b"s");
     refused(name.stop(), &["not UTF-8"]);
 }
+
+/// A network under names of its own and an average beside it, in dicts that no list knows.
+#[test]
+fn finds_a_network_wherever_it_is() {
+    let network = |asm: Asm, prefix: &str| {
+        let names = ["backbone.body.conv1.weight", "rpn.head.cls_logits.weight", "roi_heads.x"];
+        names.iter().fold(asm, |asm, name| pair(asm, &format!("{prefix}{name}")))
+    };
+    let expected = ["backbone.body.conv1.weight", "rpn.head.cls_logits.weight", "roi_heads.x"];
+    let nested = |prefix: &str| {
+        let asm = Asm::new().op(b"}(").text("fabric").op(b"}(").text("what").op(b"}(");
+        let asm = pair(network(asm, prefix), "loss.w").op(b"u");
+        let asm = network(asm.text("ema_of_it").op(b"}("), "module.").op(b"u").op(b"u");
+        pair(asm, "best_score").op(b"u").stop()
+    };
+    for prefix in ["", "detector.", "model.detector."] {
+        let file = checkpoint(&nested(prefix), &[0; 16]);
+        assert_eq!(read(&file).unwrap().into_iter().map(|e| e.0).collect::<Vec<_>>(), expected, "{prefix}");
+        let (entries, part) = super::super::read(&file, None).unwrap();
+        assert_eq!((entries.len(), part.others.as_slice()), (3, &["fabric.ema_of_it.module".to_string()][..]));
+        assert_eq!(part.beside, ["loss.w"]);
+        assert_eq!(part.prefix, format!("fabric.what.{prefix}").trim_end_matches('.'));
+        let (entries, part) = super::super::read(&file, Some("ema_of_it")).unwrap();
+        assert_eq!((entries.len(), part.prefix.as_str()), (3, "fabric.ema_of_it.module"));
+        let told = super::super::read(&file, Some("other")).unwrap_err();
+        assert!(told.contains("`other`") && told.contains("fabric.what"), "{told}");
+    }
+    // Only what is taken has to be sound.
+    let broken = |asm: Asm| asm.tensor(4, 9, &[4], &[1]);
+    let asm = broken(network(Asm::new().op(b"}("), "net.").text("metric.sum")).op(b"u");
+    assert_eq!(read(&checkpoint(&asm.stop(), &[0; 16])).unwrap().len(), 3);
+    let asm = broken(network(Asm::new().op(b"}("), "net.").text("net.rpn.sum")).op(b"u");
+    super::refused(&checkpoint(&asm.stop(), &[0; 16]), &["tensor `rpn.sum`", "reaches past"]);
+}
+
+#[test]
+fn networks_without_end_are_refused() {
+    // One tensor's pair in a hundred thousand dicts.
+    let asm = Asm::new().op(b"}(").text("backbone.body.conv1.weight").op(b"q\x01").tensor(4, 0, &[4], &[1]).op(b"q\0");
+    let many = (0..100_000).fold(asm, |asm, i| asm.text(&i.to_string()).op(b"}h\x01h\0s")).op(b"u").stop();
+    super::refused(&checkpoint(&many, &[0; 16]), &["more than 64 networks"]);
+    let asm = (0..100).fold(Asm::new().op(b"}("), |asm, i| pair(asm, &format!("{i}.rpn.head.cls_logits.weight")));
+    super::refused(&checkpoint(&asm.op(b"u").stop(), &[0; 16]), &["more than 64 networks"]);
+}

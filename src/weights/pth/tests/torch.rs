@@ -12,7 +12,7 @@ macro_rules! fixtures {
 
 const EXPECTED: &str = include_str!("../fixtures/expected.json");
 
-pub const FILES: [(&str, &[u8]); 12] = fixtures![
+pub const FILES: [(&str, &[u8]); 15] = fixtures![
     "kinds_zip.pth",
     "kinds_legacy.pth",
     "kinds_protocol4.pth",
@@ -22,6 +22,9 @@ pub const FILES: [(&str, &[u8]); 12] = fixtures![
     "training_zip.pth",
     "training_legacy.pth",
     "training_protocol4.pth",
+    "lightning_zip.pth",
+    "lightning_legacy.pth",
+    "lightning_protocol4.pth",
     "legacy_protocol4.pth",
     "parallel.pth",
     "compiled.pth"

@@ -1,0 +1,90 @@
+//! What had to be assumed of a network, since its file does not tell, in words.
+
+use maskrcnn::Config;
+use maskrcnn::weights::{Doubt, Origin, Settings};
+
+/// A line about BatchNorm's epsilon, if it is a guess.
+pub fn epsilon(file: &str, settings: &Settings) -> Option<String> {
+    let Doubt { other, channels, changed, most } = settings.epsilon.doubt?;
+    let eps = settings.config.backbone.eps_text();
+    let other = maskrcnn::model::config::Backbone { bn_eps: other, ..settings.config.backbone.clone() }.eps_text();
+    let because = &settings.epsilon.because;
+    let assumed = format!("{file} does not tell BatchNorm's epsilon; {eps} is assumed, as {because}");
+    if changed == 0 {
+        return Some(format!(
+            "note: {assumed} (here {other} would change next to nothing; `--bn-eps {other}` takes it)"
+        ));
+    }
+    // Channels that died in training have any factor, and it does not matter.
+    let most = if most < 1.0 { format!(" (at most {:.0} %)", 100.0 * most) } else { String::new() };
+    Some(format!(
+        "warning: {assumed}. If it was trained with {other}, then {changed} of {channels} channels are scaled wrongly by more \
+         than 1 %{most}, and instances are missed or misplaced: say `--bn-eps {other}` in that case, and `--bn-eps {eps}` if \
+         this one is right"
+    ))
+}
+
+/// A line about all other settings that tensors cannot tell, if the file does not carry them.
+pub fn settings(file: &str, settings: &Settings) -> Option<String> {
+    if settings.stated {
+        return None;
+    }
+    let assumed = |name: &&str| settings.origin(name) == Some(Origin::Assumed);
+    let groups: Vec<String> = groups(&settings.config)
+        .into_iter()
+        .filter(|(names, _)| names.iter().any(|name| assumed(&name)))
+        .map(|(_, text)| text)
+        .collect();
+    (!groups.is_empty()).then(|| {
+        format!(
+            "note: {file} does not carry its settings; assumed, as torchvision has them: {}. If it was trained with others, \
+             little or nothing is found: state those with `--config FILE.toml` (`maskrcnn weights inspect {file}` prints \
+             all of them in that form)",
+            groups.join("; ")
+        )
+    })
+}
+
+/// Settings that decide what is found, by what they are for.
+fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
+    let numbers = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(", ");
+    let (head, transform) = (&config.box_head, &config.transform);
+    let masks = config.mask.as_ref().map_or(String::new(), |m| format!(", mask {}", m.threshold));
+    let samples = match config.mask.as_ref().map(|m| m.sampling_ratio).filter(|&n| n != head.sampling_ratio) {
+        None => head.sampling_ratio.to_string(),
+        Some(mask) => format!("{} (masks: {mask})", head.sampling_ratio),
+    };
+    vec![
+        (
+            vec!["anchor_sizes", "anchor_ratios"],
+            format!(
+                "anchors of {} pixels, ratios {}",
+                numbers(&config.anchor_sizes.concat()),
+                numbers(&config.anchor_ratios)
+            ),
+        ),
+        (
+            vec!["transform.image_mean", "transform.image_std"],
+            format!("mean {} and std {}", numbers(&transform.image_mean), numbers(&transform.image_std)),
+        ),
+        (vec!["box.reg_weights"], format!("box coder weights {}", numbers(&head.reg_weights))),
+        (
+            vec!["box.sampling_ratio", "mask.sampling_ratio", "roi_aligned"],
+            format!(
+                "RoIAlign sampling ratio {samples}, {}",
+                if config.roi_aligned { "aligned" } else { "not aligned" }
+            ),
+        ),
+        (
+            vec!["box.score_thresh", "box.nms_thresh", "rpn.nms_thresh", "mask.threshold"],
+            format!(
+                "thresholds (score {}, NMS {}, of proposals {}{masks})",
+                head.score_thresh, head.nms_thresh, config.rpn.nms_thresh
+            ),
+        ),
+        (
+            vec!["transform.min_size", "transform.max_size"],
+            format!("images scaled to {}, at most {} pixels", transform.min_size, transform.max_size),
+        ),
+    ]
+}
