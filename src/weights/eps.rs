@@ -1,9 +1,9 @@
 //! BatchNorm's epsilon, which no file of torchvision's states.
 //!
-//! torchvision's frozen BatchNorm has 1e-5 since version 0.9. Its loader sets 0 for just two files, the first COCO models
-//! (`overwrite_eps` in `models/detection/{mask_rcnn,faster_rcnn}.py`), so 0 is right for these and for what was
-//! fine-tuned after that loader had them: ResNet-50 bodies whose frozen norms are still those of ResNet-50's first
-//! ImageNet weights, since a frozen norm never changes. Before 0.9 there was no epsilon at all.
+//! torchvision's frozen BatchNorm has 1e-5 since version 0.9. Its loader sets 0 for just two files, the first COCO
+//! models (`overwrite_eps` in `models/detection/{mask_rcnn,faster_rcnn}.py`), so 0 is right for these and for what was
+//! fine-tuned from them: ResNet-50 bodies whose frozen norms are still those of ResNet-50's first ImageNet weights,
+//! since a frozen norm never changes. Before 0.9 there was no epsilon at all.
 
 use super::file::WeightsFile;
 use super::settings::{Doubt, Epsilon, Origin};
@@ -13,16 +13,17 @@ use crate::model::config::{Backbone, BlockKind};
 /// What torch's BatchNorm has, and torchvision's frozen one.
 const USUAL: f32 = 1e-5;
 
-/// The digits of the published files' hashes that stand in their names.
+/// The first digits of these files' hashes, which stand in their names.
 const WITHOUT_EPS: [&str; 2] = ["bf2d0c1e", "258fb6c6"];
 
 /// A channel whose mean lies further from 0 than this, once it is scaled, was no part of any training: it would drown
-/// all others. The scale alone tells nothing, as channels that died have next to no variance, mean and inputs.
+/// all others (the default model has at most 3.3). The scale alone tells nothing, as channels that died have next to no
+/// variance, mean and inputs.
 const MOST_SHIFT: f64 = 1e4;
 
 /// Means over the 64 channels of a ResNet-50's first BatchNorm: weight, bias, running variance. The first ImageNet
-/// weights' are as DETR's detectors carry them frozen, the second's as the classifier has them; both to three places, as
-/// the samples of PaddlePaddle's GraphNet list them.
+/// weights' are as DETR's detectors carry them frozen, the second's as the classifier has them; both to three places,
+/// as the samples of PaddlePaddle's GraphNet list them.
 const FIRST_STEM: [f64; 3] = [0.257, 0.211, 2.653];
 const SECOND_STEM: [f64; 3] = [2.632, 2.743, 9.835];
 
@@ -44,23 +45,26 @@ pub(super) fn of(file: &WeightsFile, config: &Config) -> (f32, Epsilon) {
     } else if !resnet50 {
         (
             USUAL,
-            "only the body of torchvision's first COCO models, a ResNet-50 with frozen BatchNorm and a plain FPN, was ever \
-             loaded with 0",
+            "only the body of torchvision's first COCO models, a ResNet-50 with frozen BatchNorm and a plain FPN, was \
+             ever loaded with 0",
         )
     } else if norms.stem_is(SECOND_STEM) {
         (
             USUAL,
-            "its frozen BatchNorms are those of ResNet-50's second ImageNet weights, and the models with 0 have the first's",
+            "its frozen BatchNorms are those of ResNet-50's second ImageNet weights, and the models with 0 have the \
+             first's",
         )
     } else if norms.stem_is(FIRST_STEM) {
         (
             0.0,
-            "a ResNet-50 with these frozen BatchNorms is most often fine-tuned from torchvision's first COCO models, which have 0",
+            "a ResNet-50 with these frozen BatchNorms is most often fine-tuned from torchvision's first COCO models, \
+             which have 0",
         )
     } else if config.num_classes == 91 {
         (
             0.0,
-            "a ResNet-50 with frozen BatchNorm and COCO's 91 classes is most often one of torchvision's first COCO models, which have 0",
+            "a ResNet-50 with frozen BatchNorm and COCO's 91 classes is most often one of torchvision's first COCO \
+             models, which have 0",
         )
     } else {
         (
@@ -71,6 +75,11 @@ pub(super) fn of(file: &WeightsFile, config: &Config) -> (f32, Epsilon) {
     let other = if eps == 0.0 { USUAL } else { 0.0 };
     let doubt = Some(norms.doubt(eps, other));
     (eps, Epsilon { origin: Origin::Assumed, because: because.into(), doubt })
+}
+
+/// The epsilon of a file that torchvision publishes, by its hash.
+pub(super) fn of_published(sha256: &str) -> f32 {
+    if WITHOUT_EPS.iter().any(|digits| sha256.starts_with(digits)) { 0.0 } else { USUAL }
 }
 
 /// Whether a network could be one of the first COCO models, as far as the parts go that fine-tuning leaves.

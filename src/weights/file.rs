@@ -25,7 +25,9 @@ pub(super) const CURE: &str = "name a .pth or .safetensors file with the state d
 /// names, and string metadata (safetensors only).
 ///
 /// Where those names begin with something (`detector.`), it is left off; what stands beside the network is left out:
-/// [`WeightsFile::part`] tells. Opening reads the table of tensors alone, and of a checkpoint executes nothing: see the room's `pth`. Values are
+/// [`WeightsFile::part`] tells.
+///
+/// Opening reads the table of tensors alone, and of a checkpoint executes nothing: see the room's `pth`. Values are
 /// converted tensor by tensor, when asked for.
 pub struct WeightsFile {
     /// Path, or what stands for it in messages.

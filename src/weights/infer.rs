@@ -14,7 +14,7 @@ use crate::model::Config;
 use crate::model::config::{BlockKind, MaskHead};
 
 /// Settings that names and shapes of tensors tell, by dotted name.
-const TOLD: [&str; 15] = [
+const TOLD: [&str; 16] = [
     "name",
     "backbone.layers",
     "backbone.block",
@@ -27,6 +27,7 @@ const TOLD: [&str; 15] = [
     "box.convs",
     "box.fc_layers",
     "box.representation",
+    "mask",
     "mask.layers",
     "mask.norm",
     "mask.dim_reduced",
@@ -50,28 +51,29 @@ pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
         return Settings::new(config, true, epsilon, origin);
     }
     let mut config = Shapes::of(file).config()?;
-    let (eps, mut epsilon) = eps::of(file, &config);
-    config.backbone.bn_eps = eps;
-    config.validate()?;
-    if published(file) {
-        epsilon =
-            Epsilon { origin: Origin::Read, because: "torchvision publishes it with this one".into(), doubt: None };
+    if let Some(sha256) = published(file) {
+        config.backbone.bn_eps = eps::of_published(sha256);
+        let because = "torchvision publishes this file, and its loader sets it".into();
+        let epsilon = Epsilon { origin: Origin::Read, because, doubt: None };
         return Settings::new(config, false, epsilon, |_| Origin::Read);
     }
+    let (eps, epsilon) = eps::of(file, &config);
+    config.backbone.bn_eps = eps;
+    config.validate()?;
     let told = |name: &str| if TOLD.contains(&name) { Origin::Inferred } else { Origin::Assumed };
     Settings::new(config, false, epsilon, told)
 }
 
-/// Whether it is one of the files that torchvision publishes: its settings are then known.
+/// The hash of the file if it is one that torchvision publishes: its settings are then known.
 #[cfg(feature = "pull")]
-fn published(file: &WeightsFile) -> bool {
-    super::pull::is_published(file.name(), file.raw())
+fn published(file: &WeightsFile) -> Option<&'static str> {
+    super::pull::published_as(file.name(), file.raw())
 }
 
-/// Without their hashes, no file is known.
+/// Without hashes, no file is known.
 #[cfg(not(feature = "pull"))]
-fn published(_: &WeightsFile) -> bool {
-    false
+fn published(_: &WeightsFile) -> Option<&'static str> {
+    None
 }
 
 /// Shapes by present name.

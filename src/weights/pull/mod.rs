@@ -15,7 +15,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-pub(super) use published::is_published;
+pub(super) use published::published_as;
 pub use published::{ORIGIN, PUBLISHED, Published, cache_dir, cached, shown_size};
 
 use crate::error::{Error, Result};

@@ -61,18 +61,18 @@ impl Published {
     }
 }
 
-/// Whether a file of this name and with these bytes is one of [`PUBLISHED`].
-pub(in super::super) fn is_published(name: &str, bytes: &[u8]) -> bool {
-    is_one_of(&PUBLISHED, name, bytes)
+/// The SHA-256 of a file of this name and with these bytes, if it is one of [`PUBLISHED`].
+pub(in super::super) fn published_as(name: &str, bytes: &[u8]) -> Option<&'static str> {
+    one_of(&PUBLISHED, name, bytes).map(|p| p.sha256)
 }
 
-/// By length and hash. The hash takes half a second: a name that carries its digits stands for it.
-fn is_one_of(all: &[Published], name: &str, bytes: &[u8]) -> bool {
+/// By length and hash, or a name that carries the hash's digits: to hash 170 MB would delay every start.
+fn one_of<'a>(all: &'a [Published], name: &str, bytes: &[u8]) -> Option<&'a Published> {
     let same = |p: &Published| {
         let digits = p.sha256.get(..8).unwrap_or(p.sha256);
         name.contains(digits) || sha256_of(&mut &bytes[..]).is_ok_and(|hash| hash == p.sha256)
     };
-    all.iter().any(|p| p.bytes == bytes.len() as u64 && same(p))
+    all.iter().find(|p| p.bytes == bytes.len() as u64 && same(p))
 }
 
 /// The user's folder for weights: `$MASKRCNN_CACHE` if that is set, else `maskrcnn/weights` in the platform's cache
@@ -153,10 +153,11 @@ mod tests {
     fn published_files_are_known_by_length_and_hash_or_name() {
         let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let all = [Published { name: "abc", file: "abc-ba7816bf.pth", bytes: 3, sha256 }];
-        assert!(is_one_of(&all, "any.pth", b"abc"));
-        assert!(is_one_of(&all, "abc-ba7816bf.pth", b"xyz"));
-        assert!(!is_one_of(&all, "any.pth", b"xyz"));
-        assert!(!is_one_of(&all, "abc-ba7816bf.pth", b"abcd"));
+        let known = |name: &str, bytes: &[u8]| one_of(&all, name, bytes) == Some(&all[0]);
+        assert!(known("any.pth", b"abc") && known("abc-ba7816bf.pth", b"xyz"));
+        assert!(!known("any.pth", b"xyz") && !known("abc-ba7816bf.pth", b"abcd"));
+        let eps = PUBLISHED.map(|p| crate::weights::eps::of_published(p.sha256));
+        assert_eq!(eps, [0.0, 1e-5, 0.0, 1e-5]);
     }
 
     #[test]

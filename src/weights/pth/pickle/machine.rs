@@ -43,7 +43,7 @@ pub(super) struct Machine<'a> {
     /// Whether the file goes on after the longest program allowed.
     longer: bool,
     /// Where to read on.
-    at: usize,
+    pub at: usize,
     /// Where the instruction at work began.
     opcode_at: usize,
     pub arena: Arena,
@@ -235,33 +235,6 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Adds a string that follows in the program.
-    fn string(&mut self, length: u64) -> Result<(), String> {
-        let start = self.at;
-        self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-        // Both fit, as the program is shorter than 2^32.
-        let span = Span { start: start as u32, length: (self.at - start) as u32 };
-        self.push(Node::Text(span))
-    }
-
-    /// Passes over bytes, of which nothing is kept.
-    fn bytes(&mut self, length: u64) -> Result<(), String> {
-        self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-        self.push(Node::Plain)
-    }
-
-    /// A little-endian integer. Of more than 8 bytes, as random generators' states have, nothing is kept.
-    fn integer(&mut self, length: usize) -> Result<Node, String> {
-        let digits = self.take(length)?;
-        if digits.len() > 8 {
-            return Ok(Node::Plain);
-        }
-        let negative = digits.last().is_some_and(|&top| top >= 0x80);
-        let mut value = [if negative { 0xff } else { 0 }; 8];
-        value.iter_mut().zip(digits).for_each(|(to, from)| *to = *from);
-        Ok(Node::Int(i64::from_le_bytes(value)))
-    }
-
     fn global(&mut self, module: Span, name: Span) -> Result<(), String> {
         let node = match globals::find(text(self.program, module), text(self.program, name))? {
             Some(known) => Node::Global(known),
@@ -384,34 +357,8 @@ impl<'a> Machine<'a> {
         Ok(self.arena.node(id))
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
-        let taken = self.program[self.at..].get(..count).ok_or_else(|| self.ends())?;
-        self.at += count;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
-    }
-
-    fn byte(&mut self) -> Result<u8, String> {
-        Ok(self.array::<1>()?[0])
-    }
-
-    /// Bytes up to a line feed, which is passed over.
-    fn line(&mut self) -> Result<Span, String> {
-        let rest = &self.program[self.at..];
-        let length = rest.iter().position(|&byte| byte == b'\n').ok_or_else(|| self.ends())?;
-        // Both fit, as the program is shorter than 2^32.
-        let span = Span { start: self.at as u32, length: length as u32 };
-        self.at += length + 1;
-        Ok(span)
-    }
-
     /// The message for a program that does not end.
-    fn ends(&self) -> String {
+    pub fn ends(&self) -> String {
         match self.longer {
             true => format!("has a pickle of more than {LONGEST} bytes, far more than weights need: {SAVE_STATE}"),
             false => {

@@ -1,12 +1,14 @@
 //! A pickle machine that executes nothing.
 //!
-//! [`machine`] has the instructions that torch.save writes (protocols 2 to 5), [`reduce`] the few calls that it
+//! [`machine`] has the instructions that torch.save writes (protocols 2 to 5), [`cursor`] what lies among them,
+//! [`reduce`] the few calls that it
 //! imitates, [`globals`] the names it knows, and [`value`] the arena that the values live in. The memory for a
 //! pickle has a fixed bound, about 60 MB, whatever the pickle says, and time is linear in the pickle's length.
 //!
 //! Training scripts save more than tensors: paths, dates, NumPy's numbers, their own classes. What a name that is not
 //! known here stands for, and what calling it would give, is one opaque value that takes everything and holds nothing.
 
+mod cursor;
 mod globals;
 mod machine;
 mod opcode;
