@@ -2,36 +2,39 @@
 
 OUT ?= out
 
-.PHONY: demo test test-swiftshader lint peers driver clean
+.PHONY: demo test test-swiftshader lint peers rust driver clean
 
-demo: driver
-	cargo run --release --quiet -- detect assets/demo.png --out $(OUT)
+demo: rust driver
+	cargo run --release -- detect assets/demo.png --out "$(OUT)"
 
-test: driver
-	cargo test --quiet --no-run
+test: rust driver
+	cargo test --no-run
 	NODEVICE_SELECT=1 cargo test
 
 # The default model end to end against the goldens, and what its shaders take to compile, on a second driver.
-test-swiftshader:
+test-swiftshader: rust
 	icd=$$(tools/swiftshader.sh) && VK_DRIVER_FILES=$$icd cargo test --test model --test compile -- $(SWIFTSHADER_TESTS)
 
 # Stage by stage and whole; CI has no time for the rest, which passes as well.
 SWIFTSHADER_TESTS ?= demo_ scene_ flat_ blank_ small_detections each_shader
 
 # What CI runs beside the tests.
-lint:
+lint: rust
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --lib --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
 # The same work by others and by us (benches/peers/README.md).
-peers: driver
+peers: rust driver
 	benches/peers/run
+
+rust:
+	@tools/rust.sh
 
 driver:
 	@tools/vulkan-driver.sh
 
 clean:
 	cargo clean
-	rm -rf $(OUT)
+	rm -rf out

@@ -1,84 +1,105 @@
 //! Files that are whole or not there.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Write};
-use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod staged;
+mod stale;
 
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use self::staged::Staged;
 use crate::error::{Error, Result};
 
-/// Writes a file through `fill`: into a new one beside it, renamed over `path` once all of it is on disk. A reader
-/// sees the old content or the new, and a failure leaves the old. A device or pipe is written to as it is.
+pub(crate) use self::staged::Aside;
+pub(crate) use self::stale::sweep;
+
+/// Writes a file through `fill`: into a new one, which takes the place of `path` once all of it is on disk. A reader
+/// sees the old content or the new, and a failure leaves the old. A device or pipe is written to as it is. What an
+/// earlier call for the same path left when it was killed is removed.
 ///
 /// # Errors
 /// [`Error::Io`], naming `path`.
 pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    try_write(path, fill).map_err(|source| Error::Io { path: path.to_path_buf(), source })
+    let pending = Pending::new(path, fill)?;
+    let (folder, name) = (pending.target.parent(), pending.target.file_name().map(|n| n.to_string_lossy()));
+    if let (Some(folder), Some(name)) = (folder, name) {
+        sweep(folder, |other| other == name);
+    }
+    pending.publish()
 }
 
-fn try_write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let target = match fs::metadata(path) {
-        Ok(about) if about.is_dir() => return Err(io::Error::new(ErrorKind::IsADirectory, "is a directory")),
-        // To rename over /dev/stdout would not print anything.
-        Ok(about) if !about.is_file() => {
-            let mut out = BufWriter::new(OpenOptions::new().write(true).open(path)?);
-            fill(&mut out)?;
-            return out.flush();
+/// A file that is on disk in whole, but does not have its name yet. Dropped before it has, it is gone.
+pub(crate) struct Pending {
+    /// As it was asked for.
+    path: PathBuf,
+    /// Links followed.
+    target: PathBuf,
+    /// None for what was written to as it is.
+    staged: Option<Staged>,
+}
+
+impl Pending {
+    /// Writes it through `fill`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], naming `path`.
+    pub fn new(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Self> {
+        Self::fill(path, fill).map_err(|source| Error::Io { path: path.to_path_buf(), source })
+    }
+
+    fn fill(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Self> {
+        let target = match fs::metadata(path) {
+            Ok(about) if about.is_dir() => return Err(io::Error::new(ErrorKind::IsADirectory, "is a directory")),
+            // To rename over /dev/stdout would not print anything.
+            Ok(about) if !about.is_file() => {
+                let mut out = BufWriter::new(OpenOptions::new().write(true).open(path)?);
+                fill(&mut out)?;
+                out.flush()?;
+                return Ok(Self { path: path.into(), target: path.into(), staged: None });
+            }
+            // Through a link, so that the link stays one.
+            Ok(_) => fs::canonicalize(path)?,
+            Err(_) => path.to_path_buf(),
+        };
+        if target.file_name().is_none() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "is not the name of a file"));
         }
-        // Through a link, so that the link stays one.
-        Ok(_) => fs::canonicalize(path)?,
-        Err(_) => path.to_path_buf(),
-    };
-    let Some(name) = target.file_name() else {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "is not the name of a file"));
-    };
-    // The counter keeps apart the threads of a process, the process id programs.
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(format!(".{}.{}.part", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-    let temporary = target.with_file_name(temporary);
-
-    let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-    let done = fill_and_sync(file, fill).and_then(|()| fs::rename(&temporary, &target));
-    if done.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&temporary);
+        let staged = Staged::new(&target)?;
+        let mut out = BufWriter::new(staged.file());
+        fill(&mut out)?;
+        out.into_inner()?.sync_all()?;
+        Ok(Self { path: path.into(), target, staged: Some(staged) })
     }
-    done
+
+    /// Gives it its name, in the place of what had it.
+    ///
+    /// # Errors
+    /// [`Error::Io`], naming the path.
+    pub fn publish(self) -> Result<()> {
+        let Self { path, target, staged } = self;
+        staged.map_or(Ok(()), |s| s.publish(&target)).map_err(|source| Error::Io { path, source })
+    }
 }
 
-fn fill_and_sync(file: File, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = BufWriter::new(file);
-    fill(&mut out)?;
-    out.into_inner()?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_leaves_the_old_content_and_nothing_else() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.txt");
-        write(&path, |out| out.write_all(b"old")).unwrap();
-        let failed = write(&path, |out| {
-            out.write_all(b"half")?;
-            Err(io::Error::other("disk full"))
-        });
-        assert!(failed.unwrap_err().to_string().contains("a.txt"));
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-        write(&path, |out| out.write_all(b"new")).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+/// Whether a file could be written into `folder`, which need not be there yet. Nothing is left there.
+///
+/// # Errors
+/// [`Error::Io`], naming the folder or the one above it that stands in the way.
+pub(crate) fn check_folder(folder: &Path) -> Result<()> {
+    let there = folder.ancestors().map(|a| if a.as_os_str().is_empty() { Path::new(".") } else { a });
+    for path in there {
+        let wrong = |source| Err(Error::Io { path: path.into(), source });
+        return match fs::metadata(path) {
+            Ok(about) if about.is_dir() => Staged::new(&path.join("probe")).map(drop).or_else(wrong),
+            Ok(_) => wrong(io::Error::new(ErrorKind::NotADirectory, "is a file, and no folder")),
+            Err(e) if e.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => continue,
+            // Below a file, or a folder that may not be entered: the one above says which.
+            Err(e) if e.kind() == ErrorKind::NotADirectory => continue,
+            Err(e) => wrong(e),
+        };
     }
-
-    #[test]
-    fn places_that_cannot_be_written_are_errors() {
-        let dir = tempfile::tempdir().unwrap();
-        for path in [dir.path().to_path_buf(), dir.path().join("none/a.txt"), "/".into(), "".into()] {
-            assert!(matches!(write(&path, |_| Ok(())), Err(Error::Io { .. })), "{path:?}");
-        }
-    }
+    Ok(())
 }

@@ -59,7 +59,7 @@ fn mib(text: &str, line: &str) -> f64 {
 
 #[test]
 fn the_plan_of_the_embedded_model_is_printed() {
-    let text = run(&["graph", "--device", "none", "--size", "100x300"]).text();
+    let text = run(&["graph", "--device", "none", "--image-size", "100x300"]).text();
     let mut lines = text.lines();
     assert!(lines.next().unwrap().contains("nuclei"), "{text}");
     let line = lines.next().unwrap();
@@ -126,8 +126,8 @@ fn outside_quotes(text: &str) -> (String, usize) {
 
 #[test]
 fn the_drawing_has_every_step_and_only_known_nodes() {
-    let plan = run(&["graph", "--device", "none", "--size", "64x64"]).text();
-    let text = run(&["graph", "--device", "none", "--size", "64x64", "--dot"]).text();
+    let plan = run(&["graph", "--device", "none", "--image-size", "64x64"]).text();
+    let text = run(&["graph", "--device", "none", "--image-size", "64x64", "--dot"]).text();
     let steps = plan.lines().filter(|l| l.contains(" -> ")).count();
     let (bare, strings) = outside_quotes(&text);
     let (mut depth, mut lowest) = (0, 1);
@@ -162,18 +162,18 @@ fn the_drawing_has_every_step_and_only_known_nodes() {
 #[test]
 fn sizes_that_cannot_be_are_refused() {
     for size in ["0x5", "axb", "640", "5x", "4294967296x2", ""] {
-        let ran = run(&["graph", &format!("--size={size}")]);
+        let ran = run(&["graph", &format!("--image-size={size}")]);
         let line = ran.error(2);
-        assert!(line.contains("--size <HxW>") && line.contains("rows x columns"), "{size}: {line}");
+        assert!(line.contains("--image-size <HxW>") && line.contains("rows x columns"), "{size}: {line}");
     }
     for size in ["100000x100000", "4294967295x4294967295"] {
-        let ran = run(&["graph", "--device", "none", "--size", size]);
+        let ran = run(&["graph", "--device", "none", "--image-size", size]);
         let line = ran.error(1);
         assert!(line.contains(size) && line.contains("134217728") && line.contains("binding"), "{line}");
         assert!(ran.bytes.is_empty());
     }
-    let ran = run(&["graph", "--size", "1x5000"]);
-    assert!(ran.error(1).contains("--size 1x5000") && ran.err.contains("narrow"), "{}", ran.err);
+    let ran = run(&["graph", "--image-size", "1x5000"]);
+    assert!(ran.error(1).contains("--image-size 1x5000") && ran.err.contains("narrow"), "{}", ran.err);
     // The image is small and what becomes of it is not: the plan is there, and what does not fit is named.
     let ran = run(&["graph", "--device", "none", "--min-size", "8000", "--max-size", "8000"]);
     let line = ran.error(1);
@@ -296,7 +296,7 @@ fn mistakes_about_shaders_are_one_message_each() {
 #[test]
 fn a_reader_may_leave_early() {
     use std::process::Stdio;
-    let args = ["graph", "--device", "none", "--size", "64x64", "--dot"];
+    let args = ["graph", "--device", "none", "--image-size", "64x64", "--dot"];
     let mut child = program(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     Ran::new(child.wait_with_output().unwrap()).text();

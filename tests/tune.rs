@@ -31,7 +31,7 @@ fn names(all: &mut Value) -> &mut serde_json::Map<String, Value> {
 
 /// The variant of each step of the plan, by op.
 fn variants(dir: &Path, more: &[&str]) -> String {
-    let args = [&["graph", "--size", "96x96"], &SMALL[..], more].concat();
+    let args = [&["graph", "--image-size", "96x96"], &SMALL[..], more].concat();
     run_with_cache(dir, &dir.join("cache"), &args).good().out
 }
 

@@ -1,16 +1,24 @@
 //! `maskrcnn detect`
 
+mod names;
+mod plan;
 mod stages;
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use maskrcnn::vision::{coco, overlay, save_png_atomic};
+use maskrcnn::vision::{coco, overlay, results};
 use maskrcnn::{Detections, Detector, Error, Image, Result};
 
+use self::plan::{Job, Plan};
 use super::model::Model;
+
+/// What is left out scores less, unless told otherwise.
+pub const SCORE: f32 = 0.5;
+
+/// Where results go unless told otherwise: a folder that holds nothing else.
+const OUT: &str = "maskrcnn-out";
 
 /// The options of `detect`.
 #[derive(clap::Args)]
@@ -20,11 +28,17 @@ pub struct Args {
     images: Vec<PathBuf>,
     #[command(flatten)]
     model: Model,
-    /// Folder for the results; made if it is not there.
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    /// Folder for the results, <stem>.json and <stem>.png for each image; made if it is not there. Images that share a
+    /// stem have their endings or folders in the names of their results. `image_id` in the JSON is the stem: a number
+    /// where it is all digits and no other image of the call is that number (of 7.png and 007.png, 7 and "007").
+    #[arg(long, value_name = "DIR", default_value = OUT)]
     out: PathBuf,
+    /// Replace files in that folder that this program did not write, or that were changed since. Its own are replaced
+    /// without; the images of this call never.
+    #[arg(long)]
+    overwrite: bool,
     /// Leave out what scores less.
-    #[arg(long, default_value_t = 0.5, value_parser = score)]
+    #[arg(long, default_value_t = SCORE, value_parser = super::share)]
     score: f32,
     /// Images a submit: of those that come next to each other, the ones of one padded size go through the network
     /// together, as far as the GPU's memory allows.
@@ -32,39 +46,47 @@ pub struct Args {
     batch: u8,
 }
 
-fn score(text: &str) -> Result<f32, String> {
-    let value: f32 = text.parse().map_err(|_| "is not a number".to_string())?;
-    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("is not between 0 and 1".into()) }
-}
-
 /// Does every image; those that cannot be done are reported, and make the exit code. While the GPU does one, the next
 /// ones are decoded and the results of the former ones written.
 pub fn run(args: &Args) -> ExitCode {
-    let detector = match open(args) {
-        Ok(detector) => detector,
-        Err(e) => return super::finish(Err(e)),
-    };
-    println!("{} on {}, {}", detector.config().name, detector.device().name(), detector.precision());
-    let jobs = Jobs::new(args);
+    let plan = Plan::new(&args.images, &args.out, args.overwrite);
+    for notice in &plan.notices {
+        note!("note: {notice}");
+    }
     let mut failed = 0;
-    stages::overlap(
-        (args.images.len(), usize::from(args.batch)),
-        |i| jobs.read(i),
-        |images| detect(&detector, images),
-        |i, found| jobs.write(i, found?),
-        |i, told| match told {
-            Ok(line) => println!("{line}"),
-            Err(e) => {
-                failed += 1;
-                complain(&args.images[i], e);
-            }
-        },
-    );
+    let mut told = |i: usize, told: Result<String>| match told {
+        Ok(line) => say!("{line}"),
+        Err(e) => {
+            failed += 1;
+            complain(&plan.jobs[i].image, e);
+        }
+    };
+    if plan.has_work() {
+        let detector = match open(args) {
+            Ok(detector) => detector,
+            Err(e) => return super::finish(Err(e)),
+        };
+        say!("{} on {}, {}", detector.config().name, detector.device().name(), detector.precision());
+        let threads = stages::overlap(
+            (plan.jobs.len(), usize::from(args.batch)),
+            |i| plan.check(&plan.jobs[i]).and_then(|()| Image::open(&plan.jobs[i].image)),
+            |images| detect(&detector, images),
+            |i, found| write(args, &plan.jobs[i], found?),
+            told,
+        );
+        if let Err(e) = threads {
+            note!("error: this system gives no thread to work with: {e}");
+            return ExitCode::FAILURE;
+        }
+    } else {
+        // Nothing to wait for a device for.
+        plan.jobs.iter().enumerate().for_each(|(i, job)| told(i, plan.check(job).map(|()| String::new())));
+    }
     if failed == 0 {
         return ExitCode::SUCCESS;
     }
-    if args.images.len() > 1 {
-        eprintln!("{failed} of {} images failed", args.images.len());
+    if plan.jobs.len() > 1 {
+        note!("{failed} of {} images failed", plan.jobs.len());
     }
     ExitCode::FAILURE
 }
@@ -74,43 +96,19 @@ fn complain(path: &Path, e: Error) {
         // This names the file itself, unless it was found wanting by its size alone.
         Error::Image { name, reason } => {
             let name = if name.is_empty() { path.display().to_string() } else { name };
-            eprintln!("error: {}", Error::Image { name, reason });
+            note!("error: {}", Error::Image { name, reason });
         }
-        Error::Io { .. } => eprintln!("error: {e}"),
-        e => eprintln!("error: image {}: {e}", path.display()),
+        Error::Io { .. } => note!("error: {e}"),
+        e => note!("error: image {}: {e}", path.display()),
     }
 }
 
+/// The detector, once it is known that there is a place for what it finds.
 fn open(args: &Args) -> Result<Detector> {
-    let detector = args.model.open(Some(args.score))?;
-    std::fs::create_dir_all(&args.out).map_err(|source| Error::Io { path: args.out.clone(), source })?;
-    Ok(detector)
-}
-
-/// The stem of each image's results: its own, or, where two images share one, its whole file name, then a number.
-fn file_names(images: &[PathBuf]) -> Vec<String> {
-    let part = |p: Option<&std::ffi::OsStr>| p.map_or("image".into(), |s| s.to_string_lossy().into_owned());
-    let stems: Vec<String> = images.iter().map(|p| part(p.file_stem())).collect();
-    let mut taken = HashSet::new();
-    let mut out = Vec::new();
-    for (i, stem) in stems.iter().enumerate() {
-        let shared = stems.iter().filter(|s| *s == stem).count() > 1;
-        let base = if shared { part(images[i].file_name()) } else { stem.clone() };
-        let numbered = std::iter::once(base.clone()).chain((2..).map(|n| format!("{base}-{n}")));
-        let name = numbered.into_iter().find(|n| !taken.contains(n)).unwrap_or(base);
-        taken.insert(name.clone());
-        out.push(name);
-    }
-    out
-}
-
-/// What is to be done, and what must not be done.
-struct Jobs<'a> {
-    args: &'a Args,
-    /// The stem of each image's results.
-    names: Vec<String>,
-    /// Where the images lie.
-    places: HashMap<PathBuf, &'a Path>,
+    let (file, config) = args.model.load(Some(args.score))?;
+    results::check_folder(&args.out)?;
+    results::sweep(&args.out);
+    Detector::with_config(&args.model.device()?.0, &file, config)?.with_precision(args.model.precision())
 }
 
 /// An image with what was found in it.
@@ -120,68 +118,18 @@ struct Found {
     seconds: f64,
 }
 
-impl<'a> Jobs<'a> {
-    fn new(args: &'a Args) -> Self {
-        let places = args.images.iter().filter_map(|i| Some((place(i)?, i.as_path()))).collect();
-        Self { args, names: file_names(&args.images), places }
-    }
-
-    /// Where the JSON and the PNG of an image go.
-    fn results(&self, i: usize) -> [PathBuf; 2] {
-        ["json", "png"].map(|ending| self.args.out.join(format!("{}.{ending}", self.names[i])))
-    }
-
-    fn read(&self, i: usize) -> Result<Image> {
-        for file in self.results(i) {
-            self.refuse_overwriting(&self.args.images[i], &file)?;
-        }
-        Image::open(&self.args.images[i])
-    }
-
-    /// Results never replace a picture of this run, which may not have been read yet, nor a folder.
-    fn refuse_overwriting(&self, image: &Path, result: &Path) -> Result<()> {
-        let refuse = |reason: String| Err(Error::Image { name: image.display().to_string(), reason });
-        if result.is_dir() {
-            return refuse(format!(
-                "its result {} is a folder; remove it, or name another folder with --out",
-                result.display()
-            ));
-        }
-        match place(result).and_then(|p| self.places.get(&p)) {
-            None => Ok(()),
-            Some(i) => refuse(format!("its results would replace {}; name another folder with --out", i.display())),
-        }
-    }
-
-    /// Writes the results; gives the line to tell.
-    fn write(&self, i: usize, done: Found) -> Result<String> {
-        let [json, png] = self.results(i);
-        let found = done.found.above(self.args.score);
-        save_png_atomic(&png, &overlay(&done.image, &found))?;
-        if let Err(e) = coco::write_results(&json, &coco::results(&found, &self.names[i])) {
-            // Results come in pairs or not at all. What is left of a failed removal is a whole picture.
-            let _ = std::fs::remove_file(png);
-            return Err(e);
-        }
-        Ok(format!(
-            "{}: {}, {:.2} s -> {}, {}",
-            self.args.images[i].display(),
-            summary(&found, self.args.score),
-            done.seconds,
-            json.display(),
-            png.display()
-        ))
-    }
-}
-
-/// A path without links and detours; of a file that is not there, that of its folder with its name. A picture of this
-/// run may be missing only because it is to be another's result: that is not to depend on who comes first.
-fn place(path: &Path) -> Option<PathBuf> {
-    if let Ok(found) = path.canonicalize() {
-        return Some(found);
-    }
-    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Some(folder.canonicalize().ok()?.join(path.file_name()?))
+/// Writes the results; gives the line to tell.
+fn write(args: &Args, job: &Job, done: Found) -> Result<String> {
+    let found = done.found.above(args.score);
+    job.pair.write(&overlay(&done.image, &found), &coco::results(&found, job.id.clone()), args.overwrite)?;
+    Ok(format!(
+        "{}: {}, {:.2} s -> {}, {}",
+        job.image.display(),
+        summary(&found, args.score),
+        done.seconds,
+        job.pair.json().display(),
+        job.pair.png().display()
+    ))
 }
 
 /// What is in each image that could be read. The time of a batch is shared out evenly.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 pub fn run() -> ExitCode {
     let list = maskrcnn::gpu::adapters();
     if list.is_empty() {
-        eprintln!(
+        note!(
             "error: no usable GPU: no Vulkan, Metal or DX12 driver was found; install the graphics driver, or a \
              software one (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)"
         );
@@ -20,16 +20,16 @@ pub fn run() -> ExitCode {
             Some((a, b)) if a == b => format!("of {a}"),
             Some((a, b)) => format!("of {a} to {b}"),
         };
-        println!("{i}: {}{default}", a.name);
-        println!("   {} through {}, driver {}", a.kind, a.backend, a.driver);
-        println!(
+        say!("{i}: {}{default}", a.name);
+        say!("   {} through {}, driver {}", a.kind, a.backend, a.driver);
+        say!(
             "   subgroups {subgroups}, f16 {}, time stamps {}",
             yes(a.caps.f16),
             yes(a.clock == maskrcnn::gpu::Clock::Stamps)
         );
         let matrices: Vec<String> = a.caps.matrices.iter().map(|m| m.to_string()).collect();
-        println!("   cooperative matrices: {}", if matrices.is_empty() { "none".into() } else { matrices.join(", ") });
-        println!(
+        say!("   cooperative matrices: {}", if matrices.is_empty() { "none".into() } else { matrices.join(", ") });
+        say!(
             "   {} MiB a binding, {} KiB of workgroup memory, {} invocations a workgroup",
             a.max_binding >> 20,
             a.caps.workgroup_bytes >> 10,

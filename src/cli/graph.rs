@@ -1,6 +1,7 @@
 //! `maskrcnn graph`
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use maskrcnn::graph::Plan;
 use maskrcnn::model::NetworkSize;
@@ -16,12 +17,12 @@ use super::size::Size;
 pub struct Args {
     /// Weights, as for --weights.
     #[arg(value_name = "FILE|NAME", conflicts_with = "weights")]
-    file: Option<String>,
+    file: Option<PathBuf>,
     #[command(flatten)]
     model: Model,
     /// The image's rows x columns, before it is resized.
-    #[arg(long, value_name = "HxW", default_value = "640x640")]
-    size: Size,
+    #[arg(long, value_name = "HxW", default_value = "640x640", alias = "size")]
+    image_size: Size,
     /// Draw it for Graphviz: `maskrcnn graph --dot | dot -Tsvg > plan.svg`.
     #[arg(long)]
     dot: bool,
@@ -32,7 +33,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (file, config) = args.model.read(args.file.as_deref())?;
     let mut class = Class::of(args.model.choice())?;
     class.caps = args.model.precision().on(&class.name, class.caps)?;
-    let Size { height, width } = args.size;
+    let Size { height, width } = args.image_size;
     let too_large = |what: String, need: u64| Error::Limit {
         what,
         need,
@@ -41,11 +42,11 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let image = u64::from(height).saturating_mul(u64::from(width)).saturating_mul(3);
     if image > class.max_binding {
-        return Err(too_large(format!("--size {height}x{width}: a binding of the image's bytes"), image));
+        return Err(too_large(format!("--image-size {height}x{width}: a binding of the image's bytes"), image));
     }
     let weights = NetworkWeights::load(&file, &config)?;
     let named = |e: Error| match e {
-        Error::Image { reason, .. } => Error::Image { name: format!("of --size {height}x{width}"), reason },
+        Error::Image { reason, .. } => Error::Image { name: format!("of --image-size {height}x{width}"), reason },
         other => other,
     };
     let choices = args.model.choices(class.key.as_deref());

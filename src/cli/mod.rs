@@ -1,5 +1,8 @@
 //! The command line, one file a subcommand.
 
+#[macro_use]
+mod say;
+
 mod assumed;
 mod bench;
 mod class;
@@ -15,11 +18,11 @@ mod size;
 mod tune;
 mod weights;
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use maskrcnn::{Error, Result};
+use maskrcnn::Result;
 
 /// Instance segmentation on any GPU: Mask R-CNN as WGSL compute shaders.
 #[derive(Parser)]
@@ -64,7 +67,22 @@ pub fn run() -> ExitCode {
             hook(info);
         }
     }));
-    match Cli::parse().command {
+    let code = match Cli::try_parse() {
+        Ok(cli) => obey(cli.command),
+        // Help is one of these.
+        Err(e) => {
+            let printed = e.print().and_then(|()| io::stdout().flush());
+            if !e.use_stderr() {
+                say::judge(printed);
+            }
+            ExitCode::from(e.exit_code().clamp(0, 255) as u8)
+        }
+    };
+    if say::has_failed() { ExitCode::FAILURE } else { code }
+}
+
+fn obey(command: Command) -> ExitCode {
+    match command {
         Command::Detect(args) => detect::run(&args),
         Command::Devices => devices::run(),
         Command::Graph(args) => finish(graph::run(&args)),
@@ -86,10 +104,16 @@ fn finish(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e}");
+            note!("error: {e}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// A probability, or another share of one.
+fn share(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "is not a number".to_string())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("is not between 0 and 1".into()) }
 }
 
 /// A number of seconds.
@@ -100,13 +124,8 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Writes to standard output. A reader that has seen enough, as `head` does, is no error.
+/// Writes to standard output.
 fn print(bytes: &[u8]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::Io { path: "standard output".into(), source })
-        }
-        _ => Ok(()),
-    }
+    say::print(bytes);
+    Ok(())
 }

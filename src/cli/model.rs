@@ -17,10 +17,10 @@ pub struct Model {
     /// Weights: a torchvision .pth, a .safetensors file, or the name of a published model (see `weights pull`).
     /// Without, the embedded default model.
     #[arg(long, value_name = "FILE|NAME")]
-    weights: Option<String>,
+    weights: Option<PathBuf>,
     #[command(flatten)]
     changes: Changes,
-    /// The GPU to use: its number in `devices`, or a part of its name.
+    /// The GPU to use: its number in `devices`, or a part of its name. Without, the first there.
     #[arg(long, value_name = "NAME|INDEX")]
     device: Option<String>,
     /// Run every op by the best guess, whatever `tune` found for this device.
@@ -28,14 +28,15 @@ pub struct Model {
     untuned: bool,
     /// What convolutions and fully connected layers multiply: f32; f16 with f32 sums; or auto, f16 on GPUs with
     /// cooperative matrices (see `devices`) and f32 elsewhere.
-    #[arg(long, value_name = "f32|f16|auto", default_value_t = Precision::Auto, hide_default_value = true)]
+    #[arg(long, value_name = "f32|f16|auto", default_value_t = Precision::Auto)]
     precision: Precision,
 }
 
 /// Settings that replace those of the weights file.
 #[derive(clap::Args)]
 pub struct Changes {
-    /// Settings to use in place of the file's: any of those that `weights inspect` prints.
+    /// Settings to use in place of the weights file's: any of those that `weights inspect` prints. Those below have their
+    /// own flags; without them, too, the file's are used.
     #[arg(long, value_name = "FILE.toml", help_heading = "Settings")]
     config: Option<PathBuf>,
     /// The image's short side is resized to this many pixels …
@@ -48,7 +49,7 @@ pub struct Changes {
     #[arg(long, value_name = "N", help_heading = "Settings")]
     detections: Option<usize>,
     /// Of two boxes of a class that overlap by more than this IoU, the lower-scoring is dropped.
-    #[arg(long, value_name = "IOU", help_heading = "Settings")]
+    #[arg(long, value_name = "IOU", help_heading = "Settings", value_parser = super::share)]
     nms: Option<f32>,
     /// BatchNorm's epsilon: 0 for torchvision's first COCO models and those fine-tuned from them, 1e-5 for most others.
     #[arg(long, value_name = "EPS", help_heading = "Settings")]
@@ -91,13 +92,13 @@ impl Model {
     }
 
     /// The weights file and the settings, without a device. `instead` stands for `--weights`.
-    pub fn read(&self, instead: Option<&str>) -> Result<(WeightsFile, Config)> {
+    pub fn read(&self, instead: Option<&Path>) -> Result<(WeightsFile, Config)> {
         let (file, settings) = self.settings(instead)?;
         Ok((file, settings.config))
     }
 
     /// The weights file, and its settings with what is known of them.
-    fn settings(&self, instead: Option<&str>) -> Result<(WeightsFile, Settings)> {
+    fn settings(&self, instead: Option<&Path>) -> Result<(WeightsFile, Settings)> {
         let file = match instead.or(self.weights.as_deref()) {
             Some(weights) => self.changes.open(&super::weights::locate(weights)?)?,
             None if self.changes.prefix.is_some() => {
@@ -165,7 +166,24 @@ impl Changes {
         Ok(settings)
     }
 
+    /// Refuses a side that does not go with the other, which may be one that the file sets.
+    fn check_sides(&self, config: &Config) -> Result<()> {
+        let old = &config.transform;
+        let (min, max) = (self.min_size.unwrap_or(old.min_size), self.max_size.unwrap_or(old.max_size));
+        let (setting, reason) = match (self.min_size, self.max_size) {
+            (None, Some(_)) => {
+                ("--max-size", format!("{max} is less than the short side is to have, {min}; add --min-size {max}"))
+            }
+            (Some(_), None) => {
+                ("--min-size", format!("{min} is more than the long side may have, {max}; add --max-size {min}"))
+            }
+            _ => ("--min-size, --max-size", format!("the short side cannot have {min} where the long one has {max}")),
+        };
+        if min > max { Err(Error::Config { setting: setting.into(), reason }) } else { Ok(()) }
+    }
+
     fn flags(&self, mut settings: Settings) -> Result<Settings> {
+        self.check_sides(&settings.config)?;
         let mut change = |flag: &str, given: Option<Value>| -> Result<()> {
             let Some(changes) = given else { return Ok(()) };
             settings = settings.clone().overridden(&changes).map_err(|e| match e {

@@ -26,7 +26,7 @@ pub enum Command {
     Inspect {
         /// The file, or the name of a published model.
         #[arg(value_name = "FILE|NAME")]
-        weights: String,
+        weights: PathBuf,
         #[command(flatten)]
         changes: Changes,
     },
@@ -34,7 +34,7 @@ pub enum Command {
     Convert {
         /// The file, or the name of a published model.
         #[arg(value_name = "IN")]
-        weights: String,
+        weights: PathBuf,
         /// Where to write.
         #[arg(value_name = "OUT.safetensors")]
         out: PathBuf,
@@ -59,9 +59,9 @@ pub fn run(command: &Command) -> Result<()> {
 }
 
 /// The file that `weights` stands for: itself or, where there is none, the published model of that name.
-pub fn locate(weights: &str) -> Result<PathBuf> {
-    match Published::find(weights) {
-        Some(published) if !Path::new(weights).exists() => super::pull::offer(published),
+pub fn locate(weights: &Path) -> Result<PathBuf> {
+    match weights.to_str().and_then(Published::find) {
+        Some(published) if !weights.exists() => super::pull::offer(published),
         _ => Ok(weights.into()),
     }
 }

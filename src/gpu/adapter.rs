@@ -45,7 +45,8 @@ pub fn adapters() -> Vec<Adapter> {
     list
 }
 
-/// The best adapter, or the one that `choice` names: its number in [`adapters`], or a part of its name.
+/// The best adapter, or the one that `choice` names: its number in [`adapters`], or a part of its name. Digits alone are
+/// a number.
 ///
 /// # Errors
 /// [`Error::NoAdapter`] where there is none, saying what to install or which there are.
@@ -58,22 +59,34 @@ pub fn choose(choice: Option<&str>) -> Result<Adapter> {
                 .into(),
         ));
     }
-    let index = match choice {
-        None => 0,
-        Some(text) => {
-            if text.trim().is_empty() {
-                return Err(Error::NoAdapter("the device's name is empty; give its number or a part of it".into()));
-            }
-            let by_number = text.parse::<usize>().ok().filter(|&i| i < list.len());
-            let lower = text.to_lowercase();
-            by_number.or_else(|| list.iter().position(|a| a.name.to_lowercase().contains(&lower))).ok_or_else(|| {
-                let names = list.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.name));
-                let names = names.collect::<Vec<_>>().join(", ");
-                Error::NoAdapter(format!("`{text}` is none of the devices here ({names})"))
-            })?
-        }
-    };
+    let names: Vec<&str> = list.iter().map(|a| a.name.as_str()).collect();
+    let index = choice.map_or(Ok(0), |text| pick(&names, text)).map_err(Error::NoAdapter)?;
     Ok(list.swap_remove(index))
+}
+
+/// Which of the devices `text` stands for, or why it is none of them.
+fn pick(names: &[&str], text: &str) -> std::result::Result<usize, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("the device's name is empty; give its number or a part of it".into());
+    }
+    // A number is never looked for in the names: "5" stands in "LLVM 15.0.6", and most names have some digit.
+    let number = text.bytes().all(|b| b.is_ascii_digit());
+    let lower = text.to_lowercase();
+    let found = match number {
+        true => text.parse().ok().filter(|&i| i < names.len()),
+        false => names.iter().position(|n| n.to_lowercase().contains(&lower)),
+    };
+    found.ok_or_else(|| {
+        let list: Vec<String> = names.iter().enumerate().map(|(i, n)| format!("{i}: {n}")).collect();
+        let what = if number { "is the number of" } else { "is" };
+        let hint = if number && names.iter().any(|n| n.contains(text)) {
+            "; digits alone are a number, so give more of the name"
+        } else {
+            ""
+        };
+        format!("`{text}` {what} none of the devices here ({}){hint}", list.join(", "))
+    })
 }
 
 fn describe(inner: wgpu::Adapter) -> Adapter {
@@ -143,5 +156,32 @@ impl Adapter {
             key.push_str(&format!(", {cores} cores"));
         }
         key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pick;
+
+    const NAMES: [&str; 3] = ["NVIDIA GeForce GTX 1080", "Radeon 780M", "llvmpipe (LLVM 15.0.6, 256 bits)"];
+
+    #[test]
+    fn digits_are_a_number_and_all_else_a_part_of_a_name() {
+        for (text, want) in [("0", 0), ("2", 2), (" 02 ", 2), ("geforce", 0), ("780m", 1), ("LLVM 15", 2), ("5.0", 2)] {
+            assert_eq!(pick(&NAMES, text), Ok(want), "{text}");
+        }
+        for (text, part) in [
+            ("5", "`5` is the number of none of the devices here (0: NVIDIA GeForce GTX 1080, 1: "),
+            ("1080", "give more of the name"),
+            ("256", "give more of the name"),
+            ("99999999999999999999999", "is the number of none"),
+            ("-1", "`-1` is none of the devices here"),
+            ("+0", "`+0` is none of the devices here"),
+            ("Arc", "is none of the devices here"),
+            (" ", "is empty"),
+        ] {
+            let message = pick(&NAMES, text).unwrap_err();
+            assert!(message.contains(part), "{message}");
+        }
     }
 }

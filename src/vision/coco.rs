@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::vision::detections::Detections;
 use crate::vision::rle::Rle;
 
@@ -48,15 +48,16 @@ impl From<&str> for ImageId {
     }
 }
 
-/// The entries of one image, by falling score. `image_id` is a file stem or id: a number where it is all digits.
-pub fn results(dets: &Detections, image_id: &str) -> Vec<CocoResult> {
+/// The entries of one image, by falling score. `image_id` is an id or a file stem: a number where that is all digits.
+pub fn results(dets: &Detections, image_id: impl Into<ImageId>) -> Vec<CocoResult> {
+    let image_id = image_id.into();
     // Told for all together: a model with masks may give an instance an empty one, which pycocotools still wants.
     let masks = dets.has_masks();
     dets.iter()
         .map(|d| {
             let [x1, y1, x2, y2] = d.bbox;
             CocoResult {
-                image_id: image_id.into(),
+                image_id: image_id.clone(),
                 category_id: d.label,
                 category_name: dets.name(d.label).into_owned(),
                 bbox: [x1, y1, x2 - x1, y2 - y1],
@@ -72,14 +73,19 @@ pub fn results(dets: &Detections, image_id: &str) -> Vec<CocoResult> {
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) where it cannot be written.
 pub fn write_results(path: impl AsRef<Path>, results: &[CocoResult]) -> Result<()> {
-    atomic::write(path.as_ref(), |out| {
-        out.write_all(b"[")?;
-        for (i, result) in results.iter().enumerate() {
-            out.write_all(if i == 0 { b"\n" } else { b",\n" })?;
-            serde_json::to_writer(&mut *out, result)?;
-        }
-        out.write_all(b"\n]\n")
-    })
+    let text = text(results).map_err(|source| Error::Io { path: path.as_ref().into(), source })?;
+    atomic::write(path.as_ref(), |out| out.write_all(&text))
+}
+
+/// The text of such a file.
+pub(crate) fn text(results: &[CocoResult]) -> std::io::Result<Vec<u8>> {
+    let mut out = b"[".to_vec();
+    for (i, result) in results.iter().enumerate() {
+        out.extend(if i == 0 { &b"\n"[..] } else { b",\n" });
+        serde_json::to_writer(&mut out, result)?;
+    }
+    out.extend(b"\n]\n");
+    Ok(out)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! | `detections` | what a network found in an image |
 //! | `coco` | that as a COCO results file |
 //! | `draw` | that as a picture (feature `cli`) |
+//! | `results` | both in a folder, beside files of others (feature `cli`) |
 //! | `scene` | made-up microscopy with known nuclei, for demonstrations and tests |
 //!
 //! Coordinates are pixels of the original image: x to the right, y down, (0, 0) the top left corner of the first pixel.
@@ -19,12 +20,16 @@ mod detections;
 mod draw;
 mod image;
 mod mask;
+#[cfg(feature = "cli")]
+pub mod results;
 mod rle;
 pub mod scene;
 
 pub use self::detections::{Detection, Detections};
 #[cfg(feature = "cli")]
-pub use self::draw::{overlay, save_png_atomic};
+pub use self::draw::overlay;
 pub use self::image::{Image, MAX_PIXELS, MAX_SIDE, is_decoding};
 pub use self::mask::{Mask, Run};
+#[cfg(feature = "cli")]
+pub use self::results::save_png_atomic;
 pub use self::rle::Rle;

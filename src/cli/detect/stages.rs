@@ -1,5 +1,6 @@
 //! Three stages that overlap: while one item is in the middle, later ones are prepared and former ones finished.
 
+use std::io;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
@@ -12,38 +13,41 @@ const LANES: usize = 2;
 ///
 /// What crosses between the stages is bounded: with groups of one, there are never more than five items that `first` has
 /// begun and `last` has not ended.
+///
+/// # Errors
+/// Where the system gives no more threads; then not all items are done.
 pub fn overlap<A: Send, B: Send, C: Send>(
     (count, group): (usize, usize),
     first: impl Fn(usize) -> A + Sync,
     mut middle: impl FnMut(Vec<A>) -> Vec<B> + Send,
     last: impl Fn(usize, B) -> C + Sync,
     mut tell: impl FnMut(usize, C),
-) {
+) -> io::Result<()> {
     let group = group.max(1);
     let (first, last) = (&first, &last);
     // A stage whose reader or writer is gone ends; a panic is passed on where the scope ends.
     thread::scope(|s| {
         let lanes = 0..LANES.min(count);
-        let prepared: Vec<Receiver<A>> = lanes
-            .clone()
-            .map(|lane| {
-                // Beside the one that a thread holds while nobody takes it.
-                let (send, receive) = sync_channel(ahead(group));
-                s.spawn(move || (lane..count).step_by(LANES).try_for_each(|i| send.send(first(i)).ok()));
-                receive
-            })
-            .collect();
+        let prepare = |lane: usize| {
+            // Beside the one that a thread holds while nobody takes it.
+            let (send, receive) = sync_channel(ahead(group));
+            let items = (lane..count).step_by(LANES);
+            spawn(s, move || _ = items.into_iter().try_for_each(|i| send.send(first(i)).ok()))?;
+            Ok(receive)
+        };
+        let prepared: Vec<Receiver<A>> = lanes.clone().map(prepare).collect::<io::Result<_>>()?;
         let finish = |lane: usize| {
             let (send, receive): (SyncSender<B>, Receiver<B>) = sync_channel(0);
             let (done, told): (Sender<C>, Receiver<C>) = channel();
-            s.spawn(move || {
+            spawn(s, move || {
                 let items = (lane..).step_by(LANES).zip(receive);
-                items.into_iter().try_for_each(|(i, item)| done.send(last(i, item)).ok())
-            });
-            (send, told)
+                _ = items.into_iter().try_for_each(|(i, item)| done.send(last(i, item)).ok());
+            })?;
+            Ok((send, told))
         };
-        let (finishing, told): (Vec<SyncSender<B>>, Vec<Receiver<C>>) = lanes.map(finish).unzip();
-        s.spawn(move || {
+        let ends: Vec<(SyncSender<B>, Receiver<C>)> = lanes.map(finish).collect::<io::Result<_>>()?;
+        let (finishing, told): (Vec<SyncSender<B>>, Vec<Receiver<C>>) = ends.into_iter().unzip();
+        spawn(s, move || {
             for begin in (0..count).step_by(group) {
                 let items = begin..count.min(begin + group);
                 let taken: Option<Vec<A>> = items.clone().map(|i| prepared[i % LANES].recv().ok()).collect();
@@ -54,12 +58,18 @@ pub fn overlap<A: Send, B: Send, C: Send>(
                     }
                 }
             }
-        });
+        })?;
         for i in 0..count {
-            let Ok(item) = told[i % LANES].recv() else { return };
+            let Ok(item) = told[i % LANES].recv() else { break };
             tell(i, item);
         }
-    });
+        Ok(())
+    })
+}
+
+/// A thread of the scope; `thread::Scope::spawn` would panic where there is none to be had.
+fn spawn<'scope>(scope: &'scope thread::Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) -> io::Result<()> {
+    thread::Builder::new().spawn_scoped(scope, work).map(drop)
 }
 
 /// Items that wait in each lane before the middle, so that the next group is ready when one is done.
@@ -99,7 +109,7 @@ mod tests {
                 assert_eq!(item, 10 * i);
                 item + 1
             };
-            overlap((count, group), first, middle, last, |i, item| seen.push((i, item)));
+            overlap((count, group), first, middle, last, |i, item| seen.push((i, item))).unwrap();
             assert_eq!(seen, (0..count).map(|i| (i, 10 * i + 1)).collect::<Vec<_>>());
             let group = group.max(1);
             assert!(groups.len() == count.div_ceil(group) && groups.iter().rev().skip(1).all(|&n| n == group));
@@ -134,7 +144,7 @@ mod tests {
                 wait(&middle_of_1);
             }
         };
-        overlap((4, 1), first, middle, last, |_, ()| {});
+        overlap((4, 1), first, middle, last, |_, ()| {}).unwrap();
     }
 
     #[test]
@@ -146,7 +156,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(1));
                 now.fetch_sub(1, SeqCst);
             };
-            overlap((60, group), first, |taken| taken, last, |_, ()| {});
+            overlap((60, group), first, |taken| taken, last, |_, ()| {}).unwrap();
             assert!(most.load(SeqCst) <= in_flight(group), "{most:?} with groups of {group}");
         }
         assert_eq!(in_flight(1), 5);

@@ -5,17 +5,12 @@ mod colour;
 mod labels;
 mod text;
 
-use std::path::Path;
-
-use image::codecs::png::PngEncoder;
+use image::RgbImage;
 use image::imageops::{self, FilterType};
-use image::{ExtendedColorType, ImageEncoder as _, RgbImage};
 
 use self::canvas::{Canvas, Rect};
 use self::labels::{Label, Wish};
 use self::text::{Font, Stamp};
-use crate::atomic;
-use crate::error::Result;
 use crate::vision::detections::Detections;
 use crate::vision::image::Image;
 use crate::vision::mask::Mask;
@@ -62,18 +57,6 @@ pub fn overlay(image: &Image, dets: &Detections) -> RgbImage {
     }
     write_labels(&mut canvas, dets, &rects, &masks, &colours, px);
     canvas.0
-}
-
-/// Writes a picture as PNG: the file is whole or as it was before.
-///
-/// # Errors
-/// [`Error::Io`](crate::Error::Io) where it cannot be written.
-pub fn save_png_atomic(path: impl AsRef<Path>, picture: &RgbImage) -> Result<()> {
-    atomic::write(path.as_ref(), |out| {
-        PngEncoder::new(out)
-            .write_image(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
-            .map_err(std::io::Error::other)
-    })
 }
 
 fn enlargement(image: &Image) -> u32 {

@@ -1,0 +1,125 @@
+//! An image's two result files: written both or neither, and never over a file that somebody else wrote or changed.
+
+mod mark;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io::{Error as IoError, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use image::RgbImage;
+
+use crate::atomic::{self, Aside, Pending};
+use crate::error::{Error, Result};
+use crate::vision::coco::{self, CocoResult};
+
+pub use self::mark::{is_ours, save_png_atomic};
+
+/// The files of an image's results: `<stem>.json`, a COCO results file, and `<stem>.png`, the overlay.
+///
+/// Each carries a mark with a checksum of the rest of it ([`is_ours`]), so that a later run knows what it may replace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    json: PathBuf,
+    png: PathBuf,
+}
+
+/// Why results must not be written to a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// A folder is there.
+    Folder,
+    /// A file is there that this program did not write, or that was changed since.
+    Foreign,
+}
+
+impl Pair {
+    /// The results in `folder` of the image with that stem.
+    pub fn new(folder: &Path, stem: &str) -> Self {
+        let file = |ending| folder.join(format!("{stem}.{ending}"));
+        Self { json: file("json"), png: file("png") }
+    }
+
+    /// The COCO results file.
+    pub fn json(&self) -> &Path {
+        &self.json
+    }
+
+    /// The overlay.
+    pub fn png(&self) -> &Path {
+        &self.png
+    }
+
+    /// The first of the two places that is taken, and by what. Files of this program do not count.
+    pub fn obstacle(&self) -> Option<(&Path, Obstacle)> {
+        [&self.json, &self.png].into_iter().find_map(|path| {
+            let what = match fs::metadata(path) {
+                Ok(about) if about.is_dir() => Obstacle::Folder,
+                // Anything but a file would wait for a writer when read.
+                Ok(about) if about.is_file() && is_ours(path) => return None,
+                Ok(_) => Obstacle::Foreign,
+                // A link that leads nowhere is somebody's too.
+                Err(_) => path.symlink_metadata().ok().map(|_| Obstacle::Foreign)?,
+            };
+            Some((path.as_path(), what))
+        })
+    }
+
+    /// Writes both, and makes their folder. Both are on disk in whole before either has its name, and what is killed
+    /// between the two leaves a picture alone, which the next run replaces: a results file has its picture beside it.
+    /// A failure leaves what was there. With `overwrite`, files of others are replaced.
+    ///
+    /// # Errors
+    /// [`Error::Io`], naming the file that cannot be written, or is somebody else's.
+    pub fn write(&self, picture: &RgbImage, results: &[CocoResult], overwrite: bool) -> Result<()> {
+        let io = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| Error::Io { path, source }
+        };
+        if let Some(folder) = self.json.parent() {
+            fs::create_dir_all(folder).map_err(io(folder))?;
+        }
+        let text = coco::text(results).map_err(io(&self.json))?;
+        let png = Pending::new(&self.png, |out| mark::png(picture, out))?;
+        let json = Pending::new(&self.json, |out| mark::json(&text, out))?;
+        match self.obstacle() {
+            Some((path, Obstacle::Foreign)) if !overwrite => {
+                let reason = "is there, and was not written by this program";
+                return Err(io(path)(IoError::new(ErrorKind::AlreadyExists, reason)));
+            }
+            _ => {}
+        }
+        // Out of the way first: old results beside a new picture would look like a pair.
+        let old_json = Aside::of(&self.json).map_err(io(&self.json))?;
+        let old_png = Aside::of(&self.png).map_err(io(&self.png));
+        let published = old_png.and_then(|old_png| {
+            let done = png.publish().and_then(|()| {
+                // A picture without results is no pair. Nothing else can be done where it stays.
+                json.publish().inspect_err(|_| drop(fs::remove_file(&self.png)))
+            });
+            if done.is_err() {
+                old_png.restore();
+            }
+            done
+        });
+        if published.is_err() {
+            old_json.restore();
+        }
+        published
+    }
+}
+
+/// Whether results could be written into `folder`, which need not be there yet.
+///
+/// # Errors
+/// [`Error::Io`], naming what stands in the way.
+pub fn check_folder(folder: &Path) -> Result<()> {
+    atomic::check_folder(folder)
+}
+
+/// Removes what runs that were killed left half written in `folder`; those of living processes stay.
+pub fn sweep(folder: &Path) {
+    atomic::sweep(folder, |name| [".json", ".png"].iter().any(|ending| name.ends_with(ending)));
+}
