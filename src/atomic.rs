@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use self::staged::Staged;
 use crate::error::{Error, Result};
 
+#[cfg(feature = "cli")]
 pub(crate) use self::staged::Aside;
 pub(crate) use self::stale::sweep;
 
@@ -88,6 +89,7 @@ impl Pending {
 ///
 /// # Errors
 /// [`Error::Io`], naming the folder or the one above it that stands in the way.
+#[cfg(feature = "cli")]
 pub(crate) fn check_folder(folder: &Path) -> Result<()> {
     let there = folder.ancestors().map(|a| if a.as_os_str().is_empty() { Path::new(".") } else { a });
     for path in there {

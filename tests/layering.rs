@@ -143,6 +143,20 @@ fn wgpu_is_named_in_one_room_only() {
     }
 }
 
+/// `println!` panics where nobody reads, or the disk is full: `src/cli/say.rs` has what does not.
+#[test]
+fn nothing_prints_by_what_may_panic() {
+    for (path, text) in texts("src", &["rs"]) {
+        let text = code(&text);
+        for word in ["println", "print", "eprintln", "eprint"] {
+            let mut macros = identifiers(&text, word).filter(|at| text[at + word.len()..].starts_with('!'));
+            if let Some(at) = macros.next() {
+                panic!("{path}:{}: `{word}!`; use `say!` or `note!`", text[..at].lines().count());
+            }
+        }
+    }
+}
+
 #[test]
 fn files_are_short_enough_to_be_read() {
     let sources = texts("src", &["rs"]).into_iter().map(|f| (f, LONGEST_SOURCE));

@@ -97,11 +97,13 @@ pub(super) fn is_free(path: &Path) -> bool {
 }
 
 /// A file that was moved out of the way. Dropped, it is removed.
+#[cfg(feature = "cli")]
 pub(crate) struct Aside {
     home: PathBuf,
     now: Option<Temporary>,
 }
 
+#[cfg(feature = "cli")]
 impl Aside {
     /// Moves it to a hidden name beside it; nothing where there is none.
     pub fn of(path: &Path) -> io::Result<Self> {
@@ -110,8 +112,12 @@ impl Aside {
             return Ok(Self { home, now: None });
         }
         let now = hidden(&home);
-        fs::rename(&home, &now)?;
-        Ok(Self { home, now: Some(Temporary(now)) })
+        match fs::rename(&home, &now) {
+            Ok(()) => Ok(Self { home, now: Some(Temporary(now)) }),
+            // Another run of the program was faster.
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Self { home, now: None }),
+            Err(e) => Err(e),
+        }
     }
 
     /// Moves it back.

@@ -61,6 +61,7 @@ fn nothing_shows_until_it_is_whole() {
     }
 }
 
+#[cfg(feature = "cli")]
 #[test]
 fn a_file_moved_aside_comes_back_or_goes() {
     let dir = tempfile::tempdir().unwrap();
@@ -113,6 +114,7 @@ fn only_what_dead_processes_left_is_swept() {
     sweep(&dir.path().join("none"), |_| true);
 }
 
+#[cfg(feature = "cli")]
 #[test]
 fn folders_are_judged_before_they_are_made() {
     let dir = tempfile::tempdir().unwrap();

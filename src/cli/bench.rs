@@ -100,17 +100,17 @@ pub fn run(args: &Args) -> Result<bool> {
     let (device, caps, works) = works(args)?;
     let effort = Effort { seconds: args.seconds, wall: args.wall, ..Effort::default() };
     let mut out = Record::new(&device);
-    println!("{}", device.key());
+    say!("{}", device.key());
     if let Some(b) = before.as_ref().filter(|b| b.key != device.key()) {
-        println!("kept results are of another device, {}: recorded figures are compared", b.key);
+        say!("kept results are of another device, {}: recorded figures are compared", b.key);
     }
     let roofs = if args.remeasure { Roofs::remeasure(&device)? } else { Roofs::cached_or_measure(&device)? };
-    println!("roofs: {roofs}");
+    say!("roofs: {roofs}");
     if args.wall || device.clock() != Clock::Stamps {
         let why = if args.wall { "--wall was given" } else { "the device has no time stamps within a pass" };
-        println!("times are the host's, from the submit of many replays to their end: {why}");
+        say!("times are the host's, from the submit of many replays to their end: {why}");
     }
-    println!("{HEADING}");
+    say!("{HEADING}");
     let (mut changes, mut unknown) = (Vec::new(), 0);
     for work in &works {
         let inputs = work.values();
@@ -129,7 +129,7 @@ pub fn run(args: &Args) -> Result<bool> {
                 Ok(measured) => measured,
                 // One impossible combination of a sweep is no reason to end it.
                 Err(e @ (Error::Shader { .. } | Error::Limit { .. })) if !args.sweep.is_empty() => {
-                    println!("{:30} {variant}: {e}", work.label);
+                    say!("{:30} {variant}: {e}", work.label);
                     continue;
                 }
                 Err(e) => return Err(e),
@@ -148,7 +148,7 @@ pub fn run(args: &Args) -> Result<bool> {
                             Change::of_records(&measured.time(), &old.time().1)
                         };
                         let other = if change.same_result == Some(false) { "; ITS RESULT IS ANOTHER" } else { "" };
-                        println!("{:30} {}: {change}{other}", "", change.verdict());
+                        say!("{:30} {}: {change}{other}", "", change.verdict());
                         changes.push((work.label.clone(), change));
                     }
                 }
@@ -235,7 +235,7 @@ fn print(work: &Work, m: &Measured, roof: f64) {
     let (t, cost) = (m.time(), work.cost());
     let name = if work.count > 1 { format!("{} × {}", work.label, work.count) } else { work.label.clone() };
     let kernel = format!("{} {}", work.kernel.name(), m.variant);
-    println!(
+    say!(
         "{name:30} {kernel:42} {:>10} {:4.1} % {:>12} {:8.2} {:8.2} {:8.2} {:>7}{}",
         m.gpu.map_or("-".into(), |t| duration(t.median)),
         100.0 * t.spread(),
@@ -260,7 +260,7 @@ fn duration(seconds: f64) -> String {
 /// Says what became of all launches; false where one is over the limit.
 fn judge(changes: &[(String, Change)], unknown: usize, limit: Option<f64>) -> bool {
     let count = |v: Verdict| changes.iter().filter(|c| c.1.verdict() == v).count();
-    println!(
+    say!(
         "{} slower, {} faster, {} equal; {unknown} not among the kept results",
         count(Verdict::Slower),
         count(Verdict::Faster),
@@ -269,7 +269,7 @@ fn judge(changes: &[(String, Change)], unknown: usize, limit: Option<f64>) -> bo
     let Some(limit) = limit else { return true };
     let over: Vec<_> = changes.iter().filter(|c| c.1.fails(limit)).collect();
     for (label, change) in &over {
-        eprintln!("error: {label} is slower than before: {change}, over the limit of {:.1} %", 100.0 * limit);
+        note!("error: {label} is slower than before: {change}, over the limit of {:.1} %", 100.0 * limit);
     }
     over.is_empty()
 }

@@ -66,7 +66,7 @@ impl Model {
     pub fn open(&self, score: Option<f32>) -> Result<Detector> {
         let (file, mut settings) = self.settings(None)?;
         if let Some(line) = assumed::settings(file.name(), &settings) {
-            eprintln!("{line}");
+            note!("{line}");
         }
         lower(&mut settings.config, score);
         Detector::with_config(&self.device()?.0, &file, settings.config)?.with_precision(self.precision)
@@ -133,7 +133,7 @@ impl Changes {
     pub fn open(&self, path: &Path) -> Result<WeightsFile> {
         let file = self.open_quietly(path)?;
         if let Some(note) = file.part().note() {
-            eprintln!("note: {}: {note}", file.name());
+            note!("note: {}: {note}", file.name());
         }
         Ok(file)
     }
@@ -161,7 +161,7 @@ impl Changes {
         }
         settings = self.flags(settings)?;
         if let Some(line) = assumed::epsilon(file.name(), &settings) {
-            eprintln!("{line}");
+            note!("{line}");
         }
         Ok(settings)
     }

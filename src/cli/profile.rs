@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
         profile.save_trace(path)?;
     }
     if args.json {
-        println!("{:#}", profile.json(&roofs));
+        say!("{:#}", profile.json(&roofs));
     } else {
         print(&profile, &roofs, args);
     }
@@ -60,22 +60,22 @@ pub fn run(args: &Args) -> Result<()> {
 fn print(p: &Profile, roofs: &Roofs, args: &Args) {
     let total = p.sum();
     let rows: Vec<String> = p.live.iter().map(|l| format!("{} of {} {}", l.count, l.capacity, l.what)).collect();
-    println!("{} on {}: {} found", p.model, p.device, p.found);
-    println!("times: {}; medians of {}", p.clock, p.runs);
-    println!("work: of the rows that were live, {}", rows.join(" and "));
-    println!("roofs: {roofs}");
+    say!("{} on {}: {} found", p.model, p.device, p.found);
+    say!("times: {}; medians of {}", p.clock, p.runs);
+    say!("work: of the rows that were live, {}", rows.join(" and "));
+    say!("roofs: {roofs}");
 
     let mut order: Vec<usize> = (0..p.steps.len()).collect();
     order.sort_by(|&a, &b| p.steps[b].seconds.total_cmp(&p.steps[a].seconds));
     let shown = if args.all { order.len() } else { SHOWN.min(order.len()) };
-    println!("\n{HEAD}  {:14} {:20} {:>14}  kernel, variant", "stage", "step", "workgroups");
+    say!("\n{HEAD}  {:14} {:20} {:>14}  kernel, variant", "stage", "step", "workgroups");
     let mut over = false;
     for &i in &order[..shown] {
         let (op, step, s) = (p.op(i), &p.plan.steps[i], &p.steps[i]);
         let floor = p.floor(roofs, i);
         over |= floor > s.seconds;
         let [x, y, z] = step.launch.grid;
-        println!(
+        say!(
             "{}  {:14} {:20} {:>14}  {} {}",
             numbers(s.seconds, total, &s.cost, floor),
             op.stage,
@@ -87,28 +87,21 @@ fn print(p: &Profile, roofs: &Roofs, args: &Args) {
     }
     if shown < order.len() {
         let rest: f64 = order[shown..].iter().map(|&i| p.steps[i].seconds).sum();
-        println!(
-            "{:9.3} {:5.1}  {} more steps (--all lists them)",
-            1e3 * rest,
-            100.0 * rest / total,
-            order.len() - shown
-        );
+        say!("{:9.3} {:5.1}  {} more steps (--all lists them)", 1e3 * rest, 100.0 * rest / total, order.len() - shown);
     }
 
-    println!("\n{HEAD}  {:14} steps", "stage");
+    say!("\n{HEAD}  {:14} steps", "stage");
     for stage in p.stages() {
         let floor: f64 = (stage.first..stage.first + stage.steps).map(|i| p.floor(roofs, i)).sum();
         over |= floor > stage.seconds;
-        println!("{}  {:14} {:5}", numbers(stage.seconds, total, &stage.cost, floor), stage.name, stage.steps);
+        say!("{}  {:14} {:5}", numbers(stage.seconds, total, &stage.cost, floor), stage.name, stage.steps);
     }
     if over {
-        println!(
-            "* faster than the roof of a copy through memory: the tensors stayed in a cache, or not all were read"
-        );
+        say!("* faster than the roof of a copy through memory: the tensors stayed in a cache, or not all were read");
     }
 
-    println!("\nsteps together {:.1} ms, whole {:.1} ms, ratio {:.3}", 1e3 * total, 1e3 * p.whole, total / p.whole);
-    println!("(whole: the same work without timing inside, from the submit of its one pass to the end of it)");
+    say!("\nsteps together {:.1} ms, whole {:.1} ms, ratio {:.3}", 1e3 * total, 1e3 * p.whole, total / p.whole);
+    say!("(whole: the same work without timing inside, from the submit of its one pass to the end of it)");
     let mib = |b: u64| b as f64 / (1 << 20) as f64;
     let parts = |all: u64, textures: u64| {
         format!(
@@ -119,28 +112,28 @@ fn print(p: &Profile, roofs: &Roofs, args: &Args) {
         )
     };
     let (plan, counts) = (&p.plan, &p.counts);
-    println!(
+    say!(
         "planned:    {} in {} buffers and {} textures, {:.1} MiB alive at once",
         parts(plan.activation_bytes(), plan.texture_bytes()),
         plan.slots.len(),
         plan.textures.len(),
         mib(plan.live_bytes())
     );
-    println!(
+    say!(
         "GPU memory: {}, {:.1} MiB of weights, {:.1} KiB of parameters",
         parts(counts.slot_bytes, counts.texture_bytes),
         mib(counts.constant_bytes),
         counts.params_bytes as f64 / 1024.0
     );
     if let Some(held) = p.held {
-        println!(
+        say!(
             "device:     holds {:.1} MiB, staging included, in blocks of {:.1} MiB",
             mib(held.used),
             mib(held.reserved)
         );
     }
     if let Some(path) = &args.trace {
-        println!("{}: open it in https://ui.perfetto.dev", path.display());
+        say!("{}: open it in https://ui.perfetto.dev", path.display());
     }
 }
 

@@ -15,7 +15,7 @@ pub fn run(name: &str, mirror: Option<&str>) -> Result<()> {
         Error::Config { setting: "weights".into(), reason: format!("`{name}` is not published: choose from {names}") }
     })?;
     let path = fetch(p, mirror.unwrap_or(ORIGIN), &cache_dir()?)?;
-    println!("{}", path.display());
+    say!("{}", path.display());
     Ok(())
 }
 
@@ -65,7 +65,7 @@ fn fetch(p: &Published, origin: &str, dir: &Path) -> Result<PathBuf> {
     let result = pull(p, origin, dir, &mut |at| {
         if let Some(line) = news(p, origin, last, at) {
             match bar.is_hidden() {
-                true => eprintln!("{line}"),
+                true => note!("{line}"),
                 false => bar.println(line),
             }
         }
@@ -78,7 +78,7 @@ fn fetch(p: &Published, origin: &str, dir: &Path) -> Result<PathBuf> {
     });
     bar.finish_and_clear();
     if result.is_ok() && last.is_some() {
-        eprintln!("{}: {} are here, and their hash is right", p.name, shown_size(p.bytes));
+        note!("{}: {} are here, and their hash is right", p.name, shown_size(p.bytes));
     }
     result
 }

@@ -201,7 +201,7 @@ fn emit(chosen: &Chosen, target: Target, checked: bool, out: Option<&Path>) -> R
         None => super::print(&translation),
         Some(path) => {
             save(path, &translation)?;
-            println!("{}: {}, {} bytes", path.display(), chosen.title, translation.len());
+            say!("{}: {}, {} bytes", path.display(), chosen.title, translation.len());
             Ok(())
         }
     }

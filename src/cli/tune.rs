@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.forget {
         let (device, _) = args.model.device()?;
         let what = if Kept::forget(&device)? { "dropped what was" } else { "nothing was" };
-        println!("{what} kept for {}", device.key());
+        say!("{what} kept for {}", device.key());
         return Ok(());
     }
     let (file, config) = args.model.load(None)?;
@@ -51,8 +51,8 @@ pub fn run(args: &Args) -> Result<()> {
         let reason = format!("{} has no such op to tune at {height}x{width}", config.name);
         return Err(Error::Config { setting: "--op".into(), reason });
     }
-    println!("{}\n{} at {height}x{width}", device.key(), config.name);
-    println!("{:38} {:>10} {:>5}  fastest", "op (× times in the network)", "best guess", "ways");
+    say!("{}\n{} at {height}x{width}", device.key(), config.name);
+    say!("{:38} {:>10} {:>5}  fastest", "op (× times in the network)", "best guess", "ways");
     let effort = Effort { seconds: args.seconds, wall: args.wall, ..Effort::default() };
     let mut kept = Kept::of(&device.key());
     let (mut before, mut after, mut faster, mut path) = (0.0, 0.0, 0, None);
@@ -68,9 +68,9 @@ pub fn run(args: &Args) -> Result<()> {
             None => "the best guess".into(),
         };
         bar.suspend(|| {
-            println!("{name:38} {:>7.2} ms {:>5}  {fastest}", 1e3 * found.guess, found.tried);
+            say!("{name:38} {:>7.2} ms {:>5}  {fastest}", 1e3 * found.guess, found.tried);
             for names in &found.wrong {
-                eprintln!("warning: {name} by {names} computes something else here, and is not used: please report it");
+                note!("warning: {name} by {names} computes something else here, and is not used: please report it");
             }
         });
         let count = launch.count as f64;
@@ -82,14 +82,14 @@ pub fn run(args: &Args) -> Result<()> {
         path = Some(kept.keep(&device)?);
     }
     bar.finish_and_clear();
-    println!(
+    say!(
         "{faster} of {} launches have a faster way: {:.1} ms instead of {:.1} ms in all",
         launches.len(),
         1e3 * after,
         1e3 * before
     );
     if let Some(path) = path {
-        println!("kept in {}; `--untuned` runs without it, `tune --forget` drops it", path.display());
+        say!("kept in {}; `--untuned` runs without it, `tune --forget` drops it", path.display());
     }
     Ok(())
 }

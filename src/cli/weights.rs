@@ -80,7 +80,7 @@ fn convert(path: &Path, out: &Path, precision: Precision, changes: &Changes) -> 
     let Settings { config, .. } = changes.apply(&file)?;
     convert::write(&file, &config, precision, out)?;
     let size = std::fs::metadata(out).map_err(|source| Error::Io { path: out.into(), source })?.len();
-    println!("{}: {} ({:.1} MiB)", out.display(), config.name, mib(size as f64));
+    say!("{}: {} ({:.1} MiB)", out.display(), config.name, mib(size as f64));
     Ok(())
 }
 
@@ -89,16 +89,16 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
     let config = &settings.config;
     let inventory = Inventory::new(file, config);
     let types: Vec<String> = inventory.types.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-    println!("{}: {}, {:.1} MiB", file.name(), file.format(), mib(file.bytes() as f64));
-    println!(
+    say!("{}: {}, {:.1} MiB", file.name(), file.format(), mib(file.bytes() as f64));
+    say!(
         "tensors   {} ({}), {:.2} million values",
         inventory.tensors,
         types.join(", "),
         inventory.values as f64 / 1e6
     );
-    println!("network   {}", network(config));
-    println!("settings  {}", known(&settings));
-    println!(
+    say!("network   {}", network(config));
+    say!("settings  {}", known(&settings));
+    say!(
         "epsilon   {}, {}: {}",
         config.backbone.eps_text(),
         word(settings.epsilon.origin),
@@ -106,7 +106,7 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
     );
     // COCO's ids have holes.
     let names: Vec<&str> = config.class_names[1..].iter().map(String::as_str).filter(|n| *n != "N/A").collect();
-    println!("classes   {}: {}", names.len(), names.join(", "));
+    say!("classes   {}: {}", names.len(), names.join(", "));
     list("missing", inventory.missing.iter().map(String::clone));
     list(
         "shape",
@@ -115,7 +115,7 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
     list("left over", inventory.left_over.iter().map(String::clone));
     let Part { prefix, others, beside } = file.part();
     if !prefix.is_empty() {
-        println!("prefix    {}", prefix.escape_debug());
+        say!("prefix    {}", prefix.escape_debug());
     }
     let other = |name: &String| {
         format!(
@@ -126,9 +126,9 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
     list("left out", others.iter().map(other));
     list("left out", beside.iter().map(|name| format!("{name}, beside the network")));
     if inventory.fits() {
-        println!("fits      nothing missing, nothing left over");
+        say!("fits      nothing missing, nothing left over");
     }
-    println!("\n# settings, as --config takes them\n{}", toml_of(&settings)?);
+    say!("\n# settings, as --config takes them\n{}", toml_of(&settings)?);
     Ok(())
 }
 
@@ -137,10 +137,10 @@ fn list(title: &str, items: impl ExactSizeIterator<Item = String>) {
     const SHOWN: usize = 12;
     let count = items.len();
     for item in items.take(SHOWN) {
-        println!("{title:9} {}", item.escape_debug());
+        say!("{title:9} {}", item.escape_debug());
     }
     if count > SHOWN {
-        println!("{title:9} … and {} more", count - SHOWN);
+        say!("{title:9} … and {} more", count - SHOWN);
     }
 }
 

@@ -8,8 +8,10 @@ mod devices;
 mod killed;
 mod names;
 mod places;
+mod printing;
 #[path = "../common/program.rs"]
 mod program;
+mod readme;
 mod weights;
 
 use std::collections::BTreeSet;
