@@ -78,7 +78,11 @@ fn a_file_moved_aside_comes_back_or_goes() {
 
 /// The number of a process that has ended.
 fn dead() -> u32 {
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap()).arg("--list").spawn().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .arg("--list")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     child.wait().unwrap();
     child.id()
 }

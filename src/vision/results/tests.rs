@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Write as _};
 
 use super::*;
 use crate::vision::coco::results;
@@ -134,24 +135,30 @@ fn writes_pairs_until_it_is_killed() {
     for i in 0.. {
         let pair = Pair::new(Path::new(&folder), &format!("x{}", i % 7));
         pair.write(&picture(i as u8), &found(i % 4), false).unwrap();
+        if i == 0 {
+            writeln!(std::io::stdout(), "{VICTIM}").unwrap();
+        }
     }
 }
 
 /// Nearly every kill meets one of the two being written. That may be between the renames: then one half is missing, and
-/// no other thing may be wrong.
+/// no other thing may be wrong. `MASKRCNN_KILLS` sets how many.
 #[test]
 fn kills_leave_no_half_files() {
     let dir = tempfile::tempdir().unwrap();
     let (mut kills, mut alone) = (0, 0);
-    for round in 0..30_u64 {
+    let rounds = std::env::var("MASKRCNN_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(60_u64);
+    for round in 0..rounds {
         let test = "vision::results::tests::writes_pairs_until_it_is_killed";
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test])
+            .args(["--exact", test, "--nocapture"])
             .env(VICTIM, dir.path())
-            .stdout(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(20 + 7 * (round % 11)));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains(VICTIM)), "nothing was written");
+        std::thread::sleep(std::time::Duration::from_micros(500 * (1 + round % 60)));
         child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
@@ -169,5 +176,6 @@ fn kills_leave_no_half_files() {
             }
         }
     }
+    writeln!(std::io::stdout(), "{alone} halves after {kills} kills").unwrap();
     assert!(names(dir.path()).len() > 6 && alone <= kills / 10, "{alone} halves after {kills} kills");
 }
