@@ -91,11 +91,19 @@ impl Pair {
             }
             _ => {}
         }
+        self.replace(png, json, &mut || {})
+    }
+
+    /// Puts both in the places of the old ones; `between` is called after each step.
+    fn replace(&self, png: Pending, json: Pending, between: &mut dyn FnMut()) -> Result<()> {
+        let aside = |path: &Path| Aside::of(path).map_err(|source| Error::Io { path: path.into(), source });
         // Out of the way first: old results beside a new picture would look like a pair.
-        let old_json = Aside::of(&self.json).map_err(io(&self.json))?;
-        let old_png = Aside::of(&self.png).map_err(io(&self.png));
-        let published = old_png.and_then(|old_png| {
+        let old_json = aside(&self.json)?;
+        between();
+        let published = aside(&self.png).and_then(|old_png| {
+            between();
             let done = png.publish().and_then(|()| {
+                between();
                 // A picture without results is no pair. Nothing else can be done where it stays.
                 json.publish().inspect_err(|_| drop(fs::remove_file(&self.png)))
             });

@@ -117,6 +117,39 @@ fn a_failure_leaves_the_old_pair_or_none() {
     }
 }
 
+/// A kill at any step leaves no results beside another run's picture, and an error at the last brings back what was.
+#[test]
+fn a_results_file_always_has_its_own_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    let pair = Pair::new(dir.path(), "x");
+    pair.write(&picture(1), &found(1), false).unwrap();
+    let old = [pair.json(), pair.png()].map(|p| fs::read(p).unwrap());
+    let new = || {
+        let text = coco::text(&found(2)).unwrap();
+        let png = Pending::new(pair.png(), |out| mark::png(&picture(2), out)).unwrap();
+        (png, Pending::new(pair.json(), |out| mark::json(&text, out)).unwrap())
+    };
+    let (png, json) = new();
+    let mut steps = 0;
+    let failed = pair.replace(png, json, &mut || {
+        assert!(!pair.json().exists(), "step {steps}");
+        steps += 1;
+        if steps == 3 {
+            assert!(is_ours(pair.png()));
+            fs::create_dir(pair.json()).unwrap();
+        }
+    });
+    assert!(failed.is_err() && steps == 3);
+    assert_eq!((fs::read(pair.png()).unwrap(), names(dir.path()).len()), (old[1].clone(), 2));
+    fs::remove_dir(pair.json()).unwrap();
+
+    fs::write(pair.json(), &old[0]).unwrap();
+    let (png, json) = new();
+    pair.replace(png, json, &mut || {}).unwrap();
+    assert!(pair.obstacle().is_none() && fs::read(pair.png()).unwrap() != old[1]);
+    assert_eq!(names(dir.path()).len(), 2);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_that_leads_nowhere_is_not_replaced() {
