@@ -1,4 +1,4 @@
-//! The only way to print. `say!` panics where nobody reads, or the disk is full; here the work goes on.
+//! The only way to print. `println!` panics where nobody reads, or the disk is full; here the work goes on.
 //!
 //! - A reader that has seen enough, as `head` does, is no error: nothing more is printed.
 //! - Where standard output cannot be written, that is said once, and the exit code is 1 in the end.
@@ -8,13 +8,13 @@ use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Prints a line on standard output, as `say!` does.
+/// Prints a line on standard output, as `println!` does.
 macro_rules! say {
     () => { $crate::cli::say::line(format_args!("")) };
     ($($arg:tt)*) => { $crate::cli::say::line(format_args!($($arg)*)) };
 }
 
-/// Prints a line on standard error, as `note!` does.
+/// Prints a line on standard error, as `eprintln!` does.
 macro_rules! note {
     ($($arg:tt)*) => { $crate::cli::say::aside(format_args!($($arg)*)) };
 }
