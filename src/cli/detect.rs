@@ -13,6 +13,7 @@ use maskrcnn::{Detections, Detector, Error, Image, Result};
 
 use self::plan::{Job, Plan};
 use super::model::Model;
+use super::reading::Reading;
 
 /// What is left out scores less, unless told otherwise.
 pub const SCORE: f32 = 0.5;
@@ -28,6 +29,8 @@ pub struct Args {
     images: Vec<PathBuf>,
     #[command(flatten)]
     model: Model,
+    #[command(flatten)]
+    reading: Reading,
     /// Folder for the results, <stem>.json and <stem>.png for each image; made if it is not there. Images that share a
     /// stem have their endings or folders in the names of their results. `image_id` in the JSON is the stem: a number
     /// where it is all digits and no other image of the call is that number (of 7.png and 007.png, 7 and "007").
@@ -67,17 +70,14 @@ pub fn run(args: &Args) -> ExitCode {
             Err(e) => return super::finish(Err(e)),
         };
         say!("{} on {}, {}", detector.config().name, detector.device().name(), detector.precision());
-        let threads = stages::overlap(
+        stages::overlap(
             (plan.jobs.len(), usize::from(args.batch)),
-            |i| plan.check(&plan.jobs[i]).and_then(|()| Image::open(&plan.jobs[i].image)),
+            |i| plan.check(&plan.jobs[i]).and_then(|()| args.reading.open(&plan.jobs[i].image)),
             |images| detect(&detector, images),
             |i, found| write(args, &plan.jobs[i], found?),
             told,
         );
-        if let Err(e) = threads {
-            note!("error: this system gives no thread to work with: {e}");
-            return ExitCode::FAILURE;
-        }
+        args.reading.finish();
     } else {
         // Nothing to wait for a device for.
         plan.jobs.iter().enumerate().for_each(|(i, job)| told(i, plan.check(job).map(|()| String::new())));

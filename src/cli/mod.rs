@@ -12,6 +12,7 @@ mod graph;
 mod model;
 mod profile;
 mod pull;
+mod reading;
 mod scene;
 mod shaders;
 mod size;

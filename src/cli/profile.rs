@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use maskrcnn::Result;
 use maskrcnn::detector::Profile;
 use maskrcnn::gpu::{Clock, Roofs};
 use maskrcnn::kernels::Cost;
-use maskrcnn::{Image, Result};
 
 use super::model::Model;
+use super::reading::Reading;
 
 /// Steps that are listed without `--all`.
 const SHOWN: usize = 20;
@@ -19,6 +20,8 @@ pub struct Args {
     image: PathBuf,
     #[command(flatten)]
     model: Model,
+    #[command(flatten)]
+    reading: Reading,
     /// List every step and not only those that take longest.
     #[arg(long)]
     all: bool,
@@ -41,7 +44,7 @@ pub struct Args {
 
 /// Prints where the time of an image goes.
 pub fn run(args: &Args) -> Result<()> {
-    let image = Image::open(&args.image)?;
+    let image = args.reading.open(&args.image)?;
     let detector = args.model.open(None)?;
     let device = detector.device();
     let roofs = if args.remeasure { Roofs::remeasure(device)? } else { Roofs::cached_or_measure(device)? };

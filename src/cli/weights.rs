@@ -90,20 +90,10 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
     let inventory = Inventory::new(file, config);
     let types: Vec<String> = inventory.types.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
     say!("{}: {}, {:.1} MiB", file.name(), file.format(), mib(file.bytes() as f64));
-    say!(
-        "tensors   {} ({}), {:.2} million values",
-        inventory.tensors,
-        types.join(", "),
-        inventory.values as f64 / 1e6
-    );
+    say!("tensors   {} ({}), {:.2} million values", inventory.tensors, types.join(", "), inventory.values as f64 / 1e6);
     say!("network   {}", network(config));
     say!("settings  {}", known(&settings));
-    say!(
-        "epsilon   {}, {}: {}",
-        config.backbone.eps_text(),
-        word(settings.epsilon.origin),
-        settings.epsilon.because
-    );
+    say!("epsilon   {}, {}: {}", config.backbone.eps_text(), word(settings.epsilon.origin), settings.epsilon.because);
     // COCO's ids have holes.
     let names: Vec<&str> = config.class_names[1..].iter().map(String::as_str).filter(|n| *n != "N/A").collect();
     say!("classes   {}: {}", names.len(), names.join(", "));

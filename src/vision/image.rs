@@ -1,13 +1,22 @@
 //! Image files to 8-bit RGB. A file is read whole or refused: a network would happily find things in a half-grey picture.
 
+mod fault;
+mod formats;
+mod frames;
+mod jpeg;
+mod reading;
+mod samples;
+mod tiff;
+
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{Cursor, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use image::error::LimitErrorKind;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageFormat};
 
+use self::fault::Fault;
+pub use self::reading::{About, Normalize, Note, ReadOptions, Reading};
 use crate::error::{Error, Result};
 
 /// The most pixels that an image may have (128 Mi, a 384 MiB [`Image`]); a header that claims more is refused unread.
@@ -63,9 +72,13 @@ impl Image {
     /// Converts what the `image` crate holds, by the rules of [`Image::decode`].
     ///
     /// # Errors
-    /// [`Error::Image`] for an empty or too large image, and for floating-point samples.
+    /// [`Error::Image`] for an empty or too large image, and for floating-point samples that are not between 0 and 1.
     pub fn from_dynamic(image: DynamicImage) -> Result<Self> {
-        convert("from memory", image)
+        let name = "from memory";
+        check_size(name, image.width(), image.height())?;
+        let of = |fault: Fault| refuse(name, fault.of("image"));
+        let samples = formats::from_dynamic(image).map_err(of)?;
+        finish(samples, None, Normalize::Auto, &mut Vec::new()).map_err(of)
     }
 
     /// Reads and decodes a file, by the rules of [`Image::decode`].
@@ -73,54 +86,23 @@ impl Image {
     /// # Errors
     /// [`Error::Io`] for a file that is missing, unreadable or a directory; else as [`Image::decode`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let io = |source| Error::Io { path: path.to_path_buf(), source };
-        let file = File::open(path).map_err(io)?;
-        let about = file.metadata().map_err(io)?;
-        // Said here because systems word it differently, and some only when the directory is read.
-        if about.is_dir() {
-            return Err(io(std::io::Error::new(ErrorKind::IsADirectory, "is a directory, not an image file")));
-        }
-        let name = path.display().to_string();
-        let mut bytes = Vec::new();
-        // The file may be a pipe or still growing, so the limit is on what is read, not on what `about` says.
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(refuse(&name, format!("is larger than {} MiB; cut it into tiles", MAX_FILE_BYTES >> 20)));
-        }
-        Self::decode(&bytes, &name)
+        Ok(ReadOptions::default().open(path)?.image)
     }
 
     /// Decodes the bytes of a PNG, JPEG, TIFF, BMP, WebP or GIF; the format is told from the content.
     /// `name` stands for the image in errors.
     ///
     /// As Pillow's `convert("RGB")`: grey is replicated, a palette looked up, CMYK converted, alpha dropped without
-    /// compositing, and an animation gives its first frame. Unlike it, an EXIF orientation is applied, and 16-bit
-    /// samples are rounded to the nearest 8-bit one (`(v + 128) / 257`, full range to full range).
+    /// compositing, and an animation gives its first frame. Unlike it, an EXIF orientation is applied; of a TIFF with
+    /// several pages it is the first of full resolution; and samples of more than 8 bits are rounded to the nearest 8-bit
+    /// one, of 16 bits `(v + 128) / 257`, full range to full range, where they use their range, and else by
+    /// [`Normalize::Auto`]. [`ReadOptions`] can do otherwise, and tells what was done.
     ///
     /// # Errors
-    /// [`Error::Image`] for bytes that are empty, truncated, corrupt, no image, an image of no pixels or too many, or
-    /// one of floating-point samples (whose white is anyone's guess).
+    /// [`Error::Image`] for bytes that are empty, truncated, damaged, no image, an image of no pixels or too many, of a
+    /// kind that cannot be read, or of floating-point samples whose range nothing tells.
     pub fn decode(bytes: &[u8], name: &str) -> Result<Self> {
-        if bytes.is_empty() {
-            return Err(refuse(name, "the file is empty (0 bytes); copy or export it again"));
-        }
-        let format = image::guess_format(bytes).map_err(|_| {
-            refuse(name, "is not an image in a known format; give a PNG, JPEG, TIFF, BMP, WebP or GIF file")
-        })?;
-        if !format.reading_enabled() {
-            return Err(refuse(name, format!("is a {format:?} file, which is not supported; convert it to PNG")));
-        }
-        if !is_complete(format, bytes) {
-            return Err(refuse(name, format!("the {format:?} file ends too early; copy or download it again")));
-        }
-        // A decoder that panics (tiff 0.10 does, on an empty list of sample formats) must not end the program.
-        DECODING.set(true);
-        let decoded = std::panic::catch_unwind(|| decode_as(format, bytes, name));
-        DECODING.set(false);
-        decoded.unwrap_or_else(|_| {
-            Err(refuse(name, format!("the {format:?} file is corrupt beyond reading; copy or export it again")))
-        })
+        Ok(ReadOptions::default().decode(bytes, name)?.image)
     }
 
     /// Width in pixels, at least 1.
@@ -164,120 +146,96 @@ fn refuse(name: &str, reason: impl Into<String>) -> Error {
 }
 
 fn check_size(name: &str, width: u32, height: u32) -> Result<()> {
+    match size_fault(width, height) {
+        Some(fault) => Err(refuse(name, fault.of("image"))),
+        None => Ok(()),
+    }
+}
+
+fn size_fault(width: u32, height: u32) -> Option<Fault> {
     if width == 0 || height == 0 {
-        return Err(refuse(name, format!("is {width}x{height}: it has no pixels")));
+        return Some(Fault::Image(format!("is {width}x{height}: it has no pixels")));
     }
-    if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(too_large(name, &format!("is {width}x{height} pixels")));
-    }
-    Ok(())
+    let fits = width <= MAX_SIDE && height <= MAX_SIDE && u64::from(width) * u64::from(height) <= MAX_PIXELS;
+    (!fits).then(|| too_large(&format!("is {width}x{height} pixels")))
 }
 
-fn too_large(name: &str, what: &str) -> Error {
+fn too_large(what: &str) -> Fault {
     let cure = format!("a side may have {MAX_SIDE} and an image {} Mi; scale it down or cut it", MAX_PIXELS >> 20);
-    refuse(name, format!("{what}: {cure}"))
+    Fault::Image(format!("{what}: {cure}"))
 }
 
-fn decode_as(format: ImageFormat, bytes: &[u8], name: &str) -> Result<Image> {
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits());
-    let mut decoder = reader.into_decoder().map_err(|e| explain(name, format, e))?;
-    let (width, height) = decoder.dimensions();
-    check_size(name, width, height)?;
-    // A mangled EXIF block is no reason to refuse the pixels.
-    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
-    let mut pixels = DynamicImage::from_decoder(decoder).map_err(|e| explain(name, format, e))?;
-    pixels.apply_orientation(orientation);
-    convert(name, pixels)
-}
-
-/// The pixel count is checked apart, so this only bounds what decoders allocate besides.
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_PIXELS * 8 + (64 << 20));
-    limits
-}
-
-fn convert(name: &str, image: DynamicImage) -> Result<Image> {
-    check_size(name, image.width(), image.height())?;
-    if matches!(image, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
-        return Err(float_samples(name));
+fn open(path: &Path, options: &ReadOptions) -> Result<Reading> {
+    let io = |source| Error::Io { path: path.to_path_buf(), source };
+    let file = File::open(path).map_err(io)?;
+    let about = file.metadata().map_err(io)?;
+    // Said here because systems word it differently, and some only when the directory is read.
+    if about.is_dir() {
+        return Err(io(std::io::Error::new(ErrorKind::IsADirectory, "is a directory, not an image file")));
     }
-    let (width, height) = (image.width(), image.height());
-    Ok(Image { width, height, rgb: image.into_rgb8().into_raw() })
-}
-
-fn float_samples(name: &str) -> Error {
-    refuse(name, "has floating-point samples, of unknown range; save it with 8 or 16-bit integers")
-}
-
-/// One sentence of what is wrong, and one of what to do.
-fn explain(name: &str, format: ImageFormat, error: ImageError) -> Error {
-    match error {
-        ImageError::Limits(e) => match e.kind() {
-            LimitErrorKind::DimensionError => too_large(name, "is too large"),
-            _ => too_large(name, "needs too much memory"),
-        },
-        ImageError::Unsupported(e) => {
-            refuse(name, format!("uses a kind of {format:?} that is not supported ({e}); save it as an 8-bit PNG"))
-        }
-        ImageError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
-            refuse(name, format!("the {format:?} file ends too early; copy or download it again"))
-        }
-        e => refuse(name, format!("the {format:?} file is corrupt ({e}); copy or export it again")),
+    let name = path.display().to_string();
+    let mut bytes = fault::room(about.len().min(MAX_FILE_BYTES) as usize).map_err(|f| refuse(&name, f.of("image")))?;
+    // The file may be a pipe or still growing, so the limit is on what is read, not on what `about` says.
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(refuse(&name, format!("is larger than {} MiB; cut it into tiles", MAX_FILE_BYTES >> 20)));
     }
+    decode(&bytes, &name, options)
 }
 
-/// Whether the file reaches the end mark of its format, where there is one and the decoder would not miss it.
-///
-/// The JPEG decoder paints grey what a cut file lacks, and others stop reading after the last pixel they need.
-fn is_complete(format: ImageFormat, bytes: &[u8]) -> bool {
-    match format {
-        ImageFormat::Jpeg => jpeg_ends(bytes),
-        ImageFormat::Png => png_ends(bytes),
-        ImageFormat::WebP => le32(bytes, 4).is_some_and(|size| u64::from(size) + 8 <= bytes.len() as u64),
-        _ => true,
+fn decode(bytes: &[u8], name: &str, options: &ReadOptions) -> Result<Reading> {
+    if bytes.is_empty() {
+        return Err(refuse(name, "the file is empty (0 bytes); copy or export it again"));
     }
+    let format = format_of(bytes).filter(|&f| formats::reads(f)).ok_or_else(|| match formats::unread(bytes) {
+        Some(kind) => refuse(name, format!("is {kind}, which is not supported; convert it to PNG or TIFF")),
+        None => refuse(name, "is not an image in a known format; give a PNG, JPEG, TIFF, BMP, WebP or GIF file"),
+    })?;
+    let called = formats::name(format);
+    // A decoder that panics must not end the program.
+    DECODING.set(true);
+    let decoded = std::panic::catch_unwind(|| {
+        let mut notes = Vec::new();
+        let (samples, orientation) = match format {
+            ImageFormat::Tiff => tiff::decode(bytes, options, &mut notes)?,
+            _ => formats::decode(format, bytes, options, &mut notes)?,
+        };
+        let image = finish(samples, orientation, options.normalize, &mut notes)?;
+        Ok(Reading { image, notes })
+    });
+    DECODING.set(false);
+    let decoded = decoded.unwrap_or_else(|_| Err(Fault::State("is corrupt beyond reading".into())));
+    decoded.map_err(|fault: Fault| refuse(name, fault.of(called)))
 }
 
-fn le32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+/// Like the `image` crate, which does not know BigTIFF.
+fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
+    if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") {
+        return Some(ImageFormat::Tiff);
+    }
+    image::guess_format(bytes).ok()
 }
 
-/// Walks the segments to the end-of-image marker. A search for its two bytes would not do: a thumbnail has its own,
-/// and a file may go on after it (a phone's film, a second view).
-fn jpeg_ends(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    loop {
-        // Up to the next marker: over what lies between segments, and over a scan's data, where FF is followed by 00.
-        let Some(skip) = bytes.get(at..).and_then(|rest| rest.iter().position(|&b| b == 0xFF)) else { return false };
-        at += skip + 1;
-        match bytes.get(at) {
-            None => return false,
-            Some(0xD9) => return true,
-            Some(0xFF) => {}                            // fill: this FF may itself start the marker
-            Some(0x00 | 0x01 | 0xD0..=0xD8) => at += 1, // stuffed, or a marker without a segment
-            Some(_) => match bytes.get(at + 1..at + 3) {
-                Some(len) => at += 1 + usize::from(u16::from_be_bytes([len[0], len[1]])),
-                None => return false,
-            },
+/// Eight bits, three channels, and turned as its EXIF orientation says.
+fn finish(
+    samples: samples::Samples,
+    orientation: Option<u8>,
+    normalize: Normalize,
+    notes: &mut Vec<Note>,
+) -> Result<Image, Fault> {
+    let (width, height) = samples.size;
+    let (rgb, note) = samples.into_rgb(normalize)?;
+    notes.extend(note);
+    let image = Image { width, height, rgb };
+    match orientation.and_then(image::metadata::Orientation::from_exif) {
+        None | Some(image::metadata::Orientation::NoTransforms) => Ok(image),
+        Some(turn) => {
+            let pixels = image::RgbImage::from_raw(width, height, image.rgb).unwrap_or_default();
+            let mut pixels = DynamicImage::from(pixels);
+            pixels.apply_orientation(turn);
+            Ok(Image { width: pixels.width(), height: pixels.height(), rgb: pixels.into_rgb8().into_raw() })
         }
     }
-}
-
-/// Walks the chunks to IEND.
-fn png_ends(bytes: &[u8]) -> bool {
-    let mut at = 8_usize;
-    while let Some(head) = bytes.get(at..at.saturating_add(8)) {
-        let len = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        at = at.saturating_add(len).saturating_add(12);
-        if head[4..] == *b"IEND" {
-            return at <= bytes.len();
-        }
-    }
-    false
 }
 
 #[cfg(test)]

@@ -1,8 +1,13 @@
 //! Inputs are made here, by the `image` crate or by hand.
 
+#[path = "image_tests/files.rs"]
+mod files;
+
+use self::files::{CMYK_JPEG, PALETTE_PNG, PROGRESSIVE_JPEG, YCCK_JPEG};
 use super::*;
 use image::{GrayAlphaImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use std::fs;
+use std::io::Cursor;
 
 fn picture(w: u32, h: u32) -> RgbImage {
     RgbImage::from_fn(w, h, |x, y| Rgb([(x * 7 + y) as u8, (y * 11) as u8, (x * y) as u8]))
@@ -64,11 +69,12 @@ fn sixteen_bits_are_rounded() {
 }
 
 #[test]
-fn float_samples_are_refused() {
-    let float: DynamicImage = ImageBuffer::<Rgb<f32>, _>::from_pixel(2, 2, Rgb([0.5, 1.0, 2.0])).into();
-    assert!(refusal(&encode(&float, ImageFormat::Tiff)).contains("floating-point"));
-    assert!(Image::from_dynamic(float).is_err());
-    assert!(refusal(GREY_FLOAT_TIFF).contains("not supported"));
+fn float_samples_need_a_range() {
+    let float = |v: f32| DynamicImage::from(ImageBuffer::<Rgb<f32>, _>::from_pixel(2, 2, Rgb([0.5, 1.0, v])));
+    assert!(refusal(&encode(&float(2.0), ImageFormat::Tiff)).contains("from 0.5000 to 2"));
+    assert!(Image::from_dynamic(float(2.0)).is_err());
+    assert_eq!(Image::from_dynamic(float(0.0)).unwrap().pixel(1, 1), Some([128, 255, 0]));
+    assert_eq!(decode(&encode(&float(0.0), ImageFormat::Tiff)).pixel(1, 1), Some([128, 255, 0]));
 }
 
 #[test]
@@ -77,14 +83,72 @@ fn palettes_are_looked_up() {
 }
 
 #[test]
-fn an_animation_gives_its_first_frame() {
+fn an_animation_gives_its_first_frame_and_says_so() {
     let mut bytes = Vec::new();
     let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
-    for colour in [[255, 0, 0, 255], [0, 255, 0, 255]] {
+    for colour in [[255, 0, 0, 255], [0, 255, 0, 255], [0, 0, 255, 255]] {
         encoder.encode_frame(image::Frame::new(RgbaImage::from_pixel(4, 3, Rgba(colour)))).unwrap();
     }
     drop(encoder);
-    assert_eq!(decode(&bytes).pixel(3, 2), Some([255, 0, 0]));
+    let mut options = ReadOptions::default();
+    let first = options.decode(&bytes, "test").unwrap();
+    assert_eq!(first.image.pixel(3, 2), Some([255, 0, 0]));
+    assert_eq!(first.notes[0].to_string(), "is frame 1 of 3; the others were not looked at");
+    for (page, colour) in [(1, [255, 0, 0]), (2, [0, 255, 0]), (3, [0, 0, 255])] {
+        options.page = Some(page);
+        let reading = options.decode(&bytes, "test").unwrap();
+        assert_eq!((reading.image.pixel(3, 2), reading.notes), (Some(colour), vec![]));
+    }
+    options.page = Some(4);
+    assert!(options.decode(&bytes, "test").unwrap_err().to_string().contains("has no page 4: it has 3"));
+    // What has but one picture has a first page, and no channels.
+    let png = encode(&picture(4, 4).into(), ImageFormat::Png);
+    options.page = Some(1);
+    assert_eq!(options.decode(&png, "test").unwrap().notes, []);
+    options.channel = Some(2);
+    assert!(options.decode(&png, "test").unwrap_err().to_string().contains("leave the channel out"));
+}
+
+/// A PNG with another chunk behind its header.
+fn with_chunk(png: &[u8], kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let mut body = kind.to_vec();
+    body.extend(data);
+    let sum = crc32(&body).to_be_bytes();
+    [&png[..33], &(data.len() as u32).to_be_bytes(), &body, &sum, &png[33..]].concat()
+}
+
+#[test]
+fn frames_are_counted_by_what_headers_say() {
+    let png = encode(&picture(4, 4).into(), ImageFormat::Png);
+    assert_eq!(frames::count(ImageFormat::Png, &png), 1);
+    assert_eq!(frames::count(ImageFormat::Png, &with_chunk(&png, b"acTL", &[0, 0, 0, 7, 0, 0, 0, 0])), 7);
+    let mut webp = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\0\0\0\0\0\0".to_vec();
+    (0..3).for_each(|_| webp.extend(b"ANMF\x03\0\0\0abc\0"));
+    assert_eq!(frames::count(ImageFormat::WebP, &webp), 3);
+    for len in 0..webp.len() {
+        frames::count(ImageFormat::WebP, &webp[..len]);
+        frames::count(ImageFormat::Png, &png[..len.min(png.len())]);
+    }
+}
+
+/// A colour profile is of no use here, however large it says it is.
+#[test]
+fn a_huge_colour_profile_does_not_keep_a_picture_from_being_read() {
+    use std::io::Write as _;
+    let mut packed = flate2::write::ZlibEncoder::new(b"x\0\0".to_vec(), flate2::Compression::fast());
+    (0..80).for_each(|_| packed.write_all(&vec![0; 1 << 20]).unwrap());
+    let png = encode(&picture(40, 30).into(), ImageFormat::Png);
+    let bomb = with_chunk(&png, b"iCCP", &packed.finish().unwrap());
+    assert_eq!(decode(&bomb), decode(&png));
+}
+
+#[test]
+fn deep_pngs_of_few_bits_are_scaled_and_said_to_be() {
+    let values: Vec<u16> = (0..=255).map(|v| v * 16).collect();
+    let grey: DynamicImage = ImageBuffer::<Luma<u16>, _>::from_raw(16, 16, values).unwrap().into();
+    let reading = ReadOptions::default().decode(&encode(&grey, ImageFormat::Png), "test").unwrap();
+    assert_eq!(reading.notes[0].about, About::Range);
+    assert_eq!(reading.image.pixel(15, 15), Some([254; 3]));
 }
 
 #[test]
@@ -209,7 +273,10 @@ fn what_is_no_image_is_refused() {
     assert!(refusal(b"x").contains("not an image"));
     assert!(refusal(b"<!doctype html><html>404</html>").contains("not an image"));
     assert!(refusal(&[0; 1000]).contains("not an image"));
-    assert!(refusal(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf").contains("not supported"));
+    assert!(refusal(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf").contains("an AVIF file, which is not supported"));
+    assert!(refusal(b"ZISRAWFILE\0\0").contains("a Zeiss CZI file, which is not supported"));
+    assert!(refusal(b"P5 1 1 255 x").contains("a PNM file"));
+    assert!(refusal(b"\xff\x0a\0\0").contains("a JPEG XL file"));
     for magic in [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff", b"GIF89a", b"BM", b"II*\0", b"RIFF\x08\0\0\0WEBP"] {
         for tail in [0, 7, 200] {
             let mut bytes = magic.to_vec();
@@ -281,91 +348,3 @@ fn files_are_told_by_content_and_missing_ones_by_path() {
     fs::write(&empty, "").unwrap();
     assert!(Image::open(&empty).unwrap_err().to_string().contains("empty.png: the file is empty"));
 }
-
-/// 8x8 pixels of one colour, Adobe transform 0.
-#[rustfmt::skip]
-const CMYK_JPEG: &[u8] = &[
-    255, 216, 255, 238, 0, 14, 65, 100, 111, 98, 101, 0, 100, 0, 0, 0, 0, 0, 255, 219, 0, 67, 0, 2,
-    1, 1, 1, 1, 1, 2, 1, 1, 1, 2, 2, 2, 2, 2, 4, 3, 2, 2, 2, 2, 5, 4, 4, 3,
-    4, 6, 5, 6, 6, 6, 5, 6, 6, 6, 7, 9, 8, 6, 7, 9, 7, 6, 6, 8, 11, 8, 9, 10,
-    10, 10, 10, 10, 6, 8, 11, 12, 11, 10, 12, 9, 10, 10, 10, 255, 192, 0, 20, 8, 0, 8, 0, 8,
-    4, 67, 17, 0, 77, 17, 0, 89, 17, 0, 75, 17, 0, 255, 196, 0, 31, 0, 0, 1, 5, 1, 1, 1,
-    1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 255, 196,
-    0, 181, 16, 0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125, 1, 2, 3, 0, 4,
-    17, 5, 18, 33, 49, 65, 6, 19, 81, 97, 7, 34, 113, 20, 50, 129, 145, 161, 8, 35, 66, 177, 193, 21,
-    82, 209, 240, 36, 51, 98, 114, 130, 9, 10, 22, 23, 24, 25, 26, 37, 38, 39, 40, 41, 42, 52, 53, 54,
-    55, 56, 57, 58, 67, 68, 69, 70, 71, 72, 73, 74, 83, 84, 85, 86, 87, 88, 89, 90, 99, 100, 101, 102,
-    103, 104, 105, 106, 115, 116, 117, 118, 119, 120, 121, 122, 131, 132, 133, 134, 135, 136, 137, 138, 146, 147, 148, 149,
-    150, 151, 152, 153, 154, 162, 163, 164, 165, 166, 167, 168, 169, 170, 178, 179, 180, 181, 182, 183, 184, 185, 186, 194,
-    195, 196, 197, 198, 199, 200, 201, 202, 210, 211, 212, 213, 214, 215, 216, 217, 218, 225, 226, 227, 228, 229, 230, 231,
-    232, 233, 234, 241, 242, 243, 244, 245, 246, 247, 248, 249, 250, 255, 218, 0, 14, 4, 67, 0, 77, 0, 89, 0,
-    75, 0, 0, 63, 0, 253, 92, 175, 68, 175, 203, 58, 253, 12, 175, 255, 217,
-];
-
-/// 16x16 pixels in several scans.
-#[rustfmt::skip]
-const PROGRESSIVE_JPEG: &[u8] = &[
-    255, 216, 255, 224, 0, 16, 74, 70, 73, 70, 0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 255, 219, 0, 67,
-    0, 27, 18, 20, 23, 20, 17, 27, 23, 22, 23, 30, 28, 27, 32, 40, 66, 43, 40, 37, 37, 40, 81, 58,
-    61, 48, 66, 96, 85, 101, 100, 95, 85, 93, 91, 106, 120, 153, 129, 106, 113, 144, 115, 91, 93, 133, 181, 134,
-    144, 158, 163, 171, 173, 171, 103, 128, 188, 201, 186, 166, 199, 153, 168, 171, 164, 255, 219, 0, 67, 1, 28, 30,
-    30, 40, 35, 40, 78, 43, 43, 78, 164, 110, 93, 110, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164,
-    164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164,
-    164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 164, 255, 194, 0, 17, 8, 0, 16, 0, 16, 3,
-    1, 34, 0, 2, 17, 1, 3, 17, 1, 255, 196, 0, 21, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 3, 5, 255, 196, 0, 21, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 3, 255, 218, 0, 12, 3, 1, 0, 2, 16, 3, 16, 0, 0, 1, 22, 152, 202,
-    255, 0, 255, 196, 0, 20, 16, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32,
-    255, 218, 0, 8, 1, 1, 0, 1, 5, 2, 31, 255, 196, 0, 21, 17, 1, 1, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 19, 255, 218, 0, 8, 1, 3, 1, 1, 63, 1, 171, 255, 196, 0,
-    20, 17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 218, 0, 8, 1,
-    2, 1, 1, 63, 1, 127, 255, 196, 0, 20, 16, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 32, 255, 218, 0, 8, 1, 1, 0, 6, 63, 2, 31, 255, 196, 0, 20, 16, 1, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 255, 218, 0, 8, 1, 1, 0, 1, 63, 33, 31,
-    255, 218, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, 0, 16, 7, 255, 196, 0, 21, 17, 1, 1, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 113, 255, 218, 0, 8, 1, 3, 1, 1, 63, 16,
-    135, 255, 196, 0, 20, 17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255,
-    218, 0, 8, 1, 2, 1, 1, 63, 16, 127, 255, 196, 0, 20, 16, 1, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 32, 255, 218, 0, 8, 1, 1, 0, 1, 63, 16, 31, 255, 217,
-];
-
-/// The same colour, Adobe transform 2.
-#[rustfmt::skip]
-const YCCK_JPEG: &[u8] = &[
-    255, 216, 255, 238, 0, 14, 65, 100, 111, 98, 101, 0, 100, 0, 0, 0, 0, 2, 255, 219, 0, 67, 0, 2,
-    1, 1, 1, 1, 1, 2, 1, 1, 1, 2, 2, 2, 2, 2, 4, 3, 2, 2, 2, 2, 5, 4, 4, 3,
-    4, 6, 5, 6, 6, 6, 5, 6, 6, 6, 7, 9, 8, 6, 7, 9, 7, 6, 6, 8, 11, 8, 9, 10,
-    10, 10, 10, 10, 6, 8, 11, 12, 11, 10, 12, 9, 10, 10, 10, 255, 192, 0, 20, 8, 0, 8, 0, 8,
-    4, 67, 17, 0, 77, 17, 0, 89, 17, 0, 75, 17, 0, 255, 196, 0, 31, 0, 0, 1, 5, 1, 1, 1,
-    1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 255, 196,
-    0, 181, 16, 0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125, 1, 2, 3, 0, 4,
-    17, 5, 18, 33, 49, 65, 6, 19, 81, 97, 7, 34, 113, 20, 50, 129, 145, 161, 8, 35, 66, 177, 193, 21,
-    82, 209, 240, 36, 51, 98, 114, 130, 9, 10, 22, 23, 24, 25, 26, 37, 38, 39, 40, 41, 42, 52, 53, 54,
-    55, 56, 57, 58, 67, 68, 69, 70, 71, 72, 73, 74, 83, 84, 85, 86, 87, 88, 89, 90, 99, 100, 101, 102,
-    103, 104, 105, 106, 115, 116, 117, 118, 119, 120, 121, 122, 131, 132, 133, 134, 135, 136, 137, 138, 146, 147, 148, 149,
-    150, 151, 152, 153, 154, 162, 163, 164, 165, 166, 167, 168, 169, 170, 178, 179, 180, 181, 182, 183, 184, 185, 186, 194,
-    195, 196, 197, 198, 199, 200, 201, 202, 210, 211, 212, 213, 214, 215, 216, 217, 218, 225, 226, 227, 228, 229, 230, 231,
-    232, 233, 234, 241, 242, 243, 244, 245, 246, 247, 248, 249, 250, 255, 218, 0, 14, 4, 67, 0, 77, 0, 89, 0,
-    75, 0, 0, 63, 0, 240, 250, 251, 226, 190, 83, 175, 208, 202, 255, 217,
-];
-
-/// 3x1 pixels, the first colour transparent.
-#[rustfmt::skip]
-const PALETTE_PNG: &[u8] = &[
-    137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 3, 0, 0, 0, 1,
-    1, 3, 0, 0, 0, 33, 46, 134, 247, 0, 0, 0, 6, 80, 76, 84, 69, 255, 0, 0, 10, 20, 30, 152,
-    149, 125, 227, 0, 0, 0, 1, 116, 82, 78, 83, 0, 64, 230, 216, 102, 0, 0, 0, 10, 73, 68, 65, 84,
-    120, 156, 99, 112, 0, 0, 0, 66, 0, 65, 41, 55, 244, 239, 0, 0, 0, 0, 73, 69, 78, 68, 174, 66,
-    96, 130,
-];
-
-/// 2x1 pixels of 32-bit floats.
-#[rustfmt::skip]
-const GREY_FLOAT_TIFF: &[u8] = &[
-    73, 73, 42, 0, 8, 0, 0, 0, 10, 0, 0, 1, 4, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 1,
-    4, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 0, 1, 0, 0, 0, 32, 0, 0, 0, 3, 1,
-    3, 0, 1, 0, 0, 0, 1, 0, 0, 0, 6, 1, 3, 0, 1, 0, 0, 0, 1, 0, 0, 0, 17, 1,
-    4, 0, 1, 0, 0, 0, 134, 0, 0, 0, 22, 1, 4, 0, 1, 0, 0, 0, 1, 0, 0, 0, 23, 1,
-    4, 0, 1, 0, 0, 0, 8, 0, 0, 0, 28, 1, 3, 0, 1, 0, 0, 0, 1, 0, 0, 0, 83, 1,
-    3, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 63, 0, 0, 0, 64,
-];

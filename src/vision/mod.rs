@@ -2,7 +2,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `image` | image files to 8-bit RGB, or an error that says what is wrong |
+//! | `image` | image files to 8-bit RGB with what was assumed on the way, or an error that says what is wrong |
 //! | `mask`, `rle` | an instance's bits, and COCO's run-length code of them |
 //! | `detections` | what a network found in an image |
 //! | `coco` | that as a COCO results file |
@@ -28,7 +28,7 @@ pub mod scene;
 pub use self::detections::{Detection, Detections};
 #[cfg(feature = "cli")]
 pub use self::draw::overlay;
-pub use self::image::{Image, MAX_PIXELS, MAX_SIDE, is_decoding};
+pub use self::image::{About, Image, MAX_PIXELS, MAX_SIDE, Normalize, Note, ReadOptions, Reading, is_decoding};
 pub use self::mask::{Mask, Run};
 #[cfg(feature = "cli")]
 pub use self::results::save_png_atomic;

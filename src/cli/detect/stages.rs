@@ -9,67 +9,86 @@ const LANES: usize = 2;
 
 /// Runs items 0..count through `first` and `last`, each on [`LANES`] threads, and `middle` between them, on one thread
 /// and in order, with up to `group` items at a time (as many as it is given, it gives back). `tell` hears of each item
-/// in order, on the caller's thread.
+/// in order, on the caller's thread. Where the system gives no more threads, the items go one after the other.
 ///
 /// What crosses between the stages is bounded: with groups of one, there are never more than five items that `first` has
 /// begun and `last` has not ended.
-///
-/// # Errors
-/// Where the system gives no more threads; then not all items are done.
 pub fn overlap<A: Send, B: Send, C: Send>(
     (count, group): (usize, usize),
     first: impl Fn(usize) -> A + Sync,
     mut middle: impl FnMut(Vec<A>) -> Vec<B> + Send,
     last: impl Fn(usize, B) -> C + Sync,
     mut tell: impl FnMut(usize, C),
-) -> io::Result<()> {
+) {
     let group = group.max(1);
-    let (first, last) = (&first, &last);
+    if in_threads((count, group), &first, &mut middle, &last, &mut tell, usize::MAX).is_ok() {
+        return;
+    }
+    for begin in (0..count).step_by(group) {
+        let items = begin..count.min(begin + group);
+        let taken = items.clone().map(&first).collect();
+        items.zip(middle(taken)).for_each(|(i, item)| tell(i, last(i, item)));
+    }
+}
+
+/// [`overlap`] where there are threads.
+///
+/// # Errors
+/// Where there are not, or not more than `most`: then nothing has begun.
+fn in_threads<A: Send, B: Send, C: Send>(
+    (count, group): (usize, usize),
+    first: &(impl Fn(usize) -> A + Sync),
+    middle: &mut (impl FnMut(Vec<A>) -> Vec<B> + Send),
+    last: &(impl Fn(usize, B) -> C + Sync),
+    tell: &mut impl FnMut(usize, C),
+    most: usize,
+) -> io::Result<()> {
+    let lanes = LANES.min(count);
     // A stage whose reader or writer is gone ends; a panic is passed on where the scope ends.
     thread::scope(|s| {
-        let lanes = 0..LANES.min(count);
-        let prepare = |lane: usize| {
-            // Beside the one that a thread holds while nobody takes it.
-            let (send, receive) = sync_channel(ahead(group));
-            let items = (lane..count).step_by(LANES);
-            spawn(s, move || _ = items.into_iter().try_for_each(|i| send.send(first(i)).ok()))?;
-            Ok(receive)
+        let mut left = most;
+        let mut builder = || {
+            left = left.checked_sub(1).ok_or(io::ErrorKind::WouldBlock)?;
+            Ok::<_, io::Error>(thread::Builder::new())
         };
-        let prepared: Vec<Receiver<A>> = lanes.clone().map(prepare).collect::<io::Result<_>>()?;
-        let finish = |lane: usize| {
-            let (send, receive): (SyncSender<B>, Receiver<B>) = sync_channel(0);
-            let (done, told): (Sender<C>, Receiver<C>) = channel();
-            spawn(s, move || {
-                let items = (lane..).step_by(LANES).zip(receive);
-                _ = items.into_iter().try_for_each(|(i, item)| done.send(last(i, item)).ok());
+        // Beside the one that a thread holds while nobody takes it.
+        let (prepare, prepared): (Vec<SyncSender<A>>, Vec<Receiver<A>>) =
+            (0..lanes).map(|_| sync_channel(ahead(group))).unzip();
+        let (finish, finishing): (Vec<SyncSender<B>>, Vec<Receiver<B>>) = (0..lanes).map(|_| sync_channel(0)).unzip();
+        let (done, told): (Vec<Sender<C>>, Vec<Receiver<C>>) = (0..lanes).map(|_| channel()).unzip();
+        // The last stage first: nothing is begun before all threads are there.
+        for (lane, (done, finishing)) in done.into_iter().zip(finishing).enumerate() {
+            builder()?.spawn_scoped(s, move || {
+                let items = (lane..).step_by(LANES).zip(finishing);
+                items.into_iter().try_for_each(|(i, item)| done.send(last(i, item)).ok())
             })?;
-            Ok((send, told))
-        };
-        let ends: Vec<(SyncSender<B>, Receiver<C>)> = lanes.map(finish).collect::<io::Result<_>>()?;
-        let (finishing, told): (Vec<SyncSender<B>>, Vec<Receiver<C>>) = ends.into_iter().unzip();
-        spawn(s, move || {
+        }
+        builder()?.spawn_scoped(s, move || {
             for begin in (0..count).step_by(group) {
                 let items = begin..count.min(begin + group);
                 let taken: Option<Vec<A>> = items.clone().map(|i| prepared[i % LANES].recv().ok()).collect();
                 let Some(taken) = taken else { return };
                 for (i, item) in items.zip(middle(taken)) {
-                    if finishing[i % LANES].send(item).is_err() {
+                    if finish[i % LANES].send(item).is_err() {
                         return;
                     }
                 }
             }
         })?;
+        let (begin, wait): (Vec<Sender<()>>, Vec<Receiver<()>>) = (0..lanes).map(|_| channel()).unzip();
+        for (lane, (prepare, wait)) in prepare.into_iter().zip(wait).enumerate() {
+            builder()?.spawn_scoped(s, move || {
+                wait.recv().ok()?;
+                (lane..count).step_by(LANES).try_for_each(|i| prepare.send(first(i)).ok())
+            })?;
+        }
+        begin.iter().for_each(|lane| lane.send(()).unwrap_or_default());
         for i in 0..count {
             let Ok(item) = told[i % LANES].recv() else { break };
             tell(i, item);
         }
         Ok(())
     })
-}
-
-/// A thread of the scope; `thread::Scope::spawn` would panic where there is none to be had.
-fn spawn<'scope>(scope: &'scope thread::Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) -> io::Result<()> {
-    thread::Builder::new().spawn_scoped(scope, work).map(drop)
 }
 
 /// Items that wait in each lane before the middle, so that the next group is ready when one is done.
@@ -109,7 +128,7 @@ mod tests {
                 assert_eq!(item, 10 * i);
                 item + 1
             };
-            overlap((count, group), first, middle, last, |i, item| seen.push((i, item))).unwrap();
+            overlap((count, group), first, middle, last, |i, item| seen.push((i, item)));
             assert_eq!(seen, (0..count).map(|i| (i, 10 * i + 1)).collect::<Vec<_>>());
             let group = group.max(1);
             assert!(groups.len() == count.div_ceil(group) && groups.iter().rev().skip(1).all(|&n| n == group));
@@ -144,7 +163,23 @@ mod tests {
                 wait(&middle_of_1);
             }
         };
-        overlap((4, 1), first, middle, last, |_, ()| {}).unwrap();
+        overlap((4, 1), first, middle, last, |_, ()| {});
+    }
+
+    #[test]
+    fn without_threads_the_items_go_one_after_the_other() {
+        for most in 0..2 * LANES + 1 {
+            let begun = AtomicUsize::new(0);
+            let first = |i: usize| begun.fetch_add(1, SeqCst) + i;
+            let mut told = 0;
+            let mut tell = |_, _| told += 1;
+            let got = in_threads((9, 2), &first, &mut |taken| taken, &|_, item| item, &mut tell, most);
+            assert!(got.is_err() && told == 0 && begun.load(SeqCst) == 0, "{most}");
+        }
+        let mut seen = Vec::new();
+        let mut tell = |i, item: usize| seen.push((i, item));
+        in_threads((3, 2), &|i| i, &mut |taken| taken, &|_, item| item, &mut tell, 2 * LANES + 1).unwrap();
+        assert_eq!(seen, [(0, 0), (1, 1), (2, 2)]);
     }
 
     #[test]
@@ -156,7 +191,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(1));
                 now.fetch_sub(1, SeqCst);
             };
-            overlap((60, group), first, |taken| taken, last, |_, ()| {}).unwrap();
+            overlap((60, group), first, |taken| taken, last, |_, ()| {});
             assert!(most.load(SeqCst) <= in_flight(group), "{most:?} with groups of {group}");
         }
         assert_eq!(in_flight(1), 5);
