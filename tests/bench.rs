@@ -5,14 +5,20 @@
 mod program;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-use program::{Ran, run_with_cache};
+use program::{Ran, run_with_cache, write_roofs};
 use serde_json::Value;
 
-/// `maskrcnn bench` in `dir`. All runs share one cache, so that the roofs are measured once.
+/// `maskrcnn bench` in `dir`. All runs share one cache, which has the roofs: nothing here is about them.
 fn bench(dir: &Path, args: &[&str]) -> Ran {
-    run_with_cache(dir, Path::new(env!("CARGO_TARGET_TMPDIR")), &[&["bench"], args].concat())
+    static CACHE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
+        write_roofs(&cache, 1e12);
+        cache
+    });
+    run_with_cache(dir, &CACHE, &[&["bench"], args].concat())
 }
 
 /// What a run printed that went well.
@@ -20,8 +26,14 @@ fn good(ran: Ran) -> String {
     ran.good().out
 }
 
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+/// The figures of a run for programs.
+fn figures(dir: &Path, args: &[&str]) -> Value {
+    let ran = bench(dir, &[args, &["--json"]].concat()).good();
+    serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}: {}", ran.out))
+}
+
+fn entries(figures: &Value) -> &[Value] {
+    figures["entries"].as_array().unwrap()
 }
 
 /// A launch that takes about a millisecond.
@@ -30,11 +42,11 @@ const LINEAR: [&str; 4] = ["--kernel", "linear", "--shape", "256x256,128x256"];
 #[test]
 fn a_given_launch_is_measured_in_every_variant() {
     let dir = tempfile::tempdir().unwrap();
-    let args = [&LINEAR[..], &["--seconds", "0.1", "--json", "a.json", "--csv", "a.csv"]].concat();
+    let args = [&LINEAR[..], &["--seconds", "0.1"]].concat();
     let out = good(bench(dir.path(), &args));
-    assert!(out.contains("linear plain"), "{out}");
-    let record = json(&dir.path().join("a.json"));
-    let entries = record["entries"].as_array().unwrap();
+    assert!(out.contains("  linear plain") && !out.contains("WRONG"), "{out}");
+    let figures = figures(dir.path(), &args);
+    let entries = entries(&figures);
     assert!(entries.len() >= 2, "{entries:?}");
     for e in entries {
         let number = |path: &str| e.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path}: {e}"));
@@ -45,23 +57,38 @@ fn a_given_launch_is_measured_in_every_variant() {
         assert!(number("/wall/samples") >= 7.0);
         assert!(e["text"].as_str().unwrap().contains("@compute"));
     }
-    let csv = fs::read_to_string(dir.path().join("a.csv")).unwrap();
+    let csv = good(bench(dir.path(), &[&args[..], &["--csv"]].concat()));
     assert_eq!(csv.lines().count(), entries.len() + 1);
     let commas = |line: &str| line.split('"').step_by(2).map(|part| part.matches(',').count()).sum::<usize>();
     assert!(csv.lines().all(|l| commas(l) == commas(csv.lines().next().unwrap())), "{csv}");
-    assert!(!out.contains("WRONG"), "{out}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "files are left about");
+}
+
+/// A column is as wide as what is in it.
+fn in_columns(table: &str, heading: &str) {
+    let all: Vec<&str> = table.lines().collect();
+    let first = all.iter().position(|l| l.starts_with(heading)).unwrap_or_else(|| panic!("no heading in {table}"));
+    let at = |line: &str, word: &str| line.find(word).map(|at| line[..at].chars().count());
+    let last = at(all[first], "kernel, variant").unwrap();
+    for row in all[first + 1..].iter().take_while(|l| l.contains(" %")) {
+        let before: Vec<char> = row.chars().take(last).collect();
+        assert!(
+            before.len() == last && before.ends_with(&[' ', ' ']) && !row.chars().nth(last).unwrap().is_whitespace(),
+            "{row}\n{table}"
+        );
+    }
 }
 
 #[test]
 fn a_network_s_launches_are_measured_with_what_they_are_given() {
     let dir = tempfile::tempdir().unwrap();
-    let args =
-        ["--image-size", "64x64", "--min-size", "64", "--max-size", "64", "--best", "--seconds", "0", "--json", "a"];
-    let out = good(bench(dir.path(), &args));
-    assert!(!out.contains("WRONG"), "{out}");
-    let record = json(&dir.path().join("a"));
+    let args = ["--image-size", "64x64", "--min-size", "64", "--max-size", "64", "--best", "--seconds", "0"];
+    let out = good(bench(dir.path(), &[&args[..], &["--save", "a.json"]].concat()));
+    assert!(!out.contains("WRONG") && out.contains(" on a made-up image of 64x64 with "), "{out}");
+    in_columns(&out, "op (× times in the network)");
+    let record: Value = serde_json::from_slice(&fs::read(dir.path().join("a.json")).unwrap()).unwrap();
     let kernels: std::collections::BTreeSet<&str> =
-        record["entries"].as_array().unwrap().iter().map(|e| e["kernel"].as_str().unwrap()).collect();
+        entries(&record).iter().map(|e| e["kernel"].as_str().unwrap()).collect();
     // On GPUs only: products split along their rows where blocks are few, and the mask head's last layers on their own.
     let gpus = ["split_product", "split_sum", "deconv2d", "mask_predict"];
     let elsewhere = |n: &&str| n.starts_with("roof") || gpus.contains(n);
@@ -69,35 +96,54 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
         assert!(kernels.contains(kernel), "{kernel} is not measured");
     }
     // One launch that the network has several times is measured once.
-    let counted = record["entries"].as_array().unwrap().iter().map(|e| e["count"].as_u64().unwrap()).max();
+    let counted = entries(&record).iter().map(|e| e["count"].as_u64().unwrap()).max();
     assert!(counted.unwrap() > 1);
+
+    // Shaders that are the same need not be timed to be told equal, however busy the machine is.
+    let again = bench(dir.path(), &[&args[..], &["--against", "a.json", "--fail-over", "0%"]].concat()).good();
+    let equal = format!("0 slower, 0 faster, {} equal; 0 not among", entries(&record).len());
+    assert!(again.out.contains(&equal) && !again.out.contains("confidence"), "{}", again.out);
+}
+
+/// The launches of a network that lack a variant are told of and left out; it is an error where all lack it.
+#[test]
+fn what_lacks_a_variant_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = ["--image-size", "64x64", "--min-size", "64", "--max-size", "64", "--seconds", "0"];
+    let of = |more: &[&str]| bench(dir.path(), &[&small[..], more].concat());
+    // Taken apart, P2 is transforms and a product; the predictor has a plain variant alone there.
+    let ran = of(&["--op", "rpn", "--variant", "plain"]).good();
+    let rows = ran.out.lines().filter(|l| l.contains(" plain")).count();
+    assert!(rows >= 1 && ran.err.contains(" left out, without a variant `plain`: rpn."), "{} {}", ran.out, ran.err);
+    let ran = of(&["--op", "rpn", "--variant", "fastest"]);
+    assert!(ran.error().contains("`fastest`") && ran.out.is_empty(), "rows, and then an error: {}", ran.out);
+    let ran = of(&["--op", "rpn", "--sweep", "XY=1"]);
+    assert!(ran.error().contains("XY") && ran.out.is_empty(), "{}", ran.out);
 }
 
 /// As on a device that has no time stamps.
 #[test]
 fn without_the_gpu_s_clock_the_wall_s_is_used_and_said() {
     let dir = tempfile::tempdir().unwrap();
-    let args = [&LINEAR[..], &["--best", "--wall", "--seconds", "0", "--json", "a.json", "--csv", "a.csv"]].concat();
-    let out = good(bench(dir.path(), &args));
+    let args = [&LINEAR[..], &["--best", "--wall", "--seconds", "0"]].concat();
+    let out = good(bench(dir.path(), &[&args[..], &["--save", "a.json"]].concat()));
     assert!(out.contains("times are the host's") && out.contains("--wall was given"), "{out}");
-    let entry = &json(&dir.path().join("a.json"))["entries"][0];
+    let entry = &figures(dir.path(), &args)["entries"][0];
     assert!(entry["gpu"].is_null() && entry["wall"]["median"].as_f64().unwrap() > 0.0, "{entry}");
-    assert!(fs::read_to_string(dir.path().join("a.csv")).unwrap().contains(",wall,"));
+    let ran = bench(dir.path(), &[&args[..], &["--csv"]].concat()).good();
+    assert!(ran.out.contains(",wall,") && ran.err.contains("--wall was given"), "{} {}", ran.out, ran.err);
     good(bench(dir.path(), &[&args[..6], &["--seconds", "0", "--against", "a.json"]].concat()));
 }
 
 #[test]
 fn sweeps_try_every_combination() {
     let dir = tempfile::tempdir().unwrap();
-    let args = [
-        &LINEAR[..],
-        &["--variant", "registers", "--sweep", "TP=1,2", "--sweep", "TL=4,8", "--seconds", "0", "--json", "a"],
-    ];
-    let out = good(bench(dir.path(), &args.concat()));
+    let args =
+        [&LINEAR[..], &["--variant", "registers", "--sweep", "TP=1,2", "--sweep", "TL=4,8", "--seconds", "0"]].concat();
+    let out = good(bench(dir.path(), &args));
     assert!(!out.contains("WRONG"), "{out}");
-    let record = json(&dir.path().join("a"));
-    let constants: Vec<String> =
-        record["entries"].as_array().unwrap().iter().map(|e| e["constants"].to_string()).collect();
+    let record = figures(dir.path(), &args);
+    let constants: Vec<String> = entries(&record).iter().map(|e| e["constants"].to_string()).collect();
     assert_eq!(constants.len(), 4);
     for (tp, tl) in [(1, 4), (1, 8), (2, 4), (2, 8)] {
         let found = |c: &&String| c.contains(&format!("[\"TP\",{tp}]")) && c.contains(&format!("[\"TL\",{tl}]"));
@@ -119,6 +165,16 @@ fn a_wrong_shader_is_marked() {
         let out = good(bench(dir.path(), &args));
         assert!(out.contains("WRONG"), "{folder}: {out}");
     }
+    // Memory that was never written reads as zero, which is what is due where ReLU cuts off.
+    let write = "y[at] = select(v, max(v, T(0.0)), p.relu != 0u);";
+    assert!(text.contains(write));
+    fs::create_dir(dir.path().join("half")).unwrap();
+    let half = text.replace(write, "if v > T(0.0) { y[at] = v; }");
+    fs::write(dir.path().join("half/linear.wgsl"), half).unwrap();
+    let args = [&LINEAR[..], &["--set", "relu=1", "--variant", "plain", "--seconds", "0"]].concat();
+    assert!(!good(bench(dir.path(), &args)).contains("WRONG"));
+    let out = good(bench(dir.path(), &[&args[..], &["--shaders", "half"]].concat()));
+    assert!(out.contains("WRONG"), "elements are left unwritten: {out}");
 }
 
 #[test]
@@ -147,6 +203,9 @@ fn another_result_and_another_device_are_said() {
     fs::write(dir.path().join("other.json"), record.to_string()).unwrap();
     let out = good(with(&["--against", "other.json"]));
     assert!(out.contains("another device, Imaginary 9000") && out.contains("slower: +"), "{out}");
+    let out: Value = serde_json::from_str(&good(with(&["--against", "other.json", "--json"]))).unwrap();
+    let against = &out["entries"][0]["against"];
+    assert!(against["verdict"] == "slower" && against["change"].as_f64().unwrap() > 1.0, "{against}");
 
     record["entries"][0]["work"] = "another".into();
     fs::write(dir.path().join("unknown.json"), record.to_string()).unwrap();
@@ -178,7 +237,7 @@ fn what_cannot_be_measured_is_one_clear_error() {
         (on(&["--shaders", "none"]), &["none"]),
         (on(&["--shaders", "bad"]), &["linear"]),
         (on(&["--device", "no such device"]), &["no such device"]),
-        (on(&["--best", "--seconds", "0", "--json", "none/a.json"]), &["none/a.json"]),
+        (on(&["--best", "--seconds", "0", "--save", "none/a.json"]), &["none/a.json"]),
         (vec!["--op", "nothing", "--image-size", "64x64", "--min-size", "64"], &["no such op"]),
     ] {
         let Ran { code, out, err } = bench(dir.path(), &args);
@@ -187,7 +246,13 @@ fn what_cannot_be_measured_is_one_clear_error() {
         assert!(told.iter().all(|t| err.contains(t)), "{args:?}: {err}");
     }
     // Options that cannot be are the parser's to refuse.
-    for args in [&["--image-size", "0x5"][..], &["--fail-over", "5%"], &["--sweep", "TP=a"], &["--set", "a=1"]] {
+    for args in [
+        &["--image-size", "0x5"][..],
+        &["--json", "--csv"],
+        &["--fail-over", "5%"],
+        &["--sweep", "TP=a"],
+        &["--set", "a=1"],
+    ] {
         assert_eq!(bench(dir.path(), args).code, 2, "{args:?}");
     }
 }

@@ -86,6 +86,26 @@ fn the_plan_of_the_embedded_model_is_printed() {
     assert!(mib(&text, "constants") > 20.0, "{text}");
 }
 
+/// What programs get is the plan of the table; the size has a second name.
+#[test]
+fn a_plan_is_json_too() {
+    let of = |more: &[&str]| run(&[&["graph", "--device", "none"], more].concat()).text();
+    let table = of(&["--image-size", "64x96"]);
+    assert_eq!(of(&["--size", "64x96"]), table);
+    let plan: serde_json::Value = serde_json::from_str(&of(&["--image-size", "64x96", "--json"])).unwrap();
+    let steps = plan["steps"].as_array().unwrap();
+    let rows: Vec<&str> = table.lines().filter(|l| l.contains(" -> ")).collect();
+    assert_eq!((steps.len(), plan["image"].clone()), (rows.len(), serde_json::json!([64, 96])));
+    for (row, step) in rows.iter().zip(steps) {
+        let told = [&step["op"], &step["kernel"], &step["variant"]].map(|v| v.as_str().unwrap());
+        assert!(told.iter().all(|word| row.contains(word)), "{row}: {told:?}");
+        assert!(!step["outputs"].as_array().unwrap().is_empty());
+    }
+    let planned = plan["activation_bytes"].as_f64().unwrap() / f64::from(1 << 20);
+    assert!((planned - mib(&table, "planned")).abs() < 0.06);
+    assert!(run(&["graph", "--json", "--dot"]).error(2).contains("--dot"));
+}
+
 /// Whatever device there is, or none at all: the same network, planned.
 #[test]
 fn a_plan_needs_no_device() {
@@ -164,7 +184,7 @@ fn sizes_that_cannot_be_are_refused() {
     for size in ["0x5", "axb", "640", "5x", "4294967296x2", ""] {
         let ran = run(&["graph", &format!("--image-size={size}")]);
         let line = ran.error(2);
-        assert!(line.contains("--image-size <HxW>") && line.contains("rows x columns"), "{size}: {line}");
+        assert!(line.contains("--image-size <RxC>") && line.contains("rows x columns"), "{size}: {line}");
     }
     for size in ["100000x100000", "4294967295x4294967295"] {
         let ran = run(&["graph", "--device", "none", "--image-size", size]);
@@ -204,9 +224,36 @@ fn every_kernel_is_listed_with_its_variants() {
     assert!(names >= REGISTRY.len() && text.contains("uniform, ") && text.contains(" written"), "{text}");
     let one = run(&["shaders", "list", "conv2d", "--device", "none"]).text();
     assert!(one.contains("[residual read]") && one.contains("[live read]"), "{one}");
-    assert!(one.contains("case 0, one by one by one: plain PLAIN=1\n"), "{one}");
+    let case = one.lines().find(|l| l.starts_with("     0  one by one by one  ")).expect("the first case");
+    assert!(case.ends_with("  plain"), "{one}");
+    let text = one.lines().find(|l| l.trim_start().starts_with("PLAIN=1  ")).expect("the plain variant's first text");
+    assert!(text.contains("  cases 0, 1, 3 to 5, "), "{one}");
     assert!(!one.contains("softmax"), "{one}");
     run(&["shaders", "list"]).text();
+}
+
+/// Every list fits a window, and what programs get says the same.
+#[test]
+fn lists_are_no_wider_than_a_window() {
+    for entry in REGISTRY {
+        for device in [&["--device", "none"][..], &[]] {
+            let text = run(&[&["shaders", "list", entry.name], device].concat()).text();
+            let wide = text.lines().find(|l| l.chars().count() > 120);
+            assert!(wide.is_none(), "{}: {}", entry.name, wide.unwrap());
+        }
+    }
+    let json = run(&["shaders", "list", "conv2d", "--device", "none", "--json"]).text();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let kernel = &json["kernels"][0];
+    let (cases, texts) = (kernel["cases"].as_array().unwrap(), kernel["texts"].as_array().unwrap());
+    assert!(kernel["name"] == "conv2d" && cases.len() > 20 && texts.len() > 5);
+    for (i, case) in cases.iter().enumerate() {
+        for name in case["variants"].as_array().unwrap() {
+            let of =
+                |t: &&serde_json::Value| t["variant"] == *name && t["cases"].as_array().unwrap().contains(&i.into());
+            assert_eq!(texts.iter().filter(of).count(), 1, "case {i}, {name}");
+        }
+    }
 }
 
 #[test]

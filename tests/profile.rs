@@ -2,6 +2,8 @@
 #![cfg(all(feature = "cli", feature = "embedded-model"))]
 
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +11,8 @@ use std::process::{Command, Stdio};
 
 use maskrcnn::gpu::Clock;
 use maskrcnn::{Detector, Image};
-use serde_json::{Value, json};
+use program::write_roofs;
+use serde_json::Value;
 
 const STAGES: [&str; 15] = [
     "resize",
@@ -43,13 +46,17 @@ fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap_or_else(|| panic!("killed: {err}")), out, err)
 }
 
-/// A good run on a small network input, that takes little time.
-fn profile(dir: &Path, args: &[&str]) -> String {
+/// A good run on a small network input, that takes little time: what it printed, and what it said beside that.
+fn profiled(dir: &Path, args: &[&str]) -> (String, String) {
     let mut all = vec!["profile", "a.png", "--min-size", "96", "--runs", "2"];
     all.extend(args);
     let (code, out, err) = run(dir, &all);
     assert_eq!(code, 0, "{out} {err}");
-    out
+    (out, err)
+}
+
+fn profile(dir: &Path, args: &[&str]) -> String {
+    profiled(dir, args).0
 }
 
 /// A folder with a small picture, and the device's roofs in its cache, so that they are not measured each time.
@@ -57,17 +64,8 @@ fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let (code, _, err) = run(dir.path(), &["scene", "a.png", "--width", "96", "--height", "80", "--count", "6"]);
     assert_eq!(code, 0, "{err}");
-    write_roofs(dir.path(), 3e9);
+    write_roofs(&dir.path().join("cache"), 1e12);
     dir
-}
-
-/// Puts such a roof of multiply-adds, and one of another device, into the cache.
-fn write_roofs(dir: &Path, fma: f64) {
-    let key = common::device().key();
-    let roof = json!({ "copy": 2e9, "fma": fma, "matrix": null });
-    let all = json!({ "version": 2, "devices": { key: roof, "another": roof } });
-    fs::create_dir_all(dir.join("cache")).unwrap();
-    fs::write(dir.join("cache/roofs.json"), all.to_string()).unwrap();
 }
 
 fn read(path: &Path) -> Value {
@@ -88,18 +86,34 @@ fn tables_show_steps_by_time_and_stages_in_order() {
     let few = profile(dir.path(), &[]);
     let all = profile(dir.path(), &["--all", "--trace", "t.json"]);
     for part in
-        ["roofs: copy 2.0 GB/s, multiply-adds 3.0 GFLOP/s", "steps together", "ratio", "GPU memory: ", "rows that"]
+        ["roofs: copy 2.0 GB/s, multiply-adds 1000.0 GFLOP/s", "steps together", "ratio", "GPU memory: ", "rows that"]
     {
         assert!(few.contains(part) && all.contains(part), "no `{part}` in {few}");
     }
     assert!(few.contains("more steps (--all lists them)") && !all.contains("--all"), "{few}");
     assert!(!few.contains("perfetto") && all.contains("t.json: open it in https://ui.perfetto.dev"), "{all}");
     let tables = |text: &str| -> Vec<Vec<String>> {
-        text.split("\n\n").map(|part| part.lines().skip(1).map(String::from).collect()).collect()
+        // Whether a step was faster than the roof of a copy is the cache's affair.
+        let lines = |part: &str| part.lines().skip(1).filter(|l| !l.starts_with('*')).map(String::from).collect();
+        text.split("\n\n").map(lines).collect()
     };
     let (short, long) = (tables(&few), tables(&all));
     assert_eq!((short[1].len(), short[2].len()), (21, long[2].len()), "{few}");
     assert!(long[1].len() > 60, "{all}");
+    // Columns are as wide as what is in them.
+    for text in [&few, &all] {
+        let mut lines = text.lines().skip_while(|l| !l.ends_with("kernel, variant"));
+        let last = lines.next().unwrap().find("kernel, variant").unwrap();
+        for line in lines.take_while(|l| !l.is_empty() && !l.contains("more steps")) {
+            let before: Vec<char> = line.chars().take(last).collect();
+            assert!(before.len() == last && before.ends_with(&[' ', ' ']), "{line}\n{text}");
+        }
+    }
+    let found = few.lines().find(|l| l.starts_with("found: ")).unwrap();
+    assert!(
+        found.contains("a score of 0.05 or more") && found.contains("`detect` leaves out those below 0.5"),
+        "{few}"
+    );
     let times: Vec<f64> = long[1].iter().map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect();
     assert!(times.is_sorted_by(|a, b| a >= b), "{all}");
     for (line, stage) in long[2].iter().zip(STAGES) {
@@ -130,8 +144,9 @@ fn json_has_the_numbers_of_all_steps() {
         let total: f64 = steps.iter().map(|s| number(&s["ms"])).sum();
         assert!((total - number(&p["steps_ms"])).abs() < 1e-6 * total);
         assert!((number(&p["ratio"]) - total / number(&p["whole_ms"])).abs() < 1e-6);
-        assert_eq!((number(&p["roofs"]["copy"]), number(&p["roofs"]["fma"])), (2e9, 3e9));
+        assert_eq!((number(&p["roofs"]["copy"]), number(&p["roofs"]["fma"])), (2e9, 1e12));
         // The heads' work is that of the live rows.
+        assert!((number(&p["score_threshold"]) - 0.05).abs() < 1e-6 && p["roofs_passed"] == false);
         let found = number(&p["rows"]["detections"]["live"]);
         let room = number(&p["rows"]["detections"]["room"]);
         assert!(found >= number(&p["found"]) && found < room, "{found} of {room}");
@@ -189,27 +204,45 @@ fn roofs_are_measured_once_and_again_when_asked() {
     let file = dir.path().join("cache/roofs.json");
     fs::write(&file, "no JSON").unwrap();
     let roofs = |out: &str| out.lines().find(|l| l.starts_with("roofs: ")).unwrap().to_string();
-    let first = roofs(&profile(dir.path(), &[]));
+    let (first, said) = profiled(dir.path(), &[]);
     let key = common::device().key();
-    let kept = read(&file)["devices"][&key].clone();
-    let mut shown = format!(
-        "roofs: copy {:.1} GB/s, multiply-adds {:.1} GFLOP/s",
-        number(&kept["copy"]) / 1e9,
-        number(&kept["fma"]) / 1e9
-    );
-    if common::device().caps().matrices.is_empty() {
-        assert_eq!(kept["matrix"], Value::Null);
-    } else {
-        shown += &format!(", matrices {:.1} GFLOP/s", number(&kept["matrix"]) / 1e9);
+    let shown = || {
+        let kept = read(&file)["devices"][&key].clone();
+        let mut shown = format!(
+            "roofs: copy {:.1} GB/s, multiply-adds {:.1} GFLOP/s",
+            number(&kept["copy"]) / 1e9,
+            number(&kept["fma"]) / 1e9
+        );
+        if common::device().caps().matrices.is_empty() {
+            assert_eq!(kept["matrix"], Value::Null);
+        } else {
+            shown += &format!(", matrices {:.1} GFLOP/s", number(&kept["matrix"]) / 1e9);
+        }
+        (shown, kept)
+    };
+    let (text, kept) = shown();
+    assert_eq!(roofs(&first), text);
+    let busy = |said: &str| said.contains("warning: the machine was busy") && said.contains("--remeasure");
+    assert_eq!(kept["steady"], !busy(&said), "{said}");
+    let again = profile(dir.path(), &[]);
+    if kept["steady"] == true {
+        assert_eq!(roofs(&again), text, "measured again");
     }
-    assert_eq!(first, shown);
-    assert_eq!(roofs(&profile(dir.path(), &[])), shown, "not measured again");
-    write_roofs(dir.path(), 1.0);
+    let (text, now) = shown();
+    assert_eq!(roofs(&again), text);
+    let rates = |kept: &Value| ["copy", "fma"].map(|rate| number(&kept[rate]));
+    assert!(rates(&now).iter().zip(rates(&kept)).all(|(now, then)| *now >= then), "the best is kept: {kept} {now}");
+    write_roofs(&dir.path().join("cache"), 1.0);
     assert!(roofs(&profile(dir.path(), &[])).ends_with("multiply-adds 0.0 GFLOP/s"), "the cache is read");
     assert!(!roofs(&profile(dir.path(), &["--remeasure"])).ends_with("multiply-adds 0.0 GFLOP/s"));
     let all = read(&file);
     assert!(number(&all["devices"][&key]["fma"]) > 1e6, "{all}");
     assert_eq!(number(&all["devices"]["another"]["fma"]), 1.0, "another device's entry is gone");
+    // What cannot be is told, with the cure.
+    write_roofs(&dir.path().join("cache"), 1e7);
+    let (out, said) = profiled(dir.path(), &["--json"]);
+    assert!(said.contains("more arithmetic than the roof") && said.contains("--remeasure"), "{said}");
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["roofs_passed"], true);
     // A cache that cannot be written is no error.
     fs::remove_dir_all(dir.path().join("cache")).unwrap();
     fs::write(dir.path().join("cache"), "a file").unwrap();

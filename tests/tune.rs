@@ -13,6 +13,11 @@ use serde_json::Value;
 /// A network small enough to be tried out in a second.
 const SMALL: [&str; 4] = ["--min-size", "96", "--max-size", "96"];
 
+/// The key of one of its launches.
+const LATERAL3: &str = "Conv2d { stride: (1, 1), pad: (0, 0), dilation: (1, 1), groups: 1, relu: false, residual: true, \
+                        live: false, slice: None, levels: None } f32[1×12×12×64] f32[128×1×1×64] f32[128] \
+                        f32[1×6×6×128]";
+
 fn tune(dir: &Path, more: &[&str]) -> program::Ran {
     let args = [&["tune", "--image-size", "96x96", "--seconds", "0"], &SMALL[..], more].concat();
     run_with_cache(dir, &dir.join("cache"), &args)
@@ -55,8 +60,7 @@ fn every_way_is_tried_and_what_was_chosen_is_run() {
     let before = names(&mut all).clone();
     let plan = variants(dir.path(), &["--untuned"]);
     // `tune` writes keys; the one of a launch that it kept, or its form, names kernel, settings and shapes.
-    let key = "Conv2d { stride: (1, 1), pad: (0, 0), dilation: (1, 1), groups: 1, relu: false, residual: true, \
-               live: false, slice: None, levels: None } f32[1×12×12×64] f32[128×1×1×64] f32[128] f32[1×6×6×128]";
+    let key = LATERAL3;
     assert!(line(&plan, "lateral3").contains("[1×12×12×64]"), "{plan}");
     assert!(before.keys().all(|k| k.starts_with("Conv2d {")), "{before:?}");
     names(&mut all).insert(key.into(), serde_json::json!(["plain"]));
@@ -104,4 +108,32 @@ fn a_file_that_makes_no_sense_changes_nothing() {
     assert_eq!(variants(dir.path(), &[]), plan);
     let told = tune(dir.path(), &["--op", "lateral5"]);
     assert!(told.code == 1 && told.err.contains("tuned.json"), "{}", told.err);
+}
+
+/// A level of the pyramid is a slice of a tensor, and the rest of it is no level's business.
+#[test]
+fn no_way_is_taken_for_wrong_by_what_it_does_not_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["tune", "--op", "P3", "--size", "256x256", "--min-size", "256", "--max-size", "256", "--seconds", "0"];
+    let ran = run_with_cache(dir.path(), &dir.path().join("cache"), &[&args[..], &["--json"]].concat()).good();
+    let found: Value = serde_json::from_str(&ran.out).unwrap();
+    let launch = &found["launches"][0];
+    assert_eq!((&launch["label"], &launch["wrong"], ran.err.as_str()), (&"P3".into(), &serde_json::json!([]), ""));
+    assert!(launch["ways"].as_u64().unwrap() >= 2 && launch["guess_ms"].as_f64().unwrap() > 0.0, "{launch}");
+}
+
+/// What was found for products of f16 is not used for those of f32.
+#[test]
+fn what_was_found_at_one_precision_is_not_used_at_another() {
+    let dir = tempfile::tempdir().unwrap();
+    tune(dir.path(), &["--op", "lateral3"]).good();
+    let mut all = kept(dir.path());
+    names(&mut all).insert(format!("{LATERAL3} f16"), serde_json::json!(["plain"]));
+    fs::write(dir.path().join("cache/tuned.json"), all.to_string()).unwrap();
+    let of = |precision: &str| line(&variants(dir.path(), &["--precision", precision]), "lateral3").to_string();
+    assert!(!of("f32").contains("plain"), "{}", of("f32"));
+    // Where the device has f16 at all.
+    let args = ["graph", "--image-size", "96x96", "--precision", "f16"];
+    let ran = run_with_cache(dir.path(), &dir.path().join("cache"), &[&args[..], &SMALL].concat());
+    assert!(ran.code == 1 && ran.err.contains("no f16") || line(&ran.out, "lateral3").contains("plain"), "{}", ran.out);
 }

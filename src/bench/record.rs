@@ -1,10 +1,11 @@
 //! Results that outlive a run: as JSON, which a later run compares with, and as CSV.
 
-use std::io::Write;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::compare::{Change, Verdict};
 use super::measure::Measured;
 use super::stats::Summary;
 use super::work::Work;
@@ -78,6 +79,19 @@ pub struct Entry {
     pub bytes: f64,
     /// Share of the roof: the least time that the device needs, over the median.
     pub roof: f64,
+    /// How it compares with what was kept, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<Against>,
+}
+
+/// Now against before.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Against {
+    /// What became of it.
+    pub verdict: Verdict,
+    /// By how much.
+    #[serde(flatten)]
+    pub change: Change,
 }
 
 impl Record {
@@ -87,14 +101,16 @@ impl Record {
         Self { format, version, device: device.name().into(), key: device.key(), entries: Vec::new() }
     }
 
-    /// What was recorded of the launch and variant of `now`: with the same constants or, where they have changed since,
+    /// What was recorded of such a variant of such a launch: with the same constants or, where they have changed since,
     /// the first of that name.
-    pub fn find(&self, now: &Entry) -> Option<&Entry> {
-        let named = || self.entries.iter().filter(|e| e.work == now.work && e.variant == now.variant);
-        named().find(|e| e.constants == now.constants).or_else(|| named().next())
+    pub fn find(&self, work: &Work, variant: &Variant) -> Option<&Entry> {
+        let key = work.key();
+        let named = || self.entries.iter().filter(|e| e.work == key && e.variant == variant.name);
+        let constants = constants(variant);
+        named().find(|e| e.constants == constants).or_else(|| named().next())
     }
 
-    /// Reads a file that [`Record::write_json`] wrote.
+    /// Reads a file that [`Record::save`] wrote.
     ///
     /// # Errors
     /// [`Error::Io`] where it cannot be read, or is not such a file, or one of another version.
@@ -118,37 +134,38 @@ impl Record {
         serde_json::from_str(&text).map_err(|e| refuse(format!("is damaged ({e}): {again}")))
     }
 
-    /// Writes all of it as JSON.
+    /// Writes all of it as JSON, to be read by [`Record::read`].
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn write_json(&self, path: &Path) -> Result<()> {
-        atomic::write(path, |out| {
-            serde_json::to_writer_pretty(&mut *out, self)?;
-            out.write_all(b"\n")
-        })
+    pub fn save(&self, path: &Path) -> Result<()> {
+        atomic::write(path, |out| out.write_all(self.json().as_bytes()))
     }
 
-    /// Writes the figures as CSV, a line for each variant.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn write_csv(&self, path: &Path) -> Result<()> {
-        atomic::write(path, |out| self.csv(out))
+    /// All of it as JSON.
+    pub fn json(&self) -> String {
+        // Numbers, text and lists of them: nothing that JSON could not hold.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
     }
 
-    fn csv(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        writeln!(
-            out,
+    /// The figures as CSV, a line for each variant.
+    pub fn csv(&self) -> String {
+        let mut out = String::from(
             "kernel,label,stage,count,shapes,variant,constants,clock,median_s,low_s,high_s,samples,gflop,gflop_executed,\
-             mb,gflop_per_s,gb_per_s,roof_share"
-        )?;
+             mb,gflop_per_s,gb_per_s,roof_share,verdict,change,change_low,change_high\n",
+        );
         for e in &self.entries {
             let (clock, t) = e.time();
             let constants: Vec<String> = e.constants.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            writeln!(
+            let against = e.against.map_or(",,,".into(), |a| {
+                format!("{},{},{},{}", a.verdict, a.change.change, a.change.low, a.change.high)
+            });
+            // Writing to a string cannot fail.
+            let _ = writeln!(
                 out,
-                "{},\"{}\",\"{}\",{},\"{}\",{},\"{}\",{clock},{},{},{},{},{},{},{},{},{},{}",
+                "{},\"{}\",\"{}\",{},\"{}\",{},\"{}\",{clock},{},{},{},{},{},{},{},{},{},{},{against}",
                 e.kernel,
                 e.label.replace('"', "\"\""),
                 e.stage,
@@ -166,9 +183,9 @@ impl Record {
                 e.flops / t.median / 1e9,
                 e.bytes / t.median / 1e9,
                 e.roof,
-            )?;
+            );
         }
-        Ok(())
+        out
     }
 }
 
@@ -184,7 +201,7 @@ impl Entry {
             work: work.key(),
             shapes: work.shapes(),
             variant: variant.name.into(),
-            constants: variant.defines.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
+            constants: constants(variant),
             subgroups: variant.subgroups,
             textures: variant.textures.clone(),
             matrices: variant.matrices,
@@ -198,7 +215,17 @@ impl Entry {
             executed: measured.executed,
             bytes: cost.bytes,
             roof,
+            against: None,
         }
+    }
+
+    /// Whether it is what runs today: the same text with the same constants, in the same launch.
+    pub fn is(&self, today: &Variant, launch: &Launch) -> bool {
+        today.text.as_deref() == Some(self.text.as_str())
+            && constants(today) == self.constants
+            && (today.subgroups, today.matrices, today.halves) == (self.subgroups, self.matrices, self.halves)
+            && today.textures == self.textures
+            && (launch.grid, &launch.params) == (self.grid, &self.params)
     }
 
     /// Which clock, and what it showed.
@@ -221,4 +248,8 @@ impl Entry {
         };
         (variant, Launch { grid: self.grid, params: self.params.clone() })
     }
+}
+
+fn constants(variant: &Variant) -> Vec<(String, u32)> {
+    variant.defines.iter().map(|(k, v)| (k.to_string(), *v)).collect()
 }

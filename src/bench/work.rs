@@ -8,7 +8,7 @@ use crate::gpu::{Device, Runner};
 use crate::graph::{Plan, Source, Tensor, bytes_of};
 use crate::kernels::case::Rng;
 use crate::kernels::frame::Frame;
-use crate::kernels::{Caps, Cost, Info, Io, Kernel, Variant};
+use crate::kernels::{Caps, Cost, Info, Io, Kernel, Launch, Variant};
 use crate::model::{self, Config, Room};
 use crate::tensor::{DType, Value};
 use crate::vision::Image;
@@ -163,7 +163,17 @@ impl Work {
         self.kernel.variants(&Io { inputs: &self.infos(), outputs: &self.outputs }, caps)
     }
 
-    /// Reference arithmetic and least traffic.
+    /// Grid and parameters of a variant.
+    pub fn launch(&self, variant: &Variant) -> Launch {
+        self.kernel.launch(&Io { inputs: &self.infos(), outputs: &self.outputs }, variant)
+    }
+
+    /// Whether all of [`Work::cost`] is really spent: kernels that are given a count leave out the rows past it.
+    pub fn is_whole(&self) -> bool {
+        self.kernel.integers().is_empty()
+    }
+
+    /// Reference arithmetic and least traffic, when every row is live.
     pub fn cost(&self) -> Cost {
         self.kernel.cost(&Io { inputs: &self.infos(), outputs: &self.outputs })
     }

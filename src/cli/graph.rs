@@ -1,12 +1,12 @@
 //! `maskrcnn graph`
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use maskrcnn::graph::Plan;
 use maskrcnn::model::NetworkSize;
 use maskrcnn::weights::NetworkWeights;
 use maskrcnn::{Error, Result, detector};
+use serde_json::json;
 
 use super::class::Class;
 use super::model::Model;
@@ -17,12 +17,15 @@ use super::size::Size;
 pub struct Args {
     /// Weights, as for --weights.
     #[arg(value_name = "FILE|NAME", conflicts_with = "weights")]
-    file: Option<PathBuf>,
+    file: Option<std::path::PathBuf>,
     #[command(flatten)]
     model: Model,
     /// The image's rows x columns, before it is resized.
-    #[arg(long, value_name = "HxW", default_value = "640x640", alias = "size")]
+    #[arg(long, visible_alias = "size", value_name = "RxC", default_value = "640x640")]
     image_size: Size,
+    /// Print the plan as JSON instead of tables.
+    #[arg(long, conflicts_with = "dot")]
+    json: bool,
     /// Draw it for Graphviz: `maskrcnn graph --dot | dot -Tsvg > plan.svg`.
     #[arg(long)]
     dot: bool,
@@ -51,7 +54,11 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let choices = args.model.choices(class.key.as_deref());
     let (size, plan) = detector::plan(&config, &weights, &class.caps, &choices, height, width).map_err(named)?;
-    let text = if args.dot { plan.dot() } else { table(&config.name, &class, &size, &plan) };
+    let text = match () {
+        () if args.dot => plan.dot(),
+        () if args.json => json(&config.name, &class, &size, &plan),
+        () => table(&config.name, &class, &size, &plan),
+    };
     super::print(text.as_bytes())?;
 
     // Told after the plan: it is there to find out why.
@@ -79,4 +86,17 @@ fn table(name: &str, class: &Class, size: &NetworkSize, plan: &Plan) -> String {
         if class.caps.halves { "f16" } else { "f32" }
     );
     out
+}
+
+fn json(name: &str, class: &Class, size: &NetworkSize, plan: &Plan) -> String {
+    let sides = |(h, w): (u32, u32)| json!([h, w]);
+    let mut all = plan.json();
+    all["model"] = name.into();
+    all["image"] = sides(size.input);
+    all["resized"] = sides(size.resized);
+    all["padded"] = sides(size.padded);
+    all["device"] = class.name.as_str().into();
+    all["max_binding"] = class.max_binding.into();
+    all["products"] = if class.caps.halves { "f16" } else { "f32" }.into();
+    format!("{all:#}\n")
 }

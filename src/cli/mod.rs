@@ -13,11 +13,13 @@ mod model;
 mod profile;
 mod pull;
 mod reading;
+mod roofs;
 mod scene;
 mod shaders;
 mod size;
 mod tune;
 mod weights;
+mod words;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -20,7 +20,7 @@ pub struct Model {
     weights: Option<PathBuf>,
     #[command(flatten)]
     changes: Changes,
-    /// The GPU to use: its number in `devices`, or a part of its name. Without, the first there.
+    /// The GPU to use: its number in `devices`, or a part of its name. Without, the first of `devices`.
     #[arg(long, value_name = "NAME|INDEX")]
     device: Option<String>,
     /// Run every op by the best guess, whatever `tune` found for this device.

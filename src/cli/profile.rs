@@ -1,5 +1,6 @@
 //! `maskrcnn profile`
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use maskrcnn::Result;
@@ -9,6 +10,7 @@ use maskrcnn::kernels::Cost;
 
 use super::model::Model;
 use super::reading::Reading;
+use super::words::{count, plural, width};
 
 /// Steps that are listed without `--all`.
 const SHOWN: usize = 20;
@@ -37,7 +39,7 @@ pub struct Args {
     /// Time each step by the host's clock, submitted alone, as on a device without time stamps.
     #[arg(long)]
     wall: bool,
-    /// Measure the device's roofs again instead of taking them from the cache.
+    /// Measure again what the device can do at best, the roofs, instead of taking that from the cache.
     #[arg(long)]
     remeasure: bool,
 }
@@ -48,63 +50,112 @@ pub fn run(args: &Args) -> Result<()> {
     let detector = args.model.open(None)?;
     let device = detector.device();
     let roofs = if args.remeasure { Roofs::remeasure(device)? } else { Roofs::cached_or_measure(device)? };
+    super::roofs::warn_of_busy(&roofs);
     let profile = detector.profile(&image, args.runs as usize, args.wall.then_some(Clock::Wall))?;
     if let Some(path) = &args.trace {
         profile.save_trace(path)?;
     }
     if args.json {
-        say!("{:#}", profile.json(&roofs));
+        super::print(format!("{:#}\n", profile.json(&roofs)).as_bytes())?;
     } else {
-        print(&profile, &roofs, args);
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = tables(&mut out, &profile, &roofs, args);
+        super::print(out.as_bytes())?;
+    }
+    if let Some(step) = (0..profile.steps.len()).find(|&i| profile.passes(&roofs, i)) {
+        super::roofs::warn_of_passed(&profile.op(step).label);
     }
     Ok(())
 }
 
-fn print(p: &Profile, roofs: &Roofs, args: &Args) {
+fn tables(out: &mut String, p: &Profile, roofs: &Roofs, args: &Args) -> std::fmt::Result {
     let total = p.sum();
     let rows: Vec<String> = p.live.iter().map(|l| format!("{} of {} {}", l.count, l.capacity, l.what)).collect();
-    say!("{} on {}: {} found", p.model, p.device, p.found);
-    say!("times: {}; medians of {}", p.clock, p.runs);
-    say!("work: of the rows that were live, {}", rows.join(" and "));
-    say!("roofs: {roofs}");
+    writeln!(out, "{} on {}", p.model, p.device)?;
+    writeln!(
+        out,
+        "found: {}, of a score of {} or more, as the network computes them; `detect` leaves out those below {} unless \
+         told otherwise",
+        p.found,
+        p.score,
+        super::detect::SCORE
+    )?;
+    let runs = if p.runs == 1 { "of one run".into() } else { format!("medians of {}", count(p.runs, "run")) };
+    writeln!(out, "times: {}; {runs}", p.clock)?;
+    writeln!(out, "work: of the rows that were live, {}", rows.join(" and "))?;
+    writeln!(out, "roofs: {roofs}")?;
+    let over = steps(out, p, roofs, args.all)? | stages(out, p, roofs)?;
+    if over {
+        writeln!(out, "* {}", super::roofs::CACHED)?;
+    }
+    writeln!(
+        out,
+        "\nsteps together {:.1} ms, whole {:.1} ms, ratio {:.3}",
+        1e3 * total,
+        1e3 * p.whole,
+        total / p.whole
+    )?;
+    writeln!(out, "(whole: the same work without timing inside, from the submit of its one pass to the end of it)")?;
+    memory(out, p)?;
+    match &args.trace {
+        Some(path) => writeln!(out, "{}: open it in https://ui.perfetto.dev", path.display()),
+        None => Ok(()),
+    }
+}
 
+/// The steps that take longest, or all; says whether one is faster than its roof.
+fn steps(out: &mut String, p: &Profile, roofs: &Roofs, all: bool) -> Result<bool, std::fmt::Error> {
+    let total = p.sum();
     let mut order: Vec<usize> = (0..p.steps.len()).collect();
     order.sort_by(|&a, &b| p.steps[b].seconds.total_cmp(&p.steps[a].seconds));
-    let shown = if args.all { order.len() } else { SHOWN.min(order.len()) };
-    say!("\n{HEAD}  {:14} {:20} {:>14}  kernel, variant", "stage", "step", "workgroups");
+    let shown = if all { order.len() } else { SHOWN.min(order.len()) };
+    let groups = |i: usize| p.plan.steps[i].launch.grid.map(|n| n.to_string()).join("×");
+    let listed = || order[..shown].iter().map(|&i| p.op(i));
+    let stage = width(listed().map(|op| op.stage).chain(["stage"]));
+    let label = width(listed().map(|op| op.label.as_str()).chain(["step"]));
+    let grid = width(order[..shown].iter().map(|&i| groups(i)).chain(["workgroups".into()]));
+    writeln!(out, "\n{HEAD}  {:stage$}  {:label$}  {:>grid$}  kernel, variant", "stage", "step", "workgroups")?;
     let mut over = false;
     for &i in &order[..shown] {
-        let (op, step, s) = (p.op(i), &p.plan.steps[i], &p.steps[i]);
+        let (op, s) = (p.op(i), &p.steps[i]);
         let floor = p.floor(roofs, i);
         over |= floor > s.seconds;
-        let [x, y, z] = step.launch.grid;
-        say!(
-            "{}  {:14} {:20} {:>14}  {} {}",
+        writeln!(
+            out,
+            "{}  {:stage$}  {:label$}  {:>grid$}  {} {}",
             numbers(s.seconds, total, &s.cost, floor),
             op.stage,
             op.label,
-            format!("{x}×{y}×{z}"),
+            groups(i),
             op.kernel.name(),
-            step.variant
-        );
+            p.plan.steps[i].variant
+        )?;
     }
     if shown < order.len() {
         let rest: f64 = order[shown..].iter().map(|&i| p.steps[i].seconds).sum();
-        say!("{:9.3} {:5.1}  {} more steps (--all lists them)", 1e3 * rest, 100.0 * rest / total, order.len() - shown);
+        let more = order.len() - shown;
+        let steps = plural(more, "step");
+        writeln!(out, "{:9.3} {:5.1}  {more} more {steps} (--all lists them)", 1e3 * rest, 100.0 * rest / total)?;
     }
+    Ok(over)
+}
 
-    say!("\n{HEAD}  {:14} steps", "stage");
+/// The stages; says whether one is faster than its roof.
+fn stages(out: &mut String, p: &Profile, roofs: &Roofs) -> Result<bool, std::fmt::Error> {
+    let name = width(p.stages().iter().map(|s| s.name).chain(["stage"]));
+    writeln!(out, "\n{HEAD}  {:name$}  steps", "stage")?;
+    let mut over = false;
     for stage in p.stages() {
         let floor: f64 = (stage.first..stage.first + stage.steps).map(|i| p.floor(roofs, i)).sum();
         over |= floor > stage.seconds;
-        say!("{}  {:14} {:5}", numbers(stage.seconds, total, &stage.cost, floor), stage.name, stage.steps);
+        let numbers = numbers(stage.seconds, p.sum(), &stage.cost, floor);
+        writeln!(out, "{numbers}  {:name$}  {:5}", stage.name, stage.steps)?;
     }
-    if over {
-        say!("* faster than the roof of a copy through memory: the tensors stayed in a cache, or not all were read");
-    }
+    Ok(over)
+}
 
-    say!("\nsteps together {:.1} ms, whole {:.1} ms, ratio {:.3}", 1e3 * total, 1e3 * p.whole, total / p.whole);
-    say!("(whole: the same work without timing inside, from the submit of its one pass to the end of it)");
+fn memory(out: &mut String, p: &Profile) -> std::fmt::Result {
     let mib = |b: u64| b as f64 / (1 << 20) as f64;
     let parts = |all: u64, textures: u64| {
         format!(
@@ -115,28 +166,29 @@ fn print(p: &Profile, roofs: &Roofs, args: &Args) {
         )
     };
     let (plan, counts) = (&p.plan, &p.counts);
-    say!(
-        "planned:    {} in {} buffers and {} textures, {:.1} MiB alive at once",
+    writeln!(
+        out,
+        "planned:    {} in {} and {}, {:.1} MiB alive at once",
         parts(plan.activation_bytes(), plan.texture_bytes()),
-        plan.slots.len(),
-        plan.textures.len(),
+        count(plan.slots.len(), "buffer"),
+        count(plan.textures.len(), "texture"),
         mib(plan.live_bytes())
-    );
-    say!(
+    )?;
+    writeln!(
+        out,
         "GPU memory: {}, {:.1} MiB of weights, {:.1} KiB of parameters",
         parts(counts.slot_bytes, counts.texture_bytes),
         mib(counts.constant_bytes),
         counts.params_bytes as f64 / 1024.0
-    );
-    if let Some(held) = p.held {
-        say!(
+    )?;
+    match p.held {
+        Some(held) => writeln!(
+            out,
             "device:     holds {:.1} MiB, staging included, in blocks of {:.1} MiB",
             mib(held.used),
             mib(held.reserved)
-        );
-    }
-    if let Some(path) = &args.trace {
-        say!("{}: open it in https://ui.perfetto.dev", path.display());
+        ),
+        None => Ok(()),
     }
 }
 

@@ -1,14 +1,14 @@
 //! `maskrcnn shaders`
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+mod list;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use maskrcnn::kernels::{self, Caps, Case, Entry, Info, Io, REGISTRY, Variant};
 use maskrcnn::shader::emit::{Target, Valid, save};
-use maskrcnn::shader::{Access, Binding, Reflection, compile, reflect};
+use maskrcnn::shader::{compile, reflect};
 use maskrcnn::{Error, Result};
 
 use super::class::Class;
@@ -16,11 +16,15 @@ use super::class::Class;
 /// What to do with shaders.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// List every kernel with its variants on a device; of one kernel, list the cases too.
+    /// List every kernel with its variants on a device; of one kernel, list their constants and the cases too.
     List {
         /// This kernel alone.
         name: Option<String>,
+        /// Print the list as JSON, constants and cases of all kernels included.
+        #[arg(long)]
+        json: bool,
         /// The GPU to list for: its number in `devices`, a part of its name, or `none` for the least that there is.
+        /// Without, the first of `devices`.
         #[arg(long, value_name = "NAME|INDEX|none")]
         device: Option<String>,
     },
@@ -66,6 +70,7 @@ pub struct Choice {
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, u32)>,
     /// The GPU to compile for: its number in `devices`, a part of its name, or `none` for the least that there is.
+    /// Without, the first of `devices`.
     #[arg(long, value_name = "NAME|INDEX|none")]
     device: Option<String>,
 }
@@ -85,7 +90,15 @@ fn setting(text: &str) -> Result<(String, u32), String> {
 /// Does it.
 pub fn run(command: &Command) -> Result<()> {
     match command {
-        Command::List { name, device } => list(name.as_deref(), &Class::of(device.as_deref())?),
+        Command::List { name, json, device } => {
+            let entries: Vec<&Entry> = match name {
+                None => REGISTRY.iter().collect(),
+                Some(name) => vec![entry(name)?],
+            };
+            let class = Class::of(device.as_deref())?;
+            let out = if *json { list::json(&entries, &class)? } else { list::text(&entries, name.is_some(), &class)? };
+            super::print(out.as_bytes())
+        }
         Command::Show { name, source: true, .. } => super::print(entry(name)?.source.as_bytes()),
         Command::Show { name, choice, .. } => {
             let chosen = choose(name, choice)?;
@@ -204,107 +217,5 @@ fn emit(chosen: &Chosen, target: Target, checked: bool, out: Option<&Path>) -> R
             say!("{}: {}, {} bytes", path.display(), chosen.title, translation.len());
             Ok(())
         }
-    }
-}
-
-/// The texts of one variant over all cases.
-struct Row {
-    name: &'static str,
-    cases: usize,
-    texts: Vec<(Variant, usize, Reflection)>,
-}
-
-fn list(name: Option<&str>, class: &Class) -> Result<()> {
-    let entries: Vec<&Entry> = match name {
-        None => REGISTRY.iter().collect(),
-        Some(name) => vec![entry(name)?],
-    };
-    let mut out = format!("for {}\n", class.name);
-    for entry in entries {
-        let cases = (entry.cases)();
-        let mut rows: Vec<Row> = Vec::new();
-        for case in &cases {
-            for variant in variants(case, class)? {
-                add(&mut rows, entry, variant)?;
-            }
-        }
-        // Writing to a string cannot fail.
-        let _ =
-            writeln!(out, "\n{}: {} lines, {}", entry.name, entry.source.lines().count(), count(cases.len(), "case"));
-        rows.iter().for_each(|r| out.push_str(&r.text()));
-        if name.is_some() {
-            for (i, case) in cases.iter().enumerate() {
-                let offered: Vec<String> = variants(case, class)?.iter().map(Variant::to_string).collect();
-                let _ = writeln!(out, "  case {i}, {}: {}", case.name, offered.join("; "));
-            }
-        }
-    }
-    super::print(out.as_bytes())
-}
-
-fn add(rows: &mut Vec<Row>, entry: &Entry, variant: Variant) -> Result<()> {
-    let at = rows.iter().position(|r| r.name == variant.name).unwrap_or_else(|| {
-        rows.push(Row { name: variant.name, cases: 0, texts: Vec::new() });
-        rows.len() - 1
-    });
-    rows[at].cases += 1;
-    if rows[at].texts.iter().all(|t| t.0 != variant) {
-        let text = compile(entry, &variant)?;
-        let (_, reflection) = reflect(&text)
-            .map_err(|e| Error::Shader { kernel: entry.name.into(), reason: format!("{variant}: {e}") })?;
-        rows[at].texts.push((variant, text.lines.len(), reflection));
-    }
-    Ok(())
-}
-
-fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
-impl Row {
-    /// Two lines: sizes, and bindings with those in brackets that not every text has.
-    fn text(&self) -> String {
-        let range = |of: &dyn Fn(&Reflection, usize) -> u32| {
-            let all: BTreeSet<u32> = self.texts.iter().map(|(_, lines, r)| of(r, *lines)).collect();
-            match (all.first(), all.last()) {
-                (Some(a), Some(b)) if a != b => format!("{a} to {b}"),
-                (Some(a), _) => a.to_string(),
-                _ => String::new(),
-            }
-        };
-        let mut union: Vec<&Binding> = Vec::new();
-        for (_, _, r) in &self.texts {
-            let mut at = 0;
-            for binding in &r.bindings {
-                match union.iter().position(|b| b.name == binding.name) {
-                    Some(known) => at = known + 1,
-                    None => {
-                        union.insert(at, binding);
-                        at += 1;
-                    }
-                }
-            }
-        }
-        let bindings = union.iter().map(|b| {
-            let access = match b.access {
-                Access::Uniform => "uniform",
-                Access::Read => "read",
-                Access::ReadWrite => "written",
-                Access::Texture => "a texture",
-            };
-            let always = self.texts.iter().all(|t| t.2.bindings.iter().any(|other| other.name == b.name));
-            if always { format!("{} {access}", b.name) } else { format!("[{} {access}]", b.name) }
-        });
-        format!(
-            "  {:13}  {} lines in {}, for {}; {} threads, {} bytes of workgroup memory\n  {:13}  {}\n",
-            self.name,
-            range(&|_, lines| lines as u32),
-            count(self.texts.len(), "text"),
-            count(self.cases, "case"),
-            range(&|r, _| r.workgroup_size.iter().product()),
-            range(&|r, _| r.workgroup_bytes),
-            "",
-            bindings.collect::<Vec<_>>().join(", ")
-        )
     }
 }

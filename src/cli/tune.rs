@@ -4,22 +4,26 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maskrcnn::bench::Effort;
-use maskrcnn::tune::{self, Kept};
+use maskrcnn::tune::{self, Kept, Launch};
 use maskrcnn::weights::NetworkWeights;
 use maskrcnn::{Error, Result};
+use serde_json::json;
 
 use super::model::Model;
 use super::size::Size;
+use super::words;
+
+const LABEL: &str = "op (× times in the network)";
 
 /// The options of `tune`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     model: Model,
-    /// Rows and columns of the images to be fast for.
-    #[arg(long, value_name = "HxW", default_value = "640x640")]
+    /// Rows x columns of the images to be fast for.
+    #[arg(long, visible_alias = "size", value_name = "RxC", default_value = "640x640")]
     image_size: Size,
-    /// Only the ops whose label contains this, e.g. `layer3` or `mask.conv`.
+    /// Only the ops whose label contains this, e.g. `layer3` or `mask.conv`; without, all.
     #[arg(long, value_name = "TEXT")]
     op: Option<String>,
     /// Seconds spent on each way to run an op.
@@ -28,8 +32,11 @@ pub struct Args {
     /// Time by the host's clock alone, as on a device without time stamps.
     #[arg(long)]
     wall: bool,
+    /// Print what was found as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
     /// Drop what earlier runs found for this device, and try nothing.
-    #[arg(long, conflicts_with_all = ["op", "seconds", "wall", "image_size"])]
+    #[arg(long, conflicts_with_all = ["op", "seconds", "wall", "image_size", "json"])]
     forget: bool,
 }
 
@@ -38,8 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.forget {
         let (device, _) = args.model.device()?;
         let what = if Kept::forget(&device)? { "dropped what was" } else { "nothing was" };
-        say!("{what} kept for {}", device.key());
-        return Ok(());
+        return super::print(format!("{what} kept for {}\n", device.key()).as_bytes());
     }
     let (file, config) = args.model.load(None)?;
     let (device, caps) = args.model.device()?;
@@ -51,47 +57,66 @@ pub fn run(args: &Args) -> Result<()> {
         let reason = format!("{} has no such op to tune at {height}x{width}", config.name);
         return Err(Error::Config { setting: "--op".into(), reason });
     }
-    say!("{}\n{} at {height}x{width}", device.key(), config.name);
-    say!("{:38} {:>10} {:>5}  fastest", "op (× times in the network)", "best guess", "ways");
+    let table = |line: String| if args.json { Ok(()) } else { super::print(line.as_bytes()) };
+    let wide = words::width(launches.iter().map(label).chain([LABEL.into()]));
+    table(format!("{}\n{} at {height}x{width}\n", device.key(), config.name))?;
+    table(format!("{LABEL:wide$}  best guess   ways  fastest\n"))?;
     let effort = Effort { seconds: args.seconds, wall: args.wall, ..Effort::default() };
     let mut kept = Kept::of(&device.key());
-    let (mut before, mut after, mut faster, mut path) = (0.0, 0.0, 0, None);
+    let (mut before, mut after, mut path, mut all) = (0.0, 0.0, None, Vec::new());
     let bar = progress(launches.len());
     for launch in &launches {
         bar.set_message(launch.label.clone());
         let found = tune::tune(&device, &caps, &graph, launch, effort)?;
         bar.inc(1);
-        let name =
-            if launch.count > 1 { format!("{} × {}", launch.label, launch.count) } else { launch.label.clone() };
+        let name = label(launch);
         let fastest = match &found.change {
             Some(change) => format!("{}: {change}", found.names.join(" ")),
             None => "the best guess".into(),
         };
         bar.suspend(|| {
-            say!("{name:38} {:>7.2} ms {:>5}  {fastest}", 1e3 * found.guess, found.tried);
             for names in &found.wrong {
                 note!("warning: {name} by {names} computes something else here, and is not used: please report it");
             }
-        });
+            table(format!("{name:wide$}  {:>7.2} ms  {:>5}  {fastest}\n", 1e3 * found.guess, found.tried))
+        })?;
         let count = launch.count as f64;
         before += count * found.guess;
         after += count * found.guess * (1.0 + found.change.map_or(0.0, |c| c.change));
-        faster += usize::from(found.change.is_some());
         launch.keep(&found, &mut kept.names);
         // At once: what an interrupted run found is found.
         path = Some(kept.keep(&device)?);
+        all.push(found);
     }
     bar.finish_and_clear();
-    say!(
-        "{faster} of {} launches have a faster way: {:.1} ms instead of {:.1} ms in all",
-        launches.len(),
+    if args.json {
+        let all = launches.iter().zip(&all).map(|(launch, found)| {
+            json!({ "label": launch.label, "count": launch.count, "ways": found.tried, "guess_ms": 1e3 * found.guess,
+                "names": found.names, "change": found.change, "wrong": found.wrong })
+        });
+        let (device, all) = (device.key(), all.collect::<Vec<_>>());
+        let all = json!({ "device": device, "model": config.name, "height": height, "width": width, "kept": path,
+            "before_ms": 1e3 * before, "after_ms": 1e3 * after, "launches": all });
+        return super::print(format!("{all:#}\n").as_bytes());
+    }
+    let faster = all.iter().filter(|f| f.change.is_some()).count();
+    let have = if faster == 1 { "has" } else { "have" };
+    table(format!(
+        "{faster} of {} {have} a faster way: {:.1} ms instead of {:.1} ms in all\n",
+        words::count(launches.len(), "launch"),
         1e3 * after,
         1e3 * before
-    );
-    if let Some(path) = path {
-        say!("kept in {}; `--untuned` runs without it, `tune --forget` drops it", path.display());
+    ))?;
+    match path {
+        Some(path) => {
+            table(format!("kept in {}; `--untuned` runs without it, `tune --forget` drops it\n", path.display()))
+        }
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn label(launch: &Launch) -> String {
+    if launch.count > 1 { format!("{} × {}", launch.label, launch.count) } else { launch.label.clone() }
 }
 
 /// A bar on standard error, where that is a terminal.

@@ -35,8 +35,10 @@ pub struct Profile {
     pub whole: f64,
     /// Runs with and as many without timing.
     pub runs: usize,
-    /// Detections that the configuration lets through.
+    /// Detections that the configuration lets through …
     pub found: usize,
+    /// … and the score from which on it does.
+    pub score: f32,
     /// How many rows the heads had to work on.
     pub live: Vec<Live>,
 }
@@ -108,7 +110,8 @@ impl Detector {
         let steps = plan.steps.iter().zip(steps).map(cost).collect();
         let (model, device) = (self.config.name.clone(), self.device.name().to_string());
         let held = self.device.held();
-        Ok(Profile { model, device, clock, counts, held, steps, whole, runs: runs.max(1), found, live, plan })
+        let score = self.config.box_head.score_thresh;
+        Ok(Profile { model, device, clock, counts, held, steps, whole, runs: runs.max(1), found, score, live, plan })
     }
 }
 
@@ -169,6 +172,12 @@ impl Profile {
     /// Least seconds that the device needs for a step.
     pub fn floor(&self, roofs: &Roofs, step: usize) -> f64 {
         roofs.floor(&self.steps[step].cost, &self.plan.steps[step].variant)
+    }
+
+    /// Whether a step did more arithmetic in its time than these roofs allow: they are too low then.
+    pub fn passes(&self, roofs: &Roofs, step: usize) -> bool {
+        let StepTime { seconds, cost } = &self.steps[step];
+        roofs.are_passed(cost, &self.plan.steps[step].variant, *seconds)
     }
 
     /// The op of a step.

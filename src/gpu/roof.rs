@@ -1,35 +1,35 @@
 //! What the device can do at most. Measured once for each device and driver, and kept in the user's cache folder.
 
+mod probe;
+
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+use probe::{Probe, Rate, Size};
+
 use super::device::Device;
-use super::profiler::Clock;
-use super::runner::Runner;
+use crate::Result;
 use crate::cache::Entries;
-use crate::graph::{Graph, Plan, Tensor};
 use crate::kernels::case::Rng;
 use crate::kernels::roof_copy::RoofCopy;
 use crate::kernels::roof_fma::RoofFma;
 use crate::kernels::roof_matrix::{self, RoofMatrix};
-use crate::kernels::{Cost, Info, Io, Kernel, Variant};
-use crate::tensor::{ELEMENT_BYTES, Value};
-use crate::{Error, Result};
+use crate::kernels::{Cost, Variant};
 
 /// What is counted up when the shaders or the way to measure change, so that old figures are not compared with new.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
-/// Measurements of one variant: a roof is the best of them. A GPU needs a while to reach its highest clock.
-const TRIES: usize = 8;
-const AT_LEAST: Duration = Duration::from_millis(400);
-const AT_MOST: Duration = Duration::from_secs(2);
+/// A roof that is passed by this was measured too low: clocks and rounding do less.
+const PASSED: f64 = 1.05;
+
+/// What takes less is not held against a roof: clocks have steps.
+const SHORT: f64 = 20e-6;
 
 /// What the device can do at most, as measured on it.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
 pub struct Roofs {
     /// Bytes a second, read and written, of a copy that no cache holds.
     pub copy: f64,
@@ -37,6 +37,9 @@ pub struct Roofs {
     pub fma: f64,
     /// The same of cooperative matrices in registers, where the device has such: f16, with f32 sums if it can.
     pub matrix: Option<f64>,
+    /// Whether the device was left alone while they were measured. Where it was not they may be too low, and are measured
+    /// again whenever they are asked for.
+    pub steady: bool,
 }
 
 impl Roofs {
@@ -54,47 +57,73 @@ impl Roofs {
         let most = Size { n: elements(32), steps: 1 << 17, repeats: 64 };
         let fma = Probe::new(|steps| RoofFma { steps }, |c| c.flops).best(device, size, most)?;
         let only = RoofMatrix::measured(&device.caps());
-        if only.is_empty() {
-            return Ok(Self { copy, fma, matrix: None });
+        let mut matrix = None;
+        if !only.is_empty() {
+            let size = Size { n: 64 * roof_matrix::TILE, steps: roof_matrix::STEP_MULTIPLE, repeats: 1 };
+            let most = Size { n: elements(32), steps: roof_matrix::MOST_STEPS, repeats: 64 };
+            let factors = Some(Arc::new(roof_matrix::factors(&mut Rng::new(2), true)));
+            let probe = Probe::new(|steps| RoofMatrix { steps }, |c| c.flops);
+            matrix = Some(Probe { factors, only: Some(only), ..probe }.best(device, size, most)?);
         }
-        let size = Size { n: 64 * roof_matrix::TILE, steps: roof_matrix::STEP_MULTIPLE, repeats: 1 };
-        let most = Size { n: elements(32), steps: roof_matrix::MOST_STEPS, repeats: 64 };
-        let factors = Some(Arc::new(roof_matrix::factors(&mut Rng::new(2), true)));
-        let probe = Probe::new(|steps| RoofMatrix { steps }, |c| c.flops);
-        let matrix = Some(Probe { factors, only: Some(only), ..probe }.best(device, size, most)?);
-        Ok(Self { copy, fma, matrix })
+        let steady = [Some(copy), Some(fma), matrix].iter().flatten().all(|rate| rate.steady);
+        let value = |rate: Rate| rate.value;
+        Ok(Self { copy: copy.value, fma: fma.value, matrix: matrix.map(value), steady })
     }
 
-    /// What the cache has for the device, or else measures and keeps it. A cache that cannot be read or written is no
-    /// error.
+    /// What the cache has for the device, or else measures and keeps it. What was kept of a busy device is measured again,
+    /// and the best of both kept. A cache that cannot be read or written is no error.
     ///
     /// # Errors
     /// As [`Roofs::measure`].
     pub fn cached_or_measure(device: &Device) -> Result<Self> {
-        match kept().and_then(|kept| kept.get(&device.key())).and_then(sound) {
-            Some(roofs) => Ok(roofs),
-            None => Self::remeasure(device),
+        match known(device) {
+            Some(roofs) if roofs.steady => Ok(roofs),
+            known => Ok(Self::measure(device)?.beside(known).keep(device)),
         }
     }
 
-    /// Measures, and puts that in the place of what the cache had for the device.
+    /// Measures, and puts that in the place of what the cache had for the device; the best of both where the device is
+    /// busy.
     ///
     /// # Errors
     /// As [`Roofs::measure`].
     pub fn remeasure(device: &Device) -> Result<Self> {
-        let roofs = Self::measure(device)?;
+        let measured = Self::measure(device)?;
+        let known = if measured.steady { None } else { known(device) };
+        Ok(measured.beside(known).keep(device))
+    }
+
+    /// The best of these, just measured, and those that were `known`: a rate that was reached once can be reached.
+    fn beside(self, known: Option<Self>) -> Self {
+        let Some(known) = known else { return self };
+        let matrix = self.matrix.into_iter().chain(known.matrix).reduce(f64::max);
+        let steady = self.steady || known.steady;
+        Self { copy: self.copy.max(known.copy), fma: self.fma.max(known.fma), matrix, steady }
+    }
+
+    fn keep(self, device: &Device) -> Self {
         if let Some(kept) = kept() {
             // Kept for the sake of time only: the next call measures again.
-            let _ = kept.put(&device.key(), json!(roofs));
+            let _ = kept.put(&device.key(), json!(self));
         }
-        Ok(roofs)
+        self
     }
 
     /// Least seconds that the device needs for such a cost by such a variant: the larger of arithmetic, on the matrix
     /// units where the variant uses them, and traffic.
     pub fn floor(&self, cost: &Cost, variant: &Variant) -> f64 {
-        let arithmetic = self.matrix.filter(|_| variant.matrices).unwrap_or(self.fma);
-        (cost.flops / arithmetic).max(cost.bytes / self.copy)
+        self.arithmetic(cost, variant).max(cost.bytes / self.copy)
+    }
+
+    /// Least seconds that arithmetic takes alone.
+    fn arithmetic(&self, cost: &Cost, variant: &Variant) -> f64 {
+        cost.flops / self.matrix.filter(|_| variant.matrices).unwrap_or(self.fma)
+    }
+
+    /// Whether such a cost in so many seconds shows that these roofs are too low. Only arithmetic does: what a cache
+    /// serves passes the roof of a copy through memory, and rightly.
+    pub fn are_passed(&self, cost: &Cost, variant: &Variant, seconds: f64) -> bool {
+        seconds >= SHORT && self.arithmetic(cost, variant) > PASSED * seconds
     }
 }
 
@@ -110,6 +139,11 @@ fn kept() -> Option<Entries> {
     Entries::of("roofs", VERSION).ok()
 }
 
+/// What the cache has for the device.
+fn known(device: &Device) -> Option<Roofs> {
+    kept()?.get(&device.key()).and_then(sound)
+}
+
 /// An entry that can be divided by.
 fn sound(entry: Json) -> Option<Roofs> {
     let roofs: Roofs = serde_json::from_value(entry).ok()?;
@@ -117,131 +151,11 @@ fn sound(entry: Json) -> Option<Roofs> {
     (good(roofs.copy) && good(roofs.fma) && roofs.matrix.is_none_or(good)).then_some(roofs)
 }
 
-/// How much is done between two looks at the clock.
-#[derive(Clone, Copy, PartialEq)]
-struct Size {
-    /// Elements of x.
-    n: usize,
-    /// Steps of each, where the kernel has such.
-    steps: usize,
-    /// Dispatches.
-    repeats: usize,
-}
-
-impl Size {
-    /// The next larger one within `most`.
-    fn grown(self, most: Size) -> Option<Size> {
-        let mut next = self;
-        if 2 * self.n <= most.n {
-            next.n *= 2;
-        } else if 2 * self.steps <= most.steps {
-            next.steps *= 2;
-        } else if 2 * self.repeats <= most.repeats {
-            next.repeats *= 2;
-        }
-        (next != self).then_some(next)
-    }
-}
-
-/// A kernel that shows a roof, and how to measure by it.
-struct Probe<F> {
-    /// The kernel with so many steps; y has the shape of x.
-    kernel: F,
-    /// A second input, where it takes one.
-    factors: Option<Arc<Value>>,
-    /// The variants to measure, where not all.
-    only: Option<Vec<&'static str>>,
-    /// What is counted.
-    what: fn(&Cost) -> f64,
-}
-
-impl<K: Kernel + 'static, F: Fn(usize) -> K> Probe<F> {
-    /// All variants.
-    fn new(kernel: F, what: fn(&Cost) -> f64) -> Self {
-        Self { kernel, factors: None, only: None, what }
-    }
-
-    /// The highest rate that any variant reaches, at a size that takes long enough to be timed.
-    fn best(&self, device: &Device, least: Size, most: Size) -> Result<f64> {
-        // The host's clock has the time of a submit in it. Time stamps are exact, and short dispatches find the quiet
-        // moments of a CPU that others use too.
-        let long = if device.clock() == Clock::Wall { 0.03 } else { 0.003 };
-        let (mut size, mut rate) = (least, 0.0f64);
-        for variant in self.variants(device, least) {
-            let mut runner = self.prepare(device, size, variant)?;
-            let mut taken = seconds(device, &mut runner)?;
-            while taken < long
-                && let Some(next) = size.grown(most)
-            {
-                size = next;
-                // What is there is given back before more is asked for.
-                drop(runner);
-                runner = self.prepare(device, size, variant)?;
-                taken = seconds(device, &mut runner)?;
-            }
-            let work: f64 = runner.plan().steps.iter().map(|s| (self.what)(&s.cost)).sum();
-            let begin = Instant::now();
-            for tries in 0.. {
-                let spent = begin.elapsed();
-                if (tries >= TRIES && spent >= AT_LEAST) || spent >= AT_MOST {
-                    break;
-                }
-                taken = taken.min(seconds(device, &mut runner)?);
-            }
-            if taken > 0.0 {
-                rate = rate.max(work / taken);
-            }
-        }
-        if rate > 0.0 {
-            return Ok(rate);
-        }
-        let reason = "its clock stands still, so its speed cannot be measured".into();
-        Err(Error::Device { device: device.name().into(), reason })
-    }
-
-    fn variants(&self, device: &Device, size: Size) -> Vec<&'static str> {
-        let x = Info::f32([size.n]);
-        let factors = self.factors.as_ref().map(|f| Info::f32(f.shape));
-        let inputs: Vec<Info> = [x].into_iter().chain(factors).collect();
-        let variants = (self.kernel)(size.steps).variants(&Io { inputs: &inputs, outputs: &[x] }, &device.caps());
-        let asked = |name: &&str| self.only.as_ref().is_none_or(|only| only.contains(name));
-        variants.iter().map(|v| v.name).filter(asked).collect()
-    }
-
-    /// The same dispatch over and over, with numbers in the input: zeros would flatter some devices.
-    fn prepare(&self, device: &Device, size: Size, variant: &str) -> Result<Runner> {
-        let mut g = Graph::new();
-        let x = g.input("the roof's input", Info::f32([size.n]));
-        let factors = self.factors.as_ref().map(|f| g.constant("the roof's factors", f.clone()));
-        let y = g.shared_output("the roof's output", [size.n]);
-        g.keep(x);
-        let inputs: Vec<Tensor> = [x].into_iter().chain(factors).collect();
-        for _ in 0..size.repeats {
-            g.op_into("roof", (self.kernel)(size.steps), &inputs, &[y])?;
-        }
-        let mut runner = Runner::new(device, Plan::new(g, &device.caps(), &[variant]))?;
-        let numbers = Rng::new(1).tensor([1 << 14]);
-        let length = size.n * ELEMENT_BYTES;
-        let mut bytes = numbers.bytes().repeat(length.div_ceil(numbers.bytes().len()));
-        bytes.truncate(length);
-        runner.run(&[(x, &bytes)], &[])?;
-        Ok(runner)
-    }
-}
-
-/// Seconds of all dispatches of one run.
-fn seconds(device: &Device, runner: &mut Runner) -> Result<f64> {
-    match device.clock() {
-        Clock::Wall => runner.wall(&[]),
-        clock => Ok(runner.profile(&[], clock)?.iter().sum()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ROOFS: Roofs = Roofs { copy: 2e9, fma: 1e11, matrix: None };
+    const ROOFS: Roofs = Roofs { copy: 2e9, fma: 1e11, matrix: None, steady: true };
 
     #[test]
     fn the_floor_is_the_larger_of_arithmetic_and_traffic() {
@@ -266,24 +180,40 @@ mod tests {
     /// Entries of a sound file that cannot be used: measured again, the others stay.
     #[test]
     fn rates_that_cannot_be_are_not_believed() {
-        for text in ["3", "{}", r#"{"copy":0,"fma":1}"#, r#"{"copy":1,"fma":-1}"#, r#"{"copy":1,"fma":1,"matrix":0}"#] {
+        for text in [
+            "3",
+            "{}",
+            r#"{"copy":0,"fma":1,"steady":true}"#,
+            r#"{"copy":1,"fma":-1,"steady":true}"#,
+            r#"{"copy":1,"fma":1,"matrix":0,"steady":true}"#,
+        ] {
             assert_eq!(sound(serde_json::from_str(text).unwrap()), None, "{text}");
         }
-        let least = sound(json!({ "copy": 1.0, "fma": 2.0 }));
-        assert_eq!(least, Some(Roofs { copy: 1.0, fma: 2.0, matrix: None }));
+        let least = sound(json!({ "copy": 1.0, "fma": 2.0, "steady": false }));
+        assert_eq!(least, Some(Roofs { copy: 1.0, fma: 2.0, matrix: None, steady: false }));
     }
 
     #[test]
-    fn sizes_grow_by_elements_then_steps_then_repeats() {
-        let most = Size { n: 5, steps: 2, repeats: 2 };
-        let mut size = Size { n: 2, steps: 1, repeats: 1 };
-        let mut seen = Vec::new();
-        while let Some(next) = size.grown(most) {
-            size = next;
-            seen.push((size.n, size.steps, size.repeats));
-        }
-        assert_eq!(seen, [(4, 1, 1), (4, 2, 1), (4, 2, 2)]);
-        let copy = Size { n: 4, steps: 0, repeats: 1 };
-        assert!(copy.grown(Size { n: 4, steps: 0, repeats: 1 }).is_none());
+    fn what_was_reached_once_can_be_reached() {
+        let roofs = |copy: f64, fma: f64, steady: bool| Roofs { copy, fma, matrix: None, steady };
+        let busy = roofs(1.0, 9.0, false);
+        assert_eq!(busy.beside(None), busy);
+        assert_eq!(busy.beside(Some(roofs(2.0, 8.0, false))), roofs(2.0, 9.0, false));
+        assert_eq!(busy.beside(Some(roofs(2.0, 8.0, true))), roofs(2.0, 9.0, true));
+        assert_eq!(roofs(2.0, 8.0, true).beside(Some(busy)), roofs(2.0, 9.0, true));
+        let with = Roofs { matrix: Some(3.0), ..busy };
+        assert_eq!((busy.beside(Some(with)).matrix, with.beside(Some(busy)).matrix), (Some(3.0), Some(3.0)));
+    }
+
+    #[test]
+    fn more_arithmetic_than_can_be_shows_that_a_roof_is_too_low() {
+        let mut variant = Variant::new("any", &[]);
+        let cost = Cost { flops: 1e11, bytes: 1e10 };
+        assert!(ROOFS.are_passed(&cost, &variant, 0.9), "1.1 times the arithmetic");
+        assert!(!ROOFS.are_passed(&cost, &variant, 0.97), "within what clocks do");
+        assert!(!ROOFS.are_passed(&cost, &variant, 1.0), "5 times the traffic: of a cache");
+        assert!(!ROOFS.are_passed(&Cost { flops: 1e9, bytes: 0.0 }, &variant, 1e-6), "too short to be timed");
+        variant.matrices = true;
+        assert!(!Roofs { matrix: Some(4e11), ..ROOFS }.are_passed(&cost, &variant, 0.5));
     }
 }

@@ -52,3 +52,44 @@ impl Choices {
         self.all.clone().or_else(|| if self.of_ops.is_empty() { None } else { own() }).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::graph::{Graph, Plan};
+    use crate::kernels::Info;
+    use crate::tensor::Value;
+
+    /// A 1×1 convolution of so many channels.
+    fn graph(channels: usize) -> Graph {
+        let mut g = Graph::new();
+        let x = g.input("x", Info::f32([1, 8, 8, channels]));
+        let weight = Arc::new(Value::f32([32, 1, 1, channels], vec![0.0; 32 * channels]));
+        let bias = Arc::new(Value::f32([32], vec![0.0; 32]));
+        let y = g.conv2d("conv", x, &weight, &bias).done().unwrap();
+        g.keep(y);
+        g
+    }
+
+    /// What was found for products of f16 is nobody's in f32, nor the other way round.
+    #[test]
+    fn what_was_found_at_one_precision_is_not_used_at_another() {
+        let exact = Caps { f16: true, ..Caps::MINIMUM };
+        let halves = Caps { halves: true, ..exact };
+        let variant = |choices: &Choices, caps: &Caps| {
+            let plan = Plan::choosing(graph(32), caps, choices);
+            plan.steps[0].variant.clone()
+        };
+        for (found, other) in [(exact, halves), (halves, exact)] {
+            let key = Choices::key(&graph(32).ops[0], &found);
+            let choices = Choices::of_ops([(key, vec!["plain".to_string()])].into());
+            assert_eq!(variant(&choices, &found).name, "plain");
+            assert_ne!(variant(&Choices::default(), &other).name, "plain", "this shows nothing");
+            assert_eq!(variant(&choices, &other), variant(&Choices::default(), &other));
+            // Nor for other shapes.
+            assert_ne!(Choices::key(&graph(64).ops[0], &found), Choices::key(&graph(32).ops[0], &found));
+        }
+    }
+}

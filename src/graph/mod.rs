@@ -5,6 +5,7 @@ mod choices;
 mod dot;
 mod grids;
 mod join;
+mod json;
 mod pieces;
 mod plan;
 mod slots;
@@ -172,13 +173,27 @@ impl Graph {
         inputs: &[Tensor],
         outs: &[Tensor],
     ) -> Result<()> {
-        let infos = self.infer(label, &kernel, inputs)?;
+        self.op_into_shared(label, Arc::new(kernel), inputs, outs)
+    }
+
+    /// As [`Graph::op_into`], with a kernel that others hold too.
+    ///
+    /// # Errors
+    /// As [`Graph::op_into`].
+    pub fn op_into_shared(
+        &mut self,
+        label: &str,
+        kernel: Arc<dyn Kernel>,
+        inputs: &[Tensor],
+        outs: &[Tensor],
+    ) -> Result<()> {
+        let infos = self.infer(label, kernel.as_ref(), inputs)?;
         let given: Vec<Info> = outs.iter().map(|t| t.info).collect();
         if infos != given {
             let reason = format!("makes {infos:?}, which is not the {given:?} that it is to write into");
             return Err(Error::Shape { op: label.into(), reason });
         }
-        self.push(label, Arc::new(kernel), inputs, outs);
+        self.push(label, kernel, inputs, outs);
         Ok(())
     }
 

@@ -76,21 +76,23 @@ impl Plan {
         let (flops, traffic) =
             self.steps.iter().fold((0.0, 0.0), |sum, s| (sum.0 + s.cost.flops, sum.1 + s.cost.bytes));
         let (steps, slots) = (self.steps.len(), self.slots.len());
+        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         writeln!(
             f,
-            "{steps} steps, {:.2} GFLOP and {:.1} MB of traffic when all rows are live",
+            "{}, {:.2} GFLOP and {:.1} MB of traffic when all rows are live",
+            count(steps, "step"),
             flops / 1e9,
             traffic / 1e6
         )?;
-        writeln!(f, "planned    {} MiB in {slots} slots", mib(self.activation_bytes()))?;
+        writeln!(f, "planned    {} MiB in {}", mib(self.activation_bytes()), count(slots, "slot"))?;
         if !self.textures.is_empty() {
             let (all, textures) = (self.activation_bytes(), self.texture_bytes());
-            let count = self.textures.len();
             writeln!(
                 f,
-                "           {} MiB of buffers, {} MiB in {count} textures",
+                "           {} MiB of buffers, {} MiB in {}",
                 mib(all - textures),
-                mib(textures)
+                mib(textures),
+                count(self.textures.len(), "texture")
             )?;
         }
         let peak = self.peak();

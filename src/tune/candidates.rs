@@ -5,7 +5,9 @@ use crate::kernels::case::Rng;
 use crate::kernels::{Caps, Io, METHODS, Variant};
 use crate::tensor::{DType, Value};
 
-/// An op alone: its activations are copied in, its weights are constants, and all it writes is kept.
+/// An op alone: its activations are copied in, its weights are constants, and all it writes is kept. What it writes into
+/// is copied in too, and so has its memory to itself: of what lies there unwritten, a slice's neighbours or rows past a
+/// live count, nothing can come from the op's own scratch, and a [`Subject`](crate::bench::Subject)'s fence stays.
 pub(super) struct Alone {
     graph: Graph,
     /// What is to be copied in.
@@ -31,8 +33,9 @@ impl Alone {
             tensor
         };
         let operands: Vec<Tensor> = op.inputs.iter().map(&mut given).collect();
-        let outputs = alone.op_shared(&op.label, op.kernel.clone(), &operands)?;
+        let outputs: Vec<Tensor> = op.outputs.iter().map(|t| alone.input(&op.label, t.info)).collect();
         outputs.iter().for_each(|&t| alone.keep(t));
+        alone.op_into_shared(&op.label, op.kernel.clone(), &operands, &outputs)?;
         Ok(Self { graph: alone, inputs, outputs })
     }
 
@@ -96,4 +99,41 @@ pub(super) fn contents(inputs: &[Tensor]) -> Vec<Value> {
         DType::U32 => Value::u32(t.shape(), vec![u32::MAX; t.shape().len()]),
     };
     inputs.iter().map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::graph::Place;
+    use crate::kernels::Info;
+
+    /// A convolution that writes one level of a pyramid, as P3 of FPN.
+    fn level() -> Graph {
+        let mut g = Graph::new();
+        let x = g.input("x", Info::f32([1, 32, 32, 64]));
+        let y = g.shared_output("y", [1, 1, 3 * 32 * 32, 64]);
+        g.keep(y);
+        let weight = Arc::new(Value::f32([64, 3, 3, 64], vec![0.0; 64 * 9 * 64]));
+        let bias = Arc::new(Value::f32([64], vec![0.0; 64]));
+        g.conv2d("P3", x, &weight, &bias).pad(1).into_slice(y, 32 * 32 * 64).unwrap();
+        g
+    }
+
+    /// What an op leaves unwritten must not be what its own scratch left there: ways would differ that do not.
+    #[test]
+    fn nothing_else_lies_where_an_op_writes() {
+        let graph = level();
+        let alone = Alone::new(&graph, &graph.ops[0]).unwrap();
+        let candidates = alone.candidates(&Caps { cpu: true, texels: true, subgroup: Some(8), ..Caps::MINIMUM });
+        let methods = candidates.iter().filter(|(names, _)| names.iter().any(|n| METHODS.contains(&&n[..])));
+        assert!(methods.count() > 0 && candidates.len() > 3, "no scratch to be afraid of");
+        for (names, plan) in &candidates {
+            for t in &alone.outputs {
+                let Place::Slot(slot) = plan.places[t.id] else { panic!("{names:?}: the output lies nowhere") };
+                assert_eq!(plan.slots[slot].tensors, [t.id], "{names:?}");
+            }
+        }
+    }
 }

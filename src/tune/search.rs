@@ -19,6 +19,9 @@ const PRODUCTS: [&str; 4] = ["conv2d", "deconv2d", "linear", "predict"];
 /// A candidate that takes so many times as long as the best so far at its first run is dropped.
 const HOPELESS: f64 = 1.5;
 
+/// How often a way may be taken for faster that is not: little is lost then, as it is hardly slower either.
+const DOUBT: f64 = 0.01;
+
 /// One launch of a network, and how many ops have it.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -122,7 +125,7 @@ pub fn tune(device: &Device, caps: &Caps, graph: &Graph, launch: &Launch, effort
         }
     }
     if let Some((mut subject, names)) = best {
-        let change = compare::of_subjects(&mut guess, &mut subject, effort)?;
+        let change = compare::of_subjects(&mut guess, &mut subject, effort, DOUBT)?;
         if change.verdict() == Verdict::Faster {
             found.names = names;
             found.change = Some(change);
