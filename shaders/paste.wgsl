@@ -1,8 +1,8 @@
 // Soft masks to bits of the original image: each mask, with a border of zeros, is enlarged bilinearly to its box and
 // compared with the threshold; a thread makes 32 pixels of a row. Masks that find no room are left out: the header says
-// how much is needed, and the paste is run again.
+// how much is needed, and the paste is run again, with more room or from a later word on.
 
-struct Params { n: u32, side: u32, capacity: u32, blocks: u32, threshold: f32, grid_x: u32 }
+struct Params { n: u32, side: u32, capacity: u32, first: u32, blocks: u32, threshold: f32, grid_x: u32 }
 
 @slot var<uniform> p: Params;
 @slot var<storage, read> masks: array<f32>; // [B * n, M, M]
@@ -26,7 +26,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let place = places[2u * mask + 1u];
     let row_words = (rect.z + 31u) / 32u;
     let words = row_words * rect.w;
-    if place.x + words > p.capacity { return; }
+    // No sum of the two: places go up to 2^32.
+    if place.x < p.first || words > p.capacity || place.x - p.first > p.capacity - words { return; }
 
     let low = vec2(bitcast<i32>(place.y), bitcast<i32>(place.z));
     let padded = f32(p.side + 2u);
@@ -50,6 +51,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             let v = (1.0 - ly) * top + ly * bottom;
             out |= select(0u, 1u << i, v > p.threshold);
         }
-        bits[b * p.capacity + place.x + word] = out;
+        bits[b * p.capacity + place.x - p.first + word] = out;
     }
 }

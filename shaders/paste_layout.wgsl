@@ -18,6 +18,11 @@ const THREADS: u32 = 256u;
 
 var<workgroup> sums: array<u32, THREADS>;
 
+// Thousands of masks of a large image can pass 2^32 words; the header then says 2^32 - 1, and no mask is pasted twice.
+fn add(a: u32, b: u32) -> u32 {
+    return a + min(b, 0xffffffffu - a);
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     let b = wid.x;
@@ -46,18 +51,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let at = 2u * (b * p.n + i);
         places[at] = vec4(vec2<u32>(max(x0, vec2(0))), inside);
         places[at + 1u] = vec4(mine, bitcast<u32>(low.x), bitcast<u32>(low.y), (u32(size.x) & 0xffffu) | (u32(size.y) << 16u));
-        mine += (inside.x + 31u) / 32u * inside.y;
+        mine = add(mine, (inside.x + 31u) / 32u * inside.y);
     }
     sums[t] = mine;
     workgroupBarrier();
     var before = 0u;
     var all = 0u;
     for (var i = 0u; i < THREADS; i++) {
-        before += select(0u, sums[i], i < t);
-        all += sums[i];
+        before = add(before, select(0u, sums[i], i < t));
+        all = add(all, sums[i]);
     }
     for (var i = from_i; i < to_i; i++) {
-        places[2u * (b * p.n + i) + 1u].x += before;
+        let at = 2u * (b * p.n + i) + 1u;
+        places[at].x = add(places[at].x, before);
     }
     if t == 0u {
         header[2u * b] = n;

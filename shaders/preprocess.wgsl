@@ -1,6 +1,6 @@
 // Image bytes to the network's input: normalise, resize bilinearly (half-pixel centres, no antialias), pad with zeros
 // right and below. A thread an output pixel. Normalising is a table of 3 x 256 floats made by the host, so that every
-// device starts from the same numbers.
+// device starts from the same numbers; so are the neighbours, which also let the host send only what is read.
 
 #import shared/frame
 
@@ -9,6 +9,7 @@ struct Params { pixels: u32, h: u32, w: u32, grid_x: u32 }
 @slot var<uniform> p: Params;
 @slot var<storage, read> bytes: array<u32>; // RGB, 3 bytes a pixel, rows without padding
 @slot var<storage, read> frames: array<Frame>; // [B]
+@slot var<storage, read> neighbours: array<vec2<u32>>; // [B, H + W]: lower | upper << 16 neighbour, and the upper one's weight
 @slot var<storage, read> table: array<f32>; // [3, 256]
 @slot var<storage, read_write> y: array<vec4<f32>>; // [B, H, W, 4]: R, G, B, 0
 
@@ -28,22 +29,23 @@ fn texel(first_word: u32, pixel: u32) -> vec3<f32> {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     let i = (wid.y * p.grid_x + wid.x) * 64u + t;
     if i >= p.pixels { return; }
-    let f = frames[i / (p.h * p.w)];
+    let b = i / (p.h * p.w);
+    let f = frames[b];
     let oy = i / p.w % p.h;
     let ox = i % p.w;
     if oy >= f.out_h || ox >= f.out_w {
         y[i] = vec4(0.0);
         return;
     }
-    let sy = max(f.ratio_y * (f32(oy) + 0.5) - 0.5, 0.0);
-    let sx = max(f.ratio_x * (f32(ox) + 0.5) - 0.5, 0.0);
-    let y0 = min(u32(sy), f.in_h - 1u);
-    let x0 = min(u32(sx), f.in_w - 1u);
-    let y1 = min(y0 + 1u, f.in_h - 1u);
-    let x1 = min(x0 + 1u, f.in_w - 1u);
-    let ly = sy - f32(y0);
-    let lx = sx - f32(x0);
-    let top = (1.0 - lx) * texel(f.first_word, y0 * f.in_w + x0) + lx * texel(f.first_word, y0 * f.in_w + x1);
-    let bottom = (1.0 - lx) * texel(f.first_word, y1 * f.in_w + x0) + lx * texel(f.first_word, y1 * f.in_w + x1);
+    let near_y = neighbours[b * (p.h + p.w) + oy];
+    let near_x = neighbours[b * (p.h + p.w) + p.h + ox];
+    let y0 = (near_y.x & 0xffffu) * f.sent_w;
+    let y1 = (near_y.x >> 16u) * f.sent_w;
+    let x0 = near_x.x & 0xffffu;
+    let x1 = near_x.x >> 16u;
+    let ly = bitcast<f32>(near_y.y);
+    let lx = bitcast<f32>(near_x.y);
+    let top = (1.0 - lx) * texel(f.first_word, y0 + x0) + lx * texel(f.first_word, y0 + x1);
+    let bottom = (1.0 - lx) * texel(f.first_word, y1 + x0) + lx * texel(f.first_word, y1 + x1);
     y[i] = vec4((1.0 - ly) * top + ly * bottom, 0.0);
 }

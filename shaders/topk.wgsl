@@ -5,6 +5,7 @@
 // index order; a bitonic sort in workgroup memory ends it.
 
 #import shared/order
+#import shared/select
 
 struct Params { length: u32, segments: u32, k: u32 }
 
@@ -15,16 +16,8 @@ struct Params { length: u32, segments: u32, k: u32 }
 @slot var<storage, read_write> indices: array<u32>; // [B, S, k], within the segment
 @slot var<storage, read_write> counts: array<u32>; // [B, S]
 
-const THREADS: u32 = 256u;
-const BINS: u32 = 2048u;
-
-// First the histogram, then SORT keys and, from BINS / 2 on, their indices.
-var<workgroup> pool: array<atomic<u32>, BINS>;
-var<workgroup> partial: array<u32, THREADS>;
+// Once the k-th key is known, `pool` holds SORT keys and, from BINS / 2 on, their indices.
 var<workgroup> partial_equal: array<u32, THREADS>;
-// The chosen digit, and how many are still wanted of that digit.
-var<workgroup> chosen: u32;
-var<workgroup> wanted: u32;
 
 // Whether element (ka, ia) comes after (kb, ib).
 fn after(ka: u32, ia: u32, kb: u32, ib: u32) -> bool {
@@ -37,50 +30,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let begin = wid.y * p.length + segment.x;
     let n = segment.y;
 
-    // Radix select. `prefix` holds the digits found so far; a pass counts the next digit of the keys that share it.
-    var prefix = 0u;
-    var remaining = p.k;
-    for (var pass_no = 0u; pass_no < 3u; pass_no++) {
-        let shift = select(select(0u, 10u, pass_no == 1u), 21u, pass_no == 0u);
-        let bits = select(11u, 10u, pass_no == 2u);
-        for (var b = t; b < BINS; b += THREADS) { atomicStore(&pool[b], 0u); }
-        workgroupBarrier();
-        for (var i = t; i < n; i += THREADS) {
-            let key = order_key(x[begin + i]);
-            // In the first pass there is no digit above; a shift by 32 would be undefined.
-            let same = pass_no == 0u || (key >> (shift + bits)) == prefix;
-            if key != 0u && same { atomicAdd(&pool[(key >> shift) & ((1u << bits) - 1u)], 1u); }
-        }
-        workgroupBarrier();
-        // Eight bins a thread, counted from the top.
-        var sum = 0u;
-        for (var b = 0u; b < 8u; b++) { sum += atomicLoad(&pool[BINS - 1u - (t * 8u + b)]); }
-        partial[t] = sum;
-        workgroupBarrier();
-        if t == 0u {
-            var above = 0u;
-            var group = 0u;
-            while group < THREADS - 1u && above + partial[group] < remaining {
-                above += partial[group];
-                group++;
-            }
-            var bin = BINS - 1u - group * 8u;
-            for (var b = 0u; b < 7u; b++) {
-                let here = atomicLoad(&pool[bin]);
-                if above + here >= remaining { break; }
-                above += here;
-                bin--;
-            }
-            chosen = bin;
-            wanted = remaining - min(remaining, above);
-        }
-        workgroupBarrier();
-        prefix = (prefix << bits) | chosen;
-        remaining = wanted;
-        workgroupBarrier();
-    }
-    // With fewer than k valid ones, the search ends at the lowest bins and everything valid is above or equal.
-    let limit = prefix;
+    let limit = kth_key(begin, n, p.k, t);
 
     // Places in index order: each thread counts its own range.
     let span = (n + THREADS - 1u) / THREADS;

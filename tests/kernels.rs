@@ -2,11 +2,18 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Twins, caps, device, difference, run_case, same_bits};
 use maskrcnn::gpu::Runner;
-use maskrcnn::graph::Plan;
-use maskrcnn::kernels::{Case, Info, Io, REGISTRY};
-use maskrcnn::tensor::Data;
+use maskrcnn::graph::{Graph, Plan};
+use maskrcnn::kernels::case::Rng;
+use maskrcnn::kernels::frame::Frame;
+use maskrcnn::kernels::preprocess::Preprocess;
+use maskrcnn::kernels::sampling::Sampling;
+use maskrcnn::kernels::topk::{NONE, TopK};
+use maskrcnn::kernels::{Case, Info, Io, Kernel, REGISTRY, Tolerance};
+use maskrcnn::tensor::{Data, Value};
 
 /// One kernel's cases; `MASKRCNN_KERNEL` narrows the search to one kernel while working on it.
 fn check(name: &str) {
@@ -67,10 +74,15 @@ kernel_tests![
     split_sum,
     max_pool,
     topk,
+    topk_select,
+    topk_sort,
+    topk_merge,
     rpn_decode,
     nms,
     collect,
     gather_groups,
+    take_rows,
+    put_rows,
     roi_align,
     softmax,
     class_decode,
@@ -103,6 +115,72 @@ fn apart(method: &str, cases: Vec<Case>) -> usize {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     taken
+}
+
+/// A selection of more than one workgroup sorts is the selection.
+#[test]
+fn any_number_is_selected_as_by_one_sort() {
+    let mut rng = Rng::new(5);
+    for (k, batch, length, parts) in [
+        (1025, 1, 2000, vec![0, 2000]),
+        (6000, 2, 30_000, vec![0, 20_000, 20_000, 5000, 25_000, 5000]),
+        (16_384, 1, 100_000, vec![0, 100_000]),
+        (3000, 1, 40_000, vec![0, 0, 9, 2999, 5000, 3001, 100, 30_000]),
+    ] {
+        // Ties by the thousand, nothings among them.
+        let value = |rng: &mut Rng| if rng.below(5) == 0 { NONE } else { (rng.below(900) as f32 - 450.0) / 64.0 };
+        let x = Value::f32([batch, length], (0..batch * length).map(|_| value(&mut rng)).collect());
+        let segments = Value::u32([parts.len() / 2, 2], parts);
+        let mut g = Graph::new();
+        let inputs = [&x, &segments].map(|v| g.constant("input", Arc::new(v.clone())));
+        let outputs = g.top_k("top", k, inputs).unwrap();
+        outputs.iter().for_each(|&t| g.keep(t));
+        let mut runner = Runner::new(device(), Plan::new(g, &device().caps(), &[])).unwrap();
+        let got = runner.run(&[], &outputs).unwrap();
+        let want = TopK { k }.twin(&[x, segments]);
+        for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+            assert_eq!(difference(got, want, Tolerance::Exact), None, "k = {k}, output {i}");
+        }
+    }
+}
+
+/// What is sent of an image gives, bit for bit, what the whole gives.
+#[test]
+fn what_is_sent_resizes_as_the_whole_does() {
+    let mut rng = Rng::new(6);
+    for (input, output) in [((301, 207), (60, 41)), ((90, 1200), (80, 64)), ((500, 40), (31, 33))] {
+        let (h, w) = (64usize, 96usize);
+        let image: Vec<u8> = (0..3 * input.0 * input.1).map(|_| rng.bits() as u8).collect();
+        let resized = |bytes: Vec<u8>, frame: Frame, neighbours: Vec<u32>| {
+            let mut bytes = bytes;
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            let inputs = vec![
+                Value::u32([bytes.len() / 4], bytemuck::pod_collect_to_vec(&bytes)),
+                Frame::value(&[frame]),
+                Value::u32([1, h + w, 2], neighbours),
+                Preprocess::table([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            ];
+            let case = Case::new("resize", Preprocess { h, w }, inputs, Tolerance::Exact);
+            run_case(device(), &case, "plain", false, 1).remove(0)
+        };
+        let (sampling, frame) = (Sampling::new(input, output), Frame::new(input, output, 0));
+        let (mut sent, mut neighbours) = (Vec::new(), Vec::new());
+        sampling.gather(&image, &mut sent);
+        sampling.neighbours(h, w, &mut neighbours);
+        assert!(sent.len() < image.len() / 2, "nothing is left out");
+        let some = resized(sent, frame, neighbours);
+
+        let mut all = Vec::new();
+        for (input, output, n) in [(input.0, output.0, h), (input.1, output.1, w)] {
+            for d in 0..n as u32 {
+                let at = (input as f32 / output as f32 * (d as f32 + 0.5) - 0.5).max(0.0);
+                let low = (at as u32).min(input - 1);
+                all.extend([low | (low + 1).min(input - 1) << 16, (at - low as f32).to_bits()]);
+            }
+        }
+        let whole = resized(image, Frame { sent_w: input.1, ..frame }, all);
+        assert!(same_bits(&some, &whole), "{input:?} to {output:?}");
+    }
 }
 
 /// A convolution taken apart is the convolution, within the same tolerance.

@@ -17,6 +17,7 @@ use maskrcnn::kernels::paste_layout::PasteLayout;
 use maskrcnn::kernels::predict::{Part, Predict};
 use maskrcnn::kernels::preprocess::Preprocess;
 use maskrcnn::kernels::roi_align::{Pooling, RoiAlign};
+use maskrcnn::kernels::sampling::Sampling;
 use maskrcnn::kernels::topk::{NONE, TopK};
 use maskrcnn::kernels::{Case, Info, Io, Kernel, Tolerance, Variant};
 use maskrcnn::tensor::{Shape, Value};
@@ -275,20 +276,23 @@ proptest! {
     /// Enlarged, shrunk or both, at any byte offset of a row, with and without padding.
     #[test]
     fn preprocess(
-        sizes in prop::collection::vec(((1..40u32, 1..40u32), (1..64u32, 1..64u32)), 1..4),
+        sizes in prop::collection::vec(((1..90u32, 1..90u32), (1..64u32, 1..64u32)), 1..4),
         more in (0..33usize, 0..33usize),
         seed in any::<u64>(),
     ) {
         let mut rng = Rng::new(seed);
-        let (mut words, mut frames) = (Vec::new(), Vec::new());
-        for &(input, output) in &sizes {
-            frames.push(Frame::new(input, output, words.len() as u32));
-            words.extend((0..(input.0 * input.1 * 3).div_ceil(4)).map(|_| rng.bits() as u32));
-        }
+        let (mut words, mut frames, mut neighbours) = (Vec::new(), Vec::new(), Vec::new());
         let h = sizes.iter().map(|s| s.1.0 as usize).max().unwrap_or(1) + more.0;
         let w = sizes.iter().map(|s| s.1.1 as usize).max().unwrap_or(1) + more.1;
+        for &(input, output) in &sizes {
+            let sampling = Sampling::new(input, output);
+            frames.push(Frame::new(input, output, words.len() as u32));
+            words.extend((0..sampling.bytes().div_ceil(4)).map(|_| rng.bits() as u32));
+            sampling.neighbours(h, w, &mut neighbours);
+        }
+        let neighbours = Value::u32([sizes.len(), h + w, 2], neighbours);
         let table = Preprocess::table([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-        let inputs = vec![Value::u32([words.len()], words), Frame::value(&frames), table];
+        let inputs = vec![Value::u32([words.len()], words), Frame::value(&frames), neighbours, table];
         agree(Preprocess { h, w }, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })?;
     }
 
@@ -327,6 +331,6 @@ proptest! {
         let words = placed[2].ints().chunks(2).map(|h| h[1]).max().unwrap_or(0);
         let capacity = ((words as f64 * room) as usize).max(1);
         let inputs = vec![Value::f32([batch * n, side, side], masks), placed[1].clone(), live];
-        agree(Paste { capacity, threshold: 0.5 }, inputs, Tolerance::Exact)?;
+        agree(Paste { capacity, first: 0, threshold: 0.5 }, inputs, Tolerance::Exact)?;
     }
 }

@@ -243,8 +243,21 @@ fn settings_come_from_a_file_and_flags() {
     let (found, _) = detect(dir.path(), "model.pth", &["--config", "s.toml", "--bn-eps", "1e-5"]);
     assert_eq!(found.len(), 5);
     assert!(found.iter().all(|f| ["cat", "dog"].contains(&f.category_name.as_str())), "{found:?}");
-    let (few, _) = detect(dir.path(), "model.pth", &["--config", "s.toml", "--detections", "3", "--bn-eps", "1e-5"]);
+    let (few, ran) = detect(dir.path(), "model.pth", &["--config", "s.toml", "--detections", "3", "--bn-eps", "1e-5"]);
     assert!(few[..] == found[..3]);
+    // What there was no room for is told, with the option that makes room.
+    assert!(ran.out.contains("more were found") && ran.out.contains("--detections "), "{}", ran.out);
+    let (many, ran) = detect(dir.path(), "model.pth", &["--detections", "1500", "--bn-eps", "1e-5"]);
+    assert!(many.len() >= 5 && !ran.out.contains("the most that is allowed"), "{} {}", many.len(), ran.out);
+    assert!(ran.err.contains("note: for 1500 detections, the RPN gives 6000 proposals"), "{}", ran.err);
+    fs::write(dir.path().join("p.toml"), "[rpn]\npost_nms_top_n = 50\n").unwrap();
+    let (some, ran) =
+        detect(dir.path(), "model.pth", &["--detections", "60", "--config", "p.toml", "--bn-eps", "1e-5"]);
+    assert!(
+        some.len() <= 50 && ran.err.contains("warning: 60 detections") && ran.err.contains("240 would do"),
+        "{}",
+        ran.err
+    );
     let (overlapping, _) = detect(dir.path(), "model.pth", &["--nms", "1", "--bn-eps", "1e-5"]);
     let (usual, _) = detect(dir.path(), "model.pth", &["--bn-eps", "1e-5"]);
     assert!(overlapping != usual);
@@ -266,6 +279,7 @@ fn settings_come_from_a_file_and_flags() {
         (&["--config", "none.toml"][..], "none.toml"),
         (&["--nms", "2"], "`--nms`"),
         (&["--detections", "0"], "`--detections`"),
+        (&["--detections", "16385"], "`--detections`"),
         (&["--min-size", "0"], "`--min-size, --max-size`"),
         (&["--bn-eps", "nan"], "`--bn-eps`"),
     ] {

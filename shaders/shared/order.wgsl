@@ -7,3 +7,8 @@ fn order_key(v: f32) -> u32 {
     let key = select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
     return select(0u, key, v > NONE);
 }
+
+// The float of a key.
+fn key_value(key: u32) -> f32 {
+    return bitcast<f32>(select(~key, key & 0x7fffffffu, (key & 0x80000000u) != 0u));
+}

@@ -7,9 +7,8 @@ use super::shapes;
 use crate::gpu::{Device, Runner};
 use crate::graph::{Plan, Source, Tensor, bytes_of};
 use crate::kernels::case::Rng;
-use crate::kernels::frame::Frame;
 use crate::kernels::{Caps, Cost, Info, Io, Kernel, Launch, Variant};
-use crate::model::{self, Config, Room};
+use crate::model::{self, Config, Input, Room};
 use crate::tensor::{DType, Value};
 use crate::vision::Image;
 use crate::weights::NetworkWeights;
@@ -78,9 +77,8 @@ impl Work {
         kept.iter().for_each(|&t| network.graph.keep(t));
         let plan = Plan::choosing(network.graph.clone(), caps, &device.choices());
         let mut runner = Runner::new(device, plan)?;
-        let frame = Frame::new(size.input, size.resized, 0);
-        let inputs = [(network.bytes, image.rgb()), (network.frames, bytemuck::bytes_of(&frame))];
-        let values = runner.run(&inputs, &kept)?;
+        let input = Input::new(&[(image.rgb(), size)], room.height, room.width);
+        let values = runner.run(&input.of(&network), &kept)?;
         let known: HashMap<usize, Arc<Value>> =
             kept.iter().map(|t| t.id).zip(values.into_iter().map(Arc::new)).collect();
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use maskrcnn::vision::{coco, overlay, results};
-use maskrcnn::{Detections, Detector, Error, Image, Result};
+use maskrcnn::{Config, Detections, Detector, Error, Image, Result};
 
 use self::plan::{Job, Plan};
 use super::model::Model;
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> ExitCode {
             (plan.jobs.len(), usize::from(args.batch)),
             |i| plan.check(&plan.jobs[i]).and_then(|()| args.reading.open(&plan.jobs[i].image)),
             |images| detect(&detector, images),
-            |i, found| write(args, &plan.jobs[i], found?),
+            |i, found| write(args, &plan.jobs[i], found?, detector.config()),
             told,
         );
         args.reading.finish();
@@ -119,13 +119,14 @@ struct Found {
 }
 
 /// Writes the results; gives the line to tell.
-fn write(args: &Args, job: &Job, done: Found) -> Result<String> {
+fn write(args: &Args, job: &Job, done: Found, config: &Config) -> Result<String> {
     let found = done.found.above(args.score);
     job.pair.write(&overlay(&done.image, &found), &coco::results(&found, job.id.clone()), args.overwrite)?;
     Ok(format!(
-        "{}: {}, {:.2} s -> {}, {}",
+        "{}: {}{}, {:.2} s -> {}, {}",
         job.image.display(),
         summary(&found, args.score),
+        super::room::told(&found, config),
         done.seconds,
         job.pair.json().display(),
         job.pair.png().display()

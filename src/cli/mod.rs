@@ -14,6 +14,7 @@ mod profile;
 mod pull;
 mod reading;
 mod roofs;
+mod room;
 mod scene;
 mod shaders;
 mod size;

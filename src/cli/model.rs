@@ -149,8 +149,10 @@ impl Changes {
     /// The settings of `file` with these changes. An epsilon that had to be assumed is said on standard error.
     pub fn apply(&self, file: &WeightsFile) -> Result<Settings> {
         let mut settings = file.settings()?;
+        let mut proposals_given = false;
         if let Some(path) = &self.config {
             let changes = read(path)?;
+            proposals_given = ["pre", "post"].iter().any(|p| changes.pointer(&format!("/rpn/{p}_nms_top_n")).is_some());
             let named = |e: Error| match e {
                 Error::Config { setting, reason } => {
                     Error::Config { setting, reason: format!("{reason} (in {})", path.display()) }
@@ -159,7 +161,7 @@ impl Changes {
             };
             settings = settings.overridden(&changes).map_err(named)?;
         }
-        settings = self.flags(settings)?;
+        settings = self.flags(settings, proposals_given)?;
         if let Some(line) = assumed::epsilon(file.name(), &settings) {
             note!("{line}");
         }
@@ -182,7 +184,8 @@ impl Changes {
         if min > max { Err(Error::Config { setting: setting.into(), reason }) } else { Ok(()) }
     }
 
-    fn flags(&self, mut settings: Settings) -> Result<Settings> {
+    /// The settings with those of the flags. Proposals that were `given` are left as they are.
+    fn flags(&self, mut settings: Settings, given: bool) -> Result<Settings> {
         self.check_sides(&settings.config)?;
         let mut change = |flag: &str, given: Option<Value>| -> Result<()> {
             let Some(changes) = given else { return Ok(()) };
@@ -202,8 +205,34 @@ impl Changes {
         change("--detections", self.detections.map(|n| json!({ "box": { "detections_per_img": n } })))?;
         change("--nms", self.nms.map(|iou| json!({ "box": { "nms_thresh": iou } })))?;
         change("--bn-eps", self.bn_eps.map(|eps| json!({ "backbone": { "norm": format!("batchnorm eps {eps:e}") } })))?;
+        if let Some(n) = self.detections.filter(|&n| n > settings.config.rpn.post_nms_top_n) {
+            settings = proposals(settings, n, given)?;
+        }
         Ok(settings)
     }
+}
+
+/// As many proposals as `n` detections need; what is changed, or would have to be, is said.
+fn proposals(settings: Settings, n: usize, given: bool) -> Result<Settings> {
+    let (pre, post) = (settings.config.rpn.pre_nms_top_n, settings.config.rpn.post_nms_top_n);
+    let more = settings.config.clone().with_detections(n)?.rpn;
+    if given {
+        note!(
+            "warning: {n} detections are allowed, but rpn.post_nms_top_n = {post} proposals, of which they are made; \
+             {} would do, with rpn.pre_nms_top_n = {}",
+            more.post_nms_top_n,
+            more.pre_nms_top_n
+        );
+        return Ok(settings);
+    }
+    note!(
+        "note: for {n} detections, the RPN gives {} proposals instead of {post}, of {} anchors a level instead of {pre} \
+         (rpn.post_nms_top_n and rpn.pre_nms_top_n, which --config can set)",
+        more.post_nms_top_n,
+        more.pre_nms_top_n
+    );
+    let changes = json!({ "rpn": { "pre_nms_top_n": more.pre_nms_top_n, "post_nms_top_n": more.post_nms_top_n } });
+    settings.overridden(&changes)
 }
 
 /// A user who asks for less than the model was set to is not to be told that there is nothing.

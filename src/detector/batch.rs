@@ -1,9 +1,8 @@
 //! Several images a submit.
 
-use super::{Detector, Plans};
-use crate::kernels::frame::Frame;
-use crate::model::{NetworkSize, Room};
-use crate::vision::{Detection, Detections, Image};
+use super::{Detector, Found, Plans, Ready};
+use crate::model::{Input, NetworkSize, Room};
+use crate::vision::{Detections, Image};
 use crate::{Error, Result};
 
 /// Most images of one submit: systems end what keeps a GPU busy for seconds.
@@ -95,24 +94,17 @@ impl Detector {
         }
     }
 
-    pub(super) fn found_in(&self, image: &Image, found: Vec<Detection>) -> Detections {
-        Detections::new(image.width(), image.height(), self.classes.clone(), found)
+    pub(super) fn found_in(&self, image: &Image, found: Found) -> Detections {
+        let Found { items, left_out, crowded } = found;
+        let found = Detections::new(image.width(), image.height(), self.classes.clone(), items);
+        Detections { left_out, crowded, ..found }
     }
 }
 
-/// The bytes of a batch one after the other, each image from a whole word on, and a frame for each. One image is lent
-/// as it is.
-pub(super) fn packed<'a>(images: &[Sized<'a>]) -> (std::borrow::Cow<'a, [u8]>, Vec<Frame>) {
-    if let [(image, size)] = images {
-        return (image.rgb().into(), vec![Frame::new(size.input, size.resized, 0)]);
+impl Ready {
+    /// What the network is given for images that it is for.
+    pub(super) fn packed<'a>(&self, images: &[Sized<'a>]) -> Input<'a> {
+        let images: Vec<(&[u8], NetworkSize)> = images.iter().map(|(image, size)| (image.rgb(), *size)).collect();
+        Input::new(&images, self.room.height, self.room.width)
     }
-    let mut bytes = Vec::with_capacity(images.iter().map(|(i, _)| i.rgb().len() + 4).sum());
-    let frames = images.iter().map(|(image, size)| {
-        let first = bytes.len() / 4;
-        bytes.extend_from_slice(image.rgb());
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        Frame::new(size.input, size.resized, first as u32)
-    });
-    let frames = frames.collect();
-    (bytes.into(), frames)
 }

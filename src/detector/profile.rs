@@ -1,6 +1,6 @@
 //! Where the time of one image goes.
 
-use super::batch::{Sized, packed};
+use super::batch::Sized;
 use super::{Detector, Ready};
 use crate::Result;
 use crate::gpu::{Clock, Counts, Held, Roofs};
@@ -92,7 +92,7 @@ impl Detector {
         let (size, room) = Room::for_image(&self.config, image.height(), image.width())?;
         let mut plans = self.lock();
         let index = self.ready(&mut plans, room)?;
-        let (_, ready) = &mut plans.ready[index];
+        let ready = &mut plans.ready[index];
         let clock = clock.unwrap_or(self.device.clock());
         let timed = ready.time(&[(image, size)], runs.max(1), clock);
         let (steps, whole, live) = match timed {
@@ -118,8 +118,8 @@ impl Detector {
 impl Ready {
     /// Median seconds of each step and of the whole, and the live rows.
     fn time(&mut self, images: &[Sized], runs: usize, clock: Clock) -> Result<(Vec<f64>, f64, Vec<Live>)> {
-        let (bytes, frames) = packed(images);
-        let inputs = self.inputs(&bytes, &frames);
+        let input = self.packed(images);
+        let inputs = input.of(&self.network);
         let (mut whole, mut steps) = (Vec::new(), vec![Vec::new(); self.runner.plan().steps.len()]);
         // By turns, so that what else the machine does falls on both alike.
         for _ in 0..runs {

@@ -49,6 +49,8 @@ pub(super) struct AtomicCounters {
 #[derive(Clone)]
 pub struct Device {
     pub(super) shared: Arc<Shared>,
+    /// Most bytes of a binding, where it is to be less than the device's own.
+    least: Option<u64>,
 }
 
 pub(super) struct Shared {
@@ -160,6 +162,7 @@ impl Device {
             lock(&note).get_or_insert(e.to_string());
         }));
         Ok(Self {
+            least: None,
             shared: Arc::new(Shared {
                 device,
                 queue,
@@ -217,7 +220,12 @@ impl Device {
 
     /// Bytes that one tensor may have.
     pub fn max_binding(&self) -> u64 {
-        self.shared.max_binding
+        self.shared.max_binding.min(self.least.unwrap_or(u64::MAX))
+    }
+
+    /// The same device, taken for one whose bindings hold no more than `bytes`: what is refused there is refused here.
+    pub fn with_max_binding(&self, bytes: u64) -> Self {
+        Self { least: Some(bytes), ..self.clone() }
     }
 
     /// Gives the GPU's memory back at once; every later call on this device fails with [`Error::Device`].
@@ -262,7 +270,7 @@ impl Device {
     pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         self.check()?;
         let s = &self.shared;
-        let limit = if usage.contains(wgpu::BufferUsages::STORAGE) { s.max_binding } else { s.max_buffer };
+        let limit = if usage.contains(wgpu::BufferUsages::STORAGE) { self.max_binding() } else { s.max_buffer };
         if size > limit {
             return Err(Error::Limit {
                 what: label.into(),

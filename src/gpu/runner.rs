@@ -139,6 +139,11 @@ impl Runner {
         &self.plan
     }
 
+    /// Bytes that one of its tensors may have.
+    pub fn max_binding(&self) -> u64 {
+        self.device.max_binding()
+    }
+
     /// What it holds on the device.
     pub fn counts(&self) -> Counts {
         Counts {

@@ -61,11 +61,11 @@ impl Device {
         }
         let packed = packed();
         let bytes = packed.as_ref().unwrap_or(value).bytes();
-        if !texture && bytes.len() as u64 > self.shared.max_binding {
+        if !texture && bytes.len() as u64 > self.max_binding() {
             return Err(Error::Limit {
                 what: format!("weights `{label}`"),
                 need: bytes.len() as u64,
-                limit: self.shared.max_binding,
+                limit: self.max_binding(),
                 cure: "use a device with larger bindings".into(),
             });
         }

@@ -1,4 +1,5 @@
-//! The fluent part of the builder: layers that have many settings.
+//! The part of the builder that makes more of a call than one op of one kernel: layers of many settings, selections of
+//! any size.
 
 use std::sync::Arc;
 
@@ -6,6 +7,10 @@ use super::{Graph, Tensor};
 use crate::Result;
 use crate::kernels::conv2d::Conv2d;
 use crate::kernels::levels::Levels;
+use crate::kernels::topk::{MAX_K, TopK};
+use crate::kernels::topk_merge::TopKMerge;
+use crate::kernels::topk_select::TopKSelect;
+use crate::kernels::topk_sort::TopKSort;
 use crate::tensor::{Shape, Value};
 
 /// A convolution being described; [`Conv2dBuilder::done`] adds it to the graph.
@@ -22,6 +27,22 @@ pub struct Conv2dBuilder<'g> {
 }
 
 impl Graph {
+    /// The k largest of each segment: values, indices and counts, as [`TopK`] gives them, for any k.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where shapes do not fit.
+    pub fn top_k(&mut self, label: &str, k: usize, inputs: [Tensor; 2]) -> Result<[Tensor; 3]> {
+        let told = |outputs: Vec<Tensor>| [outputs[0], outputs[1], outputs[2]];
+        if k <= MAX_K {
+            return Ok(told(self.op(label, TopK { k }, &inputs)?));
+        }
+        let selected = self.op(&format!("{label} select"), TopKSelect { k }, &inputs)?;
+        let counts = selected[1];
+        let sorted = self.op1(&format!("{label} sort"), TopKSort, &[selected[0], counts])?;
+        let merged = self.op(&format!("{label} merge"), TopKMerge { k }, &[sorted, counts])?;
+        Ok([merged[0], merged[1], counts])
+    }
+
     /// A convolution of `x` `[N,H,W,C]` with `weight` `[K,R,S,C/groups]` and `bias` `[K]`.
     pub fn conv2d(&mut self, label: &str, x: Tensor, weight: &Arc<Value>, bias: &Arc<Value>) -> Conv2dBuilder<'_> {
         Conv2dBuilder {

@@ -1,10 +1,11 @@
 //! What changes from image to image while a plan stays: real sizes and ratios, in a small buffer that is copied in
 //! within the submit.
 
+use super::sampling::Sampling;
 use crate::tensor::Value;
 
 /// Words of a [`Frame`] in its buffer.
-pub const FRAME_WORDS: usize = 12;
+pub const FRAME_WORDS: usize = 8;
 
 /// One image of a batch, as `shaders/shared/frame.wgsl` reads it.
 #[repr(C)]
@@ -16,38 +17,32 @@ pub struct Frame {
     /// Rows and columns after the resize, before the padding.
     pub out_h: u32,
     pub out_w: u32,
-    /// in / out along each axis, divided in f32 as torch's `interpolate` does.
-    pub ratio_y: f32,
-    pub ratio_x: f32,
-    /// in / out again, as torchvision's `resize_boxes` multiplies boxes on the way back.
+    /// in / out along each axis, divided in f32, as torchvision's `resize_boxes` multiplies boxes on the way back.
     pub back_y: f32,
     pub back_x: f32,
     /// Word of the pixel buffer at which this image begins.
     pub first_word: u32,
-    /// Unused.
-    pub spare: [u32; 3],
+    /// Pixels of a row there: those of the image that the resize reads ([`Sampling`]).
+    pub sent_w: u32,
 }
 
 impl Frame {
     /// An image of `input` (rows, columns) that is resized to `output`, its pixels beginning at `first_word`.
     pub fn new(input: (u32, u32), output: (u32, u32), first_word: u32) -> Self {
         let ratio = |a: u32, b: u32| a as f32 / b as f32;
-        let (ratio_y, ratio_x) = (ratio(input.0, output.0), ratio(input.1, output.1));
         Self {
             in_h: input.0,
             in_w: input.1,
             out_h: output.0,
             out_w: output.1,
-            ratio_y,
-            ratio_x,
-            back_y: ratio_y,
-            back_x: ratio_x,
+            back_y: ratio(input.0, output.0),
+            back_x: ratio(input.1, output.1),
             first_word,
-            spare: [0; 3],
+            sent_w: Sampling::new(input, output).x.sent(),
         }
     }
 
-    /// Frames of a batch as a tensor `[B, 12]`.
+    /// Frames of a batch as a tensor `[B, 8]`.
     pub fn value(frames: &[Frame]) -> Value {
         let words: &[u32] = bytemuck::cast_slice(frames);
         Value::u32([frames.len(), FRAME_WORDS], words.to_vec())

@@ -13,6 +13,7 @@ mod halves;
 pub mod levels;
 mod matrix;
 mod pieces;
+pub mod sampling;
 mod tiled;
 mod winograd;
 
@@ -65,10 +66,15 @@ kernels![
     split_sum,
     max_pool,
     topk,
+    topk_select,
+    topk_sort,
+    topk_merge,
     rpn_decode,
     nms,
     collect,
     gather_groups,
+    take_rows,
+    put_rows,
     roi_align,
     softmax,
     class_decode,

@@ -111,6 +111,7 @@ pub fn cases() -> Vec<Case> {
         case("rpn", 1000, vec![1000, 1000, 700, 75], 300.0, true, 0.7),
         case("classes", 300, vec![12, 0, 300], 150.0, false, 0.5),
         case("crowded", 500, vec![500], 40.0, false, 0.3),
+        case("thousands", 5000, vec![5000, 4100], 900.0, true, 0.5),
         case("points", 100, vec![100], 3.0, false, 0.5),
         case("one", 1, vec![1], 9.0, false, 0.5),
         case("none", 40, vec![0], 9.0, false, 0.5),

@@ -12,7 +12,8 @@ params! { n: u32, mask_side: u32, spare_0: u32, spare_1: u32 }
 ///
 /// Inputs: rois `[B,n,4]` in resized pixels, live `[B]`, frames. Outputs: boxes `[B,n,4]` in original pixels; places
 /// `[B,n,8]`: x, y, w, h of the rectangle inside the image, offset of its bits in words, x and y (signed) of the
-/// pasted box, and its width and height in the low and high half of a word; header `[B,2]`: detections, words needed.
+/// pasted box, and its width and height in the low and high half of a word; header `[B,2]`: detections, words needed,
+/// at most 2³² − 1.
 ///
 /// The pasted box is the detection's box enlarged by the mask's border of one pixel and truncated toward zero
 /// (torchvision, `roi_heads.py`).
@@ -66,7 +67,7 @@ impl Kernel for PasteLayout {
         for image in 0..b {
             let f = Frame::of(&inputs[2], image);
             let live = inputs[1].ints()[image].min(n as u32);
-            let mut words = 0;
+            let mut words = 0u32;
             for i in 0..live as usize {
                 let roi = &inputs[0].floats()[(image * n + i) * 4..][..4];
                 let axis = |a: usize, back: f32, bound: u32| {
@@ -82,7 +83,7 @@ impl Kernel for PasteLayout {
                 boxes[(image * n + i) * 4..][..4].copy_from_slice(&[x.0, y.0, x.1, y.1]);
                 let place = [x.4, y.4, x.5, y.5, words, x.2 as u32, y.2 as u32, x.3 & 0xffff | y.3 << 16];
                 places[(image * n + i) * 8..][..8].copy_from_slice(&place);
-                words += x.5.div_ceil(32) * y.5;
+                words = u32::try_from(u64::from(words) + u64::from(x.5.div_ceil(32)) * u64::from(y.5)).unwrap_or(u32::MAX);
             }
             header.extend([live, words]);
         }
@@ -105,11 +106,16 @@ pub fn cases() -> Vec<Case> {
         let tolerance = Tolerance::Close { absolute: 1e-4, relative: 1e-6 };
         Case::new(name, PasteLayout { mask_side: 28 }, inputs, tolerance)
     };
-    vec![
+    let mut out = vec![
         case("nuclei", vec![250], 300, (256, 256), (640, 640)),
         case("batch", vec![3, 9], 9, (100, 140), (64, 90)),
         case("none", vec![0], 9, (100, 140), (64, 90)),
         case("a thousand", vec![1000], 1000, (300, 400), (800, 1067)),
         case("one pixel", vec![3], 3, (1, 1), (32, 32)),
-    ]
+    ];
+    // Masks of the whole of a large image: 2^25 words each.
+    let mut large = case("more words than can be counted", vec![200], 200, (1 << 15, 1 << 15), (800, 800));
+    large.inputs[0] = Value::f32([1, 200, 4], [0.0, 0.0, 800.0, 800.0].repeat(200));
+    out.push(large);
+    out
 }

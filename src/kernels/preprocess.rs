@@ -2,6 +2,7 @@
 
 use super::case::Rng;
 use super::frame::{FRAME_WORDS, Frame};
+use super::sampling::Sampling;
 use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::params;
 use crate::tensor::{DType, Shape, Value};
@@ -11,8 +12,9 @@ params! { pixels: u32, h: u32, w: u32, grid_x: u32 }
 /// torchvision's `GeneralizedRCNNTransform`: normalise, resize bilinearly (half-pixel centres, no antialias), pad
 /// with zeros to the plan's size.
 ///
-/// Inputs: bytes `[words]` (RGB, 3 bytes a pixel, packed little-endian into words), frames `[B,12]`, table `[3,256]`
-/// of normalised values. Output `[B,H,W,4]`: the fourth channel is zero, so that channels come by fours.
+/// Inputs: bytes `[words]` (RGB, 3 bytes a pixel, packed little-endian into words) of the pixels that are read, frames
+/// `[B,8]`, neighbours `[B,H+W,2]` of the rows and columns ([`Sampling::neighbours`]), table `[3,256]` of normalised values. Output
+/// `[B,H,W,4]`: the fourth channel is zero, so that channels come by fours.
 #[derive(Clone, Debug)]
 pub struct Preprocess {
     /// Rows of the padded output.
@@ -36,19 +38,22 @@ impl Kernel for Preprocess {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let ok = inputs.len() == 3
-            && inputs[0].dtype == DType::U32
-            && inputs[1].shape.rank() == 2
-            && inputs[1].shape.dim(1) == FRAME_WORDS
-            && inputs[2].shape == Shape::from([3, 256]);
+        let [bytes, frames, neighbours, table] = inputs else {
+            return Err(format!("takes bytes, frames, neighbours and a table, not {inputs:?}"));
+        };
+        let ok = bytes.dtype == DType::U32
+            && frames.shape.rank() == 2
+            && frames.shape.dim(1) == FRAME_WORDS
+            && neighbours.shape == Shape::from([frames.shape.dim(0), self.h + self.w, 2])
+            && table.shape == Shape::from([3, 256]);
         if !ok {
-            return Err(format!("takes bytes, frames [B,{FRAME_WORDS}] and a table [3,256], not {inputs:?}"));
+            return Err(format!("takes bytes, frames [B,{FRAME_WORDS}], neighbours [B,H+W,2] and a table [3,256], not {inputs:?}"));
         }
-        Ok(vec![Info::f32([inputs[1].shape.dim(0), self.h, self.w, 4])])
+        Ok(vec![Info::f32([frames.shape.dim(0), self.h, self.w, 4])])
     }
 
     fn integers(&self) -> Vec<usize> {
-        vec![0, 1]
+        vec![0, 1, 2]
     }
 
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
@@ -68,28 +73,25 @@ impl Kernel for Preprocess {
 
     /// Interpolates along rows for the whole image first, then along columns.
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (bytes, table) = (bytemuck::cast_slice::<u32, u8>(inputs[0].ints()), inputs[2].floats());
+        let (bytes, table) = (bytemuck::cast_slice::<u32, u8>(inputs[0].ints()), inputs[3].floats());
         let batch = inputs[1].shape.dim(0);
+        let neighbours: Vec<(usize, usize, f64)> = (inputs[2].ints().chunks(2))
+            .map(|t| ((t[0] % 65_536) as usize, (t[0] / 65_536) as usize, f64::from(f32::from_bits(t[1]))))
+            .collect();
         let mut y = vec![0.0; batch * self.h * self.w * 4];
-        let taps = |out: u32, n: u32, ratio: f32| -> Vec<(usize, usize, f64)> {
-            let tap = |d: u32| {
-                let at = ((ratio * (d as f32 + 0.5)) - 0.5).max(0.0);
-                let low = (at as u32).min(n - 1);
-                (low as usize, (low + 1).min(n - 1) as usize, (at - low as f32) as f64)
-            };
-            (0..out).map(tap).collect()
-        };
-        for b in 0..batch {
+        for (b, neighbours) in neighbours.chunks(self.h + self.w).enumerate() {
             let f = Frame::of(&inputs[1], b);
             let image = &bytes[f.first_word as usize * 4..];
-            let (w, xs) = (f.in_w as usize, taps(f.out_w, f.in_w, f.ratio_x));
-            let mut wide = vec![0.0; f.in_h as usize * xs.len() * 3];
+            let (ys, xs) = neighbours.split_at(self.h);
+            let (w, ys, xs) = (f.sent_w as usize, &ys[..f.out_h as usize], &xs[..f.out_w as usize]);
+            let rows = ys.iter().map(|t| t.1 + 1).max().unwrap_or(0);
+            let mut wide = vec![0.0; rows * xs.len() * 3];
             for (i, v) in wide.iter_mut().enumerate() {
                 let (c, (x0, x1, l), row) = (i % 3, xs[i / 3 % xs.len()], i / 3 / xs.len());
                 let at = |x: usize| table[c * 256 + image[(row * w + x) * 3 + c] as usize] as f64;
                 *v = (1.0 - l) * at(x0) + l * at(x1);
             }
-            for (oy, &(y0, y1, l)) in taps(f.out_h, f.in_h, f.ratio_y).iter().enumerate() {
+            for (oy, &(y0, y1, l)) in ys.iter().enumerate() {
                 for i in 0..xs.len() * 3 {
                     let v = (1.0 - l) * wide[y0 * xs.len() * 3 + i] + l * wide[y1 * xs.len() * 3 + i];
                     y[((b * self.h + oy) * self.w + i / 3) * 4 + i % 3] = v as f32;
@@ -103,19 +105,21 @@ impl Kernel for Preprocess {
 /// (Rows, columns) as the image comes, and after the resize.
 type Sizes = ((u32, u32), (u32, u32));
 
-/// Enlarging, shrinking, one pixel, one row, odd byte offsets, batches.
+/// Enlarging, shrinking by little and by much, one pixel, one row, odd byte offsets, batches.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(4);
     let mut case = |name: &str, sizes: &[Sizes], h: usize, w: usize| {
-        let (mut words, mut frames) = (Vec::new(), Vec::new());
+        let (mut words, mut frames, mut neighbours) = (Vec::new(), Vec::new(), Vec::new());
         for &(input, output) in sizes {
+            let sampling = Sampling::new(input, output);
             frames.push(Frame::new(input, output, words.len() as u32));
-            let n = (input.0 * input.1 * 3).div_ceil(4);
-            words.extend((0..n).map(|_| rng.bits() as u32));
+            words.extend((0..sampling.bytes().div_ceil(4)).map(|_| rng.bits() as u32));
+            sampling.neighbours(h, w, &mut neighbours);
         }
         let inputs = vec![
             Value::u32([words.len()], words),
             Frame::value(&frames),
+            Value::u32([sizes.len(), h + w, 2], neighbours),
             Preprocess::table([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ];
         Case::new(name, Preprocess { h, w }, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })
@@ -123,6 +127,8 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("enlarge", &[((25, 31), (62, 77))], 64, 96),
         case("shrink", &[((97, 51), (32, 16))], 32, 32),
+        case("shrink to a fifth", &[((161, 85), (32, 17))], 32, 32),
+        case("shrink rows only", &[((150, 31), (32, 30))], 32, 32),
         case("same size", &[((32, 32), (32, 32))], 32, 32),
         case("one pixel", &[((1, 1), (32, 32))], 32, 32),
         case("one row", &[((1, 37), (3, 111))], 32, 128),

@@ -10,7 +10,8 @@ params! { length: u32, segments: u32, k: u32 }
 /// A score that stands for nothing: the lowest finite float.
 pub const NONE: f32 = f32::MIN;
 
-/// Most elements that one segment can give: what a sort in 16 KiB of workgroup memory holds.
+/// Most elements that one segment can give: what a sort in 16 KiB of workgroup memory holds. More take three steps, from
+/// [`super::topk_select::TopKSelect`] on: [`crate::graph::Graph::top_k`].
 pub const MAX_K: usize = 1024;
 
 /// The k largest of each segment, by falling value, ties by rising index; [`NONE`] and NaN are never taken.

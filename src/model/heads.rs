@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::config::MaskHead;
 use super::pyramid::{Part, Pyramid};
 use super::rpn::Rois;
 use super::{Builder, Config, MaskOutputs, Outputs, Room};
@@ -16,10 +17,11 @@ use crate::kernels::nms::Nms;
 use crate::kernels::paste::Paste;
 use crate::kernels::paste_layout::PasteLayout;
 use crate::kernels::predict::{self, Predict};
+use crate::kernels::put_rows::PutRows;
 use crate::kernels::roi_align::{Pooling, RoiAlign};
 use crate::kernels::softmax::Softmax;
-use crate::kernels::topk::TopK;
-use crate::tensor::Value;
+use crate::kernels::take_rows::TakeRows;
+use crate::tensor::{ELEMENT_BYTES, Value};
 use crate::weights::{BoxHeadWeights, MaskHeadWeights};
 
 /// The side of a RoI that belongs on P4 (FPN paper, equation 1).
@@ -35,6 +37,25 @@ pub(super) struct Found {
     labels: Tensor,
     /// `[B,1]`.
     pub(super) counts: Tensor,
+    /// `[B,classes,proposals]`: scores of all that passed the threshold and NMS.
+    candidates: Tensor,
+}
+
+/// Most rows of a part: of several parts, each needs less memory for what lies between its layers.
+const ROWS_OF_A_PART: usize = 512;
+
+/// RoIs of an image that go through a head together, as (first, how many): all, or, where `elements` for each of them
+/// would pass the least of bindings, part after part.
+fn parts(rois: usize, elements: usize) -> Vec<(usize, usize)> {
+    let most = (Room::LEAST_BINDING / (elements * ELEMENT_BYTES)).max(1);
+    let parts = if rois <= most { 1 } else { rois.div_ceil(most.min(ROWS_OF_A_PART)) };
+    let rows = rois.div_ceil(parts);
+    (0..rois).step_by(rows).map(|first| (first, rows.min(rois - first))).collect()
+}
+
+/// What distinguishes one part of several in the names of its ops, and nothing where there is one.
+fn part_name(name: &str, part: (usize, usize), rois: usize) -> String {
+    if part.1 == rois { name.into() } else { format!("{name} {}..{}", part.0, part.0 + part.1) }
 }
 
 /// RoIAlign of `rois`, of which the first `live` of each image count.
@@ -63,6 +84,72 @@ fn align(
     b.g.op1(name, kernel, &inputs)
 }
 
+/// RoIs of a part with their live count.
+fn take(b: &mut Builder, name: &str, [boxes, live]: [Tensor; 2], (first, rows): (usize, usize)) -> Result<[Tensor; 2]> {
+    if rows == boxes.dim(1) {
+        return Ok([boxes, live]);
+    }
+    let taken = b.g.op(name, TakeRows { first, rows, integers: false }, &[boxes, live])?;
+    Ok([taken[0], taken[1]])
+}
+
+/// Logits `[B·n,K]` and deltas `[B·n,4K]` of proposals.
+fn predictions(
+    b: &mut Builder,
+    config: &Config,
+    weights: &BoxHeadWeights,
+    pyramid: &Pyramid,
+    proposals: &Rois,
+    room: &Room,
+) -> Result<[Tensor; 2]> {
+    let (head, n) = (&config.box_head, proposals.boxes.dim(1));
+    let widest = head.convs.iter().copied().chain([config.fpn_channels]).max().unwrap_or(0);
+    let parts = parts(n, (head.roi_size * head.roi_size * widest).max(head.representation));
+    let whole = weights.predictor.rows.map(|k| [room.batch * n, k]);
+    let whole = (parts.len() > 1).then(|| {
+        ["box.logits", "box.deltas"].into_iter().zip(whole).map(|(l, s)| b.g.shared_output(l, s)).collect::<Vec<_>>()
+    });
+    let mut predicted = Vec::new();
+    for part in parts {
+        let name = |layer: &str| part_name(layer, part, n);
+        b.g.stage("box RoIAlign");
+        let [rois, live] = take(b, &name("box.rois"), [proposals.boxes, proposals.counts], part)?;
+        let sizes = (head.roi_size, head.sampling_ratio);
+        let mut x = align(b, &name("box.align"), config, room, sizes, pyramid, [rois, live])?;
+        b.tap(name("box.features"), x);
+        b.g.stage("box head");
+        for (i, conv) in weights.convs.iter().enumerate() {
+            let conv2d = b.g.conv2d(&name(&format!("box.conv{i}")), x, &conv.weight, &conv.bias);
+            x = conv2d.pad(1).relu().live(live).done()?;
+        }
+        if !weights.convs.is_empty() {
+            b.tap(name("box.conv"), x);
+        }
+        for (i, fc) in weights.fcs.iter().enumerate() {
+            // Counted as in the papers, where the first five layers are convolutions of the body.
+            let layer = name(&format!("box.fc{}", 6 + i));
+            let weight = b.g.constant(&format!("{layer}.weight"), fc.weight.clone());
+            let bias = b.g.constant(&format!("{layer}.bias"), fc.bias.clone());
+            x = b.g.op1(&layer, Linear { relu: true, live: true }, &[x, weight, bias, live])?;
+            b.tap(layer, x);
+        }
+        let weight = b.g.constant("box.predict.weight", weights.predictor.weight.clone());
+        let bias = b.g.constant("box.predict.bias", weights.predictor.bias.clone());
+        let predict = Predict { parts: weights.predictor.rows.map(|k| predict::Part::dense(x.dim(0), k)), live: true };
+        predicted = b.g.op(&name("box.predict"), predict, &[x, weight, bias, live])?;
+        if let Some(whole) = &whole {
+            let put = PutRows { batch: room.batch, first: part.0, n };
+            for (of_part, of_all) in predicted.iter().zip(whole) {
+                b.g.op_into(&name("box.put"), put.clone(), &[*of_part], &[*of_all])?;
+            }
+        }
+    }
+    let predicted = whole.unwrap_or(predicted);
+    b.tap("box.logits", predicted[0]);
+    b.tap("box.deltas", predicted[1]);
+    Ok([predicted[0], predicted[1]])
+}
+
 /// Detections from proposals.
 pub(super) fn boxes(
     b: &mut Builder,
@@ -74,31 +161,7 @@ pub(super) fn boxes(
     frames: Tensor,
 ) -> Result<Found> {
     let (head, live, rois) = (&config.box_head, proposals.counts, proposals.boxes);
-    b.g.stage("box RoIAlign");
-    let mut x = align(b, "box.align", config, room, (head.roi_size, head.sampling_ratio), pyramid, [rois, live])?;
-    b.tap("box.features", x);
-    b.g.stage("box head");
-    for (i, conv) in weights.convs.iter().enumerate() {
-        x = b.g.conv2d(&format!("box.conv{i}"), x, &conv.weight, &conv.bias).pad(1).relu().live(live).done()?;
-    }
-    if !weights.convs.is_empty() {
-        b.tap("box.conv", x);
-    }
-    for (i, fc) in weights.fcs.iter().enumerate() {
-        // Counted as in the papers, where the first five layers are convolutions of the body.
-        let name = format!("box.fc{}", 6 + i);
-        let weight = b.g.constant(&format!("{name}.weight"), fc.weight.clone());
-        let bias = b.g.constant(&format!("{name}.bias"), fc.bias.clone());
-        x = b.g.op1(&name, Linear { relu: true, live: true }, &[x, weight, bias, live])?;
-        b.tap(name, x);
-    }
-    let weight = b.g.constant("box.predict.weight", weights.predictor.weight.clone());
-    let bias = b.g.constant("box.predict.bias", weights.predictor.bias.clone());
-    let predict = Predict { parts: weights.predictor.rows.map(|k| predict::Part::dense(x.dim(0), k)), live: true };
-    let predicted = b.g.op("box.predict", predict, &[x, weight, bias, live])?;
-    let (logits, deltas) = (predicted[0], predicted[1]);
-    b.tap("box.logits", logits);
-    b.tap("box.deltas", deltas);
+    let [logits, deltas] = predictions(b, config, weights, pyramid, proposals, room)?;
 
     b.g.stage("class NMS");
     let probabilities = b.g.op1("box.softmax", Softmax { live: true }, &[logits, live])?;
@@ -107,14 +170,14 @@ pub(super) fn boxes(
     let (n, groups) = (rois.dim(1), config.num_classes - 1);
     let segments = (0..groups).flat_map(|c| [(c * n) as u32, n as u32]).collect();
     let segments = b.g.constant("box.segments", Arc::new(Value::u32([groups, 2], segments)));
-    let sorted = b.g.op("box.sort", TopK { k: n }, &[candidates[1], segments])?;
+    let sorted = b.g.top_k("box.sort", n, [candidates[1], segments])?;
     // The sort's indices count within a class, so its boxes are gathered class by class.
     let in_order = b.g.op1("box.gather", crate::kernels::gather_groups::GatherGroups, &[sorted[1], candidates[0]])?;
     let kept = b.g.op1("box.nms", Nms { threshold: head.nms_thresh }, &[in_order, sorted[0], sorted[2]])?;
     let all = b.g.constant("box.all", Arc::new(Value::u32([1, 2], vec![0, (groups * n) as u32])));
-    let best = b.g.op("box.best", TopK { k: head.detections_per_img }, &[kept, all])?;
+    let best = b.g.top_k("box.best", head.detections_per_img, [kept, all])?;
     let chosen = b.g.op("box.collect", Collect, &[best[1], in_order])?;
-    let found = Found { boxes: chosen[0], scores: best[0], labels: chosen[1], counts: best[2] };
+    let found = Found { boxes: chosen[0], scores: best[0], labels: chosen[1], counts: best[2], candidates: kept };
     for (name, t) in [
         ("det.boxes", found.boxes),
         ("det.scores", found.scores),
@@ -126,50 +189,117 @@ pub(super) fn boxes(
     Ok(found)
 }
 
+/// Soft masks `[B·n,M,M]` of what was found.
+fn soft_masks(
+    b: &mut Builder,
+    config: &Config,
+    (head, weights): (&MaskHead, &MaskHeadWeights),
+    pyramid: &Pyramid,
+    found: &Found,
+    room: &Room,
+) -> Result<Tensor> {
+    let n = found.boxes.dim(1);
+    let widest = head.layers.iter().copied().chain([config.fpn_channels]).max().unwrap_or(0);
+    let parts = parts(n, head.roi_size * head.roi_size * widest);
+    let shape = [room.batch * n, head.output_size, head.output_size];
+    let whole = (parts.len() > 1).then(|| b.g.shared_output("mask.probs", shape));
+    let mut soft = found.boxes;
+    for part in parts {
+        let name = |layer: &str| part_name(layer, part, n);
+        b.g.stage("mask RoIAlign");
+        let [rois, live] = take(b, &name("mask.rois"), [found.boxes, found.counts], part)?;
+        let labels = match whole {
+            None => found.labels,
+            Some(_) => {
+                let take = TakeRows { first: part.0, rows: part.1, integers: true };
+                b.g.op(&name("mask.labels"), take, &[found.labels, found.counts])?[0]
+            }
+        };
+        let sizes = (head.roi_size, head.sampling_ratio);
+        let mut x = align(b, &name("mask.align"), config, room, sizes, pyramid, [rois, live])?;
+        b.tap(name("mask.features"), x);
+        b.g.stage("mask head");
+        for (i, conv) in weights.convs.iter().enumerate() {
+            let conv2d = b.g.conv2d(&name(&format!("mask.conv{i}")), x, &conv.weight, &conv.bias);
+            x = conv2d.pad(1).relu().live(live).done()?;
+        }
+        b.tap(name("mask.conv"), x);
+        let weight = b.g.constant("mask.deconv.weight", weights.deconv.weight.clone());
+        let bias = b.g.constant("mask.deconv.bias", weights.deconv.bias.clone());
+        let deconv = Deconv2d { stride: 2, pad: 0, relu: true, live: true };
+        x = b.g.op1(&name("mask.deconv"), deconv, &[x, weight, bias, live])?;
+        b.tap(name("mask.deconv"), x);
+        let weight = b.g.constant("mask.logits.weight", weights.logits.weight.clone());
+        let bias = b.g.constant("mask.logits.bias", weights.logits.bias.clone());
+        soft = b.g.op1(&name("mask.predict"), MaskPredict, &[x, weight, bias, labels, live])?;
+        if let Some(whole) = whole {
+            let put = PutRows { batch: room.batch, first: part.0, n };
+            b.g.op_into(&name("mask.put"), put, &[soft], &[whole])?;
+        }
+    }
+    let soft = whole.unwrap_or(soft);
+    b.tap("mask.probs", soft);
+    Ok(soft)
+}
+
 /// Masks of the detections, and everything in original pixels.
 pub(super) fn masks(
     b: &mut Builder,
     config: &Config,
     weights: Option<&MaskHeadWeights>,
     pyramid: &Pyramid,
-    found: &Found,
+    (proposals, found): (&Rois, &Found),
     room: &Room,
     frames: Tensor,
 ) -> Result<Outputs> {
     let live = found.counts;
     let side = config.mask.as_ref().map_or(1, |m| m.output_size);
-    let mut soft = None;
-    if let (Some(head), Some(weights)) = (&config.mask, weights) {
-        b.g.stage("mask RoIAlign");
-        let sizes = (head.roi_size, head.sampling_ratio);
-        let mut x = align(b, "mask.align", config, room, sizes, pyramid, [found.boxes, live])?;
-        b.tap("mask.features", x);
-        b.g.stage("mask head");
-        for (i, conv) in weights.convs.iter().enumerate() {
-            x = b.g.conv2d(&format!("mask.conv{i}"), x, &conv.weight, &conv.bias).pad(1).relu().live(live).done()?;
+    let soft = match (&config.mask, weights) {
+        (Some(head), Some(weights)) => {
+            let soft = soft_masks(b, config, (head, weights), pyramid, found, room)?;
+            Some((soft, head.threshold))
         }
-        b.tap("mask.conv", x);
-        let weight = b.g.constant("mask.deconv.weight", weights.deconv.weight.clone());
-        let bias = b.g.constant("mask.deconv.bias", weights.deconv.bias.clone());
-        let deconv = Deconv2d { stride: 2, pad: 0, relu: true, live: true };
-        x = b.g.op1("mask.deconv", deconv, &[x, weight, bias, live])?;
-        b.tap("mask.deconv", x);
-        let weight = b.g.constant("mask.logits.weight", weights.logits.weight.clone());
-        let bias = b.g.constant("mask.logits.bias", weights.logits.bias.clone());
-        let probabilities = b.g.op1("mask.predict", MaskPredict, &[x, weight, bias, found.labels, live])?;
-        b.tap("mask.probs", probabilities);
-        soft = Some((probabilities, head.threshold));
-    }
+        _ => None,
+    };
 
     b.g.stage("paste");
     let layout = b.g.op("paste.layout", PasteLayout { mask_side: side }, &[found.boxes, live, frames])?;
     let masks = match soft {
         None => None,
         Some((soft, threshold)) => {
-            let paste = Paste { capacity: room.mask_words, threshold };
+            let paste = Paste { capacity: room.mask_words, first: 0, threshold };
             let bits = b.g.op1("paste", paste, &[soft, layout[1], live])?;
             Some(MaskOutputs { places: layout[1], soft, bits })
         }
     };
-    Ok(Outputs { header: layout[2], boxes: layout[0], scores: found.scores, labels: found.labels, masks })
+    Ok(Outputs {
+        header: layout[2],
+        boxes: layout[0],
+        scores: found.scores,
+        labels: found.labels,
+        candidates: found.candidates,
+        anchors: proposals.candidates,
+        masks,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_all_rois_and_fit_the_least_binding() {
+        for (rois, elements) in
+            [(1, 25_088), (300, 25_088), (1024, 25_088), (3000, 25_088), (6000, 12_544), (700, 50_176), (9, 1 << 26)]
+        {
+            let parts = parts(rois, elements);
+            let mut next = 0;
+            for &(first, rows) in &parts {
+                assert!(first == next && rows > 0 && (rows == 1 || rows * elements * 4 <= Room::LEAST_BINDING));
+                next = first + rows;
+            }
+            assert_eq!(next, rois);
+            assert_eq!(parts.len() == 1, rois * elements * 4 <= Room::LEAST_BINDING || rois == 1);
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! | `config` | every setting of a network |
 //! | `precision` | f32 or f16 |
 //! | `size` | from an image's size to the network's input |
+//! | `input` | what a network is given for a batch of images |
 //! | `anchors` | the anchors of each level |
 //! | `backbone` | ResNet bodies and the FPN |
 //! | `pyramid` | the levels of the FPN as few tensors |
@@ -15,12 +16,14 @@ mod anchors;
 mod backbone;
 pub mod config;
 mod heads;
+mod input;
 mod precision;
 mod pyramid;
 mod rpn;
 mod size;
 
 pub use config::Config;
+pub use input::Input;
 pub use precision::Precision;
 pub use size::NetworkSize;
 
@@ -46,7 +49,7 @@ pub struct Room {
     pub batch: usize,
     /// [`NetworkSize::roi_shift`] of them all.
     pub roi_shift: u32,
-    /// Words of the buffer of image bytes.
+    /// Words of the buffer of image bytes: of the pixels that the resize reads.
     pub image_words: usize,
     /// Words for the bits of all masks of an image.
     pub mask_words: usize,
@@ -59,11 +62,14 @@ impl Room {
     /// made. P2 of a ResNet-50-FPN at 800×1216 is alone, for 72 MiB less (benches/NOTES.md).
     pub const PYRAMID_BYTES: u64 = 64 << 20;
 
+    /// Bytes that a binding may have on every device (WebGPU's default limit).
+    pub const LEAST_BINDING: usize = 128 << 20;
+
     /// The least room for image bytes and mask bits, in words: sizes grow from here by doubling, so that images of
     /// slightly different sizes share a plan.
     const LEAST_WORDS: usize = 1 << 14;
 
-    /// Most bytes of an image: shaders count them with 32 bits.
+    /// Most bytes of an image: what is counted from them fits 32 bits.
     const MOST_BYTES: u64 = u32::MAX as u64;
 
     /// For one image of so many rows and columns: its sizes on the way in, and a room that similar images share.
@@ -88,9 +94,9 @@ impl Room {
             width: size.padded.1 as usize,
             batch: 1,
             roi_shift: size.roi_shift(),
-            image_words: Self::words(bytes as usize),
-            // A byte a pixel: eight masks that cover the whole image.
-            mask_words: Self::words(pixels as usize),
+            image_words: Self::words(size.sampling().bytes() as usize),
+            // A byte a pixel: eight masks that cover the whole image, as far as the least of bindings goes.
+            mask_words: Self::words(pixels as usize).min(Self::LEAST_BINDING / 4),
             pyramid_bytes: Self::PYRAMID_BYTES,
         };
         Ok((size, room))
@@ -128,8 +134,10 @@ pub struct Network {
     pub graph: Graph,
     /// Image bytes, `[words]`.
     pub bytes: Tensor,
-    /// Frames, `[B,12]`.
+    /// Frames, `[B,8]`.
     pub frames: Tensor,
+    /// Neighbours of each row and column of the resize, `[B,H+W,2]`.
+    pub neighbours: Tensor,
     /// What comes out.
     pub outputs: Outputs,
     /// Every stage by name, for comparing with another implementation: "transform", "c2", "p2", "rpn.logits", …
@@ -165,6 +173,10 @@ pub struct Outputs {
     pub scores: Tensor,
     /// `[B,n]`.
     pub labels: Tensor,
+    /// `[B,classes,proposals]`: scores of all that passed the score threshold and NMS, the n best among them.
+    pub candidates: Tensor,
+    /// `[B,levels,k]` each: logits of the anchors that the RPN's NMS was given, by falling logit, and of what it kept.
+    pub anchors: [Tensor; 2],
     /// The masks, where the network has a mask head.
     pub masks: Option<MaskOutputs>,
 }
@@ -205,24 +217,27 @@ pub fn build(config: &Config, weights: &NetworkWeights, room: &Room) -> Result<N
     b.g.stage("resize");
     let bytes = b.g.input("image bytes", Info::u32([room.image_words]));
     let frames = b.g.input("frames", Info::u32([room.batch, FRAME_WORDS]));
+    let neighbours = b.g.input("neighbours", Info::u32([room.batch, room.height + room.width, 2]));
     let table = Preprocess::table(config.transform.image_mean, config.transform.image_std);
     let table = b.g.constant("normalisation", Arc::new(table));
     let preprocess = Preprocess { h: room.height, w: room.width };
-    let x = b.g.op1("transform", preprocess, &[bytes, frames, table])?;
+    let x = b.g.op1("transform", preprocess, &[bytes, frames, neighbours, table])?;
     b.tap("transform", x);
 
     let stages = backbone::resnet(&mut b, config, &weights.body, x)?;
     let pyramid = backbone::fpn(&mut b, &weights.fpn, &stages, room)?;
     let proposals = rpn::proposals(&mut b, config, &weights.rpn, &pyramid, room, frames)?;
     let found = heads::boxes(&mut b, config, &weights.box_head, &pyramid, &proposals, room, frames)?;
-    let outputs = heads::masks(&mut b, config, weights.mask_head.as_ref(), &pyramid, &found, room, frames)?;
+    let outputs =
+        heads::masks(&mut b, config, weights.mask_head.as_ref(), &pyramid, (&proposals, &found), room, frames)?;
 
-    let mut kept = vec![outputs.header, outputs.boxes, outputs.scores, outputs.labels];
+    let mut kept = vec![outputs.header, outputs.boxes, outputs.scores, outputs.labels, outputs.candidates];
+    kept.extend(outputs.anchors);
     // The counts tell a profile how much of the heads' work was real.
     kept.extend([proposals.counts, found.counts]);
     if let Some(m) = outputs.masks {
         kept.extend([m.places, m.soft, m.bits]);
     }
     kept.into_iter().for_each(|t| b.g.keep(t));
-    Ok(Network { graph: b.g, bytes, frames, outputs, taps: b.taps })
+    Ok(Network { graph: b.g, bytes, frames, neighbours, outputs, taps: b.taps })
 }

@@ -11,7 +11,7 @@ use crate::kernels::collect::Collect;
 use crate::kernels::nms::Nms;
 use crate::kernels::predict::{self, Predict};
 use crate::kernels::rpn_decode::RpnDecode;
-use crate::kernels::topk::{MAX_K, NONE, TopK};
+use crate::kernels::topk::NONE;
 use crate::tensor::Value;
 use crate::weights::RpnWeights;
 
@@ -21,6 +21,8 @@ pub(super) struct Rois {
     pub boxes: Tensor,
     /// `[B]` as `[B,1]`.
     pub counts: Tensor,
+    /// Logits of the anchors that NMS was given, by falling logit, and of what it kept: `[B,levels,k]` each.
+    pub candidates: [Tensor; 2],
 }
 
 /// The head on every level, the best anchors of each, NMS within a level, the best over all levels.
@@ -71,8 +73,8 @@ pub(super) fn proposals(
     let table = table(&levels, &config.anchor_sizes, &config.anchor_ratios);
     let table = b.g.constant("rpn.anchors", Arc::new(table));
     let longest = levels.iter().map(|l| l.map.0 * l.map.1 * anchors_a_cell).max().unwrap_or(1);
-    let k = config.rpn.pre_nms_top_n.min(longest).min(MAX_K);
-    let top = b.g.op("rpn.topk", TopK { k }, &[logits, segments])?;
+    let k = config.rpn.pre_nms_top_n.min(longest);
+    let top = b.g.top_k("rpn.topk", k, [logits, segments])?;
     b.tap("rpn.topk.indices", top[1]);
     // A probability as a logit: sigmoid rises strictly.
     let threshold = config.rpn.score_thresh;
@@ -83,10 +85,10 @@ pub(super) fn proposals(
     let kept = b.g.op1("rpn.nms", Nms { threshold: config.rpn.nms_thresh }, &[boxes, scores, top[2]])?;
     let all = Value::u32([1, 2], vec![0, (levels.len() * k) as u32]);
     let all = b.g.constant("rpn.all", Arc::new(all));
-    let best = b.g.op("rpn.best", TopK { k: config.rpn.post_nms_top_n }, &[kept, all])?;
+    let best = b.g.top_k("rpn.best", config.rpn.post_nms_top_n, [kept, all])?;
     let chosen = b.g.op("rpn.collect", Collect, &[best[1], boxes])?;
     b.tap("rpn.proposals", chosen[0]);
     b.tap("rpn.proposals.logits", best[0]);
     b.tap("rpn.proposals.count", best[2]);
-    Ok(Rois { boxes: chosen[0], counts: best[2] })
+    Ok(Rois { boxes: chosen[0], counts: best[2], candidates: [top[0], kept] })
 }

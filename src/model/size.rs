@@ -1,6 +1,7 @@
 //! From an image's size to the network's input (torchvision, `models/detection/transform.py`).
 
 use super::config::Transform;
+use crate::kernels::sampling::Sampling;
 use crate::{Error, Result};
 
 /// Sizes of one image on its way into the network, (rows, columns).
@@ -36,6 +37,11 @@ impl NetworkSize {
         }
         let pad = |n: u32| n.next_multiple_of(transform.size_divisible as u32);
         Ok(Self { input: (height, width), resized, padded: (pad(resized.0), pad(resized.1)) })
+    }
+
+    /// What the resize reads of the image.
+    pub fn sampling(&self) -> Sampling {
+        Sampling::new(self.input, self.resized)
     }
 
     /// How much finer than its stride a level of the pyramid counts as, in powers of two: 0 but for images that are

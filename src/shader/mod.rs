@@ -30,6 +30,7 @@ pub const SNIPPETS: &[(&str, &str)] = &[
     ("shared/operands", include_str!("../../shaders/shared/operands.wgsl")),
     ("shared/order", include_str!("../../shaders/shared/order.wgsl")),
     ("shared/rows", include_str!("../../shaders/shared/rows.wgsl")),
+    ("shared/select", include_str!("../../shaders/shared/select.wgsl")),
     ("shared/spot", include_str!("../../shaders/shared/spot.wgsl")),
     ("shared/texels", include_str!("../../shaders/shared/texels.wgsl")),
     ("shared/tiled", include_str!("../../shaders/shared/tiled.wgsl")),

@@ -31,13 +31,19 @@ pub struct Detections {
     pub classes: Arc<[String]>,
     /// The instances, by falling score.
     pub items: Vec<Detection>,
+    /// Scores, falling, of further instances that were found, and for which the settings had no room
+    /// (`box.detections_per_img`).
+    pub left_out: Vec<f32>,
+    /// Whether more likely objects were proposed than the settings let through (`rpn.pre_nms_top_n`,
+    /// `rpn.post_nms_top_n`): there may be instances that nothing looked at.
+    pub crowded: bool,
 }
 
 impl Detections {
     /// Sorts `items` by falling score; equal scores keep their order.
     pub fn new(width: u32, height: u32, classes: Arc<[String]>, mut items: Vec<Detection>) -> Self {
         items.sort_by(|a, b| b.score.total_cmp(&a.score));
-        Self { width, height, classes, items }
+        Self { width, height, classes, items, left_out: Vec::new(), crowded: false }
     }
 
     /// The name of class `label`, or "class N" for one that has no name.
@@ -51,7 +57,8 @@ impl Detections {
     /// Those that score `score` or more.
     pub fn above(&self, score: f32) -> Self {
         let items = self.items.iter().filter(|d| d.score >= score).cloned().collect();
-        Self { items, classes: self.classes.clone(), ..*self }
+        let left_out = self.left_out.iter().copied().filter(|&s| s >= score).collect();
+        Self { items, left_out, classes: self.classes.clone(), ..*self }
     }
 
     /// `(label, number of instances)` of each class found, the most frequent first, then by label.
@@ -139,5 +146,10 @@ mod tests {
         assert_eq!(d.counts_by_class(), [(1, 2), (2, 2), (7, 1)]);
         assert_eq!((d.above(0.7).len(), d.above(1.1).len()), (3, 0));
         assert!(!d.has_masks());
+        let d = Detections { left_out: vec![0.2, 0.15, 0.1], crowded: true, ..d };
+        assert_eq!(
+            (d.above(0.15).left_out, d.above(0.5).left_out, d.above(0.5).crowded),
+            (vec![0.2, 0.15], vec![], true)
+        );
     }
 }

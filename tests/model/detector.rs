@@ -2,8 +2,7 @@
 
 use maskrcnn::gpu::{Counters, Runner};
 use maskrcnn::graph::{Choices, Plan};
-use maskrcnn::kernels::frame::Frame;
-use maskrcnn::model::{self, Config, NetworkSize, Room};
+use maskrcnn::model::{self, Config, Input, NetworkSize, Room};
 use maskrcnn::vision::scene;
 use maskrcnn::{Detections, Detector, Device, Image, Mask};
 
@@ -16,20 +15,20 @@ const _: () = {
 };
 
 /// A device that no other test counts on.
-fn own_device() -> Device {
+pub fn own_device() -> Device {
     Device::open(std::env::var("MASKRCNN_DEVICE").ok().as_deref()).unwrap()
 }
 
 /// The default model at a size that makes tests quick.
-fn small() -> Config {
+pub fn small() -> Config {
     Golden::open("blank_small").config
 }
 
-fn picture(width: u32, height: u32, seed: u64) -> Image {
+pub fn picture(width: u32, height: u32, seed: u64) -> Image {
     scene::nuclei(width, height, seed, 12).unwrap().image
 }
 
-fn since(detector: &Detector, before: Counters) -> [u64; 3] {
+pub fn since(detector: &Detector, before: Counters) -> [u64; 3] {
     let now = detector.counters();
     [now.submits - before.submits, now.waits - before.waits, now.maps - before.maps]
 }
@@ -82,7 +81,7 @@ fn two_threads_share_a_detector() {
 }
 
 /// Nothing but large overlapping boxes, whose masks take more room than the image has pixels for.
-fn crowded() -> Config {
+pub fn crowded() -> Config {
     let mut config = small();
     (config.rpn.nms_thresh, config.box_head.nms_thresh, config.box_head.score_thresh) = (1.0, 1.0, 0.0);
     (config.rpn.min_size, config.box_head.min_size) = (50.0, 50.0);
@@ -136,17 +135,16 @@ fn in_room(config: &Config, image: &Image, change: impl Fn(&mut Room)) -> Found 
         width: size.padded.1 as usize,
         batch: 1,
         roi_shift: size.roi_shift(),
-        image_words: image.rgb().len().div_ceil(4),
+        image_words: size.sampling().bytes().div_ceil(4) as usize,
         mask_words: 1 << 16,
         pyramid_bytes: Room::PYRAMID_BYTES,
     };
     change(&mut room);
     let network = model::build(config, &weights(), &room).unwrap();
     let (o, masks) = (network.outputs, network.outputs.masks.unwrap());
-    let mut runner = Runner::new(device(), Plan::new(network.graph, &device().caps(), &[])).unwrap();
-    let frame = Frame::new(size.input, size.resized, 0);
-    let inputs = [(network.bytes, image.rgb()), (network.frames, bytemuck::bytes_of(&frame))];
-    let values = runner.run(&inputs, &[o.header, masks.places, masks.bits, o.boxes, o.scores]).unwrap();
+    let mut runner = Runner::new(device(), Plan::new(network.graph.clone(), &device().caps(), &[])).unwrap();
+    let input = Input::new(&[(image.rgb(), size)], room.height, room.width);
+    let values = runner.run(&input.of(&network), &[o.header, masks.places, masks.bits, o.boxes, o.scores]).unwrap();
     let (n, bits) = (values[0].ints()[0] as usize, values[2].ints());
     let mask = |p: &[u32]| {
         let words = (p[2].div_ceil(32) * p[3]) as usize;
@@ -195,7 +193,7 @@ fn a_lost_device_is_an_error_and_stays_one() {
 }
 
 /// Boxes within 1e-3 px, scores within 1e-5, masks by IoU.
-fn same_but_for_digits(what: &str, got: &Detections, want: &Detections) {
+pub fn same_but_for_digits(what: &str, got: &Detections, want: &Detections) {
     assert_eq!((got.width, got.height, got.len()), (want.width, want.height, want.len()), "{what}");
     for (i, (a, b)) in got.iter().zip(want.iter()).enumerate() {
         let far = a.bbox.iter().zip(&b.bbox).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

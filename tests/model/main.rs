@@ -9,6 +9,7 @@ mod detector;
 mod full;
 mod generated;
 mod golden;
+mod large;
 mod ours;
 mod precision;
 mod stages;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use maskrcnn::Mask;
 use maskrcnn::gpu::Runner;
 use maskrcnn::graph::{Op, Plan, Tensor};
-use maskrcnn::model::{self, Network, Room, Tap};
+use maskrcnn::model::{self, Input, Network, Room, Tap};
 use maskrcnn::tensor::Value;
 
 use crate::common::device;
@@ -29,7 +29,7 @@ impl Ours {
             width: golden.size.padded.1 as usize,
             batch: 1,
             roi_shift: golden.size.roi_shift(),
-            image_words: image.rgb().len().div_ceil(4),
+            image_words: golden.size.sampling().bytes().div_ceil(4) as usize,
             mask_words: config.box_head.detections_per_img * (image.height() * image.width().div_ceil(32)) as usize,
             pyramid_bytes: Room::PYRAMID_BYTES,
         };
@@ -45,8 +45,8 @@ impl Ours {
         let plan = Plan::new(network.graph.clone(), &device().caps(), &[]);
         let runner = Runner::new(device(), plan).unwrap();
         let mut ours = Self { network, runner, taps, values: HashMap::new() };
-        let frame = golden.frame();
-        let inputs = [(ours.network.bytes, image.rgb()), (ours.network.frames, bytemuck::bytes_of(&frame))];
+        let input = Input::new(&[(image.rgb(), golden.size)], room.height, room.width);
+        let inputs = input.of(&ours.network);
         let all = 0..ours.runner.plan().steps.len();
         ours.execute(all, &inputs);
         ours

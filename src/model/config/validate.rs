@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 
 /// Allowed `num_classes`; LVIS, the largest vocabulary in use, has 1,204.
 pub(super) const CLASSES: RangeInclusive<usize> = 2..=4096;
-/// Boxes that the selection kernels sort and suppress in one workgroup.
-const SELECTION: RangeInclusive<usize> = 1..=1024;
+/// Boxes that are sorted and suppressed together; C4 networks propose 6,000 to 12,000. NMS holds each against all that
+/// were kept before it, so the time grows with the square.
+const SELECTION: RangeInclusive<usize> = 1..=Config::MOST_DETECTIONS;
 /// Side of a pooled RoI.
 const ROI_SIZE: RangeInclusive<usize> = 1..=64;
 /// RoIAlign samples a bin and axis; 0 is adaptive.
@@ -25,6 +26,9 @@ const SIDE: RangeInclusive<f32> = 0.0..=16384.0;
 const LARGEST_TENSOR: usize = 1 << 28;
 
 impl Config {
+    /// Most detections and proposals of an image.
+    pub const MOST_DETECTIONS: usize = 16_384;
+
     /// Refuses settings that no network can have, or that ours cannot run.
     ///
     /// # Errors

@@ -1,0 +1,59 @@
+// Radix select on 11 + 11 + 10 bits of order-preserving keys, by a workgroup of THREADS.
+
+const THREADS: u32 = 256u;
+const BINS: u32 = 2048u;
+
+// The histogram; free for other use afterwards.
+var<workgroup> pool: array<atomic<u32>, BINS>;
+var<workgroup> partial: array<u32, THREADS>;
+// The chosen digit, and how many are still wanted of that digit.
+var<workgroup> chosen: u32;
+var<workgroup> wanted: u32;
+
+// The k-th largest key of x[begin .. begin + n]. With fewer than k valid ones, the search ends at the lowest bins, and
+// everything valid is above or equal.
+fn kth_key(begin: u32, n: u32, k: u32, t: u32) -> u32 {
+    // `prefix` holds the digits found so far; a pass counts the next digit of the keys that share it.
+    var prefix = 0u;
+    var remaining = k;
+    for (var pass_no = 0u; pass_no < 3u; pass_no++) {
+        let shift = select(select(0u, 10u, pass_no == 1u), 21u, pass_no == 0u);
+        let bits = select(11u, 10u, pass_no == 2u);
+        for (var b = t; b < BINS; b += THREADS) { atomicStore(&pool[b], 0u); }
+        workgroupBarrier();
+        for (var i = t; i < n; i += THREADS) {
+            let key = order_key(x[begin + i]);
+            // In the first pass there is no digit above; a shift by 32 would be undefined.
+            let same = pass_no == 0u || (key >> (shift + bits)) == prefix;
+            if key != 0u && same { atomicAdd(&pool[(key >> shift) & ((1u << bits) - 1u)], 1u); }
+        }
+        workgroupBarrier();
+        // Eight bins a thread, counted from the top.
+        var sum = 0u;
+        for (var b = 0u; b < 8u; b++) { sum += atomicLoad(&pool[BINS - 1u - (t * 8u + b)]); }
+        partial[t] = sum;
+        workgroupBarrier();
+        if t == 0u {
+            var above = 0u;
+            var group = 0u;
+            while group < THREADS - 1u && above + partial[group] < remaining {
+                above += partial[group];
+                group++;
+            }
+            var bin = BINS - 1u - group * 8u;
+            for (var b = 0u; b < 7u; b++) {
+                let here = atomicLoad(&pool[bin]);
+                if above + here >= remaining { break; }
+                above += here;
+                bin--;
+            }
+            chosen = bin;
+            wanted = remaining - min(remaining, above);
+        }
+        workgroupBarrier();
+        prefix = (prefix << bits) | chosen;
+        remaining = wanted;
+        workgroupBarrier();
+    }
+    return prefix;
+}

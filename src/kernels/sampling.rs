@@ -1,0 +1,174 @@
+//! Which pixels of an image its resize reads: worked out on the host, so that only these are sent.
+//!
+//! A bilinear resize without antialias reads two neighbours along each axis for an output pixel. Of a photo that is
+//! shrunk to a sixth, two of six rows and columns are read at most; the others need neither memory on the device nor a
+//! trip there, and no image is too large for a binding that holds the network's input.
+
+/// One axis of a resize.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// Pixels of the image.
+    pub input: u32,
+    /// Pixels after the resize.
+    pub output: u32,
+}
+
+/// What one output pixel is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Pair {
+    /// The lower neighbour.
+    low: u32,
+    /// The upper one; at the border, the lower again.
+    high: u32,
+    /// The weight of the upper one.
+    weight: f32,
+}
+
+impl Axis {
+    /// How many pixels are sent: all, or, where there are more than two for each of the output, these two.
+    pub fn sent(self) -> u32 {
+        if self.gathers() { 2 * self.output } else { self.input }
+    }
+
+    fn gathers(self) -> bool {
+        u64::from(self.input) > 2 * u64::from(self.output)
+    }
+
+    /// torch's `interpolate`: half-pixel centres, the ratio divided in f32, the upper neighbour clamped.
+    fn pair(self, d: u32) -> Pair {
+        let ratio = self.input as f32 / self.output as f32;
+        let at = (ratio * (d as f32 + 0.5) - 0.5).max(0.0);
+        let low = (at as u32).min(self.input - 1);
+        Pair { low, high: (low + 1).min(self.input - 1), weight: at - low as f32 }
+    }
+
+    /// The pixels of the image that are sent, as (first, how many side by side), in order.
+    fn runs(self) -> Vec<(usize, usize)> {
+        if !self.gathers() {
+            return vec![(0, self.input as usize)];
+        }
+        let pair = |d: u32| {
+            let Pair { low, high, .. } = self.pair(d);
+            // At the border, the last pixel is sent twice.
+            let pair = [(low as usize, 2), (low as usize, 1)];
+            if high > low { pair[..1].to_vec() } else { pair[1..].repeat(2) }
+        };
+        (0..self.output).flat_map(pair).collect()
+    }
+
+    /// Both neighbours among the pixels that are sent, in the halves of a word, and the upper one's weight.
+    fn words(self, d: u32) -> [u32; 2] {
+        let pair = self.pair(d);
+        let (low, high) = if self.gathers() { (2 * d, 2 * d + 1) } else { (pair.low, pair.high) };
+        [low | high << 16, pair.weight.to_bits()]
+    }
+}
+
+/// The resize of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// Along the rows' number.
+    pub y: Axis,
+    /// Along the columns' number.
+    pub x: Axis,
+}
+
+impl Sampling {
+    /// From `input` (rows, columns) to `output`.
+    pub fn new(input: (u32, u32), output: (u32, u32)) -> Self {
+        Self { y: Axis { input: input.0, output: output.0 }, x: Axis { input: input.1, output: output.1 } }
+    }
+
+    /// Whether all pixels are sent.
+    pub fn is_whole(&self) -> bool {
+        !self.y.gathers() && !self.x.gathers()
+    }
+
+    /// Bytes that are sent.
+    pub fn bytes(&self) -> u64 {
+        3 * u64::from(self.y.sent()) * u64::from(self.x.sent())
+    }
+
+    /// Adds what is sent of an image, 3 bytes a pixel, to `out`.
+    pub fn gather(&self, rgb: &[u8], out: &mut Vec<u8>) {
+        let columns = self.x.runs();
+        let width = self.x.input as usize;
+        for (first, rows) in self.y.runs() {
+            for row in rgb[3 * first * width..3 * (first + rows) * width].chunks_exact(3 * width) {
+                for &(from, count) in &columns {
+                    out.extend_from_slice(&row[3 * from..3 * (from + count)]);
+                }
+            }
+        }
+    }
+
+    /// Adds the neighbours of a network input of `height` × `width` pixels to `out`: two words for each row, then for each
+    /// column; zeros where it is padding.
+    pub fn neighbours(&self, height: usize, width: usize, out: &mut Vec<u32>) {
+        for (axis, n) in [(self.y, height), (self.x, width)] {
+            let end = out.len() + 2 * n;
+            out.extend((0..axis.output).flat_map(|d| axis.words(d)));
+            out.resize(end, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::case::Rng;
+
+    /// Against the formula in f64, for axes that grow, stay, and shrink by little and by much.
+    #[test]
+    fn neighbours_are_those_of_the_formula() {
+        let shapes =
+            [(1, 1), (1, 9), (7, 20), (31, 31), (40, 21), (40, 20), (41, 20), (999, 7), (8160, 1333), (65_535, 41)];
+        for (input, output) in shapes {
+            let axis = Axis { input, output };
+            let sent: Vec<usize> = axis.runs().iter().flat_map(|&(first, n)| first..first + n).collect();
+            assert_eq!(sent.len(), axis.sent() as usize);
+            assert_eq!(axis.sent(), input.min(2 * output));
+            for d in 0..output {
+                let [places, weight] = axis.words(d);
+                let (low, high) = (sent[places as usize & 0xffff], sent[places as usize >> 16]);
+                assert!(high == low + 1 || high == low && low == input as usize - 1, "{input} {output} {d}");
+                let at = (f64::from(input) / f64::from(output) * (f64::from(d) + 0.5) - 0.5)
+                    .clamp(0.0, f64::from(input) - 1.0);
+                let got = low as f64 + f64::from(f32::from_bits(weight)).min((high - low) as f64);
+                assert!(
+                    (at - got).abs() <= 0.01 * f64::from(input) / 65_535.0 + 1e-5,
+                    "{input} {output} {d}: {got} for {at}"
+                );
+            }
+        }
+    }
+
+    /// What is sent holds each output pixel's four neighbours where its neighbours say.
+    #[test]
+    fn what_is_sent_is_what_is_read() {
+        let mut rng = Rng::new(3);
+        for (input, output) in
+            [((9, 50), (9, 8)), ((50, 9), (8, 9)), ((61, 47), (5, 7)), ((12, 13), (6, 6)), ((5, 5), (9, 9))]
+        {
+            let (sampling, (h, w)) = (Sampling::new(input, output), (output.0 as usize + 2, output.1 as usize + 3));
+            let image: Vec<u8> = (0..3 * input.0 * input.1).map(|_| rng.bits() as u8).collect();
+            let (mut sent, mut neighbours) = (Vec::new(), Vec::new());
+            sampling.gather(&image, &mut sent);
+            sampling.neighbours(h, w, &mut neighbours);
+            assert_eq!((sent.len() as u64, neighbours.len()), (sampling.bytes(), 2 * (h + w)));
+            assert_eq!(sampling.is_whole(), sent == image);
+            for y in 0..output.0 {
+                for x in 0..output.1 {
+                    let (ty, tx) = (sampling.y.pair(y), sampling.x.pair(x));
+                    let (py, px) = (neighbours[2 * y as usize], neighbours[2 * (h + x as usize)]);
+                    for (iy, sy) in [(ty.low, py & 0xffff), (ty.high, py >> 16)] {
+                        for (ix, sx) in [(tx.low, px & 0xffff), (tx.high, px >> 16)] {
+                            let (from, at) = (3 * (iy * input.1 + ix), 3 * (sy * sampling.x.sent() + sx));
+                            assert_eq!(image[from as usize..][..3], sent[at as usize..][..3], "{input:?} {y} {x}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What a network is given for a batch of images.
+
+use std::borrow::Cow;
+
+use super::{Network, NetworkSize};
+use crate::graph::Tensor;
+use crate::kernels::frame::Frame;
+use crate::kernels::sampling::Sampling;
+
+/// Bytes, frames and neighbours of the images of a batch, as [`Network`] takes them.
+#[derive(Clone, Debug)]
+pub struct Input<'a> {
+    bytes: Cow<'a, [u8]>,
+    frames: Vec<Frame>,
+    neighbours: Vec<u32>,
+}
+
+impl<'a> Input<'a> {
+    /// Images (RGB, 3 bytes a pixel, with their sizes on the way in) for a network whose padded input has `height` rows
+    /// and `width` columns. One after the other, each from a whole word on, the pixels that the resize reads; a single
+    /// image of which all are read is lent as it is.
+    pub fn new(images: &[(&'a [u8], NetworkSize)], height: usize, width: usize) -> Self {
+        let samplings: Vec<Sampling> = images.iter().map(|(_, size)| size.sampling()).collect();
+        let mut neighbours = Vec::with_capacity(2 * images.len() * (height + width));
+        samplings.iter().for_each(|s| s.neighbours(height, width, &mut neighbours));
+        if let ([(rgb, size)], true) = (images, samplings.iter().all(Sampling::is_whole)) {
+            return Self { bytes: (*rgb).into(), frames: vec![Frame::new(size.input, size.resized, 0)], neighbours };
+        }
+        let mut bytes = Vec::with_capacity(samplings.iter().map(|s| s.bytes() as usize + 4).sum());
+        let mut frames = Vec::with_capacity(images.len());
+        for ((rgb, size), sampling) in images.iter().zip(&samplings) {
+            frames.push(Frame::new(size.input, size.resized, (bytes.len() / 4) as u32));
+            sampling.gather(rgb, &mut bytes);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        Self { bytes: bytes.into(), frames, neighbours }
+    }
+
+    /// The pixels.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// A frame an image.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// What goes into which tensor.
+    pub fn of(&self, network: &Network) -> [(Tensor, &[u8]); 3] {
+        let (frames, neighbours) = (bytemuck::cast_slice(&self.frames), bytemuck::cast_slice(&self.neighbours));
+        [(network.bytes, &self.bytes), (network.frames, frames), (network.neighbours, neighbours)]
+    }
+}
