@@ -1,6 +1,10 @@
 //! Every shader in every variant, without a GPU: naga's validation, the translations that Vulkan, Metal and DX12 get,
 //! parameters against the WGSL's layout, and limits.
 
+#[cfg(feature = "emit")]
+#[path = "common/skipped.rs"]
+mod skipped;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 #[cfg(feature = "emit")]
@@ -191,13 +195,14 @@ fn every_variant_translates_to_spirv_that_khronos_accepts() {
         }
     }
     let Ok(version) = Command::new("spirv-val").arg("--version").output() else {
-        eprintln!("no spirv-val here: {} modules were written but not judged", files.len());
-        return;
+        let what = format!("{} modules of SPIR-V were written but not judged", files.len());
+        return skipped::skipped(&what, "install spirv-val (Debian's spirv-tools)");
     };
     if !knows_matrices(&String::from_utf8_lossy(&version.stdout)) {
         let all = files.len();
         files.retain(|(_, _, matrices)| !matrices);
-        eprintln!("this spirv-val is older than cooperative matrices: {} modules were not judged", all - files.len());
+        let what = format!("{} modules of SPIR-V with cooperative matrices were not judged", all - files.len());
+        skipped::skipped(&what, "install spirv-val v2023.4 or newer");
     }
     // It takes one file a call, so a few calls run at a time.
     let judge = |(label, path, _): &(String, PathBuf, bool)| {
@@ -337,8 +342,9 @@ fn stems(folder: &str, ending: &str) -> BTreeSet<String> {
 fn no_shader_file_is_an_orphan() {
     let registered: BTreeSet<String> = REGISTRY.iter().map(|e| e.name.to_string()).collect();
     assert_eq!(stems("shaders", ".wgsl"), registered, "shaders/*.wgsl and `kernels!`");
+    #[rustfmt::skip]
     let shared = [
-        "mod", "blocked", "case", "contract", "frame", "halves", "levels", "matrix", "pieces", "sampling", "tiled",
+        "mod", "blocked", "case", "contract", "frame", "halves", "levels", "matrix", "pieces", "sampling", "tiled", "walks",
         "winograd",
     ]
     .map(String::from);

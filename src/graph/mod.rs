@@ -230,6 +230,18 @@ impl Graph {
 
 /// Bytes of a tensor, rounded up to what a storage binding and a copy need.
 pub(crate) fn bytes_of(info: &Info) -> u64 {
-    debug_assert!(matches!(info.dtype, DType::F32 | DType::U32));
     (info.shape.len() as u64 * crate::tensor::ELEMENT_BYTES as u64).max(4).next_multiple_of(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_whole_blocks_of_sixteen_and_never_none() {
+        for (elements, bytes) in [(0, 16), (1, 16), (4, 16), (5, 32), (1000, 4000), (1001, 4016)] {
+            assert_eq!(bytes_of(&Info::f32([elements])), bytes, "{elements} floats");
+            assert_eq!(bytes_of(&Info::u32([elements])), bytes, "{elements} integers");
+        }
+    }
 }

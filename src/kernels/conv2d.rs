@@ -5,7 +5,8 @@ mod cases;
 use super::levels::Levels;
 use super::tiled::{self, P, Product};
 use super::{
-    Caps, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Pieces, Variant, Want, fold_grid, split_product, winograd,
+    Caps, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Pieces, Variant, Want, fold_grid, split_product, walks,
+    winograd,
 };
 use crate::tensor::{DType, Shape, Value};
 
@@ -302,8 +303,8 @@ impl Kernel for Conv2d {
             None => self.dense(inputs),
             Some(levels) => {
                 let alone = Self { levels: None, ..self.clone() };
-                let map = |i: usize| alone.dense(&[levels.cut(&inputs[0], i), inputs[1].clone(), inputs[2].clone()]);
-                levels.joined(&(0..levels.maps().len()).map(map).collect::<Vec<_>>())
+                let map = |x: Value| alone.dense(&[x, inputs[1].clone(), inputs[2].clone()]);
+                walks::together(&walks::maps_of(&inputs[0], levels.maps()).into_iter().map(map).collect::<Vec<_>>())
             }
         };
         let Some((whole, offset)) = self.slice else { return vec![dense] };
@@ -329,7 +330,11 @@ impl Conv2d {
     /// The twin's output, were it not a part of something larger: of one map.
     fn dense(&self, inputs: &[Value]) -> Value {
         let (x, w, bias) = (&inputs[0], &inputs[1], inputs[2].floats());
-        let (oh, ow) = self.extents(&x.shape, &w.shape).expect("inferred before");
+        let side = |n: usize, taps: usize, stride, pad: usize, dilation: usize| {
+            walks::windows(n + 2 * pad, dilation * (taps - 1) + 1, stride)
+        };
+        let oh = side(x.shape.dim(1), w.shape.dim(1), self.stride.0, self.pad.0, self.dilation.0);
+        let ow = side(x.shape.dim(2), w.shape.dim(2), self.stride.1, self.pad.1, self.dilation.1);
         let [n, h, wid, c] = [0, 1, 2, 3].map(|i| x.shape.dim(i));
         let [k, r, s, cg] = [0, 1, 2, 3].map(|i| w.shape.dim(i));
         let mut sums: Vec<f64> = vec![0.0; n * oh * ow * k];

@@ -123,7 +123,12 @@ impl Kernel for Deconv2d {
     /// Scatters each input to its outputs.
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
         let (x, w, bias) = (&inputs[0], &inputs[1], inputs[2].floats());
-        let (oh, ow) = self.extents(&x.shape, &w.shape).expect("inferred before");
+        // Up to the last place that an input reaches, less what is cut off.
+        let side = |n: usize, taps: usize| {
+            let reached = (0..n).flat_map(|i| (0..taps).map(move |tap| i * self.stride + tap));
+            reached.max().map_or(0, |last| last + 1) - 2 * self.pad
+        };
+        let (oh, ow) = (side(x.shape.dim(1), w.shape.dim(1)), side(x.shape.dim(2), w.shape.dim(2)));
         let [n, h, wid, c] = [0, 1, 2, 3].map(|i| x.shape.dim(i));
         let [k, r, s, _] = [0, 1, 2, 3].map(|i| w.shape.dim(i));
         let mut sums: Vec<f64> = (0..n * oh * ow * k).map(|i| bias[i % k] as f64).collect();

@@ -54,3 +54,23 @@ impl Frame {
         bytemuck::cast(words)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows and columns have ratios of their own: a frame that mixes them up passes every test of one ratio, and the
+    /// twins read the same frame.
+    #[test]
+    fn each_axis_has_its_own_ratio() {
+        let frame = Frame::new((100, 200), (50, 800), 7);
+        assert_eq!((frame.in_h, frame.in_w, frame.out_h, frame.out_w), (100, 200, 50, 800));
+        assert_eq!((frame.back_y, frame.back_x), (2.0, 0.25));
+        // Of an enlarged row, all columns are read.
+        assert_eq!((frame.first_word, frame.sent_w), (7, 200));
+        let other = Frame::new((3, 5), (9, 11), 1);
+        let value = Frame::value(&[frame, other]);
+        assert_eq!(value.shape.dims(), &[2, FRAME_WORDS as u32][..]);
+        assert_eq!([Frame::of(&value, 0), Frame::of(&value, 1)], [frame, other]);
+    }
+}

@@ -81,6 +81,8 @@ mod tests {
         let x = Value::f32([2, 1, 8, 1], (0..16).map(|v| v as f32).collect());
         let second = levels.cut(&x, 1);
         assert_eq!((second.shape.dims(), second.floats()), (&[2, 1, 2, 1][..], &[6.0, 7.0, 14.0, 15.0][..]));
+        let deep = levels.cut(&Value::f32([1, 1, 8, 3], (0..24).map(|v| v as f32).collect()), 1);
+        assert_eq!((deep.shape.dims(), deep.floats()), (&[1, 1, 2, 3][..], &[18.0, 19.0, 20.0, 21.0, 22.0, 23.0][..]));
         let again = levels.joined(&[levels.cut(&x, 0), second]);
         assert_eq!((again.shape, again.floats()), (x.shape, x.floats()));
         assert!(Levels::new(&[]).is_none() && Levels::new(&[(0, 1)]).is_none() && Levels::new(&[(1, 1); 6]).is_none());

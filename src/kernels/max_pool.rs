@@ -1,7 +1,7 @@
 //! Max-pooling, channels last.
 
 use super::case::Rng;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid, walks};
 use crate::params;
 use crate::tensor::Value;
 
@@ -73,7 +73,7 @@ impl Kernel for MaxPool {
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
         let x = &inputs[0];
         let [n, h, w, c] = [0, 1, 2, 3].map(|i| x.shape.dim(i));
-        let (oh, ow) = (self.side(h), self.side(w));
+        let [oh, ow] = [h, w].map(|n| walks::windows(n + 2 * self.pad, self.kernel, self.stride));
         let mut y = vec![f32::NEG_INFINITY; n * oh * ow * c];
         let holds = |o: usize, i: usize| o * self.stride <= i + self.pad && i + self.pad < o * self.stride + self.kernel;
         for (e, &v) in x.floats().iter().enumerate() {

@@ -15,6 +15,7 @@ mod matrix;
 mod pieces;
 pub mod sampling;
 mod tiled;
+mod walks;
 mod winograd;
 
 pub use case::{Case, Tolerance};

@@ -192,16 +192,22 @@ impl Kernel for Predict {
         let n = inputs[0].shape.len() / c;
         let flat = Value::f32([n, c], inputs[0].floats().to_vec());
         let dense = self.layer().twin(&[&[flat], &inputs[1..]].concat()).remove(0);
-        let rows = n / self.images();
-        let mut out = self.parts.map(|part| vec![f32::NAN; part.whole.len()]);
-        for (row, sums) in dense.floats().chunks_exact(dense.shape.dim(1)).enumerate() {
-            let (logits, deltas) = sums.split_at(self.parts[0].k);
-            for ((part, y), sums) in self.parts.iter().zip(&mut out).zip([logits, deltas]) {
-                let at = row / rows * part.stride() + part.offset + row % rows * part.k;
-                y[at..][..part.k].copy_from_slice(sums);
+        let mut first = 0;
+        let part = |part: &Part| {
+            let (images, k) = (part.whole.dim(0), part.k);
+            let columns = first..first + k;
+            first += k;
+            let mut rows = dense.floats().chunks_exact(dense.shape.dim(1));
+            let mut y = vec![f32::NAN; part.whole.len()];
+            // An image after the other, and in it the rows of x that are its share.
+            for image in y.chunks_exact_mut(part.whole.len() / images) {
+                for (out, row) in image[part.offset..].chunks_exact_mut(k).zip(rows.by_ref().take(n / images)) {
+                    out.copy_from_slice(&row[columns.clone()]);
+                }
             }
-        }
-        self.parts.iter().zip(out).map(|(part, y)| Value::f32(part.whole, y)).collect()
+            Value::f32(part.whole, y)
+        };
+        self.parts.iter().map(part).collect()
     }
 
     fn form(&self, index: usize, variant: &Variant) -> Option<String> {

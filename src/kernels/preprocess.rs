@@ -135,3 +135,19 @@ pub fn cases() -> Vec<Case> {
         case("batch", &[((7, 9), (20, 26)), ((11, 5), (31, 14))], 32, 32),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shader and twin read the same table.
+    #[test]
+    fn the_table_has_a_row_of_bytes_for_each_channel() {
+        let table = Preprocess::table([0.5, 0.25, 0.0], [0.5, 0.25, 2.0]);
+        assert_eq!(table.shape.dims(), [3, 256]);
+        let of = |channel: usize, byte: usize| table.floats()[channel * 256 + byte];
+        assert_eq!([0, 255].map(|byte| of(0, byte)), [-1.0, 1.0]);
+        assert_eq!([0, 255].map(|byte| of(1, byte)), [-1.0, 3.0]);
+        assert_eq!([0, 51, 255].map(|byte| of(2, byte)), [0.0, 0.1, 0.5]);
+    }
+}

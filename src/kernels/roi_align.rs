@@ -2,7 +2,7 @@
 
 use super::case::Rng;
 use super::levels::Levels;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, walks};
 use crate::params;
 use crate::tensor::{DType, Value};
 
@@ -72,6 +72,15 @@ impl RoiAlign {
         });
         all.take(self.scales.len()).collect()
     }
+}
+
+/// The level of a RoI among those of such scales, for the twin: torchvision's `LevelMapper` in f64, and nothing of
+/// [`RoiAlign::areas`]. The area is f32 as in the shader, for a RoI may lie on the border of two levels.
+fn level(roi: &[f32], canonical: f32, scales: &[f32]) -> usize {
+    let area = (roi[2] - roi[0]) * (roi[3] - roi[1]);
+    let target = (4.0 + (f64::from(area).sqrt() / f64::from(canonical)).log2() + 1e-6).floor();
+    let ends = [scales[0], scales[scales.len() - 1]].map(|scale| -f64::from(scale).log2());
+    (target.clamp(ends[0], ends[1]) - ends[0]) as usize
 }
 
 impl Kernel for RoiAlign {
@@ -151,10 +160,13 @@ impl Kernel for RoiAlign {
     /// shader: a sample may lie on the border of the rule "outside is zero".
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
         let (rois, live) = (&inputs[0], inputs[1].ints());
-        let infos: Vec<Info> = inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
-        let homes = self.homes(&infos);
-        let flat = |v: &Value| Value::f32([v.shape.dim(0), 1, v.shape.dim(1) * v.shape.dim(2), v.shape.dim(3)], v.floats().to_vec());
-        let levels: Vec<Value> = homes.iter().map(|h| h.levels.cut(&flat(&inputs[2 + h.holder]), h.map)).collect();
+        let holders = inputs[2..].iter().enumerate();
+        let levels: Vec<Value> = holders
+            .flat_map(|(i, x)| match self.maps.get(i) {
+                None => vec![x.clone()],
+                Some(levels) => walks::maps_of(x, levels.maps()),
+            })
+            .collect();
         let (n, c, p) = (rois.shape.dim(1), levels[0].shape.dim(3), self.pooled);
         let mut out = vec![f32::NAN; live.len() * n * p * p * c];
         for (i, roi) in rois.floats().chunks(4).enumerate() {
@@ -162,8 +174,7 @@ impl Kernel for RoiAlign {
             if i % n >= live[b] as usize {
                 continue;
             }
-            let area = (roi[2] - roi[0]) * (roi[3] - roi[1]);
-            let level = self.areas().iter().take(levels.len() - 1).filter(|&&a| area >= a).count();
+            let level = level(roi, self.canonical, &self.scales);
             let (x, scale) = (&levels[level], self.scales[level]);
             let extent = [x.shape.dim(1), x.shape.dim(2)];
             // Per axis (rows, columns): the samples' weights on pixels, grouped by bin.
@@ -210,13 +221,20 @@ impl Kernel for RoiAlign {
     }
 }
 
-/// Four levels as in the network, one as in C4, every mode, RoIs on the border and of no area.
+/// Four levels as in the network, one as in C4, every mode, RoIs on the image's border and of no area, and RoIs of all
+/// sizes, those of the levels' borders among them.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(12);
-    let mut case = |name: &str, kernel: RoiAlign, sizes: &[(usize, usize)], live: Vec<u32>, n: usize| {
+    let mut with = |name: &str, kernel: RoiAlign, sizes: &[(usize, usize)], live: Vec<u32>, rois: Vec<f32>| {
         let (b, c) = (live.len(), 8);
+        let mut inputs = vec![Value::f32([b, rois.len() / 4 / b, 4], rois), Value::u32([b], live)];
+        inputs.extend(sizes.iter().map(|&(h, w)| rng.tensor([b, h, w, c])));
+        Case::new(name, kernel, inputs, Tolerance::Close { absolute: 3e-5, relative: 1e-4 })
+    };
+    let mut places = Rng::new(13);
+    let mut case = |name: &str, kernel: RoiAlign, sizes: &[(usize, usize)], live: Vec<u32>, n: usize| {
         let side = kernel.maps.first().map_or(sizes[0].0, |m| m.maps()[0].0) as f32 / kernel.scales[0];
-        let mut rois = rng.boxes(b * n, side, side);
+        let mut rois = places.boxes(live.len() * n, side, side);
         for (i, roi) in rois.chunks_mut(4).enumerate() {
             match i % 5 {
                 0 => roi.copy_from_slice(&[0.0, 0.0, side, side]),
@@ -225,9 +243,7 @@ pub fn cases() -> Vec<Case> {
                 _ => {}
             }
         }
-        let mut inputs = vec![Value::f32([b, n, 4], rois), Value::u32([b], live)];
-        inputs.extend(sizes.iter().map(|&(h, w)| rng.tensor([b, h, w, c])));
-        Case::new(name, kernel, inputs, Tolerance::Close { absolute: 3e-5, relative: 1e-4 })
+        with(name, kernel, sizes, live, rois)
     };
     let fpn = |pooled: usize| RoiAlign {
         pooled,
@@ -244,7 +260,9 @@ pub fn cases() -> Vec<Case> {
         Levels::new(&maps.iter().copied().chain(coarsest).collect::<Vec<_>>()).expect("maps")
     };
     let maps: &[(usize, usize)] = &[(160, 168), (80, 84), (40, 42), (20, 21)];
-    vec![
+    const FINER: &[(usize, usize)] = &[(320, 320), (160, 160), (80, 80), (40, 40)];
+    let one = || RoiAlign { maps: vec![pyramid(maps)], ..fpn(7) };
+    let mut out = vec![
         case("box head", fpn(7), maps, vec![23], 25),
         case("mask head", fpn(14), maps, vec![6], 6),
         case("none live", fpn(7), maps, vec![0], 4),
@@ -252,7 +270,7 @@ pub fn cases() -> Vec<Case> {
         case("aligned, adaptive", RoiAlign { aligned: true, sampling: 0, ..fpn(7) }, maps, vec![15], 15),
         case("adaptive", RoiAlign { sampling: 0, ..fpn(7) }, maps, vec![15], 15),
         case("maximum", RoiAlign { pooling: Pooling::Max, ..fpn(7) }, maps, vec![15], 15),
-        case("a pyramid as one", RoiAlign { maps: vec![pyramid(maps)], ..fpn(7) }, &[(1, 35760)], vec![9, 7], 9),
+        case("a pyramid as one", one(), &[(1, 35760)], vec![9, 7], 9),
         case(
             "a pyramid as two",
             RoiAlign { maps: vec![pyramid(&maps[..1]), pyramid(&maps[1..])], ..fpn(7) },
@@ -262,5 +280,107 @@ pub fn cases() -> Vec<Case> {
         ),
         case("one level", RoiAlign { scales: vec![0.0625], aligned: true, ..fpn(14) }, &[(13, 14)], vec![5], 5),
         case("three samples", RoiAlign { sampling: 3, ..fpn(5) }, maps, vec![5], 5),
-    ]
+    ];
+    // Samples past one pixel outside are zero, nearer ones are those of the edge.
+    let over = [[-40.0, -30.0, 30.0, 50.0], [600.0, 590.0, 690.0, 700.0], [-9.0, 620.0, 700.0, 660.0], [645.0, 9.0, 700.0, 40.0]];
+    out.push(with("over the border", RoiAlign { sampling: 3, ..fpn(7) }, maps, vec![4], over.concat()));
+    let sizes = every_size();
+    let live = || vec![sizes.len() as u32 / 4];
+    out.extend([
+        with("every size", fpn(7), maps, live(), sizes.clone()),
+        with("every size, a pyramid as one", one(), &[(1, 35760)], live(), sizes.clone()),
+        // The sides of a small first image: all levels are one finer.
+        with("every size, finer", RoiAlign { scales: vec![0.5, 0.25, 0.125, 0.0625], ..fpn(3) }, FINER, live(), sizes.clone()),
+        with("every size, two levels", RoiAlign { scales: vec![0.125, 0.0625], ..fpn(3) }, &maps[1..3], live(), sizes.clone()),
+    ]);
+    out
+}
+
+/// RoIs of all sizes in an image of 640 × 640: around each border between levels, and between these; square, wide and
+/// high ones.
+fn every_size() -> Vec<f32> {
+    let sides = [1.0, 20.0, 55.0, 56.0, 80.0, 111.0, 111.999, 112.0, 113.0, 160.0, 223.0, 223.999, 224.0, 225.0, 300.0];
+    let sides = sides.into_iter().chain([319.0, 447.0, 447.999, 448.0, 449.0, 500.0, 640.0]);
+    let shapes = sides.flat_map(|side: f32| [(side, side), (side / 1.25, side * 1.25), (side * 2.0, side / 2.0)]);
+    let inside = shapes.filter(|&(w, h)| w <= 640.0 && h <= 640.0);
+    inside.enumerate().flat_map(|(i, (w, h))| {
+        // At the left, in the middle, at the right; on quarter pixels.
+        let at = |side: f32, i: usize| ((640.0 - side) * 2.0 * (i % 3) as f32).floor() / 4.0;
+        let (x, y) = (at(w, i), at(h, i / 3));
+        [x, y, x + w, y + h]
+    }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// torchvision's rule (`ops/poolers.py`: `LevelMapper`), in f64: 0 is the finest level.
+    fn rule(area: f64, finest: i32, coarsest: i32) -> usize {
+        let target = (4.0 + (area.sqrt() / 224.0).log2() + 1e-6).floor() as i32;
+        (target.clamp(finest, coarsest) - finest) as usize
+    }
+
+    fn fpn(scales: &[f32]) -> RoiAlign {
+        let scales = scales.to_vec();
+        RoiAlign { pooled: 7, sampling: 2, aligned: false, pooling: Pooling::Average, scales, canonical: 224.0, maps: vec![] }
+    }
+
+    /// As the shader takes them (`shaders/roi_align.wgsl`): a level for each least area that is reached.
+    fn by_areas(kernel: &RoiAlign, area: f32) -> usize {
+        kernel.areas()[..kernel.scales.len() - 1].iter().filter(|&&least| area >= least).count()
+    }
+
+    #[test]
+    fn areas_are_torchvisions_levels() {
+        for (scales, finest) in [
+            (&[0.25, 0.125, 0.0625, 0.03125][..], 2),
+            (&[0.5, 0.25, 0.125, 0.0625], 1),
+            (&[0.125, 0.0625], 3),
+            (&[0.0625], 4),
+        ] {
+            let (kernel, coarsest) = (fpn(scales), finest + scales.len() as i32 - 1);
+            let mut seen = vec![0; scales.len()];
+            let mut check = |area: f32| {
+                let want = rule(f64::from(area), finest, coarsest);
+                let side = area.sqrt();
+                assert_eq!(by_areas(&kernel, area), want, "area {area}, side {side}, {scales:?}");
+                assert_eq!(level(&[3.0, 5.0, 3.0 + area, 6.0], 224.0, scales), want, "twin: area {area}, {scales:?}");
+                seen[want] += 1;
+            };
+            for side in 1..=2000u16 {
+                let side = f32::from(side);
+                [0.5, 1.0, 1.25, 2.0].iter().for_each(|by| check((side * by).round() * (side / by).round()));
+            }
+            // Around each border: sides of 112, 224, 448, less the rule's 1e-6 of a level.
+            for border in 1..7 {
+                let least = 224.0 * (f64::from(border) - 4.0 - 1e-6).exp2();
+                let near = (least * least) as f32;
+                (2..60u32).for_each(|ulps| {
+                    check(f32::from_bits(near.to_bits() - ulps));
+                    check(f32::from_bits(near.to_bits() + ulps));
+                });
+                [0.999, 0.99999, 1.00001, 1.001].iter().for_each(|by| check(near * by));
+            }
+            assert!(seen.iter().all(|&n| n > 20), "{seen:?} of the levels of {scales:?}");
+        }
+    }
+
+    /// What the papers' numbers say, by hand: 224 is a RoI of P4.
+    #[test]
+    fn a_roi_of_224_is_on_p4() {
+        let kernel = fpn(&[0.25, 0.125, 0.0625, 0.03125]);
+        for (side, level) in [(10.0, 0), (111.0, 0), (112.0, 1), (223.0, 1), (224.0, 2), (447.0, 2), (448.0, 3), (2000.0, 3)] {
+            assert_eq!(by_areas(&kernel, side * side), level, "side {side}");
+        }
+    }
+
+    /// The cases have RoIs of every level, several each.
+    #[test]
+    fn cases_reach_every_level() {
+        let scales = [0.25, 0.125, 0.0625, 0.03125];
+        let mut seen = [0; 4];
+        every_size().chunks(4).for_each(|roi| seen[level(roi, 224.0, &scales)] += 1);
+        assert!(seen.iter().all(|&n| n >= 5), "{seen:?}");
+    }
 }

@@ -141,23 +141,35 @@ impl Kernel for SplitSum {
             let sum = sum + bias[i % bias.len()] as f64 + more;
             (if self.relu { sum.max(0.0) } else { sum }) as f32
         };
-        let (whole, (offset, stride)) = (self.whole(), self.place());
+        let (whole, offset) = self.slice.unwrap_or((self.y, 0));
         let mut y = vec![f32::NAN; whole.len()];
-        for (i, sum) in sums.into_iter().enumerate() {
-            y[i / row * stride + offset + i % row] = value((i, sum));
+        for (n, rows) in y.chunks_exact_mut(whole.len() / whole.dim(0)).enumerate() {
+            rows[offset..][..row].iter_mut().enumerate().for_each(|(e, y)| *y = value((n * row + e, sums[n * row + e])));
         }
         vec![Value::f32(whole, y)]
     }
 }
 
+/// What a case is made of.
+struct Setup {
+    name: &'static str,
+    parts: usize,
+    y: &'static [usize],
+    relu: bool,
+    residual: bool,
+    /// Whether the output is a part of something larger.
+    sliced: bool,
+    live: Option<Vec<u32>>,
+}
+
 /// Rows of a fully connected layer and images, with every feature.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(44);
-    let mut case = |name: &str, parts: usize, y: &[usize], relu: bool, residual: bool, live: Option<Vec<u32>>| {
-        let y = Shape::new(y);
-        let slice = name.contains("slice").then(|| (Shape::from([y.dim(0), y.len() / y.dim(0) + 24]), 8));
+    let mut case = |setup: Setup| {
+        let Setup { name, parts, y, relu, residual, sliced, live } = setup;
+        let (y, k) = (Shape::new(y), y[y.len() - 1]);
+        let slice = sliced.then(|| (Shape::from([y.dim(0), y.len() / y.dim(0) + 24]), 8));
         let kernel = SplitSum { y, slice, relu, residual, live: live.is_some() };
-        let k = kernel.k();
         let mut inputs = vec![rng.tensor([parts, y.len() / k, k]), rng.tensor([k])];
         if residual {
             inputs.push(rng.tensor(y));
@@ -165,15 +177,24 @@ pub fn cases() -> Vec<Case> {
         inputs.extend(live.map(|l| Value::u32([l.len()], l)));
         Case::new(name, kernel, inputs, Tolerance::Norm { relative: 1e-6 })
     };
+    let linear = |name, parts, y| Setup { name, parts, y, relu: false, residual: false, sliced: false, live: None };
+    let relu = |name, parts, y| Setup { relu: true, ..linear(name, parts, y) };
+    let both = |name, parts, y| Setup { residual: true, ..relu(name, parts, y) };
+    let live = |counts: &[u32]| Some(counts.to_vec());
     vec![
-        case("one part of one", 1, &[1, 1], false, false, None),
-        case("fc6", 4, &[50, 64], true, false, Some(vec![37])),
-        case("P5", 8, &[1, 13, 10, 32], false, false, None),
-        case("body, residual", 2, &[2, 5, 7, 12], true, true, None),
-        case("batches, residual", 3, &[6, 3, 3, 8], true, true, Some(vec![1, 3])),
-        case("P5 into a slice, batch", 2, &[2, 3, 5, 8], true, false, None),
-        case("ragged into a slice", 3, &[2, 7, 5], false, true, Some(vec![2])),
-        case("ragged, none live", 16, &[5, 7], false, false, Some(vec![0])),
-        case("ragged", 5, &[13, 9], true, false, None),
+        case(linear("one part of one", 1, &[1, 1])),
+        case(Setup { live: live(&[37]), ..relu("fc6", 4, &[50, 64]) }),
+        case(linear("P5", 8, &[1, 13, 10, 32])),
+        case(both("body, residual", 2, &[2, 5, 7, 12])),
+        case(Setup { live: live(&[1, 3]), ..both("batches, residual", 3, &[6, 3, 3, 8]) }),
+        case(Setup { sliced: true, ..relu("P5 into a slice, batch", 2, &[2, 3, 5, 8]) }),
+        case(Setup {
+            residual: true,
+            sliced: true,
+            live: live(&[2]),
+            ..linear("ragged into a slice", 3, &[2, 7, 5])
+        }),
+        case(Setup { live: live(&[0]), ..linear("ragged, none live", 16, &[5, 7]) }),
+        case(relu("ragged", 5, &[13, 9])),
     ]
 }

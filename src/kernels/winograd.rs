@@ -112,34 +112,11 @@ impl Tiles {
         self.maps.table(TILE)
     }
 
-    /// Image, map, row and column of a tile of the piece.
-    pub(super) fn place(&self, tile: usize) -> (usize, usize, usize, usize) {
-        let image = (self.first + tile) / self.per_image();
-        let mut at = (self.first + tile) % self.per_image();
-        for (map, &(h, w)) in self.maps.maps().iter().enumerate() {
-            let (rows, columns) = (h.div_ceil(TILE), w.div_ceil(TILE));
-            if at < rows * columns {
-                return (image, map, at / columns, at % columns);
-            }
-            at -= rows * columns;
-        }
-        unreachable!("a tile lies in a map")
-    }
-
     /// How the grid follows live count `input` where a thread does one of `quads` parts of a tile, and a workgroup has
     /// 64 threads.
     pub(super) fn live_grid(&self, input: usize, quads: usize) -> LiveGrid {
         let [units, first, total] = [self.per_image(), self.first, self.count].map(|tiles| (tiles * quads) as u32);
         LiveGrid { input, axis: 0, rows: self.images as u32, units, first, total, block: 64 }
-    }
-
-    /// Whether tile `tile` of the piece belongs to a live image.
-    pub(super) fn live(&self, tile: usize, live: Option<&[u32]>) -> bool {
-        let image = self.place(tile).0;
-        live.is_none_or(|live| {
-            let batch = self.images / live.len();
-            image % batch < live[image / batch] as usize
-        })
     }
 }
 

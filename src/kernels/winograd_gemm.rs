@@ -4,7 +4,7 @@ use super::case::Rng;
 use super::levels::Levels;
 use super::tiled::{self, Product};
 use super::winograd::{POINTS, TILE, Tiles, weight_matrix};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, walks};
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
 
@@ -44,6 +44,26 @@ fn turned(weight: &Value) -> Vec<f64> {
         }
     }
     out
+}
+
+/// The same by the definition of Toom and Cook, for the twin: `[36][K][C]`. A filter is a polynomial of its taps, whose
+/// value at each point is divided by the distances to all other points; the last point is at infinity, where its highest
+/// tap alone counts. Nothing of [`turned`] is used, which packs what the shader multiplies with.
+fn interpolated(weight: &Value) -> Vec<Vec<Vec<f64>>> {
+    const FINITE: [f64; POINTS - 1] = [0.0, 0.75, -0.75, 1.5, -1.5];
+    let at = |point: usize, taps: [f64; 3]| -> f64 {
+        let Some(&x) = FINITE.get(point) else { return taps[2] };
+        let others = FINITE.iter().filter(|&&other| other != x);
+        (taps[0] + x * taps[1] + x * x * taps[2]) / others.map(|other| x - other).product::<f64>()
+    };
+    let (k, c) = (weight.shape.dim(0), weight.shape.dim(3));
+    let filter = |row: usize, ch: usize, y: usize, x: usize| weight.floats()[((row * 3 + y) * 3 + x) * c + ch] as f64;
+    let value = |point: (usize, usize), row: usize, ch: usize| {
+        let across = |y: usize| at(point.1, [0, 1, 2].map(|x| filter(row, ch, y, x)));
+        at(point.0, [0, 1, 2].map(across))
+    };
+    let points = (0..POINTS).flat_map(|down| (0..POINTS).map(move |across| (down, across)));
+    points.map(|p| (0..k).map(|row| (0..c).map(|ch| value(p, row, ch)).collect()).collect()).collect()
 }
 
 impl Kernel for WinogradGemm {
@@ -121,17 +141,16 @@ impl Kernel for WinogradGemm {
     }
 
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (v, u) = (&inputs[0], turned(&inputs[1]));
+        let (v, u) = (&inputs[0], interpolated(&inputs[1]));
         let (capacity, c, k) = (v.shape.dim(1), v.shape.dim(2), inputs[1].shape.dim(0));
         let live = self.live.then(|| inputs[2].ints());
         let mut out = vec![f32::NAN; POINTS * POINTS * capacity * k];
         for point in 0..POINTS * POINTS {
-            for tile in (0..self.tiles.count).filter(|&t| self.tiles.live(t, live)) {
-                let channels = &v.floats()[(point * capacity + tile) * c..][..c];
-                for row in 0..k {
-                    let weights = &u[(point * k + row) * c..][..c];
+            for tile in walks::tiles(&self.tiles, live) {
+                let channels = &v.floats()[(point * capacity + tile.at) * c..][..c];
+                for (row, weights) in u[point].iter().enumerate() {
                     let sum: f64 = channels.iter().zip(weights).map(|(&a, &b)| a as f64 * b).sum();
-                    out[(point * capacity + tile) * k + row] = sum as f32;
+                    out[(point * capacity + tile.at) * k + row] = sum as f32;
                 }
             }
         }
@@ -176,4 +195,42 @@ pub fn cases() -> Vec<Case> {
         case("batches, the last piece", 8, 8, tiles(6, 2, 2, 9, 15), 16, Some(vec![3, 1])),
         case("none live", 8, 16, tiles(3, 2, 2, 0, 12), 12, Some(vec![0])),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is packed, and what the twin takes, against G·g·Gᵀ (Lavin and Gray, equation 8), G being that of the points
+    /// 0, ±3/4, ±3/2 and ∞ in fractions worked out by hand.
+    #[test]
+    fn turned_weights_are_ggg() {
+        let g = [
+            [64.0 / 81.0, 0.0, 0.0],
+            [-128.0 / 243.0, -32.0 / 81.0, -8.0 / 27.0],
+            [-128.0 / 243.0, 32.0 / 81.0, -8.0 / 27.0],
+            [32.0 / 243.0, 16.0 / 81.0, 8.0 / 27.0],
+            [32.0 / 243.0, -16.0 / 81.0, 8.0 / 27.0],
+            [0.0, 0.0, 1.0f64],
+        ];
+        let (k, c) = (3, 2);
+        let weight = Rng::new(5).tensor([k, 3, 3, c]);
+        let (packed, twin) = (turned(&weight), interpolated(&weight));
+        for (down, left) in g.iter().enumerate() {
+            for (across, right) in g.iter().enumerate() {
+                for (row, ch) in (0..k * c).map(|i| (i / c, i % c)) {
+                    let mut want = 0.0;
+                    for (y, a) in left.iter().enumerate() {
+                        for (x, b) in right.iter().enumerate() {
+                            want += a * weight.floats()[((row * 3 + y) * 3 + x) * c + ch] as f64 * b;
+                        }
+                    }
+                    let point = down * POINTS + across;
+                    for got in [packed[(point * k + row) * c + ch], twin[point][row][ch]] {
+                        assert!((got - want).abs() < 1e-14, "point {point}, {row}, {ch}: {got} instead of {want}");
+                    }
+                }
+            }
+        }
+    }
 }

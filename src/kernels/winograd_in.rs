@@ -3,7 +3,7 @@
 use super::case::Rng;
 use super::levels::Levels;
 use super::winograd::{POINTS, TILE, Tiles, input_matrix};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, walks};
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Value};
 
@@ -108,28 +108,27 @@ impl Kernel for WinogradIn {
 
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
         let (c, bt) = (inputs[0].shape.dim(3), input_matrix());
-        let maps: Vec<Value> = match self.tiles.levels() {
-            None => vec![inputs[0].clone()],
-            Some(levels) => (0..levels.maps().len()).map(|i| levels.cut(&inputs[0], i)).collect(),
+        let maps = match self.tiles.joined {
+            false => vec![inputs[0].clone()],
+            true => walks::maps_of(&inputs[0], self.tiles.maps.maps()),
         };
         let live = self.live.then(|| inputs[1].ints());
         let mut out = vec![f32::NAN; POINTS * POINTS * self.capacity * c];
-        for tile in (0..self.tiles.count).filter(|&t| self.tiles.live(t, live)) {
-            let (n, map, row, column) = self.tiles.place(tile);
-            let x = &maps[map];
+        for tile in walks::tiles(&self.tiles, live) {
+            let x = &maps[tile.map];
             let (h, w) = (x.shape.dim(1), x.shape.dim(2));
             for ch in 0..c {
                 let d = |i: usize, j: usize| {
-                    let y = (row * TILE + i).checked_sub(self.pad.0).filter(|&y| y < h);
-                    let z = (column * TILE + j).checked_sub(self.pad.1).filter(|&z| z < w);
-                    y.zip(z).map_or(0.0, |(y, z)| x.floats()[((n * h + y) * w + z) * c + ch] as f64)
+                    let y = (tile.row + i).checked_sub(self.pad.0).filter(|&y| y < h);
+                    let z = (tile.column + j).checked_sub(self.pad.1).filter(|&z| z < w);
+                    y.zip(z).map_or(0.0, |(y, z)| x.floats()[((tile.image * h + y) * w + z) * c + ch] as f64)
                 };
                 for a in 0..POINTS {
                     for b in 0..POINTS {
                         let sum: f64 = (0..POINTS * POINTS)
                             .map(|i| bt[a][i / POINTS] * d(i / POINTS, i % POINTS) * bt[b][i % POINTS])
                             .sum();
-                        out[((a * POINTS + b) * self.capacity + tile) * c + ch] = sum as f32;
+                        out[((a * POINTS + b) * self.capacity + tile.at) * c + ch] = sum as f32;
                     }
                 }
             }
@@ -138,35 +137,45 @@ impl Kernel for WinogradIn {
     }
 }
 
+/// What a case is made of.
+struct Setup {
+    name: &'static str,
+    x: [usize; 4],
+    pad: (usize, usize),
+    /// The maps that lie in each image one after the other; none where the image is the map.
+    maps: &'static [(usize, usize)],
+    /// The first tile, and room for so many.
+    piece: (usize, usize),
+    live: Option<Vec<u32>>,
+}
+
 /// Whole and ragged images, padding on no side, one or both, pieces, and live images.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(41);
-    let mut case = |name: &str, pad: (usize, usize), x: [usize; 4], piece: (usize, usize), live: Option<Vec<u32>>| {
-        let maps: &[(usize, usize)] = match name {
-            _ if name.contains("levels") => &[(9, 6), (5, 3), (1, 1)],
-            "one level" => &[(6, 9)],
-            _ => &[(x[1] + 2 * pad.0 - 2, x[2] + 2 * pad.1 - 2)],
-        };
-        let maps = Levels::new(maps).expect("maps");
-        let (first, count) = piece;
-        let all = Tiles { images: x[0], maps, joined: name.contains("level"), first, count: 0 };
-        let tiles = Tiles { count: count.min(x[0] * all.per_image() - first), ..all };
-        let kernel = WinogradIn { pad, tiles, live: live.is_some(), capacity: count };
+    let mut case = |Setup { name, x, pad, maps, piece: (first, capacity), live }: Setup| {
+        let joined = !maps.is_empty();
+        let whole = [(x[1] + 2 * pad.0 - 2, x[2] + 2 * pad.1 - 2)];
+        let maps = Levels::new(if joined { maps } else { &whole }).expect("maps");
+        let all = Tiles { images: x[0], maps, joined, first, count: 0 };
+        let tiles = Tiles { count: capacity.min(x[0] * all.per_image() - first), ..all };
+        let kernel = WinogradIn { pad, tiles, live: live.is_some(), capacity };
         let mut inputs = vec![rng.tensor(x)];
         inputs.extend(live.map(|l| Value::u32([l.len()], l)));
         Case::new(name, kernel, inputs, Tolerance::Norm { relative: 5e-7 })
     };
+    let whole = |name, x, piece| Setup { name, x, pad: (1, 1), maps: &[], piece, live: None };
+    const THREE: &[(usize, usize)] = &[(9, 6), (5, 3), (1, 1)];
     vec![
-        case("P2", (1, 1), [1, 40, 24, 64], (0, 60), None),
-        case("ragged", (1, 1), [2, 7, 9, 12], (0, 16), None),
-        case("one pixel", (1, 1), [1, 1, 1, 4], (0, 1), None),
-        case("no padding", (0, 0), [1, 11, 6, 8], (0, 3), None),
-        case("wide padding", (2, 0), [1, 5, 9, 8], (0, 4), None),
-        case("a piece", (1, 1), [1, 23, 31, 8], (17, 20), None),
-        case("mask head, some live", (1, 1), [6, 14, 14, 16], (0, 96), Some(vec![4])),
-        case("one level", (1, 1), [2, 1, 54, 4], (0, 12), None),
-        case("three levels", (1, 1), [2, 1, 70, 8], (0, 18), None),
-        case("three levels, a piece", (1, 1), [2, 1, 70, 4], (5, 9), None),
-        case("batches, the last piece", (1, 1), [6, 5, 5, 8], (10, 20), Some(vec![3, 1])),
+        case(whole("P2", [1, 40, 24, 64], (0, 60))),
+        case(whole("ragged", [2, 7, 9, 12], (0, 16))),
+        case(whole("one pixel", [1, 1, 1, 4], (0, 1))),
+        case(Setup { pad: (0, 0), ..whole("no padding", [1, 11, 6, 8], (0, 3)) }),
+        case(Setup { pad: (2, 0), ..whole("wide padding", [1, 5, 9, 8], (0, 4)) }),
+        case(whole("a piece", [1, 23, 31, 8], (17, 20))),
+        case(Setup { live: Some(vec![4]), ..whole("mask head, some live", [6, 14, 14, 16], (0, 96)) }),
+        case(Setup { maps: &[(6, 9)], ..whole("one level", [2, 1, 54, 4], (0, 12)) }),
+        case(Setup { maps: THREE, ..whole("three levels", [2, 1, 70, 8], (0, 18)) }),
+        case(Setup { maps: THREE, ..whole("three levels, a piece", [2, 1, 70, 4], (5, 9)) }),
+        case(Setup { live: Some(vec![3, 1]), ..whole("batches, the last piece", [6, 5, 5, 8], (10, 20)) }),
     ]
 }

@@ -4,7 +4,7 @@ use super::case::Rng;
 use super::conv2d::placed;
 use super::levels::Levels;
 use super::winograd::{POINTS, TILE, Tiles, output_matrix};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, walks};
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
 
@@ -114,28 +114,27 @@ impl Kernel for WinogradOut {
 
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
         let (m, bias, at) = (&inputs[0], inputs[1].floats(), output_matrix());
-        let (n_images, k) = (self.y.dim(0), self.y.dim(3));
+        let (images, k) = (self.y.dim(0), self.y.dim(3));
         let live = if self.live { inputs.last().map(Value::ints) } else { None };
-        let image = self.y.len() / n_images;
+        let image = self.y.len() / images;
         let (whole, offset) = self.slice.unwrap_or((self.y, 0));
         let mut y = vec![f32::NAN; whole.len()];
-        for tile in (0..self.tiles.count).filter(|&t| self.tiles.live(t, live)) {
-            let (n, map, row, column) = self.tiles.place(tile);
-            let (oh, ow) = self.tiles.maps.maps()[map];
+        for tile in walks::tiles(&self.tiles, live) {
+            let (oh, ow) = self.tiles.maps.maps()[tile.map];
             for q in 0..TILE * TILE {
                 let (i, j) = (q / TILE, q % TILE);
-                if row * TILE + i >= oh || column * TILE + j >= ow {
+                if tile.row + i >= oh || tile.column + j >= ow {
                     continue;
                 }
                 for (ch, &bias) in bias.iter().enumerate() {
-                    let point = |p: usize| m.floats()[(p * m.shape.dim(1) + tile) * k + ch] as f64;
+                    let point = |p: usize| m.floats()[(p * m.shape.dim(1) + tile.at) * k + ch] as f64;
                     let sum: f64 =
                         (0..POINTS * POINTS).map(|p| at[i][p / POINTS] * point(p) * at[j][p % POINTS]).sum();
-                    let cell = self.tiles.maps.first(map) + (row * TILE + i) * ow + column * TILE + j;
+                    let cell = tile.before + (tile.row + i) * ow + tile.column + j;
                     let out = cell * k + ch;
-                    let residual = if self.residual { inputs[2].floats()[n * image + out] as f64 } else { 0.0 };
+                    let residual = if self.residual { inputs[2].floats()[tile.image * image + out] as f64 } else { 0.0 };
                     let v = sum + bias as f64 + residual;
-                    y[offset + n * (whole.len() / n_images) + out] = (if self.relu { v.max(0.0) } else { v }) as f32;
+                    y[offset + tile.image * (whole.len() / images) + out] = (if self.relu { v.max(0.0) } else { v }) as f32;
                 }
             }
         }
@@ -143,39 +142,65 @@ impl Kernel for WinogradOut {
     }
 }
 
-/// Whole and ragged images, pieces, residuals, and live images.
+/// What a case is made of.
+struct Setup {
+    name: &'static str,
+    y: [usize; 4],
+    /// The maps that lie in each image one after the other; none where the image is the map.
+    maps: &'static [(usize, usize)],
+    /// The first tile, and room for so many.
+    piece: (usize, usize),
+    relu: bool,
+    residual: bool,
+    /// Whether the output is a part of something larger.
+    sliced: bool,
+    live: Option<Vec<u32>>,
+}
+
+/// Whole and ragged images, pieces, ReLU and residual each with and without the other, and live images.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(43);
-    let mut case = |name: &str, y: [usize; 4], piece: (usize, usize), residual: bool, live: Option<Vec<u32>>| {
-        let maps: &[(usize, usize)] = match name {
-            _ if name.contains("levels") => &[(9, 6), (5, 3), (1, 1)],
-            "one level" => &[(6, 9)],
-            _ => &[(y[1], y[2])],
-        };
-        let maps = Levels::new(maps).expect("maps");
-        let (first, count) = piece;
-        let all = Tiles { images: y[0], maps, joined: name.contains("level"), first, count: 0 };
-        let tiles = Tiles { count: count.min(y[0] * all.per_image() - first), ..all };
-        let slice = name.contains("slice").then(|| (Shape::from([y[0], y[1] * y[2] * y[3] + 20]), 12));
-        let (live_given, relu) = (live.is_some(), residual);
-        let kernel = WinogradOut { tiles, relu, residual, live: live_given, y: y.into(), slice };
-        let mut inputs = vec![rng.tensor([POINTS * POINTS, count, y[3]]), rng.tensor([y[3]])];
+    let mut case = |setup: Setup| {
+        let Setup { name, y, maps, piece: (first, capacity), relu, residual, sliced, live } = setup;
+        let joined = !maps.is_empty();
+        let whole = [(y[1], y[2])];
+        let maps = Levels::new(if joined { maps } else { &whole }).expect("maps");
+        let all = Tiles { images: y[0], maps, joined, first, count: 0 };
+        let tiles = Tiles { count: capacity.min(y[0] * all.per_image() - first), ..all };
+        let slice = sliced.then(|| (Shape::from([y[0], y[1] * y[2] * y[3] + 20]), 12));
+        let kernel = WinogradOut { tiles, relu, residual, live: live.is_some(), y: y.into(), slice };
+        let mut inputs = vec![rng.tensor([POINTS * POINTS, capacity, y[3]]), rng.tensor([y[3]])];
         if residual {
             inputs.push(rng.tensor(y));
         }
         inputs.extend(live.map(|l| Value::u32([l.len()], l)));
         Case::new(name, kernel, inputs, Tolerance::Norm { relative: 5e-7 })
     };
+    let linear = |name, y, piece| Setup {
+        name,
+        y,
+        maps: &[],
+        piece,
+        relu: false,
+        residual: false,
+        sliced: false,
+        live: None,
+    };
+    let relu = |name, y, piece| Setup { relu: true, ..linear(name, y, piece) };
+    let both = |name, y, piece| Setup { residual: true, ..relu(name, y, piece) };
+    const THREE: &[(usize, usize)] = &[(9, 6), (5, 3), (1, 1)];
     vec![
-        case("P2", [1, 40, 24, 64], (0, 60), false, None),
-        case("ragged, residual", [2, 7, 9, 12], (0, 12), true, None),
-        case("one pixel", [1, 1, 1, 4], (0, 1), false, None),
-        case("a piece", [1, 23, 31, 8], (17, 20), true, None),
-        case("mask head, some live", [6, 14, 14, 16], (0, 96), false, Some(vec![4])),
-        case("into a slice, residual", [2, 7, 9, 8], (0, 12), true, None),
-        case("one level", [2, 1, 54, 8], (0, 12), false, None),
-        case("three levels", [2, 1, 70, 8], (0, 18), false, None),
-        case("three levels into a slice, a piece", [2, 1, 70, 4], (5, 9), false, None),
-        case("batches, the last piece", [6, 5, 5, 8], (10, 20), true, Some(vec![3, 1])),
+        case(linear("P2", [1, 40, 24, 64], (0, 60))),
+        case(relu("body, relu", [2, 10, 13, 32], (0, 24))),
+        case(both("ragged, residual", [2, 7, 9, 12], (0, 12))),
+        case(Setup { residual: true, ..linear("residual alone", [1, 9, 6, 8], (0, 6)) }),
+        case(linear("one pixel", [1, 1, 1, 4], (0, 1))),
+        case(both("a piece", [1, 23, 31, 8], (17, 20))),
+        case(Setup { live: Some(vec![4]), ..relu("mask head, some live", [6, 14, 14, 16], (0, 96)) }),
+        case(Setup { sliced: true, ..both("into a slice, residual", [2, 7, 9, 8], (0, 12)) }),
+        case(Setup { maps: &[(6, 9)], ..linear("one level", [2, 1, 54, 8], (0, 12)) }),
+        case(Setup { maps: THREE, ..relu("three levels", [2, 1, 70, 8], (0, 18)) }),
+        case(Setup { maps: THREE, sliced: true, ..linear("three levels into a slice, a piece", [2, 1, 70, 4], (5, 9)) }),
+        case(Setup { live: Some(vec![3, 1]), ..both("batches, the last piece", [6, 5, 5, 8], (10, 20)) }),
     ]
 }

@@ -54,6 +54,30 @@ mod tests {
         assert_eq!(half(512.0), [(362.0, 181.0), (256.0, 256.0), (181.0, 362.0)]);
     }
 
+    /// Anchors lie round the origin; ratios outer, sizes inner.
+    #[test]
+    fn corners_are_on_both_sides() {
+        let want = [
+            [-23.0, -11.0, 23.0, 11.0],
+            [-45.0, -23.0, 45.0, 23.0],
+            [-16.0, -16.0, 16.0, 16.0],
+            [-32.0, -32.0, 32.0, 32.0],
+        ];
+        assert_eq!(cells(&[32.0, 64.0], &[0.5, 1.0]), want);
+    }
+
+    #[test]
+    fn each_level_has_a_row() {
+        let levels = [(0, (20, 24)), (960, (10, 12)), (1200, (5, 6))].map(|(first, map)| Level {
+            map,
+            input: (160, 192),
+            first,
+        });
+        let table = table(&levels, &[vec![32.0], vec![64.0], vec![128.0]], &[1.0, 2.0]);
+        assert_eq!(table.shape.dims(), [3, 12]);
+        assert_eq!(table.floats()[12..20], [960.0, 12.0, 16.0, 16.0, -32.0, -32.0, 32.0, 32.0]);
+    }
+
     #[test]
     fn the_coarsest_stride_is_not_64() {
         let level = Level { map: (13, 17), input: (800, 1088), first: 9 };

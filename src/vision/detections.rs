@@ -129,6 +129,12 @@ mod tests {
     }
 
     #[test]
+    fn classes_without_a_name_are_numbered() {
+        let d = Detections::new(1, 1, ["background", "", "dog"].map(String::from).into(), Vec::new());
+        assert_eq!([1, 2, 3].map(|label| d.name(label).into_owned()), ["class 1", "dog", "class 3"]);
+    }
+
+    #[test]
     fn sorted_by_score_and_numbered_within_a_class() {
         let d = found();
         assert_eq!(

@@ -191,6 +191,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_rectangle_without_rows_or_columns_is_empty() {
+        for (w, h) in [(0, 0), (3, 0), (0, 3)] {
+            assert!(Mask::from_fn(1, 2, w, h, |_, _| true).is_empty(), "{w}x{h}");
+        }
+        assert!(!Mask::from_fn(1, 2, 1, 1, |_, _| false).is_empty());
+    }
+
     /// Any mask of up to 70x20 pixels within a 100x60 image.
     pub(crate) fn any_mask() -> impl Strategy<Value = Mask> {
         (0..30_u32, 0..40_u32, 0..70_u32, 0..20_u32, any::<u64>(), 0..4_u32).prop_map(|(x, y, w, h, seed, how)| {

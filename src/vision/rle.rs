@@ -255,6 +255,14 @@ mod tests {
         assert!(serde_json::from_str::<Rle>(r#"{"size":[7,6],"counts":"01R1"}"#).is_err());
     }
 
+    /// Differences of 33 bits take the most characters that a number may have.
+    #[test]
+    fn the_longest_numbers_are_read() {
+        let rle = Rle { height: 65535, width: 65535, counts: vec![1, 4_294_000_000, 2, 3, 836_219] };
+        let text = rle.to_compressed_string();
+        assert_eq!(Rle::from_compressed_string(65535, 65535, &text).unwrap(), rle, "{text}");
+    }
+
     #[test]
     fn wrong_strings_are_refused() {
         for text in
@@ -262,7 +270,10 @@ mod tests {
         {
             assert!(Rle::from_compressed_string(7, 5, text).is_err(), "{text}");
         }
-        assert!(Rle::from_compressed_string(u32::MAX, u32::MAX, "0").is_err());
+        for side in [65536, u32::MAX] {
+            let said = Rle::from_compressed_string(side, side, "0").unwrap_err().to_string();
+            assert!(said.contains("more pixels than a count can hold"), "{said}");
+        }
         assert!(Rle { height: 3, width: 3, counts: vec![4, u32::MAX] }.to_mask().is_err());
         assert_eq!(Rle::from_compressed_string(0, 0, "0").unwrap().to_mask().unwrap(), Mask::default());
     }

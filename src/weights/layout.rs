@@ -112,3 +112,27 @@ pub(super) fn present_name(name: &str) -> String {
         _ => name.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_names_have_present_ones() {
+        for (older, present) in [
+            ("backbone.fpn.inner_blocks.2.weight", "backbone.fpn.inner_blocks.2.0.weight"),
+            ("backbone.fpn.layer_blocks.0.bias", "backbone.fpn.layer_blocks.0.0.bias"),
+            ("rpn.head.conv.weight", "rpn.head.conv.0.0.weight"),
+            ("roi_heads.mask_head.mask_fcn1.weight", "roi_heads.mask_head.0.0.weight"),
+            ("roi_heads.mask_head.mask_fcn4.bias", "roi_heads.mask_head.3.0.bias"),
+        ] {
+            assert_eq!(present_name(older), present);
+        }
+        // Those were counted from one.
+        for other in
+            ["roi_heads.mask_head.mask_fcn0.weight", "roi_heads.mask_head.0.0.weight", "rpn.head.conv.0.0.bias"]
+        {
+            assert_eq!(present_name(other), other);
+        }
+    }
+}

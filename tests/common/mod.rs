@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use maskrcnn::gpu::{Device, Runner};
 use maskrcnn::graph::{Graph, Plan, Tensor};
-use maskrcnn::kernels::{Caps, Case, Tolerance, Variant, rounded_to_f16};
+use maskrcnn::kernels::{Caps, Case, Info, Tolerance, Variant, rounded_to_f16};
 use maskrcnn::tensor::{DType, Data, Value};
 
 /// The device that the tests run on: `MASKRCNN_DEVICE`, or the best one. A machine without one fails.
@@ -34,8 +34,15 @@ pub struct Twins<'a> {
 }
 
 impl<'a> Twins<'a> {
+    /// The twin's outputs must be those that the kernel says it makes: comparisons that stop at the shorter list would
+    /// pass a twin of none.
     pub fn new(case: &'a Case) -> Self {
-        Self { case, exact: case.kernel.twin(&case.inputs), halves: OnceCell::new() }
+        let info = |v: &Value| Info { shape: v.shape, dtype: v.dtype() };
+        let inputs: Vec<Info> = case.inputs.iter().map(info).collect();
+        let exact = case.kernel.twin(&case.inputs);
+        let made: Vec<Info> = exact.iter().map(info).collect();
+        assert_eq!(case.kernel.infer(&inputs), Ok(made), "{}: outputs said, and the twin's", case.name);
+        Self { case, exact, halves: OnceCell::new() }
     }
 
     /// Where the variant rounds its factors to f16, the twin is given rounded ones: the tolerance is that of any other.

@@ -56,9 +56,15 @@ impl Golden {
         let bytes = std::fs::read(file).unwrap();
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         let metadata = header.metadata().as_ref().unwrap();
-        let (config, weights) = match metadata.get("model") {
-            None => (Config::from_json(&metadata["config"], name).unwrap(), weights()),
-            Some(model) => {
+        let (config, weights) = match (metadata.get("model"), metadata.get("weights")) {
+            (None, None) => (Config::from_json(&metadata["config"], name).unwrap(), weights()),
+            (None, Some(file)) => {
+                let config = Config::from_json(&metadata["config"], name).unwrap();
+                let file = WeightsFile::open(path(file)).unwrap();
+                let weights = NetworkWeights::load(&file, &config).unwrap();
+                (config, weights.into())
+            }
+            (Some(model), _) => {
                 let network = generated::network(model);
                 let overrides = serde_json::from_str(&metadata["overrides"]).unwrap();
                 (network.config.overridden(&overrides).unwrap(), network.weights)

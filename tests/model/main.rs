@@ -10,8 +10,11 @@ mod full;
 mod generated;
 mod golden;
 mod large;
+mod levels;
 mod ours;
 mod precision;
+#[path = "../common/skipped.rs"]
+mod skipped;
 mod stages;
 
 use golden::Golden;

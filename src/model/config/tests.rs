@@ -252,3 +252,18 @@ proptest! {
         let _ = Config::from_json(&damaged, "test");
     }
 }
+
+/// What an error says is allowed, is.
+#[test]
+fn the_widest_layer_that_is_named_is_allowed() {
+    let mut config = Config::maskrcnn_resnet50_fpn();
+    config.fpn_channels = 1024;
+    config.box_head.roi_size = 14;
+    config.box_head.representation = 16384;
+    let said = config.validate().unwrap_err().to_string();
+    let most: usize = said.rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{said}"));
+    config.box_head.representation = most;
+    config.validate().unwrap();
+    config.box_head.representation = most + 4;
+    assert_eq!(culprit(config.validate()), "box.representation");
+}

@@ -48,7 +48,8 @@ impl Config {
         let channels = self.box_head.convs.last().copied().unwrap_or(self.fpn_channels);
         let pooled = channels * self.box_head.roi_size * self.box_head.roi_size;
         if pooled.saturating_mul(self.box_head.representation) > LARGEST_TENSOR {
-            let most = LARGEST_TENSOR / pooled;
+            // A width is a multiple of 4, so what is named as allowed must be one.
+            let most = LARGEST_TENSOR / pooled / 4 * 4;
             return refuse(
                 "box.representation",
                 format!("is too wide for {pooled} pooled features, allowed up to {most}"),
