@@ -101,7 +101,7 @@ impl Subject {
         self.runner.replay(self.replays)
     }
 
-    /// What it computes; [`FENCE`] where it writes nothing.
+    /// What it computes; a NaN that nothing computes where it writes nothing.
     ///
     /// # Errors
     /// As [`Subject::sample`].

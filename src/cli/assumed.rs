@@ -32,7 +32,7 @@ pub fn settings(file: &str, settings: &Settings) -> Option<String> {
     let assumed = |name: &&str| settings.origin(name) == Some(Origin::Assumed);
     let groups: Vec<String> = groups(&settings.config)
         .into_iter()
-        .filter(|(names, _)| names.iter().any(|name| assumed(&name)))
+        .filter(|(names, _)| names.iter().any(assumed))
         .map(|(_, text)| text)
         .collect();
     (!groups.is_empty()).then(|| {

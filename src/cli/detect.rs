@@ -136,6 +136,8 @@ fn write(args: &Args, job: &Job, done: Found, config: &Config) -> Result<String>
 /// What is in each image that could be read. The time of a batch is shared out evenly.
 fn detect(detector: &Detector, images: Vec<Result<Image>>) -> Vec<Result<Found>> {
     let one = |image: Image| {
+        // A size's first image is not slower for what is compiled before it.
+        detector.warm_up(image.height(), image.width())?;
         let begin = Instant::now();
         let found = detector.detect(&image)?;
         Ok(Found { found, image, seconds: begin.elapsed().as_secs_f64() })

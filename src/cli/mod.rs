@@ -6,6 +6,7 @@ mod say;
 mod assumed;
 mod bench;
 mod class;
+mod compiling;
 mod detect;
 mod devices;
 mod graph;

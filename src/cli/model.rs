@@ -9,7 +9,7 @@ use maskrcnn::weights::{Settings, WeightsFile};
 use maskrcnn::{Config, Detector, Device, Error, Precision, Result};
 use serde_json::{Value, json};
 
-use super::assumed;
+use super::{assumed, compiling};
 
 /// What to run, and on which device.
 #[derive(clap::Args)]
@@ -85,6 +85,7 @@ impl Model {
         let device = Device::open(self.device.as_deref())?;
         let caps = self.precision.on(device.name(), device.caps())?;
         device.keep_pipelines();
+        compiling::show(&device);
         if !self.untuned {
             tune::apply(&device);
         }

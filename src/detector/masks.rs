@@ -47,8 +47,8 @@ impl Ready {
         }
         let mut masks = Vec::with_capacity(batch);
         let mut first = 0;
-        for image in 0..batch {
-            let mut some = Vec::with_capacity(counts[image]);
+        for (image, &count) in counts.iter().enumerate() {
+            let mut some = Vec::with_capacity(count);
             for place in of(image) {
                 let offset = place[4] as usize;
                 if offset + words(place) > first + capacity {

@@ -46,7 +46,7 @@ impl Roofs {
     /// Measures: two or three seconds of the device's time.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails, [`Error::Shader`] where it does not take the shaders.
+    /// [`crate::Error::Device`] where the device fails, [`crate::Error::Shader`] where it does not take the shaders.
     pub fn measure(device: &Device) -> Result<Self> {
         let elements = |mib: u64| ((mib << 20).min(device.max_binding()) / 16 * 4) as usize;
         // Twice 64 MiB lie in few caches; where that takes no time, twice 256 MiB.

@@ -71,7 +71,7 @@ pub fn results(dets: &Detections, image_id: impl Into<ImageId>) -> Vec<CocoResul
 /// Writes the entries of any number of images as JSON, one a line. The file is whole or as it was before.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) where it cannot be written.
+/// [`Error::Io`] where it cannot be written.
 pub fn write_results(path: impl AsRef<Path>, results: &[CocoResult]) -> Result<()> {
     let text = text(results).map_err(|source| Error::Io { path: path.as_ref().into(), source })?;
     atomic::write(path.as_ref(), |out| out.write_all(&text))

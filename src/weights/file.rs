@@ -169,6 +169,7 @@ impl WeightsFile {
     }
 
     /// All of it, as it is stored.
+    #[cfg(feature = "pull")]
     pub(super) fn raw(&self) -> &[u8] {
         self.bytes.get()
     }
