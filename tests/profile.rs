@@ -41,7 +41,7 @@ fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
     }
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let (out, err) = (text(output.stdout), text(output.stderr));
+    let (out, err) = (text(output.stdout), program::settled(&text(output.stderr)));
     assert!(!err.contains("panicked"), "{err}");
     (output.status.code().unwrap_or_else(|| panic!("killed: {err}")), out, err)
 }

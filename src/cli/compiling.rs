@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use maskrcnn::Device;
 
 /// What is not over by then is shown.
-const SOON: Duration = Duration::from_millis(400);
+const SOON: Duration = Duration::from_secs(1);
 
 /// Tells of what the device compiles from now on, on standard error: `12 of 58` on a terminal, else a line where it takes
 /// a while.

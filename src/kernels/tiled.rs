@@ -52,7 +52,8 @@ pub(super) fn variants(product: Product, caps: &Caps) -> Vec<Variant> {
         // spill to its first cache; a GPU would lose its occupancy.
         let (rows, pixels) = if wide { (32, 4) } else { (lanes.max(16), 2) };
         let tj = (k as u32).div_ceil(lanes).clamp(1, (rows / lanes).max(1));
-        let tp = if wide && tj * lanes <= 16 { 8 } else { pixels };
+        // Where rows go one by one, twice the pixels are twice the stores, which take longest to compile.
+        let tp = if wide && quads && tj * lanes <= 16 { 8 } else { pixels };
         // Each turn of a CPU driver's loop masks every sum once.
         let step = if wide && c.is_multiple_of(8) { 2 } else { 1 };
         let mut v = tiled("subgroup", lanes.max(32), tp, tj, lanes, step);
