@@ -277,7 +277,6 @@ fn settings_come_from_a_file_and_flags() {
     }
     for (args, told) in [
         (&["--config", "none.toml"][..], "none.toml"),
-        (&["--nms", "2"], "`--nms`"),
         (&["--detections", "0"], "`--detections`"),
         (&["--detections", "16385"], "`--detections`"),
         (&["--min-size", "0"], "`--min-size, --max-size`"),
@@ -285,6 +284,10 @@ fn settings_come_from_a_file_and_flags() {
     ] {
         let ran = run(dir.path(), &[&["detect", "a.png", "--weights", "model.pth"], args].concat());
         assert!(ran.error().contains(told), "{}", ran.err);
+    }
+    for value in ["2", "nan"] {
+        let ran = run(dir.path(), &["detect", "a.png", "--weights", "model.pth", "--nms", value]);
+        assert!(ran.code == 2 && ran.err.contains("--nms") && ran.err.contains("between 0 and 1"), "{}", ran.err);
     }
 }
 
@@ -372,11 +375,12 @@ fn hostile_checkpoints_do_nothing() {
     let head = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}X\x0d\0\0\0little_endian\x88s.";
     let call = b"\x80\x02cos\nsystem\nX\x0f\0\0\0touch owned.txt;\x85R.\x80\x02].";
     fs::write(dir.path().join("evil.pth"), [&head[..], call].concat()).unwrap();
+    run(dir.path(), &["scene", "a.png", "--width", "9", "--height", "8", "--count", "1"]).good();
     for args in [&["weights", "inspect", "evil.pth"][..], &["detect", "a.png", "--weights", "evil.pth"]] {
         let ran = run(dir.path(), args);
         assert!(ran.error().contains("`os.system`") && ran.error().contains("nothing was executed"), "{}", ran.err);
     }
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
 #[test]

@@ -105,10 +105,9 @@ fn complain(path: &Path, e: Error) {
 
 /// The detector, once it is known that there is a place for what it finds.
 fn open(args: &Args) -> Result<Detector> {
-    let (file, config) = args.model.load(Some(args.score))?;
     results::check_folder(&args.out)?;
     results::sweep(&args.out);
-    Detector::with_config(&args.model.device()?.0, &file, config)?.with_precision(args.model.precision())
+    args.model.open(Some(args.score))
 }
 
 /// An image with what was found in it.
