@@ -15,9 +15,10 @@ test: rust driver
 bench-check: rust driver
 	MASKRCNN_BENCH_CHECK=1 NODEVICE_SELECT=1 cargo test --test timing
 
-# The default model end to end against the goldens, and what its shaders take to compile, on a second driver.
+# On a second driver: the default model end to end against the goldens, what its shaders take to compile, every kernel.
 test-swiftshader: rust
-	icd=$$(tools/swiftshader.sh) && VK_DRIVER_FILES=$$icd cargo test --test model --test compile -- $(SWIFTSHADER_TESTS)
+	icd=$$(tools/swiftshader.sh) && export VK_DRIVER_FILES=$$icd NODEVICE_SELECT=1 && \
+	cargo test --test model --test compile -- $(SWIFTSHADER_TESTS) && cargo test --test kernels
 
 # Stage by stage and whole; CI has no time for the rest, which passes as well.
 SWIFTSHADER_TESTS ?= demo_ scene_ flat_ blank_ small_detections each_shader
