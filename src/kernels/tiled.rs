@@ -33,7 +33,7 @@ pub(super) struct Product {
 const WORTH_A_COPY: usize = 3;
 
 /// Whether the device is a CPU driver that compiles large texts in a second. SwiftShader (lanes by four) takes minutes
-/// for a tile of lavapipe's, and twenty with 12 GB for a stem whose taps are unrolled.
+/// for a tile of lavapipe's, and had not compiled a stem whose taps are unrolled after sixteen, in 12 GB.
 pub(super) fn is_wide(caps: &Caps) -> bool {
     caps.cpu && caps.subgroup.is_some_and(|s| s >= 8)
 }
