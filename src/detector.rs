@@ -15,8 +15,8 @@ use batch::Sized;
 use crate::gpu::{Counters, Device, Pool, Runner};
 use crate::graph::{Choices, Plan};
 use crate::kernels::Caps;
-use crate::kernels::topk::NONE;
 use crate::model::{self, Config, Network, NetworkSize, Outputs, Precision, Room};
+use crate::ops::topk::NONE;
 use crate::tensor::Value;
 use crate::vision::{Detection, Detections, Image, Mask};
 use crate::weights::{NetworkWeights, WeightsFile};
@@ -229,7 +229,7 @@ impl Detector {
             plans.ready.remove(0);
         }
         let network = model::build(&self.config, &self.weights, &room)?;
-        let plan = Plan::choosing(network.graph.clone(), &self.caps, &self.device.choices());
+        let plan = Plan::choosing(network.graph.clone(), &self.caps, &self.device.choices())?;
         let paste = network.outputs.masks.map(|_| plan.steps.len() - 1);
         // Plans that hold on to slots which the new one outgrows would keep those in memory.
         plans.ready.iter_mut().for_each(|r| r.runner.forget_bindings());
@@ -260,7 +260,7 @@ pub fn plan(
 ) -> Result<(NetworkSize, Plan)> {
     let (size, room) = Room::for_image(config, height, width)?;
     let network = model::build(config, weights, &room)?;
-    Ok((size, Plan::choosing(network.graph, caps, choices)))
+    Ok((size, Plan::choosing(network.graph, caps, choices)?))
 }
 
 impl Ready {

@@ -19,7 +19,9 @@
 //! |---|---|
 //! | [`tensor`] | shapes, element types, tensors in host memory |
 //! | [`graph`] | tensors and ops as data, the builder, the planner |
-//! | [`kernels`] | one contract, CPU twin and cases for each shader |
+//! | [`ops`] | what a network is made of: shapes, cost and CPU twin of each op |
+//! | [`kernels`] | one contract and cases for each shader |
+//! | [`lowering`] | how an op becomes launches of kernels |
 //! | [`shader`] | WGSL preprocessor, reflection and translation |
 //! | [`gpu`] | the only room that names wgpu: device, pipelines, runner |
 //! | [`model`] | the networks, as functions that build a graph |
@@ -38,7 +40,10 @@ pub mod error;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
+pub mod lowering;
 pub mod model;
+pub mod ops;
+pub mod rng;
 pub mod shader;
 pub mod tensor;
 pub mod tune;

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use common::{Twins, caps, device, difference, run_case, same_bits};
 use maskrcnn::gpu::Runner;
 use maskrcnn::graph::{Graph, Plan};
-use maskrcnn::kernels::case::Rng;
-use maskrcnn::kernels::frame::Frame;
-use maskrcnn::kernels::preprocess::Preprocess;
-use maskrcnn::kernels::sampling::Sampling;
-use maskrcnn::kernels::topk::{NONE, TopK};
-use maskrcnn::kernels::{Case, Info, Io, Kernel, REGISTRY, Tolerance};
+use maskrcnn::kernels::{Case, REGISTRY, Tolerance};
+use maskrcnn::ops::Op;
+use maskrcnn::ops::frame::Frame;
+use maskrcnn::ops::preprocess::Preprocess;
+use maskrcnn::ops::sampling::Sampling;
+use maskrcnn::ops::topk::{NONE, TopK};
+use maskrcnn::ops::{Info, Io};
+use maskrcnn::rng::Rng;
 use maskrcnn::tensor::{Data, Value};
 
 /// One kernel's cases; `MASKRCNN_KERNEL` narrows the search to one kernel while working on it.
@@ -45,61 +47,24 @@ fn check(name: &str) {
 }
 
 macro_rules! kernel_tests {
-    ($($name:ident),* $(,)?) => {
+    ($($name:ident: $op:path,)*) => {
         $(#[test] fn $name() { check(stringify!($name)); })*
-
-        #[test]
-        fn every_kernel_is_listed_here() {
-            let listed = [$(stringify!($name)),*];
-            for entry in REGISTRY {
-                assert!(listed.contains(&entry.name), "{} has no test in tests/kernels.rs", entry.name);
-                assert!(!(entry.cases)().is_empty(), "{} has no cases", entry.name);
-            }
-        }
     };
 }
 
-kernel_tests![
-    preprocess,
-    conv2d,
-    deconv2d,
-    deconv_predict,
-    linear,
-    predict,
-    live_grids,
-    winograd_in,
-    winograd_gemm,
-    winograd_out,
-    split_product,
-    split_sum,
-    max_pool,
-    topk,
-    topk_select,
-    topk_sort,
-    topk_merge,
-    rpn_decode,
-    nms,
-    collect,
-    gather_groups,
-    take_rows,
-    put_rows,
-    roi_align,
-    softmax,
-    class_decode,
-    mask_predict,
-    paste_layout,
-    paste,
-    roof_copy,
-    roof_fma,
-    roof_matrix,
-];
+maskrcnn::with_kernels!(kernel_tests);
+
+#[test]
+fn every_kernel_has_cases() {
+    REGISTRY.iter().for_each(|entry| assert!(!(entry.cases)().is_empty(), "{} has no cases", entry.name));
+}
 
 /// Runs the cases that the method takes apart, and compares with their twins.
 fn apart(method: &str, cases: Vec<Case>) -> usize {
     let (mut failures, mut taken) = (Vec::new(), 0);
     for case in cases {
         let (graph, outputs) = common::graph_of(&case);
-        let plan = Plan::new(graph, &device().caps(), &[method]);
+        let plan = Plan::new(graph, &device().caps(), &[method]).unwrap();
         if plan.steps.len() == 1 {
             continue;
         }
@@ -135,7 +100,7 @@ fn any_number_is_selected_as_by_one_sort() {
         let inputs = [&x, &segments].map(|v| g.constant("input", Arc::new(v.clone())));
         let outputs = g.top_k("top", k, inputs).unwrap();
         outputs.iter().for_each(|&t| g.keep(t));
-        let mut runner = Runner::new(device(), Plan::new(g, &device().caps(), &[])).unwrap();
+        let mut runner = Runner::new(device(), Plan::new(g, &device().caps(), &[]).unwrap()).unwrap();
         let got = runner.run(&[], &outputs).unwrap();
         let want = TopK { k }.twin(&[x, segments]);
         for (i, (got, want)) in got.iter().zip(&want).enumerate() {

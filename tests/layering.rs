@@ -11,17 +11,26 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The user's folder for what can be had again.
     ("cache", &["atomic"]),
     ("tensor", &[]),
-    ("kernels", &["tensor", "params"]),
+    ("rng", &["tensor"]),
+    ("ops", &["rng", "tensor"]),
+    ("kernels", &["ops", "rng", "tensor", "params"]),
+    ("lowering", &["kernels", "ops", "tensor"]),
     ("shader", &["atomic", "kernels"]),
-    ("graph", &["kernels", "tensor"]),
-    ("gpu", &["atomic", "cache", "graph", "kernels", "shader", "tensor"]),
+    ("graph", &["kernels", "lowering", "ops", "rng", "tensor"]),
+    ("gpu", &["atomic", "cache", "graph", "kernels", "ops", "rng", "shader", "tensor"]),
     // A weights file carries the configuration, and the network is built from weights: the two know each other.
     ("weights", &["atomic", "cache", "model", "tensor"]),
-    ("model", &["graph", "kernels", "tensor", "weights"]),
+    ("model", &["graph", "kernels", "ops", "tensor", "weights"]),
     ("vision", &["atomic"]),
-    ("detector", &["atomic", "gpu", "graph", "kernels", "model", "tensor", "vision", "weights"]),
-    ("bench", &["atomic", "gpu", "graph", "kernels", "model", "shader", "tensor", "vision", "weights"]),
-    ("tune", &["bench", "cache", "gpu", "graph", "kernels", "model", "shader", "tensor", "weights"]),
+    ("detector", &["atomic", "gpu", "graph", "kernels", "model", "ops", "tensor", "vision", "weights"]),
+    ("bench", &["atomic", "gpu", "graph", "kernels", "model", "ops", "rng", "shader", "tensor", "vision", "weights"]),
+    (
+        "tune",
+        &[
+            "bench", "cache", "gpu", "graph", "kernels", "lowering", "model", "ops", "rng", "shader", "tensor",
+            "weights",
+        ],
+    ),
     ("cli", &[]),
     ("main", &[]),
 ];

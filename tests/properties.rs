@@ -4,22 +4,23 @@
 mod common;
 
 use common::{Twins, caps, device, difference, run_case};
-use maskrcnn::kernels::case::Rng;
-use maskrcnn::kernels::conv2d::Conv2d;
-use maskrcnn::kernels::deconv2d::Deconv2d;
-use maskrcnn::kernels::frame::Frame;
-use maskrcnn::kernels::levels::Levels;
-use maskrcnn::kernels::linear::Linear;
-use maskrcnn::kernels::max_pool::MaxPool;
-use maskrcnn::kernels::nms::Nms;
-use maskrcnn::kernels::paste::Paste;
-use maskrcnn::kernels::paste_layout::PasteLayout;
-use maskrcnn::kernels::predict::{Part, Predict};
-use maskrcnn::kernels::preprocess::Preprocess;
-use maskrcnn::kernels::roi_align::{Pooling, RoiAlign};
-use maskrcnn::kernels::sampling::Sampling;
-use maskrcnn::kernels::topk::{NONE, TopK};
-use maskrcnn::kernels::{Case, Info, Io, Kernel, Tolerance, Variant};
+use maskrcnn::kernels::{Case, Kernel, Tolerance, Variant};
+use maskrcnn::ops::conv2d::Conv2d;
+use maskrcnn::ops::deconv2d::Deconv2d;
+use maskrcnn::ops::frame::Frame;
+use maskrcnn::ops::levels::Levels;
+use maskrcnn::ops::linear::Linear;
+use maskrcnn::ops::max_pool::MaxPool;
+use maskrcnn::ops::nms::Nms;
+use maskrcnn::ops::paste::Paste;
+use maskrcnn::ops::paste_layout::PasteLayout;
+use maskrcnn::ops::predict::{Part, Predict};
+use maskrcnn::ops::preprocess::Preprocess;
+use maskrcnn::ops::roi_align::{Pooling, RoiAlign};
+use maskrcnn::ops::sampling::Sampling;
+use maskrcnn::ops::topk::{NONE, TopK};
+use maskrcnn::ops::{Info, Io, Op};
+use maskrcnn::rng::Rng;
 use maskrcnn::tensor::{Shape, Value};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -82,7 +83,7 @@ proptest! {
         let (h, w) = (h.max(dilation.0 * (r - 1) + 1), w.max(dilation.1 * (s - 1) + 1));
         let (c, k) = (c.next_multiple_of(groups), k.next_multiple_of(groups));
         let mut kernel = Conv2d {
-            stride, pad, dilation, groups, relu, residual, live: live_counts, slice: None, levels: None,
+            stride, pad, dilation, groups, bias: true, relu, residual, live: live_counts, slice: None, levels: None,
         };
         let mut inputs = vec![rng.tensor([n, h, w, c]), rng.tensor([k, r, s, c / groups]), rng.tensor([k])];
         let side = |n: usize, k: usize, stride, pad, dilation| (n + 2 * pad - dilation * (k - 1) - 1) / stride + 1;
@@ -130,7 +131,7 @@ proptest! {
         if counts {
             inputs.push(live(&mut rng, batches, n));
         }
-        agree(Linear { relu, live: counts }, inputs, SUMS)?;
+        agree(Linear { bias: true, relu, live: counts }, inputs, SUMS)?;
     }
 
     #[test]
@@ -173,7 +174,7 @@ proptest! {
         if counts {
             inputs.push(live(&mut rng, batches, n));
         }
-        agree(Deconv2d { stride, pad, relu, live: counts }, inputs, SUMS)?;
+        agree(Deconv2d { stride, pad, bias: true, relu, live: counts }, inputs, SUMS)?;
     }
 
     #[test]

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use maskrcnn::kernels::{Caps, Entry, Info, Io, Launch, Matrices, Matrix, REGISTRY, Variant};
+use maskrcnn::kernels::{Caps, Entry, Launch, Matrices, Matrix, REGISTRY, Variant};
+use maskrcnn::ops::{Info, Io};
 #[cfg(feature = "emit")]
 use maskrcnn::shader::emit::{Target, Valid};
 use maskrcnn::shader::{Access, Processed, Reflection, SNIPPETS, compile, reflect};
@@ -382,8 +383,13 @@ fn no_shader_asks_for_the_number_of_workgroups() {
 /// What naga refuses is reported at the file and line of the source, across imports.
 #[test]
 fn errors_point_into_the_source_files() {
-    let entry =
-        |source| Entry { name: "wrong", source, params: Vec::new, cases: || unreachable!("only its text is used") };
+    let entry = |source| Entry {
+        name: "wrong",
+        source,
+        params: Vec::new,
+        cases: || unreachable!("only its text is used"),
+        of: |_, _| None,
+    };
     let variant = Variant::new("plain", &[("N", 2)]);
     let told = |source: &'static str| match compile(&entry(source), &variant) {
         Ok(text) => reflect(&text).map(|_| ()).unwrap_err(),

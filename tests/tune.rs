@@ -14,9 +14,7 @@ use serde_json::Value;
 const SMALL: [&str; 4] = ["--min-size", "96", "--max-size", "96"];
 
 /// The key of one of its launches.
-const LATERAL3: &str = "Conv2d { stride: (1, 1), pad: (0, 0), dilation: (1, 1), groups: 1, relu: false, residual: true, \
-                        live: false, slice: None, levels: None } f32[1×12×12×64] f32[128×1×1×64] f32[128] \
-                        f32[1×6×6×128]";
+const LATERAL3: &str = "conv2d residual of 1×12×12×64 128×1×1×64 128 1×6×6×128";
 
 fn tune(dir: &Path, more: &[&str]) -> program::Ran {
     let args = [&["tune", "--image-size", "96x96", "--seconds", "0"], &SMALL[..], more].concat();
@@ -62,7 +60,7 @@ fn every_way_is_tried_and_what_was_chosen_is_run() {
     // `tune` writes keys; the one of a launch that it kept, or its form, names kernel, settings and shapes.
     let key = LATERAL3;
     assert!(line(&plan, "lateral3").contains("[1×12×12×64]"), "{plan}");
-    assert!(before.keys().all(|k| k.starts_with("Conv2d {")), "{before:?}");
+    assert!(before.keys().all(|k| k.starts_with("conv2d ")), "{before:?}");
     names(&mut all).insert(key.into(), serde_json::json!(["plain"]));
     fs::write(dir.path().join("cache/tuned.json"), all.to_string()).unwrap();
     assert!(line(&variants(dir.path(), &[]), "lateral3").contains("plain"));
@@ -91,7 +89,7 @@ fn a_file_that_makes_no_sense_changes_nothing() {
     let plan = variants(dir.path(), &["--untuned"]);
     let mut odd = kept(dir.path());
     let device = odd["devices"].as_object().unwrap().keys().next().unwrap().clone();
-    names(&mut odd).insert("Conv2d".into(), serde_json::json!(["no such variant", "", "winograd"]));
+    names(&mut odd).insert("conv2d".into(), serde_json::json!(["no such variant", "", "winograd"]));
     let mut old = odd.clone();
     old["devices"][&device]["shaders"] = "00000000".into();
     let mut wrong = odd.clone();
@@ -128,7 +126,7 @@ fn what_was_found_at_one_precision_is_not_used_at_another() {
     let dir = tempfile::tempdir().unwrap();
     tune(dir.path(), &["--op", "lateral3"]).good();
     let mut all = kept(dir.path());
-    names(&mut all).insert(format!("{LATERAL3} f16"), serde_json::json!(["plain"]));
+    names(&mut all).insert(format!("{LATERAL3} in f16"), serde_json::json!(["plain"]));
     fs::write(dir.path().join("cache/tuned.json"), all.to_string()).unwrap();
     let of = |precision: &str| line(&variants(dir.path(), &["--precision", precision]), "lateral3").to_string();
     assert!(!of("f32").contains("plain"), "{}", of("f32"));

@@ -174,7 +174,7 @@ fn in_pairs(mut pair: impl FnMut(bool) -> Result<f64>, mut spent: impl FnMut() -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::case::Rng;
+    use crate::rng::Rng;
 
     fn of(median: f64, low: f64, high: f64) -> Change {
         Change::new(Summary { median, low, high, samples: 9 }, None)

@@ -8,7 +8,8 @@ use super::work::Work;
 use crate::Result;
 use crate::gpu::{Device, Replay, Runner};
 use crate::graph::{Graph, Plan, Tensor};
-use crate::kernels::{Caps, Info, Io, Launch, Variant, rounded_to_f16};
+use crate::kernels::{Caps, Launch, Variant, rounded_to_f16};
+use crate::ops::{Info, Io};
 use crate::tensor::{Data, Value};
 
 /// How much time to spend on one variant.
@@ -66,7 +67,7 @@ impl Subject {
         outputs.iter().for_each(|&t| g.keep(t));
         // One step, whatever the engine would make of the op.
         let caps = Caps { halves: variant.halves, ..device.caps() };
-        let mut plan = Plan::new(g, &caps, &[variant.name]);
+        let mut plan = Plan::new(g, &caps, &[variant.name])?;
         let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
         let (i, o) = (infos(&inputs), infos(&outputs));
         plan.steps[0].launch = launch.unwrap_or_else(|| work.kernel.launch(&Io { inputs: &i, outputs: &o }, variant));

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::kernels::conv2d::Conv2d;
-use crate::kernels::deconv2d::Deconv2d;
-use crate::kernels::linear::Linear;
-use crate::kernels::max_pool::MaxPool;
-use crate::kernels::softmax::Softmax;
-use crate::kernels::{Info, Kernel, REGISTRY};
+use crate::kernels::{Kernel, REGISTRY};
+use crate::ops::conv2d::Conv2d;
+use crate::ops::deconv2d::Deconv2d;
+use crate::ops::linear::Linear;
+use crate::ops::max_pool::MaxPool;
+use crate::ops::softmax::Softmax;
+use crate::ops::{Info, Op};
 use crate::tensor::Shape;
 
 /// What the kernels that go by shapes take, for messages.
@@ -27,11 +28,11 @@ pub(super) fn kernel(name: &str, shapes: &str, settings: &[(String, usize)]) -> 
         ("conv2d", [x, w]) => conv2d(&mut settings, *x, *w)?,
         ("deconv2d", [x, w]) if w.rank() == 4 => {
             let (stride, pad) = (settings.get("stride", 2), settings.get("pad", 0));
-            let kernel = Deconv2d { stride, pad, relu: settings.flag("relu"), live: false };
+            let kernel = Deconv2d { stride, pad, bias: true, relu: settings.flag("relu"), live: false };
             (Arc::new(kernel), vec![*x, *w, Shape::from([w.dim(0)])])
         }
         ("linear", [x, w]) if w.rank() == 2 => {
-            let kernel = Linear { relu: settings.flag("relu"), live: false };
+            let kernel = Linear { bias: true, relu: settings.flag("relu"), live: false };
             (Arc::new(kernel), vec![*x, *w, Shape::from([w.dim(0)])])
         }
         ("max_pool", [x]) => {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::shapes;
 use crate::gpu::{Device, Runner};
 use crate::graph::{Plan, Source, Tensor, bytes_of};
-use crate::kernels::case::Rng;
-use crate::kernels::{Caps, Cost, Info, Io, Kernel, Launch, Variant};
+use crate::kernels::{Caps, Kernel, Launch, Variant};
 use crate::model::{self, Config, Input, Room};
+use crate::ops::{self, Cost, Info, Io, Op};
+use crate::rng::Rng;
 use crate::tensor::{DType, Value};
 use crate::vision::Image;
 use crate::weights::NetworkWeights;
@@ -67,7 +68,7 @@ impl Work {
         let mut network = model::build(config, weights, &room)?;
         let kept: Vec<Tensor> = network
             .graph
-            .ops
+            .nodes
             .iter()
             .flat_map(|op| &op.inputs)
             .filter(|t| !matches!(network.graph.tensors[t.id].source, Source::Constant(_)))
@@ -75,7 +76,7 @@ impl Work {
             .copied()
             .collect();
         kept.iter().for_each(|&t| network.graph.keep(t));
-        let plan = Plan::choosing(network.graph.clone(), caps, &device.choices());
+        let plan = Plan::choosing(network.graph.clone(), caps, &device.choices())?;
         let mut runner = Runner::new(device, plan)?;
         let input = Input::new(&[(image.rgb(), size)], room.height, room.width);
         let values = runner.run(&input.of(&network), &kept)?;
@@ -85,7 +86,7 @@ impl Work {
         let mut out: Vec<Self> = Vec::new();
         // As planned: with ops taken apart.
         let graph = &runner.plan().graph;
-        for op in &graph.ops {
+        for op in &graph.nodes {
             let given = |t: &Tensor| match (&graph.tensors[t.id].source, known.get(&t.id)) {
                 (Source::Constant(value), _) => Given::Value(value.clone()),
                 (_, Some(value)) => Given::Value(value.clone()),
@@ -95,7 +96,7 @@ impl Work {
                 label: op.label.clone(),
                 stage: op.stage.into(),
                 count: 1,
-                kernel: op.kernel.clone(),
+                kernel: op.op.clone(),
                 inputs: op.inputs.iter().map(given).collect(),
                 outputs: op.outputs.iter().map(|t| t.info).collect(),
             };
@@ -130,7 +131,8 @@ impl Work {
 
     /// Tells one launch from another: kernel, settings and shapes.
     pub fn key(&self) -> String {
-        format!("{:?} {}", self.kernel, self.shapes())
+        let kernel: &dyn Op = self.kernel.as_ref();
+        format!("{} of {}", ops::key(kernel), self.shapes())
     }
 
     /// The shapes of its inputs.
@@ -168,7 +170,7 @@ impl Work {
 
     /// Whether all of [`Work::cost`] is really spent: kernels that are given a count leave out the rows past it.
     pub fn is_whole(&self) -> bool {
-        self.kernel.integers().is_empty()
+        self.kernel.operands().iter().all(|operand| operand.dtype == DType::F32)
     }
 
     /// Reference arithmetic and least traffic, when every row is live.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use maskrcnn::Result;
 use maskrcnn::detector::Profile;
 use maskrcnn::gpu::{Clock, Roofs};
-use maskrcnn::kernels::Cost;
+use maskrcnn::ops::Cost;
 
 use super::model::Model;
 use super::reading::Reading;
@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<()> {
         super::print(out.as_bytes())?;
     }
     if let Some(step) = (0..profile.steps.len()).find(|&i| profile.passes(&roofs, i)) {
-        super::roofs::warn_of_passed(&profile.op(step).label);
+        super::roofs::warn_of_passed(&profile.node(step).label);
     }
     Ok(())
 }
@@ -111,14 +111,14 @@ fn steps(out: &mut String, p: &Profile, roofs: &Roofs, all: bool) -> Result<bool
     order.sort_by(|&a, &b| p.steps[b].seconds.total_cmp(&p.steps[a].seconds));
     let shown = if all { order.len() } else { SHOWN.min(order.len()) };
     let groups = |i: usize| p.plan.steps[i].launch.grid.map(|n| n.to_string()).join("×");
-    let listed = || order[..shown].iter().map(|&i| p.op(i));
+    let listed = || order[..shown].iter().map(|&i| p.node(i));
     let stage = width(listed().map(|op| op.stage).chain(["stage"]));
     let label = width(listed().map(|op| op.label.as_str()).chain(["step"]));
     let grid = width(order[..shown].iter().map(|&i| groups(i)).chain(["workgroups".into()]));
     writeln!(out, "\n{HEAD}  {:stage$}  {:label$}  {:>grid$}  kernel, variant", "stage", "step", "workgroups")?;
     let mut over = false;
     for &i in &order[..shown] {
-        let (op, s) = (p.op(i), &p.steps[i]);
+        let (op, s) = (p.node(i), &p.steps[i]);
         let floor = p.floor(roofs, i);
         over |= floor > s.seconds;
         writeln!(
@@ -128,7 +128,7 @@ fn steps(out: &mut String, p: &Profile, roofs: &Roofs, all: bool) -> Result<bool
             op.stage,
             op.label,
             groups(i),
-            op.kernel.name(),
+            op.op.name(),
             p.plan.steps[i].variant
         )?;
     }

@@ -6,7 +6,8 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use maskrcnn::kernels::{self, Caps, Case, Entry, Info, Io, REGISTRY, Variant};
+use maskrcnn::kernels::{self, Caps, Case, Entry, REGISTRY, Variant};
+use maskrcnn::ops::{Info, Io};
 use maskrcnn::shader::emit::{Target, Valid, save};
 use maskrcnn::shader::{compile, reflect};
 use maskrcnn::{Error, Result};

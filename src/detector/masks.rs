@@ -1,7 +1,7 @@
 //! The bits of masks, also where they pass the room that was made for them, or what one buffer holds.
 
 use super::{Ready, counts, internal};
-use crate::kernels::paste::Paste;
+use crate::ops::paste::Paste;
 use crate::tensor::{ELEMENT_BYTES, Value};
 use crate::vision::Mask;
 use crate::{Error, Result};

@@ -4,9 +4,10 @@ use super::batch::Sized;
 use super::{Detector, Ready};
 use crate::Result;
 use crate::gpu::{Clock, Counts, Held, Roofs};
-use crate::graph::{Graph, Op, Plan, Source, Step, Tensor};
-use crate::kernels::{Cost, Io};
+use crate::graph::{Graph, Node, Plan, Source, Step, Tensor};
+use crate::kernels::Kernel;
 use crate::model::Room;
+use crate::ops::{Cost, Io};
 use crate::tensor::ELEMENT_BYTES;
 use crate::vision::Image;
 
@@ -133,7 +134,7 @@ impl Ready {
             .collect();
         let tensors: Vec<Tensor> = counts.iter().map(|c| c.0).collect();
         let values = self.runner.run(&inputs, &tensors)?;
-        let ops = &self.runner.plan().graph.ops;
+        let ops = &self.runner.plan().graph.nodes;
         let live = counts.iter().zip(values).filter_map(|((t, what), value)| {
             // The selection that counts gives as many scores as there is room for.
             let op = ops.iter().find(|op| op.outputs.iter().any(|o| o.id == t.id))?;
@@ -155,7 +156,7 @@ impl Profile {
     pub fn stages(&self) -> Vec<StageTime> {
         let mut out: Vec<StageTime> = Vec::new();
         for (i, (step, time)) in self.plan.steps.iter().zip(&self.steps).enumerate() {
-            let name = self.plan.graph.ops[step.op].stage;
+            let name = self.plan.graph.nodes[step.op].stage;
             if out.last().is_none_or(|s| s.name != name) {
                 out.push(StageTime { name, first: i, steps: 0, seconds: 0.0, cost: Cost::default() });
             }
@@ -181,18 +182,18 @@ impl Profile {
     }
 
     /// The op of a step.
-    pub fn op(&self, step: usize) -> &Op {
-        &self.plan.graph.ops[self.plan.steps[step].op]
+    pub fn node(&self, step: usize) -> &Node<dyn Kernel> {
+        &self.plan.graph.nodes[self.plan.steps[step].op]
     }
 }
 
 /// What a step costs, less what the rows would that were not live.
-fn live_cost(graph: &Graph, step: &Step, live: &[Live]) -> Cost {
-    let (op, cost) = (&graph.ops[step.op], step.cost);
+fn live_cost(graph: &Graph<dyn Kernel>, step: &Step, live: &[Live]) -> Cost {
+    let (op, cost) = (&graph.nodes[step.op], step.cost);
     let Some(rows) = op.inputs.iter().find_map(|t| live.iter().find(|l| l.id == t.id)) else { return cost };
     let (inputs, outputs) = op.infos();
     // Of an op that was taken apart, one piece may be live throughout, and the next not at all.
-    let grid = op.kernel.live_grid(&Io { inputs: &inputs, outputs: &outputs }, &step.variant);
+    let grid = op.op.live_grid(&Io { inputs: &inputs, outputs: &outputs }, &step.variant);
     let share = match grid {
         Some(grid) => grid.share(rows.count),
         None => rows.count as f64 / rows.capacity.max(1) as f64,
@@ -230,8 +231,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::kernels::Info;
-    use crate::kernels::linear::Linear;
+    use crate::ops::Info;
+    use crate::ops::linear::Linear;
     use crate::tensor::{Shape, Value};
 
     #[test]
@@ -241,8 +242,8 @@ mod tests {
         let count = g.input("count", Info::u32([1, 1]));
         let w = g.constant("w", Arc::new(Value::f32([10, 8], vec![0.0; 80])));
         let b = g.constant("b", Arc::new(Value::f32([10], vec![0.0; 10])));
-        g.op1("fc", Linear { relu: false, live: true }, &[x, w, b, count]).unwrap();
-        let plan = Plan::new(g, &crate::kernels::Caps::MINIMUM, &[]);
+        g.op1("fc", Linear { bias: true, relu: false, live: true }, &[x, w, b, count]).unwrap();
+        let plan = Plan::new(g, &crate::kernels::Caps::MINIMUM, &[]).unwrap();
         let (step, all) = (&plan.steps[0], plan.steps[0].cost);
         let of = |live: usize| {
             let live = [Live { what: "rows", count: live, capacity: 10, id: count.id }];
@@ -264,7 +265,7 @@ mod tests {
         let zeros = |shape: Shape| Arc::new(Value::f32(shape, vec![0.0; shape.len()]));
         let (w, b) = (zeros([256, 3, 3, 256].into()), zeros([256].into()));
         g.conv2d("conv", x, &w, &b).pad(1).live(count).done().unwrap();
-        let plan = Plan::new(g, &crate::kernels::Caps::MINIMUM, &["winograd"]);
+        let plan = Plan::new(g, &crate::kernels::Caps::MINIMUM, &["winograd"]).unwrap();
         let products: Vec<&Step> = plan.steps.iter().filter(|s| s.cost.flops > 0.0).collect();
         assert!(products.len() > 1);
         let shares = |live: usize| {

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::profile::Profile;
 use crate::gpu::Roofs;
 use crate::graph::Tensor;
-use crate::kernels::Cost;
+use crate::ops::Cost;
 use crate::{Result, atomic};
 
 /// Tracks of the trace.
@@ -34,10 +34,10 @@ impl Profile {
             .collect();
         let steps = self.steps.iter().enumerate().map(|(i, s)| {
             let mut out = numbers(s.seconds, &s.cost, self.floor(roofs, i));
-            let (op, step) = (self.op(i), &self.plan.steps[i]);
+            let (op, step) = (self.node(i), &self.plan.steps[i]);
             out["stage"] = op.stage.into();
             out["label"] = op.label.as_str().into();
-            out["kernel"] = op.kernel.name().into();
+            out["kernel"] = op.op.name().into();
             out["variant"] = step.variant.to_string().into();
             out["workgroups"] = json!(step.launch.grid);
             out
@@ -99,9 +99,9 @@ impl Profile {
         }
         let shapes = |tensors: &[Tensor]| tensors.iter().map(|t| format!("{:?}", t.info)).collect::<Vec<_>>();
         for (i, (step, time)) in self.plan.steps.iter().zip(&self.steps).enumerate() {
-            let op = self.op(i);
+            let op = self.node(i);
             let args = json!({
-                "kernel": op.kernel.name(),
+                "kernel": op.op.name(),
                 "variant": step.variant.to_string(),
                 "workgroups": step.launch.grid,
                 "inputs": shapes(&op.inputs),

@@ -124,7 +124,7 @@ impl Runner {
             self.device.check()?;
             waited.map_err(|e| self.device.failed(format!("waiting for a shader: {e}")))?;
             let step = &self.plan.steps[i];
-            progress.one_more(self.plan.graph.ops[step.op].kernel.name(), &step.variant);
+            progress.one_more(self.plan.graph.nodes[step.op].op.name(), &step.variant);
         }
         Ok(())
     }

@@ -13,11 +13,12 @@ use probe::{Probe, Rate, Size};
 use super::device::Device;
 use crate::Result;
 use crate::cache::Entries;
-use crate::kernels::case::Rng;
+use crate::kernels::Variant;
 use crate::kernels::roof_copy::RoofCopy;
 use crate::kernels::roof_fma::RoofFma;
 use crate::kernels::roof_matrix::{self, RoofMatrix};
-use crate::kernels::{Cost, Variant};
+use crate::ops::Cost;
+use crate::rng::Rng;
 
 /// What is counted up when the shaders or the way to measure change, so that old figures are not compared with new.
 const VERSION: u64 = 3;

@@ -6,7 +6,7 @@ use super::device::{Device, Memory, lock};
 use super::pipeline::{Checks, Pipeline};
 use super::pool::{Pool, Slots};
 use crate::graph::{Place, Plan, Source, Tensor, bytes_of};
-use crate::kernels::{Info, Io, Kernel, Variant};
+use crate::kernels::{Kernel, Variant};
 use crate::shader::Access;
 use crate::tensor::{DType, Data, Value};
 use crate::{Error, Result};
@@ -116,7 +116,7 @@ impl Runner {
         let plan = runner.plan.clone();
         let mut wanted: Vec<(&'static str, &Variant)> = Vec::new();
         for step in &plan.steps {
-            let one = (plan.graph.ops[step.op].kernel.name(), &step.variant);
+            let one = (plan.graph.nodes[step.op].op.name(), &step.variant);
             if !wanted.contains(&one) {
                 wanted.push(one);
             }
@@ -124,7 +124,7 @@ impl Runner {
         let ((), progress) =
             device.compile_all(&wanted, checks, || (0..plan.steps.len()).try_for_each(|i| runner.supply(i)))?;
         for (step, &params_at) in plan.steps.iter().zip(&offsets) {
-            let pipeline = device.pipeline(plan.graph.ops[step.op].kernel.name(), &step.variant, checks)?;
+            let pipeline = device.pipeline(plan.graph.nodes[step.op].op.name(), &step.variant, checks)?;
             runner.steps.push(Baked { pipeline, bind_group: None, params_at });
         }
         runner.device.save_pipelines();
@@ -158,7 +158,7 @@ impl Runner {
     /// Uploads the constants of step `i`, packed as the variant wants them.
     fn supply(&mut self, i: usize) -> Result<()> {
         let step = &self.plan.steps[i];
-        let op = &self.plan.graph.ops[step.op];
+        let op = &self.plan.graph.nodes[step.op];
         let most = self.device.shared.max_grid;
         if let Some(&n) = step.launch.grid.iter().find(|&&n| n > most) {
             return Err(Error::Limit {
@@ -173,8 +173,8 @@ impl Runner {
             if let Source::Constant(value) = &def.source {
                 let texture = step.variant.textures.contains(&index);
                 // A kernel's variants that pack alike share what they pack.
-                let form = op.kernel.form(index, &step.variant);
-                let packed = || form.is_some().then(|| op.kernel.pack(index, value, &step.variant));
+                let form = op.op.form(index, &step.variant);
+                let packed = || form.is_some().then(|| op.op.pack(index, value, &step.variant));
                 self.constants[t.id] =
                     Some(self.device.constant(&def.label, value, form.as_deref(), packed, texture)?);
             }
@@ -233,8 +233,8 @@ impl Runner {
 
     fn bind(&self, slots: &Slots, i: usize, pipeline: &Pipeline) -> Result<wgpu::BindGroup> {
         let step = &self.plan.steps[i];
-        let op = &self.plan.graph.ops[step.op];
-        let wrong = |reason: String| Error::Shader { kernel: op.kernel.name().into(), reason };
+        let op = &self.plan.graph.nodes[step.op];
+        let wrong = |reason: String| Error::Shader { kernel: op.op.name().into(), reason };
         let size = (step.launch.params.len() as u64).next_multiple_of(16);
         let mut entries = vec![wgpu::BindGroupEntry {
             binding: 0,
@@ -278,30 +278,13 @@ impl Runner {
         }))
     }
 
-    /// Puts another kernel in the place of step `i`'s, whose one output thereby changes size; gives that output. The
-    /// other tensors keep their content.
+    /// Puts another kernel in the place of step `i`'s ([`Plan::replace`]). The other tensors keep their content.
     ///
     /// # Errors
     /// As [`Runner::new`], and [`Error::Shape`] where the kernel does not fit the inputs.
-    pub fn replace(&mut self, i: usize, kernel: impl Kernel + 'static) -> Result<Tensor> {
-        let op = &mut self.plan.graph.ops[self.plan.steps[i].op];
-        let inputs: Vec<Info> = op.inputs.iter().map(|t| t.info).collect();
-        let outputs = kernel.infer(&inputs).map_err(|reason| Error::Shape { op: op.label.clone(), reason })?;
-        let mut out = op.outputs[0];
-        out.info = outputs[0];
-        op.outputs = vec![out];
-        op.kernel = Arc::new(kernel);
-        self.plan.graph.tensors[out.id].info = out.info;
-        let variant = &self.plan.steps[i].variant;
-        let io = Io { inputs: &inputs, outputs: &outputs };
-        self.plan.steps[i].launch = op.kernel.launch(&io, variant);
-        self.plan.steps[i].cost = op.kernel.cost(&io);
-
+    pub fn replace(&mut self, i: usize, kernel: impl Kernel) -> Result<Tensor> {
         // The slot may shrink or grow; only the latter replaces its buffer, for every plan in the pool.
-        if let Place::Slot(s) = self.plan.places[out.id] {
-            let slot = &mut self.plan.slots[s];
-            slot.bytes = slot.bytes.max(bytes_of(&out.info));
-        }
+        let out = self.plan.replace(i, kernel)?;
         self.params = self.device.filled("params", &params_of(&self.plan).0, wgpu::BufferUsages::UNIFORM)?;
         self.forget_bindings();
         Ok(out)

@@ -1,16 +1,13 @@
-//! The part of the builder that makes more of a call than one op of one kernel: layers of many settings, selections of
-//! any size.
+//! The part of the builder that makes more of a call than one op: layers of many settings.
 
 use std::sync::Arc;
 
 use super::{Graph, Tensor};
 use crate::Result;
-use crate::kernels::conv2d::Conv2d;
-use crate::kernels::levels::Levels;
-use crate::kernels::topk::{MAX_K, TopK};
-use crate::kernels::topk_merge::TopKMerge;
-use crate::kernels::topk_select::TopKSelect;
-use crate::kernels::topk_sort::TopKSort;
+use crate::ops::conv2d::Conv2d;
+use crate::ops::elementwise::Elementwise;
+use crate::ops::levels::Levels;
+use crate::ops::topk::TopK;
 use crate::tensor::{Shape, Value};
 
 /// A convolution being described; [`Conv2dBuilder::done`] adds it to the graph.
@@ -23,24 +20,18 @@ pub struct Conv2dBuilder<'g> {
     bias: Arc<Value>,
     residual: Option<Tensor>,
     live: Option<Tensor>,
-    kernel: Conv2d,
+    op: Conv2d,
+    relu: bool,
 }
 
 impl Graph {
-    /// The k largest of each segment: values, indices and counts, as [`TopK`] gives them, for any k.
+    /// The k largest of each segment: values, indices and counts, as [`TopK`] gives them.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where shapes do not fit.
     pub fn top_k(&mut self, label: &str, k: usize, inputs: [Tensor; 2]) -> Result<[Tensor; 3]> {
-        let told = |outputs: Vec<Tensor>| [outputs[0], outputs[1], outputs[2]];
-        if k <= MAX_K {
-            return Ok(told(self.op(label, TopK { k }, &inputs)?));
-        }
-        let selected = self.op(&format!("{label} select"), TopKSelect { k }, &inputs)?;
-        let counts = selected[1];
-        let sorted = self.op1(&format!("{label} sort"), TopKSort, &[selected[0], counts])?;
-        let merged = self.op(&format!("{label} merge"), TopKMerge { k }, &[sorted, counts])?;
-        Ok([merged[0], merged[1], counts])
+        let outputs = self.op(label, TopK { k }, &inputs)?;
+        Ok([outputs[0], outputs[1], outputs[2]])
     }
 
     /// A convolution of `x` `[N,H,W,C]` with `weight` `[K,R,S,C/groups]` and `bias` `[K]`.
@@ -53,7 +44,8 @@ impl Graph {
             bias: bias.clone(),
             residual: None,
             live: None,
-            kernel: Conv2d::default(),
+            op: Conv2d::default(),
+            relu: false,
         }
     }
 }
@@ -61,70 +53,92 @@ impl Graph {
 impl Conv2dBuilder<'_> {
     /// Steps between outputs, both ways.
     pub fn stride(mut self, n: usize) -> Self {
-        self.kernel.stride = (n, n);
+        self.op.stride = (n, n);
         self
     }
 
     /// Zeros around the image, on all sides.
     pub fn pad(mut self, n: usize) -> Self {
-        self.kernel.pad = (n, n);
+        self.op.pad = (n, n);
         self
     }
 
     /// Ends with max(·, 0).
     pub fn relu(mut self) -> Self {
-        self.kernel.relu = true;
+        self.relu = true;
         self
     }
 
     /// Adds `r` before the ReLU: of the output's shape, or smaller and then enlarged by nearest neighbour.
     pub fn residual(mut self, r: Tensor) -> Self {
-        self.kernel.residual = true;
         self.residual = Some(r);
         self
     }
 
     /// Takes x for several maps of these sizes, and each by itself.
     pub fn levels(mut self, levels: Levels) -> Self {
-        self.kernel.levels = Some(levels);
+        self.op.levels = Some(levels);
         self
     }
 
     /// Leaves out the rows of N past `count` `[B]`.
     pub fn live(mut self, count: Tensor) -> Self {
-        self.kernel.live = true;
+        self.op.live = true;
         self.live = Some(count);
         self
     }
 
-    /// Adds the convolution.
+    /// Adds the convolution, and what follows it as ops of their own: planning makes them one.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where shapes do not fit.
     pub fn done(self) -> Result<Tensor> {
-        let (graph, label, kernel, inputs) = self.finish();
-        graph.op1(&label, kernel, &inputs)
+        let (label, relu, residual) = (self.label.clone(), self.relu, self.residual);
+        let (graph, op, inputs) = self.alone();
+        // What the whole layer is refused for names the layer.
+        let whole = Conv2d { relu, residual: residual.is_some(), ..op.clone() };
+        let mut all = inputs.clone();
+        residual.into_iter().for_each(|r| all.insert(whole.residual_at(), r));
+        super::infer(&label, &whole, &all)?;
+        let mut y = graph.op1(&label, op, &inputs)?;
+        if let Some(mut residual) = residual {
+            let [h, w] = [y.dim(1), y.dim(2)];
+            if (residual.dim(1), residual.dim(2)) != (h, w) {
+                residual = graph.op1(&format!("{label}.enlarge"), Elementwise::Enlarge { h, w }, &[residual])?;
+            }
+            y = graph.op1(&format!("{label}.add"), Elementwise::Add, &[y, residual])?;
+        }
+        if relu {
+            y = graph.op1(&format!("{label}.relu"), Elementwise::Relu, &[y])?;
+        }
+        Ok(y)
     }
 
-    /// Adds the convolution, writing into `out` from element `offset` of each image on.
+    /// Adds the convolution, writing into `out` from element `offset` of each image on. What follows it is one op with it:
+    /// only a convolution can write a part of a tensor.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where shapes do not fit.
     pub fn into_slice(mut self, out: Tensor, offset: usize) -> Result<()> {
         let whole: Shape = out.shape();
-        self.kernel.slice = Some((whole, offset));
-        let (graph, label, kernel, inputs) = self.finish();
-        graph.op_into(&label, kernel, &inputs, &[out])
+        self.op =
+            Conv2d { slice: Some((whole, offset)), relu: self.relu, residual: self.residual.is_some(), ..self.op };
+        let (label, residual) = (self.label.clone(), self.residual);
+        let (graph, op, mut inputs) = self.alone();
+        if let Some(residual) = residual {
+            inputs.insert(op.residual_at(), residual);
+        }
+        graph.op_into(&label, op, &inputs, &[out])
     }
 }
 
 impl<'g> Conv2dBuilder<'g> {
-    fn finish(self) -> (&'g mut Graph, String, Conv2d, Vec<Tensor>) {
+    /// The convolution with its inputs, but for a residual.
+    fn alone(self) -> (&'g mut Graph, Conv2d, Vec<Tensor>) {
         let weight = self.graph.constant(&format!("{}.weight", self.label), self.weight);
         let bias = self.graph.constant(&format!("{}.bias", self.label), self.bias);
         let mut inputs = vec![self.x, weight, bias];
-        inputs.extend(self.residual);
         inputs.extend(self.live);
-        (self.graph, self.label, self.kernel, inputs)
+        (self.graph, self.op, inputs)
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::Op;
+use super::Node;
 use crate::kernels::Caps;
+use crate::ops;
 
-/// Names of a method and of variants, for an op or for all of them. An op is taken apart only by a method named,
-/// wherever that can be; of its variants (and those of its pieces) the first that is named is taken, and the best guess
-/// where none is. No names at all leave everything to the best guess.
+/// Names of a lowering and of schedules, for an op or for all of them. An op is carried out by a lowering named, wherever
+/// that can be; of its kernels' schedules the first that is named is taken, and the best guess where none is. No names at all leave everything to the best guess.
 pub type Names = Arc<[String]>;
 
 /// Names for ops: the same for all, or those that were found for each.
@@ -40,15 +40,15 @@ impl Choices {
         self.all.is_none() && self.of_ops.is_empty()
     }
 
-    /// Tells one launch from another: kernel, settings, shapes, and whether products may be in f16.
-    pub fn key(op: &Op, caps: &Caps) -> String {
-        let infos: Vec<String> = op.inputs.iter().map(|t| format!("{:?}", t.info)).collect();
-        format!("{:?} {}{}", op.kernel, infos.join(" "), if caps.halves { " f16" } else { "" })
+    /// Tells one launch from another: op, settings, shapes, and whether products may be in f16.
+    pub fn key(node: &Node, caps: &Caps) -> String {
+        let shapes: Vec<String> = node.inputs.iter().map(|t| t.shape().to_string()).collect();
+        format!("{} of {}{}", ops::key(node.op.as_ref()), shapes.join(" "), if caps.halves { " in f16" } else { "" })
     }
 
     /// The names for an op.
-    pub(super) fn names(&self, op: &Op, caps: &Caps) -> Names {
-        let own = || self.of_ops.get(&Self::key(op, caps)).cloned();
+    pub(super) fn names(&self, node: &Node, caps: &Caps) -> Names {
+        let own = || self.of_ops.get(&Self::key(node, caps)).cloned();
         self.all.clone().or_else(|| if self.of_ops.is_empty() { None } else { own() }).unwrap_or_default()
     }
 }
@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
     use crate::graph::{Graph, Plan};
-    use crate::kernels::Info;
+    use crate::ops::Info;
     use crate::tensor::Value;
 
     /// A 1×1 convolution of so many channels.
@@ -79,17 +79,17 @@ mod tests {
         let exact = Caps { f16: true, ..Caps::MINIMUM };
         let halves = Caps { halves: true, ..exact };
         let variant = |choices: &Choices, caps: &Caps| {
-            let plan = Plan::choosing(graph(32), caps, choices);
+            let plan = Plan::choosing(graph(32), caps, choices).unwrap();
             plan.steps[0].variant.clone()
         };
         for (found, other) in [(exact, halves), (halves, exact)] {
-            let key = Choices::key(&graph(32).ops[0], &found);
+            let key = Choices::key(&graph(32).nodes[0], &found);
             let choices = Choices::of_ops([(key, vec!["plain".to_string()])].into());
             assert_eq!(variant(&choices, &found).name, "plain");
             assert_ne!(variant(&Choices::default(), &other).name, "plain", "this shows nothing");
             assert_eq!(variant(&choices, &other), variant(&Choices::default(), &other));
             // Nor for other shapes.
-            assert_ne!(Choices::key(&graph(64).ops[0], &found), Choices::key(&graph(32).ops[0], &found));
+            assert_ne!(Choices::key(&graph(64).nodes[0], &found), Choices::key(&graph(32).nodes[0], &found));
         }
     }
 }

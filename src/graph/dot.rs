@@ -30,7 +30,7 @@ impl Plan {
     fn stages(&self) -> Vec<(&'static str, Vec<usize>)> {
         let mut out: Vec<(&str, Vec<usize>)> = Vec::new();
         for (i, step) in self.steps.iter().enumerate() {
-            let stage = self.graph.ops[step.op].stage;
+            let stage = self.graph.nodes[step.op].stage;
             match out.iter_mut().find(|s| s.0 == stage) {
                 Some((_, steps)) => steps.push(i),
                 None => out.push((stage, vec![i])),
@@ -41,8 +41,8 @@ impl Plan {
 
     fn step_label(&self, i: usize) -> String {
         let step = &self.steps[i];
-        let op = &self.graph.ops[step.op];
-        let (kernel, variant, gflop) = (op.kernel.name(), step.variant.name, step.cost.flops / 1e9);
+        let op = &self.graph.nodes[step.op];
+        let (kernel, variant, gflop) = (op.op.name(), step.variant.name, step.cost.flops / 1e9);
         format!("{i}: {}\n{kernel}, {variant}\n{gflop:.3} GFLOP", op.label)
     }
 
@@ -51,7 +51,7 @@ impl Plan {
         if matches!(tensor.source, Source::Constant(_)) || self.lifetimes[id].is_none() {
             return;
         }
-        let ops = || self.steps.iter().enumerate().map(|(i, s)| (i, &self.graph.ops[s.op]));
+        let ops = || self.steps.iter().enumerate().map(|(i, s)| (i, &self.graph.nodes[s.op]));
         let writers: Vec<usize> = ops().filter(|(_, o)| o.outputs.iter().any(|t| t.id == id)).map(|o| o.0).collect();
         let readers: Vec<usize> = ops().filter(|(_, o)| o.inputs.iter().any(|t| t.id == id)).map(|o| o.0).collect();
         let shape = quoted(&tensor.info.shape.to_string());
@@ -98,15 +98,16 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::graph::Graph;
-    use crate::kernels::max_pool::MaxPool;
-    use crate::kernels::{Caps, Info};
+    use crate::kernels::Caps;
+    use crate::ops::Info;
+    use crate::ops::max_pool::MaxPool;
     use crate::tensor::{Shape, Value};
     use std::sync::Arc;
 
     const POOL: MaxPool = MaxPool { kernel: 1, stride: 1, pad: 0 };
 
     fn drawn(g: Graph) -> String {
-        Plan::new(g, &Caps::MINIMUM, &[]).dot()
+        Plan::new(g, &Caps::MINIMUM, &[]).unwrap().dot()
     }
 
     #[test]
@@ -129,7 +130,7 @@ mod tests {
             "  t0 [shape=ellipse, label=\"picture\"];\n  t0 -> op0 [label=\"[1×8×8×4]\"];\n",
             "  op0 -> op1 [label=\"[1×8×8×4]\"];\n  op0 -> op2 [label=\"[1×8×8×4]\"];\n",
             "  op1 -> op2 ",
-            "  op2 -> t5 [label=",
+            &format!("  op2 -> t{} [label=", c.id),
         ] {
             assert!(text.contains(line), "no `{line}` in\n{text}");
         }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::plan::Step;
-use super::{Graph, Names, Op, Source, Tensor};
+use super::{Graph, Names, Node, Origin, Source, Tensor};
+use crate::kernels::Kernel;
+use crate::kernels::LiveGrid;
 use crate::kernels::live_grids::{COLUMNS, LiveGrids};
-use crate::kernels::{Info, Io, LiveGrid};
+use crate::ops::{Info, Io, Op};
 use crate::tensor::Value;
 
 /// Where a step's grid stands on the device.
@@ -28,13 +30,13 @@ struct Follower {
 
 /// Adds ops that compute the grids of `steps`, one after the op that counts; gives each op of the new graph the grid that
 /// it is to be launched with, where there is one.
-pub(super) fn add(graph: &mut Graph, steps: &[Step]) -> Vec<Option<Indirect>> {
+pub(super) fn add(graph: &mut Graph<dyn Kernel>, steps: &[Step]) -> Vec<Option<Indirect>> {
     let followers: Vec<Follower> = steps.iter().filter_map(|s| follower(graph, s)).collect();
     let mut grids: Vec<Option<Indirect>> = Vec::new();
-    let mut wanted: Vec<Option<Indirect>> = vec![None; graph.ops.len()];
-    for (i, op) in std::mem::take(&mut graph.ops).into_iter().enumerate() {
+    let mut wanted: Vec<Option<Indirect>> = vec![None; graph.nodes.len()];
+    for (i, op) in std::mem::take(&mut graph.nodes).into_iter().enumerate() {
         let made = op.outputs.clone();
-        graph.ops.push(op);
+        graph.nodes.push(op);
         grids.push(wanted[i]);
         for live in made {
             let these: Vec<&Follower> = followers.iter().filter(|f| f.live.id == live.id).collect();
@@ -47,10 +49,11 @@ pub(super) fn add(graph: &mut Graph, steps: &[Step]) -> Vec<Option<Indirect>> {
             let label = format!("{} grids", graph.tensors[live.id].label);
             let table = graph.constant(&format!("{label}.table"), table);
             let out = graph.define(&label, Info::u32([these.len(), 4]), Source::Op);
-            let step = graph.ops.len();
-            let stage = graph.ops[step - 1].stage;
+            let step = graph.nodes.len();
+            let stage = graph.nodes[step - 1].stage;
             let (inputs, names) = (vec![live, table], Names::default());
-            graph.ops.push(Op { kernel: Arc::new(LiveGrids), inputs, outputs: vec![out], label, stage, names });
+            let origin = Origin { op: LiveGrids.name(), lowering: "live grids" };
+            graph.nodes.push(Node { op: Arc::new(LiveGrids), inputs, outputs: vec![out], label, stage, names, origin });
             grids.push(None);
             for (row, f) in these.iter().enumerate() {
                 wanted[f.op] = Some(Indirect { tensor: out.id, row, step });
@@ -60,11 +63,11 @@ pub(super) fn add(graph: &mut Graph, steps: &[Step]) -> Vec<Option<Indirect>> {
     grids
 }
 
-fn follower(graph: &Graph, step: &Step) -> Option<Follower> {
-    let op = &graph.ops[step.op];
+fn follower(graph: &Graph<dyn Kernel>, step: &Step) -> Option<Follower> {
+    let op = &graph.nodes[step.op];
     let (inputs, outputs) = op.infos();
     let LiveGrid { input, axis, rows, units, first, block, .. } =
-        op.kernel.live_grid(&Io { inputs: &inputs, outputs: &outputs }, &step.variant)?;
+        op.op.live_grid(&Io { inputs: &inputs, outputs: &outputs }, &step.variant)?;
     let live = op.inputs[input];
     let [x, y, z] = step.launch.grid;
     // A folded grid has its rows along two axes.

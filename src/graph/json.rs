@@ -27,14 +27,16 @@ impl Plan {
 
     fn step_json(&self, i: usize) -> Json {
         let step = &self.steps[i];
-        let op = &self.graph.ops[step.op];
+        let op = &self.graph.nodes[step.op];
         let constants: serde_json::Map<String, Json> =
             step.variant.defines.iter().map(|(k, v)| (k.to_string(), json!(v))).collect();
         let tensors = |tensors: &[Tensor]| tensors.iter().map(|t| self.tensor_json(t)).collect::<Vec<_>>();
         json!({
             "stage": op.stage,
             "op": op.label,
-            "kernel": op.kernel.name(),
+            "computes": op.origin.op,
+            "lowering": op.origin.lowering,
+            "kernel": op.op.name(),
             "variant": step.variant.name,
             "constants": constants,
             "workgroups": step.launch.grid,

@@ -1,12 +1,16 @@
 //! The command graph: tensors and ops as plain data, built fluently, planned, and only then given to a device.
+//!
+//! A graph is of [ops] as a network means them. Planning fuses them ([`fuse()`]), carries each out by a
+//! [lowering](crate::lowering), which makes a graph of [kernels](crate::kernels), and gives every tensor its place
+//! ([`Plan`]).
 
 mod build;
 mod choices;
 mod dot;
+mod fuse;
 mod grids;
-mod join;
 mod json;
-mod pieces;
+mod lower;
 mod plan;
 mod slots;
 mod table;
@@ -14,13 +18,14 @@ mod textures;
 
 pub use build::Conv2dBuilder;
 pub use choices::{Choices, Names};
+pub use fuse::fuse;
 pub use grids::Indirect;
 pub use plan::{Peak, Place, Plan, Slot, Step};
 
 use std::sync::Arc;
 
-use crate::kernels::{Info, Kernel};
-use crate::tensor::{DType, Shape, Value};
+use crate::ops::{self, Info, Op};
+use crate::tensor::{Shape, Value};
 use crate::{Error, Result};
 
 /// A tensor of one graph: its number, shape and type. Never memory.
@@ -68,11 +73,11 @@ pub struct TensorDef {
     pub keep: bool,
 }
 
-/// One kernel applied to tensors.
-#[derive(Clone, Debug)]
-pub struct Op {
-    /// The kernel with its settings.
-    pub kernel: Arc<dyn Kernel>,
+/// An op, or a kernel, applied to tensors.
+#[derive(Debug)]
+pub struct Node<N: ?Sized = dyn Op> {
+    /// The op with its settings.
+    pub op: Arc<N>,
     /// What it reads.
     pub inputs: Vec<Tensor>,
     /// What it writes, whole or in part.
@@ -81,26 +86,88 @@ pub struct Op {
     pub label: String,
     /// The part of the network it belongs to: "C2", "RPN", "mask head".
     pub stage: &'static str,
-    /// Which method and variants to run it by; none until it is planned.
+    /// Which lowering and schedules to run it by; none until it is planned.
     pub names: Names,
+    /// The op of the network that a kernel carries out a part of, and by which lowering; empty until it is planned.
+    pub origin: Origin,
 }
 
-impl Op {
-    /// Shapes and types of what it reads and writes: what an [`Io`](crate::kernels::Io) is made of.
+/// What a kernel of a plan came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The op.
+    pub op: &'static str,
+    /// The lowering.
+    pub lowering: &'static str,
+}
+
+impl<N: ?Sized> Clone for Node<N> {
+    fn clone(&self) -> Self {
+        let Self { op, inputs, outputs, label, stage, names, origin } = self;
+        Self {
+            op: op.clone(),
+            inputs: inputs.clone(),
+            outputs: outputs.clone(),
+            label: label.clone(),
+            stage,
+            names: names.clone(),
+            origin: *origin,
+        }
+    }
+}
+
+impl<N: ?Sized> Node<N> {
+    /// Shapes and types of what it reads and writes: what an [`Io`](crate::ops::Io) is made of.
     pub fn infos(&self) -> (Vec<Info>, Vec<Info>) {
         let infos = |tensors: &[Tensor]| tensors.iter().map(|t| t.info).collect();
         (infos(&self.inputs), infos(&self.outputs))
     }
 }
 
-/// A network as data.
-#[derive(Clone, Debug, Default)]
-pub struct Graph {
+impl Node {
+    /// The inputs that its op calls by these names.
+    pub(crate) fn named_inputs<const N: usize>(&self, op: &dyn Op, names: [&str; N]) -> Option<[Tensor; N]> {
+        let operands = op.operands();
+        let at = |name: &str| operands.iter().position(|operand| operand.name == name);
+        let found: Vec<Tensor> = names.iter().filter_map(|name| self.inputs.get(at(name)?).copied()).collect();
+        found.try_into().ok()
+    }
+}
+
+/// A network as data: of ops, or, planned, of kernels.
+#[derive(Debug)]
+pub struct Graph<N: ?Sized = dyn Op> {
     /// Tensors by id.
     pub tensors: Vec<TensorDef>,
-    /// Ops in the order of execution.
-    pub ops: Vec<Op>,
+    /// What is run, in order.
+    pub nodes: Vec<Node<N>>,
     stage: &'static str,
+}
+
+impl<N: ?Sized> Clone for Graph<N> {
+    fn clone(&self) -> Self {
+        Self { tensors: self.tensors.clone(), nodes: self.nodes.clone(), stage: self.stage }
+    }
+}
+
+impl<N: ?Sized> Default for Graph<N> {
+    fn default() -> Self {
+        Self { tensors: Vec::new(), nodes: Vec::new(), stage: "" }
+    }
+}
+
+impl<N: ?Sized> Graph<N> {
+    /// A tensor whose content is known now.
+    pub fn constant(&mut self, label: &str, value: Arc<Value>) -> Tensor {
+        let info = Info { shape: value.shape, dtype: value.dtype() };
+        self.define(label, info, Source::Constant(value))
+    }
+
+    fn define(&mut self, label: &str, info: Info, source: Source) -> Tensor {
+        let id = self.tensors.len();
+        self.tensors.push(TensorDef { info, label: label.into(), source, keep: false });
+        Tensor { id, info }
+    }
 }
 
 impl Graph {
@@ -119,12 +186,6 @@ impl Graph {
         self.define(label, info, Source::Input)
     }
 
-    /// A tensor whose content is known now.
-    pub fn constant(&mut self, label: &str, value: Arc<Value>) -> Tensor {
-        let info = Info { shape: value.shape, dtype: value.dtype() };
-        self.define(label, info, Source::Constant(value))
-    }
-
     /// A tensor that several ops will each write a part of.
     pub fn shared_output(&mut self, label: &str, shape: impl Into<Shape>) -> Tensor {
         self.define(label, Info::f32(shape), Source::Op)
@@ -138,19 +199,19 @@ impl Graph {
     /// Adds an op and its outputs.
     ///
     /// # Errors
-    /// [`Error::Shape`] naming the op where the kernel refuses the inputs.
-    pub fn op(&mut self, label: &str, kernel: impl Kernel + 'static, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        self.op_shared(label, Arc::new(kernel), inputs)
+    /// [`Error::Shape`] naming the op where the inputs do not fit it.
+    pub fn op(&mut self, label: &str, op: impl Op, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        self.op_shared(label, Arc::new(op), inputs)
     }
 
-    /// As [`Graph::op`], with a kernel that others hold too, as a case does.
+    /// As [`Graph::op`], with an op that others hold too, as a case does.
     ///
     /// # Errors
     /// As [`Graph::op`].
-    pub fn op_shared(&mut self, label: &str, kernel: Arc<dyn Kernel>, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        let infos = self.infer(label, kernel.as_ref(), inputs)?;
+    pub fn op_shared(&mut self, label: &str, op: Arc<dyn Op>, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let infos = infer(label, op.as_ref(), inputs)?;
         let outputs: Vec<Tensor> = infos.into_iter().map(|i| self.define(label, i, Source::Op)).collect();
-        self.push(label, kernel, inputs, &outputs);
+        self.push(label, op, inputs, &outputs);
         Ok(outputs)
     }
 
@@ -158,74 +219,49 @@ impl Graph {
     ///
     /// # Errors
     /// As [`Graph::op`].
-    pub fn op1(&mut self, label: &str, kernel: impl Kernel + 'static, inputs: &[Tensor]) -> Result<Tensor> {
-        Ok(self.op(label, kernel, inputs)?[0])
+    pub fn op1(&mut self, label: &str, op: impl Op, inputs: &[Tensor]) -> Result<Tensor> {
+        Ok(self.op(label, op, inputs)?[0])
     }
 
     /// Adds an op that writes a part of each of `outs`.
     ///
     /// # Errors
     /// [`Error::Shape`] where the inputs or `outs` do not fit.
-    pub fn op_into(
-        &mut self,
-        label: &str,
-        kernel: impl Kernel + 'static,
-        inputs: &[Tensor],
-        outs: &[Tensor],
-    ) -> Result<()> {
-        self.op_into_shared(label, Arc::new(kernel), inputs, outs)
+    pub fn op_into(&mut self, label: &str, op: impl Op, inputs: &[Tensor], outs: &[Tensor]) -> Result<()> {
+        self.op_into_shared(label, Arc::new(op), inputs, outs)
     }
 
-    /// As [`Graph::op_into`], with a kernel that others hold too.
+    /// As [`Graph::op_into`], with an op that others hold too.
     ///
     /// # Errors
     /// As [`Graph::op_into`].
-    pub fn op_into_shared(
-        &mut self,
-        label: &str,
-        kernel: Arc<dyn Kernel>,
-        inputs: &[Tensor],
-        outs: &[Tensor],
-    ) -> Result<()> {
-        let infos = self.infer(label, kernel.as_ref(), inputs)?;
+    pub fn op_into_shared(&mut self, label: &str, op: Arc<dyn Op>, inputs: &[Tensor], outs: &[Tensor]) -> Result<()> {
+        let infos = infer(label, op.as_ref(), inputs)?;
         let given: Vec<Info> = outs.iter().map(|t| t.info).collect();
         if infos != given {
             let reason = format!("makes {infos:?}, which is not the {given:?} that it is to write into");
             return Err(Error::Shape { op: label.into(), reason });
         }
-        self.push(label, kernel, inputs, outs);
+        self.push(label, op, inputs, outs);
         Ok(())
     }
 
-    fn infer(&self, label: &str, kernel: &dyn Kernel, inputs: &[Tensor]) -> Result<Vec<Info>> {
-        let infos: Vec<Info> = inputs.iter().map(|t| t.info).collect();
-        let refuse = |reason| Error::Shape { op: format!("{label} ({})", kernel.name()), reason };
-        let integers = kernel.integers();
-        for (i, info) in infos.iter().enumerate() {
-            let want = if integers.contains(&i) { DType::U32 } else { DType::F32 };
-            if info.dtype != want {
-                return Err(refuse(format!("input {i} is {info:?}, and {want:?} is due")));
-            }
-        }
-        kernel.infer(&infos).map_err(refuse)
-    }
-
-    fn define(&mut self, label: &str, info: Info, source: Source) -> Tensor {
-        let id = self.tensors.len();
-        self.tensors.push(TensorDef { info, label: label.into(), source, keep: false });
-        Tensor { id, info }
-    }
-
-    fn push(&mut self, label: &str, kernel: Arc<dyn Kernel>, inputs: &[Tensor], outputs: &[Tensor]) {
-        self.ops.push(Op {
-            kernel,
+    fn push(&mut self, label: &str, op: Arc<dyn Op>, inputs: &[Tensor], outputs: &[Tensor]) {
+        self.nodes.push(Node {
+            op,
             inputs: inputs.to_vec(),
             outputs: outputs.to_vec(),
             label: label.into(),
             stage: self.stage,
             names: Names::default(),
+            origin: Origin::default(),
         });
     }
+}
+
+fn infer(label: &str, op: &dyn Op, inputs: &[Tensor]) -> Result<Vec<Info>> {
+    let infos: Vec<Info> = inputs.iter().map(|t| t.info).collect();
+    ops::check(op, &infos).map_err(|reason| Error::Shape { op: format!("{label} ({})", op.name()), reason })
 }
 
 /// Bytes of a tensor, rounded up to what a storage binding and a copy need.

@@ -2,8 +2,14 @@
 
 use super::grids::{self, Indirect};
 use super::slots::{self, Tenant};
-use super::{Choices, Graph, Source, bytes_of, join, pieces, textures};
-use crate::kernels::{Caps, Cost, Io, Launch, Variant};
+use std::sync::Arc;
+
+use super::fuse::fuse;
+use super::lower::lower;
+use super::{Choices, Graph, Source, Tensor, bytes_of, textures};
+use crate::Result;
+use crate::kernels::{Caps, Kernel, Launch, Variant};
+use crate::ops::{Cost, Info, Io, check};
 
 /// A buffer that tensors of disjoint lifetimes share. WebGPU takes a writable storage buffer as one exclusive whole,
 /// so slots are separate buffers and not ranges of an arena.
@@ -29,7 +35,7 @@ pub enum Place {
 /// One dispatch.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Position in [`Graph::ops`].
+    /// Position in [`Graph::nodes`].
     pub op: usize,
     /// How it is compiled.
     pub variant: Variant,
@@ -60,8 +66,8 @@ pub struct Peak {
 /// A graph made ready for a class of devices.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The graph it came from.
-    pub graph: Graph,
+    /// The kernels with their tensors. Tensors keep the numbers that they had in the graph of ops.
+    pub graph: Graph<dyn Kernel>,
     /// Buffers.
     pub slots: Vec<Slot>,
     /// The place of each tensor.
@@ -75,15 +81,21 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans `graph` for a device: ops taken apart where that pays, and of each the first variant. `force` names
-    /// methods and variants for all ops ([`Names`](super::Names)).
-    pub fn new(graph: Graph, caps: &Caps, force: &[&str]) -> Self {
+    /// Plans `graph` for a device: ops fused, each carried out by the lowering that is thought best, its kernels by their
+    /// first schedule. `force` names lowerings and schedules for all ops ([`Names`](super::Names)).
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] for an op that no lowering carries out.
+    pub fn new(graph: Graph, caps: &Caps, force: &[&str]) -> Result<Self> {
         Self::choosing(graph, caps, &Choices::forced(force))
     }
 
     /// As [`Plan::new`], with names for each op.
-    pub fn choosing(graph: Graph, caps: &Caps, choices: &Choices) -> Self {
-        let mut graph = pieces::take_apart(join::join(graph, caps, choices), caps, choices);
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn choosing(graph: Graph, caps: &Caps, choices: &Choices) -> Result<Self> {
+        let mut graph = lower(fuse(graph, caps, choices), caps, choices)?;
         let mut steps = choose(&graph, caps);
         if caps.cpu {
             let grids = grids::add(&mut graph, &steps);
@@ -93,7 +105,30 @@ impl Plan {
         let textures = textures::assign(&graph, &mut steps);
         let lifetimes = lifetimes(&graph, &steps);
         let (slots, places) = assign(&graph, &lifetimes);
-        Self { graph, slots, places, lifetimes, steps, textures }
+        Ok(Self { graph, slots, places, lifetimes, steps, textures })
+    }
+
+    /// Puts another kernel in the place of step `i`'s, whose one output thereby changes size, and the slot with it; gives that
+    /// output.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] where the kernel does not fit the inputs.
+    pub fn replace(&mut self, i: usize, kernel: impl Kernel) -> Result<Tensor> {
+        let step = &mut self.steps[i];
+        let node = &mut self.graph.nodes[step.op];
+        let inputs: Vec<Info> = node.inputs.iter().map(|t| t.info).collect();
+        let refuse = |reason| crate::Error::Shape { op: node.label.clone(), reason };
+        let outputs = check(&kernel, &inputs).map_err(refuse)?;
+        let mut out = node.outputs[0];
+        out.info = outputs[0];
+        let io = Io { inputs: &inputs, outputs: &outputs };
+        (step.launch, step.cost) = (kernel.launch(&io, &step.variant), kernel.cost(&io));
+        (node.op, node.outputs) = (Arc::new(kernel), vec![out]);
+        self.graph.tensors[out.id].info = out.info;
+        if let Place::Slot(s) = self.places[out.id] {
+            self.slots[s].bytes = self.slots[s].bytes.max(bytes_of(&out.info));
+        }
+        Ok(out)
     }
 
     /// Bytes of all slots, textures included: what a run needs beside the constants.
@@ -143,22 +178,22 @@ impl Plan {
 }
 
 /// A step for each op: the first of its variants, or the one that its names have first.
-fn choose(graph: &Graph, caps: &Caps) -> Vec<Step> {
-    let steps = graph.ops.iter().enumerate().map(|(i, op)| {
+fn choose(graph: &Graph<dyn Kernel>, caps: &Caps) -> Vec<Step> {
+    let steps = graph.nodes.iter().enumerate().map(|(i, op)| {
         let (inputs, outputs) = op.infos();
         let io = Io { inputs: &inputs, outputs: &outputs };
-        let variants = op.kernel.variants(&io, caps);
+        let variants = op.op.variants(&io, caps);
         let named = op.names.iter().find_map(|name| variants.iter().find(|v| v.name == name));
         let variant = named.unwrap_or(&variants[0]).clone();
-        let (launch, cost) = (op.kernel.launch(&io, &variant), op.kernel.cost(&io));
+        let (launch, cost) = (op.op.launch(&io, &variant), op.op.cost(&io));
         Step { op: i, launch, cost, variant, copies: Vec::new(), textures: Vec::new(), indirect: None }
     });
     steps.collect()
 }
 
-fn lifetimes(graph: &Graph, steps: &[Step]) -> Vec<Option<(usize, usize)>> {
+fn lifetimes(graph: &Graph<dyn Kernel>, steps: &[Step]) -> Vec<Option<(usize, usize)>> {
     let mut out: Vec<Option<(usize, usize)>> = vec![None; graph.tensors.len()];
-    for (i, op) in graph.ops.iter().enumerate() {
+    for (i, op) in graph.nodes.iter().enumerate() {
         for t in op.inputs.iter().chain(&op.outputs) {
             out[t.id] = Some(out[t.id].map_or((i, i), |(first, _)| (first, i)));
         }
@@ -173,7 +208,7 @@ fn lifetimes(graph: &Graph, steps: &[Step]) -> Vec<Option<(usize, usize)>> {
                 *first = 0;
             }
             if t.keep {
-                *last = graph.ops.len();
+                *last = graph.nodes.len();
             }
         }
     }
@@ -181,7 +216,7 @@ fn lifetimes(graph: &Graph, steps: &[Step]) -> Vec<Option<(usize, usize)>> {
 }
 
 /// The slots, and the place of each tensor.
-fn assign(graph: &Graph, lifetimes: &[Option<(usize, usize)>]) -> (Vec<Slot>, Vec<Place>) {
+fn assign(graph: &Graph<dyn Kernel>, lifetimes: &[Option<(usize, usize)>]) -> (Vec<Slot>, Vec<Place>) {
     let mut places: Vec<Place> = graph
         .tensors
         .iter()

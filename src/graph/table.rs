@@ -4,14 +4,16 @@ use std::fmt;
 
 use super::{Place, Plan, Tensor};
 
-/// Three tables. Steps: stage, label, kernel, variant, workgroups, arithmetic, traffic, first and last step of each
+/// Three tables. Steps: stage, layer, op, lowering, kernel, schedule, workgroups, arithmetic, traffic, first and last step of each
 /// output, and the tensors with their slots. Slots: size, tenants, and the largest of them. Last, the sums.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows =
-            vec![row(["step", "stage", "op", "kernel", "variant", "groups", "GFLOP", "MB", "alive", "tensors"])];
+        let mut rows = vec![row([
+            "step", "stage", "layer", "op", "lowering", "kernel", "schedule", "groups", "GFLOP", "MB", "alive",
+            "tensors",
+        ])];
         rows.extend((0..self.steps.len()).map(|i| self.step_row(i)));
-        write(f, &rows, &[0, 6, 7])?;
+        write(f, &rows, &[0, 8, 9])?;
         writeln!(f)?;
         let mut rows = vec![row(["slot", "MiB", "tenants", "largest"])];
         rows.extend((0..self.slots.len()).map(|i| self.slot_row(i)));
@@ -24,20 +26,22 @@ impl fmt::Display for Plan {
 impl Plan {
     fn step_row(&self, i: usize) -> Vec<String> {
         let step = &self.steps[i];
-        let op = &self.graph.ops[step.op];
-        let alive: Vec<String> = op.outputs.iter().map(|t| self.lifetime(t.id)).collect();
+        let node = &self.graph.nodes[step.op];
+        let alive: Vec<String> = node.outputs.iter().map(|t| self.lifetime(t.id)).collect();
         let [x, y, z] = step.launch.grid;
         vec![
             i.to_string(),
-            op.stage.into(),
-            op.label.clone(),
-            op.kernel.name().into(),
+            node.stage.into(),
+            node.label.clone(),
+            node.origin.op.into(),
+            node.origin.lowering.into(),
+            node.op.name().into(),
             step.variant.name.into(),
             format!("{x}×{y}×{z}"),
             format!("{:.3}", step.cost.flops / 1e9),
             format!("{:.2}", step.cost.bytes / 1e6),
             alive.join(" "),
-            format!("{} -> {}", self.tensors(&op.inputs), self.tensors(&op.outputs)),
+            format!("{} -> {}", self.tensors(&node.inputs), self.tensors(&node.outputs)),
         ]
     }
 
@@ -97,7 +101,7 @@ impl Plan {
         }
         let peak = self.peak();
         if let Some(step) = self.steps.get(peak.step) {
-            let op = &self.graph.ops[step.op];
+            let node = &self.graph.nodes[step.op];
             let mut tensors = peak.tensors;
             tensors.sort_by_key(|&t| std::cmp::Reverse(self.bytes(t)));
             // Counts and boxes are of no weight.
@@ -113,8 +117,8 @@ impl Plan {
                 "peak       {} MiB alive at step {}, {} ({}): {}{more}",
                 mib(peak.bytes),
                 peak.step,
-                op.label,
-                op.stage,
+                node.label,
+                node.stage,
                 shown.join(", ")
             )?;
         }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::plan::Step;
 use super::slots::{self, Tenant};
 use super::{Graph, Source, bytes_of};
+use crate::kernels::Kernel;
 
 /// A copy of a tensor: made before the first of the steps that read it.
 #[derive(Clone)]
@@ -29,7 +30,7 @@ impl Copied {
 /// Gives each step its copies and texture slots, and the bytes of the slots. A tensor is copied before the first step
 /// that reads it as a texture, and again where it was written since, or where nobody reads the copy for so long that
 /// its memory is better used. Constants are uploaded as textures instead.
-pub(super) fn assign(graph: &Graph, steps: &mut [Step]) -> Vec<u64> {
+pub(super) fn assign(graph: &Graph<dyn Kernel>, steps: &mut [Step]) -> Vec<u64> {
     let copies = thrifty(copies(graph, steps));
     let tenants = tenants(&copies);
     let slots = slots::share(&tenants);
@@ -43,11 +44,11 @@ pub(super) fn assign(graph: &Graph, steps: &mut [Step]) -> Vec<u64> {
 }
 
 /// One copy for all that read a tensor until it is written again.
-fn copies(graph: &Graph, steps: &[Step]) -> Vec<Copied> {
+fn copies(graph: &Graph<dyn Kernel>, steps: &[Step]) -> Vec<Copied> {
     let mut copies: Vec<Copied> = Vec::new();
     let mut fresh: HashMap<usize, usize> = HashMap::new();
     for (i, step) in steps.iter().enumerate() {
-        let op = &graph.ops[step.op];
+        let op = &graph.nodes[step.op];
         for &index in &step.variant.textures {
             let tensor = op.inputs[index].id;
             if matches!(graph.tensors[tensor].source, Source::Constant(_)) {

@@ -16,7 +16,7 @@ const BLOCKS: [(&str, [u32; 4]); 3] = [
 pub(super) const STEP: u32 = 4;
 
 /// Workgroups that keep a GPU of 64 cores busy, two on each.
-pub(super) const FILLS: usize = 128;
+pub(crate) const FILLS: usize = 128;
 
 /// Below so many of the small blocks, threads that share nothing spread wider.
 const FEW: usize = 16;

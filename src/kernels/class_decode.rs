@@ -1,10 +1,11 @@
 //! Candidates of each class from the box head's outputs.
 
-use super::case::Rng;
-use super::frame::{FRAME_WORDS, Frame};
-use super::rpn_decode::{LOG_LIMIT, decode};
-use super::topk::NONE;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use crate::rng::Rng;
+use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use crate::ops::class_decode::ClassDecode;
+use crate::ops::frame::Frame;
+use crate::ops::rpn_decode::LOG_LIMIT;
+use crate::ops::Io;
 use crate::params;
 use crate::tensor::Value;
 
@@ -13,48 +14,7 @@ params! {
     spare: u32,
 }
 
-/// Box decoding for every class, the score threshold and the smallest side (torchvision, `roi_heads.py`).
-///
-/// Inputs: probabilities `[B·n,K]`, deltas `[B·n,4K]` (class-major), rois `[B,n,4]`, live `[B]`, frames. Outputs:
-/// boxes `[B,K−1,n,4]`, scores `[B,K−1,n]`, [`NONE`] where there is no candidate.
-#[derive(Clone, Debug)]
-pub struct ClassDecode {
-    /// What deltas are divided by.
-    pub weights: [f32; 4],
-    /// Scores must exceed this.
-    pub threshold: f32,
-    /// Smallest side, in resized pixels.
-    pub min_size: f32,
-}
-
 impl Kernel for ClassDecode {
-    fn name(&self) -> &'static str {
-        "class_decode"
-    }
-
-    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let [probabilities, deltas, rois, live, frames] = inputs else {
-            return Err(format!("takes probabilities, deltas, rois, live counts and frames, not {inputs:?}"));
-        };
-        let (p, r) = (probabilities.shape, rois.shape);
-        let ok = p.rank() == 2
-            && r.rank() == 3
-            && p.dim(0) == r.dim(0) * r.dim(1)
-            && p.dim(1) >= 2
-            && deltas.shape.len() == p.len() * 4
-            && live.shape.len() == r.dim(0)
-            && frames.shape.len() == r.dim(0) * FRAME_WORDS;
-        if !ok {
-            return Err(format!("these do not fit together: {inputs:?}"));
-        }
-        let (b, k, n) = (r.dim(0), p.dim(1) - 1, r.dim(1));
-        Ok(vec![Info::f32([b, k, n, 4]), Info::f32([b, k, n])])
-    }
-
-    fn integers(&self) -> Vec<usize> {
-        vec![3, 4]
-    }
-
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         vec![Variant::new("plain", &[])]
     }
@@ -74,38 +34,6 @@ impl Kernel for ClassDecode {
             spare: 0,
         };
         Launch { grid, params: params.bytes() }
-    }
-
-    fn cost(&self, io: &Io) -> Cost {
-        Cost::of(io, 30.0 * io.outputs[1].shape.len() as f64)
-    }
-
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (b, n, k) = (inputs[2].shape.dim(0), inputs[2].shape.dim(1), inputs[0].shape.dim(1));
-        let mut boxes = vec![0.0; b * (k - 1) * n * 4];
-        let mut scores = vec![NONE; b * (k - 1) * n];
-        for (row, roi) in inputs[2].floats().chunks(4).enumerate() {
-            let (image, r) = (row / n, row % n);
-            if r >= inputs[3].ints()[image] as usize {
-                continue;
-            }
-            let f = Frame::of(&inputs[4], image);
-            for class in 1..k {
-                let from = std::array::from_fn(|c| roi[c] as f64);
-                let d = &inputs[1].floats()[(row * k + class) * 4..][..4];
-                let d = std::array::from_fn(|c| d[c] as f64 / self.weights[c] as f64);
-                let limit = |c: usize| if c.is_multiple_of(2) { f.out_w } else { f.out_h } as f64;
-                let decoded = decode(from, d);
-                let out: [f32; 4] = std::array::from_fn(|c| decoded[c].clamp(0.0, limit(c)) as f32);
-                let at = (image * (k - 1) + class - 1) * n + r;
-                boxes[at * 4..at * 4 + 4].copy_from_slice(&out);
-                let score = inputs[0].floats()[row * k + class];
-                if score > self.threshold && out[2] - out[0] >= self.min_size && out[3] - out[1] >= self.min_size {
-                    scores[at] = score;
-                }
-            }
-        }
-        vec![Value::f32([b, k - 1, n, 4], boxes), Value::f32([b, k - 1, n], scores)]
     }
 }
 

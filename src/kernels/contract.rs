@@ -4,52 +4,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::pieces::{Joined, Pieces, Want};
-use crate::tensor::{DType, Shape, Value};
-
-/// Shape and element type of one tensor.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Info {
-    /// Extents.
-    pub shape: Shape,
-    /// Element type.
-    pub dtype: DType,
-}
-
-impl Info {
-    /// A float tensor.
-    pub fn f32(shape: impl Into<Shape>) -> Self {
-        Self { shape: shape.into(), dtype: DType::F32 }
-    }
-
-    /// An integer tensor.
-    pub fn u32(shape: impl Into<Shape>) -> Self {
-        Self { shape: shape.into(), dtype: DType::U32 }
-    }
-}
-
-impl fmt::Debug for Info {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = if self.dtype == DType::F32 { "f32" } else { "u32" };
-        write!(f, "{t}{}", self.shape)
-    }
-}
-
-/// The tensors of one launch.
-#[derive(Clone, Copy, Debug)]
-pub struct Io<'a> {
-    /// Inputs, in the order of the shader's bindings.
-    pub inputs: &'a [Info],
-    /// Outputs, bound after the inputs.
-    pub outputs: &'a [Info],
-}
-
-impl Io<'_> {
-    /// Extent `i` of input `t`.
-    pub fn dim(&self, t: usize, i: usize) -> usize {
-        self.inputs[t].shape.dim(i)
-    }
-}
+use crate::ops::{Info, Io, Op};
+use crate::tensor::Value;
 
 /// A multiply-add of cooperative matrices: `size`³, of f16 elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,23 +212,6 @@ impl LiveGrid {
     }
 }
 
-/// Reference arithmetic and the least traffic of one launch, when every row is live.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Cost {
-    /// Floating-point operations; a multiply-add counts two.
-    pub flops: f64,
-    /// Bytes: each input read once, each output written once.
-    pub bytes: f64,
-}
-
-impl Cost {
-    /// `flops`, and the bytes of all tensors of `io`.
-    pub fn of(io: &Io, flops: f64) -> Self {
-        let elements: usize = io.inputs.iter().chain(io.outputs).map(|i| i.shape.len()).sum();
-        Self { flops, bytes: (elements * crate::tensor::ELEMENT_BYTES) as f64 }
-    }
-}
-
 /// A field of a kernel's `Params`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParamField {
@@ -317,17 +256,13 @@ macro_rules! params {
     };
 }
 
-/// One kernel with its settings: what a graph's op holds.
-pub trait Kernel: fmt::Debug + Send + Sync {
-    /// The shader's name: `shaders/<name>.wgsl`.
-    fn name(&self) -> &'static str;
-
-    /// Outputs for these inputs, or why they do not fit.
-    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String>;
-
-    /// Which inputs are integers; all others are floats. Checked before [`Kernel::infer`].
-    fn integers(&self) -> Vec<usize> {
-        Vec::new()
+/// A shader for an op: how it may be compiled, how it is launched, and in what order it reads constants. Its shapes, cost
+/// and twin are the op's.
+pub trait Kernel: Op {
+    /// Whether the shader does it with these settings and inputs; an op that it does not do takes another
+    /// [lowering](crate::lowering).
+    fn takes(&self, _inputs: &[Info]) -> bool {
+        true
     }
 
     /// Ways to run it on such a device, best guess first; never empty, and the last runs on [`Caps::MINIMUM`].
@@ -341,27 +276,10 @@ pub trait Kernel: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Arithmetic and traffic.
-    fn cost(&self, io: &Io) -> Cost;
-
-    /// The op as several smaller ones, where such a device is better served so.
-    fn pieces(&self, _io: &Io, _want: Want) -> Option<Pieces> {
-        None
-    }
-
-    /// This op and `next`, which alone reads what it writes, as one, where such a device is better served so.
-    fn joined(&self, _io: &Io, _next: &dyn Kernel, _caps: &Caps) -> Option<Joined> {
-        None
-    }
-
-    /// Operations that a variant executes, those on padding included; [`Kernel::cost`] counts what is asked for.
+    /// Operations that a variant executes, those on padding included; [`Op::cost`] counts what is asked for.
     fn executed(&self, io: &Io, _variant: &Variant) -> f64 {
         self.cost(io).flops
     }
-
-    /// What the outputs are, computed on the CPU another way than the shader does. Elements that the kernel leaves
-    /// unwritten (rows past a live count) are NaN, or `u32::MAX`.
-    fn twin(&self, inputs: &[Value]) -> Vec<Value>;
 
     /// A name for the order in which `variant` reads constant input `index`, the same wherever that order is the same;
     /// `None` where the input is read as it is.

@@ -1,172 +1,20 @@
 //! 2-D convolution, channels last, with bias, residual and ReLU fused.
 
+use super::tiled::{P, Product};
+use super::{Caps, Kernel, Launch, LiveGrid, Params as _, Variant, fold_grid, tiled};
+use crate::ops::conv2d::Conv2d;
+use crate::ops::{Info, Io, Op};
+use crate::tensor::Value;
+
 mod cases;
 
-use super::levels::Levels;
-use super::tiled::{self, P, Product};
-use super::{
-    Caps, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Pieces, Variant, Want, fold_grid, split_product, walks,
-    winograd,
-};
-use crate::tensor::{DType, Shape, Value};
-
 pub use super::tiled::params;
+
 pub use cases::cases;
 
-/// `y[n,oh,ow,k] = act(bias[k] + residual + Σ x[n, oh·stride − pad + r·dilation, …, c] · w[k,r,s,c])`.
-///
-/// Inputs: x `[N,H,W,C]`, weight `[K,R,S,C/groups]`, bias `[K]`, then residual `[N,OH,OW,K]` and live `[B]` where
-/// said. A residual of other rows and columns is enlarged by nearest neighbour, row `i` taking row `⌊i·h/OH⌋`: the
-/// top-down step of the FPN. With live counts, N is B times a capacity, and rows of n past a batch's count are neither
-/// computed nor written.
-#[derive(Clone, Debug)]
-pub struct Conv2d {
-    /// Steps between outputs, (vertical, horizontal).
-    pub stride: (usize, usize),
-    /// Zeros assumed around the image, (top and bottom, left and right).
-    pub pad: (usize, usize),
-    /// Steps between taps.
-    pub dilation: (usize, usize),
-    /// Channel groups.
-    pub groups: usize,
-    /// Whether max(·, 0) follows.
-    pub relu: bool,
-    /// Whether a residual is added before the ReLU.
-    pub residual: bool,
-    /// Whether a live count is given.
-    pub live: bool,
-    /// Where the output is a part of a larger tensor: that tensor's shape (N outermost), and the element of each
-    /// image at which this part begins.
-    pub slice: Option<(Shape, usize)>,
-    /// Where x is several maps, `[N,1,cells,C]`: their sizes. Outputs lie as they do; strides are 1, and padding keeps
-    /// each map's size.
-    pub levels: Option<Levels>,
-}
-
-impl Default for Conv2d {
-    fn default() -> Self {
-        Self {
-            stride: (1, 1),
-            pad: (0, 0),
-            dilation: (1, 1),
-            groups: 1,
-            relu: false,
-            residual: false,
-            live: false,
-            slice: None,
-            levels: None,
-        }
-    }
-}
-
-/// Of a part of a larger tensor, or of a whole one whose images have `image` elements: the element at which it begins,
-/// and those from one image to the next.
-pub(super) fn placed(slice: Option<(Shape, usize)>, image: usize) -> (usize, usize) {
-    slice.map_or((0, image), |(whole, offset)| (offset, whole.len() / whole.dim(0)))
-}
-
-impl Conv2d {
-    /// Whether each output is made of the one pixel at its own place, and they lie in y as those do in x.
-    fn pointwise(&self, io: &Io) -> bool {
-        let w = io.inputs[1].shape;
-        let alone = (w.dim(1), w.dim(2), self.stride, self.pad) == (1, 1, (1, 1), (0, 0));
-        alone && !self.live && (self.slice.is_none() || io.dim(0, 0) == 1)
-    }
-
-    /// Whether a residual is added that is to be enlarged first.
-    pub(super) fn enlarged(&self, io: &Io) -> bool {
-        let extents = || self.extents(&io.inputs[0].shape, &io.inputs[1].shape);
-        self.residual && extents() != Some((io.dim(3, 1), io.dim(3, 2)))
-    }
-
-    /// Where in y the output lies, an image of which has so many elements ([`placed`]).
-    pub(super) fn place(&self, image: usize) -> (usize, usize) {
-        placed(self.slice, image)
-    }
-
-    /// Whether images and what lies before the output go by four.
-    pub(super) fn by_four(&self) -> bool {
-        let (offset, image) = self.place(4);
-        offset.is_multiple_of(4) && image.is_multiple_of(4)
-    }
-
-    /// Output rows and columns, where weights and x fit each other.
-    pub(super) fn extents(&self, x: &Shape, w: &Shape) -> Option<(usize, usize)> {
-        let side = |n: usize, k: usize, stride: usize, pad: usize, dilation: usize| {
-            Some((n + 2 * pad).checked_sub(dilation * (k - 1) + 1)? / stride + 1)
-        };
-        let map = |h: usize, wide: usize| {
-            let rows = side(h, w.dim(1), self.stride.0, self.pad.0, self.dilation.0)?;
-            Some((rows, side(wide, w.dim(2), self.stride.1, self.pad.1, self.dilation.1)?))
-        };
-        let Some(levels) = self.levels else { return map(x.dim(1), x.dim(2)) };
-        let kept = levels.maps().iter().all(|&(h, w)| map(h, w) == Some((h, w)));
-        (kept && (x.dim(1), x.dim(2)) == (1, levels.cells())).then_some((1, levels.cells()))
-    }
-}
-
 impl Kernel for Conv2d {
-    fn name(&self) -> &'static str {
-        "conv2d"
-    }
-
-    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let want = 3 + self.residual as usize + self.live as usize;
-        if inputs.len() != want || inputs[0].shape.rank() != 4 || inputs[1].shape.rank() != 4 {
-            return Err(format!("takes x [N,H,W,C], weight [K,R,S,C] and {} more, not {inputs:?}", want - 2));
-        }
-        let (x, w) = (inputs[0].shape, inputs[1].shape);
-        if x.is_empty() || w.is_empty() || self.groups == 0 {
-            return Err(format!("has nothing to do with x {x}, weight {w}"));
-        }
-        let least = [self.stride.0, self.stride.1, self.dilation.0, self.dilation.1];
-        if least.contains(&0) {
-            return Err(format!("strides {:?} and dilations {:?} must be 1 or more", self.stride, self.dilation));
-        }
-        if w.dim(3) * self.groups != x.dim(3) || w.dim(0) % self.groups != 0 {
-            return Err(format!("weight {w} in {} groups does not fit the channels of x {x}", self.groups));
-        }
-        if inputs[2].shape != Shape::from([w.dim(0)]) {
-            return Err(format!("bias {} does not fit weight {w}", inputs[2].shape));
-        }
-        if self.levels.is_some() && (self.residual || self.live) {
-            return Err("takes neither residual nor live counts with several maps".into());
-        }
-        let Some((oh, ow)) = self.extents(&x, &w) else {
-            return Err(match self.levels {
-                None => format!("weight {w} is larger than the padded x {x}"),
-                Some(l) => format!("weight {w} does not keep the sizes of the maps {:?} of x {x}", l.maps()),
-            });
-        };
-        let dense = Shape::from([x.dim(0), oh, ow, w.dim(0)]);
-        if self.residual {
-            let r = inputs[3].shape;
-            let fits = |i: usize| (1..=dense.dim(i)).contains(&r.dim(i));
-            if r.rank() != 4 || (r.dim(0), r.dim(3)) != (x.dim(0), w.dim(0)) || !fits(1) || !fits(2) {
-                return Err(format!("residual {r} does not fit the output {dense}"));
-            }
-        }
-        if self.live {
-            let live = inputs[want - 1];
-            if live.dtype != DType::U32 || live.shape.is_empty() || x.dim(0) % live.shape.len() != 0 {
-                return Err(format!("live counts {live:?} do not divide the {} rows of x", x.dim(0)));
-            }
-        }
-        let out = match self.slice {
-            None => dense,
-            Some((whole, offset)) => {
-                let room = whole.len() / x.dim(0).max(1);
-                if whole.dim(0) != x.dim(0) || offset + dense.len() / x.dim(0) > room {
-                    return Err(format!("output {dense} does not fit {whole} from element {offset} on"));
-                }
-                whole
-            }
-        };
-        Ok(vec![Info::f32(out)])
-    }
-
-    fn integers(&self) -> Vec<usize> {
-        if self.live { vec![3 + self.residual as usize] } else { Vec::new() }
+    fn takes(&self, _: &[Info]) -> bool {
+        self.bias
     }
 
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
@@ -195,10 +43,6 @@ impl Kernel for Conv2d {
         }
         out.push(flags(Variant::new("plain", &[("PLAIN", 1)])));
         out
-    }
-
-    fn pieces(&self, io: &Io, want: Want) -> Option<Pieces> {
-        winograd::pieces(self, io, want).or_else(|| split_product::pieces(self, io, want))
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
@@ -277,17 +121,6 @@ impl Kernel for Conv2d {
         tiled::live_grid(input, oh * ow, io.dim(0, 0) * oh * ow, variant)
     }
 
-    fn cost(&self, io: &Io) -> Cost {
-        let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
-        let (oh, ow) = self.extents(&x, &w).expect("inferred before");
-        let mut cost = Cost::of(io, 2.0 * (x.dim(0) * oh * ow * w.len()) as f64);
-        if self.slice.is_some() {
-            let rest = io.outputs[0].shape.len() - x.dim(0) * oh * ow * w.dim(0);
-            cost.bytes -= (rest * crate::tensor::ELEMENT_BYTES) as f64;
-        }
-        cost
-    }
-
     fn executed(&self, io: &Io, variant: &Variant) -> f64 {
         if self.groups > 1 || io.outputs.is_empty() {
             return self.cost(io).flops;
@@ -295,24 +128,6 @@ impl Kernel for Conv2d {
         let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
         let (oh, ow) = self.extents(&x, &w).expect("inferred before");
         tiled::executed(x.dim(0) * oh * ow, w.dim(0), w.len() / w.dim(0), variant)
-    }
-
-    /// Scatters each input element to the outputs that it reaches (the shader gathers).
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let dense = match self.levels {
-            None => self.dense(inputs),
-            Some(levels) => {
-                let alone = Self { levels: None, ..self.clone() };
-                let map = |x: Value| alone.dense(&[x, inputs[1].clone(), inputs[2].clone()]);
-                walks::together(&walks::maps_of(&inputs[0], levels.maps()).into_iter().map(map).collect::<Vec<_>>())
-            }
-        };
-        let Some((whole, offset)) = self.slice else { return vec![dense] };
-        let (mut y, n) = (vec![f32::NAN; whole.len()], whole.dim(0));
-        for (image, values) in dense.floats().chunks_exact(dense.shape.len() / n).enumerate() {
-            y[image * (whole.len() / n) + offset..][..values.len()].copy_from_slice(values);
-        }
-        vec![Value::f32(whole, y)]
     }
 
     /// The tiled variants read `[K/TK, R, S, C/4, TK, 4]`, the blocked ones `[K/BK, R, S, C, BK]`, zero past K.
@@ -323,62 +138,5 @@ impl Kernel for Conv2d {
     fn pack(&self, _: usize, value: &Value, variant: &Variant) -> Value {
         let [k, r, s, c] = [0, 1, 2, 3].map(|i| value.shape.dim(i));
         tiled::pack_rows(value.floats(), k, r * s * c, variant)
-    }
-}
-
-impl Conv2d {
-    /// The twin's output, were it not a part of something larger: of one map.
-    fn dense(&self, inputs: &[Value]) -> Value {
-        let (x, w, bias) = (&inputs[0], &inputs[1], inputs[2].floats());
-        let side = |n: usize, taps: usize, stride, pad: usize, dilation: usize| {
-            walks::windows(n + 2 * pad, dilation * (taps - 1) + 1, stride)
-        };
-        let oh = side(x.shape.dim(1), w.shape.dim(1), self.stride.0, self.pad.0, self.dilation.0);
-        let ow = side(x.shape.dim(2), w.shape.dim(2), self.stride.1, self.pad.1, self.dilation.1);
-        let [n, h, wid, c] = [0, 1, 2, 3].map(|i| x.shape.dim(i));
-        let [k, r, s, cg] = [0, 1, 2, 3].map(|i| w.shape.dim(i));
-        let mut sums: Vec<f64> = vec![0.0; n * oh * ow * k];
-        let reach = |i: usize, tap: usize, stride: usize, pad: usize, dilation: usize, out: usize| {
-            let at = (i + pad).checked_sub(tap * dilation)?;
-            (at % stride == 0 && at / stride < out).then_some(at / stride)
-        };
-        for (e, &v) in x.floats().iter().enumerate() {
-            let (ch, col, row, image) = (e % c, e / c % wid, e / (c * wid) % h, e / (c * wid * h));
-            let group = ch / cg;
-            for tr in 0..r {
-                let Some(y) = reach(row, tr, self.stride.0, self.pad.0, self.dilation.0, oh) else { continue };
-                for ts in 0..s {
-                    let Some(z) = reach(col, ts, self.stride.1, self.pad.1, self.dilation.1, ow) else { continue };
-                    let out = ((image * oh + y) * ow + z) * k;
-                    for f in group * (k / self.groups)..(group + 1) * (k / self.groups) {
-                        sums[out + f] += v as f64 * w.floats()[((f * r + tr) * s + ts) * cg + ch % cg] as f64;
-                    }
-                }
-            }
-        }
-        let live = self.live.then(|| inputs[inputs.len() - 1].ints());
-        let shape = Shape::from([n, oh, ow, k]);
-        let mut y = vec![f32::NAN; shape.len()];
-        for (i, sum) in sums.into_iter().enumerate() {
-            let image = i / (oh * ow * k);
-            if let Some(live) = live {
-                let rows = n / live.len();
-                if image % rows >= live[image / rows] as usize {
-                    continue;
-                }
-            }
-            let mut v = sum + bias[i % k] as f64;
-            if self.residual {
-                let top = &inputs[3];
-                let (th, tw) = (top.shape.dim(1), top.shape.dim(2));
-                let (row, column) = (i / (ow * k) % oh * th / oh, i / k % ow * tw / ow);
-                v += top.floats()[((image * th + row) * tw + column) * k + i % k] as f64;
-            }
-            if self.relu {
-                v = v.max(0.0);
-            }
-            y[i] = v as f32;
-        }
-        Value::f32(shape, y)
     }
 }

@@ -1,61 +1,17 @@
 //! Transposed convolution, channels last, with bias and ReLU.
 
-use super::case::Rng;
-use super::tiled::{self, P, Product};
-use super::{Caps, Case, Cost, Info, Io, Joined, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, deconv_predict, fold_grid};
-use crate::tensor::{DType, Shape, Value};
+use crate::rng::Rng;
+use super::tiled::{P, Product};
+use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, tiled};
+use crate::ops::deconv2d::Deconv2d;
+use crate::ops::{Info, Io};
+use crate::tensor::Value;
 
 pub use super::tiled::params;
 
-/// `y[n, ih·stride + r − pad, …, k]` collects `x[n,ih,iw,c] · w[k,r,s,c]`; then bias and ReLU.
-///
-/// Inputs: x `[N,H,W,C]`, weight `[K,R,S,C]`, bias `[K]`, and live `[B]` where said. Output side:
-/// `(H − 1)·stride + R − 2·pad`.
-#[derive(Clone, Debug)]
-pub struct Deconv2d {
-    /// Steps between the places of neighbouring inputs, both ways.
-    pub stride: usize,
-    /// Rows and columns cut off on all sides.
-    pub pad: usize,
-    /// Whether max(·, 0) follows.
-    pub relu: bool,
-    /// Whether a live count is given.
-    pub live: bool,
-}
-
-impl Deconv2d {
-    fn extents(&self, x: &Shape, w: &Shape) -> Option<(usize, usize)> {
-        let side = |n: usize, k: usize| ((n - 1) * self.stride + k).checked_sub(2 * self.pad).filter(|&s| s > 0);
-        Some((side(x.dim(1), w.dim(1))?, side(x.dim(2), w.dim(2))?))
-    }
-}
-
 impl Kernel for Deconv2d {
-    fn name(&self) -> &'static str {
-        "deconv2d"
-    }
-
-    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let want = 3 + self.live as usize;
-        if inputs.len() != want || inputs[0].shape.rank() != 4 || inputs[1].shape.rank() != 4 {
-            return Err(format!("takes x [N,H,W,C], weight [K,R,S,C] and {} more, not {inputs:?}", want - 2));
-        }
-        let (x, w) = (inputs[0].shape, inputs[1].shape);
-        if x.is_empty() || w.is_empty() || self.stride == 0 || w.dim(3) != x.dim(3) {
-            return Err(format!("weight {w} does not fit the channels of x {x}"));
-        }
-        if inputs[2].shape != Shape::from([w.dim(0)]) {
-            return Err(format!("bias {} does not fit weight {w}", inputs[2].shape));
-        }
-        if self.live && (inputs[3].dtype != DType::U32 || x.dim(0) % inputs[3].shape.len().max(1) != 0) {
-            return Err(format!("live counts {:?} do not divide the {} rows of x", inputs[3], x.dim(0)));
-        }
-        let (oh, ow) = self.extents(&x, &w).ok_or_else(|| format!("padding {} leaves nothing of {x}", self.pad))?;
-        Ok(vec![Info::f32([x.dim(0), oh, ow, w.dim(0)])])
-    }
-
-    fn integers(&self) -> Vec<usize> {
-        if self.live { vec![3] } else { Vec::new() }
+    fn takes(&self, _: &[Info]) -> bool {
+        self.bias
     }
 
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
@@ -111,55 +67,6 @@ impl Kernel for Deconv2d {
         tiled::live_grid(3, units, io.dim(0, 0) * units, variant).filter(|_| self.live)
     }
 
-    fn joined(&self, io: &Io, next: &dyn Kernel, caps: &Caps) -> Option<Joined> {
-        deconv_predict::joined(self, io, next, caps)
-    }
-
-    fn cost(&self, io: &Io) -> Cost {
-        let x = io.inputs[0].shape;
-        Cost::of(io, 2.0 * (x.len() / x.dim(3) * io.inputs[1].shape.len()) as f64)
-    }
-
-    /// Scatters each input to its outputs.
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (x, w, bias) = (&inputs[0], &inputs[1], inputs[2].floats());
-        // Up to the last place that an input reaches, less what is cut off.
-        let side = |n: usize, taps: usize| {
-            let reached = (0..n).flat_map(|i| (0..taps).map(move |tap| i * self.stride + tap));
-            reached.max().map_or(0, |last| last + 1) - 2 * self.pad
-        };
-        let (oh, ow) = (side(x.shape.dim(1), w.shape.dim(1)), side(x.shape.dim(2), w.shape.dim(2)));
-        let [n, h, wid, c] = [0, 1, 2, 3].map(|i| x.shape.dim(i));
-        let [k, r, s, _] = [0, 1, 2, 3].map(|i| w.shape.dim(i));
-        let mut sums: Vec<f64> = (0..n * oh * ow * k).map(|i| bias[i % k] as f64).collect();
-        for (px, channels) in x.floats().chunks_exact(c).enumerate() {
-            let (image, row, col) = (px / (h * wid), px / wid % h, px % wid);
-            for tap in 0..r * s {
-                let (y, z) = (row * self.stride + tap / s, col * self.stride + tap % s);
-                if y < self.pad || z < self.pad || y - self.pad >= oh || z - self.pad >= ow {
-                    continue;
-                }
-                let out = ((image * oh + y - self.pad) * ow + z - self.pad) * k;
-                for f in 0..k {
-                    let taps = &w.floats()[(f * r * s + tap) * c..][..c];
-                    sums[out + f] += channels.iter().zip(taps).map(|(&a, &b)| a as f64 * b as f64).sum::<f64>();
-                }
-            }
-        }
-        let rows = oh * ow * k;
-        let value = |(i, sum): (usize, f64)| {
-            if self.live {
-                let live = inputs[3].ints();
-                let capacity = n / live.len();
-                if i / rows % capacity >= live[i / rows / capacity] as usize {
-                    return f32::NAN;
-                }
-            }
-            (if self.relu { sum.max(0.0) } else { sum }) as f32
-        };
-        vec![Value::f32([n, oh, ow, k], sums.into_iter().enumerate().map(value).collect())]
-    }
-
     /// The tiled variants take rows (r, s, k), so that a tile's outputs lie side by side,
     /// and the bias once for each tap.
     fn form(&self, index: usize, variant: &Variant) -> Option<String> {
@@ -194,13 +101,13 @@ pub fn cases() -> Vec<Case> {
         inputs.extend(live.map(|l| Value::u32([l.len()], l)));
         Case::new(name, kernel, inputs, Tolerance::Norm { relative: 2e-6 })
     };
-    let two = |live: bool| Deconv2d { stride: 2, pad: 0, relu: true, live };
+    let two = |live: bool| Deconv2d { stride: 2, pad: 0, bias: true, relu: true, live };
     vec![
         case("one by one by one", Deconv2d { stride: 1, ..two(false) }, [1, 1, 1, 1], [1, 1, 1, 1], None),
         case("mask head", two(true), [5, 14, 14, 128], [128, 2, 2, 128], Some(vec![3])),
         case("ragged rows", two(true), [4, 5, 3, 8], [7, 2, 2, 8], Some(vec![1, 2])),
         case("odd channels", two(false), [2, 5, 3, 6], [7, 2, 2, 6], None),
-        case("overlapping", Deconv2d { stride: 2, pad: 1, relu: false, live: false }, [1, 6, 5, 8], [4, 4, 4, 8], None),
-        case("stride 3", Deconv2d { stride: 3, pad: 0, relu: false, live: false }, [1, 4, 5, 8], [10, 3, 3, 8], None),
+        case("overlapping", Deconv2d { stride: 2, pad: 1, bias: true, relu: false, live: false }, [1, 6, 5, 8], [4, 4, 4, 8], None),
+        case("stride 3", Deconv2d { stride: 3, pad: 0, bias: true, relu: false, live: false }, [1, 4, 5, 8], [10, 3, 3, 8], None),
     ]
 }

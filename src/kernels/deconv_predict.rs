@@ -1,10 +1,11 @@
 //! The mask head's last two layers as one: transposed convolution with ReLU, and the mask of the class that was found.
 
-use super::case::Rng;
-use super::deconv2d::Deconv2d;
-use super::mask_predict::MaskPredict;
-use super::tiled::{self, Product};
-use super::{Caps, Case, Cost, Info, Io, Joined, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use crate::rng::Rng;
+use super::tiled::Product;
+use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, tiled};
+use crate::ops::deconv2d::Deconv2d;
+use crate::ops::mask_predict::MaskPredict;
+use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
 use crate::tensor::Value;
 
@@ -22,22 +23,9 @@ pub struct DeconvPredict {
     pub stride: usize,
 }
 
-/// `deconv`, followed by `next`, as one kernel, where there is one and the device is served better by it: on a CPU
-/// driver, where what lies between would be stored and read lane by lane.
-pub(super) fn joined(deconv: &Deconv2d, io: &Io, next: &dyn Kernel, caps: &Caps) -> Option<Joined> {
-    let w = io.inputs[1].shape;
-    let whole = (w.dim(1), w.dim(2), deconv.pad) == (deconv.stride, deconv.stride, 0);
-    let fits = whole && deconv.relu && deconv.live && w.dim(3).is_multiple_of(4) && w.dim(0).is_multiple_of(4);
-    let kernel = DeconvPredict { stride: deconv.stride };
-    (caps.cpu && fits && next.name() == "mask_predict").then(|| Joined {
-        kernel: std::sync::Arc::new(kernel),
-        inputs: vec![(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 3), (0, 3)],
-    })
-}
-
 impl DeconvPredict {
     fn first(&self) -> Deconv2d {
-        Deconv2d { stride: self.stride, pad: 0, relu: true, live: true }
+        Deconv2d { stride: self.stride, pad: 0, bias: true, relu: true, live: true }
     }
 }
 
@@ -51,9 +39,15 @@ fn first<T: Clone>(inputs: &[T]) -> Vec<T> {
     [&inputs[..3], &inputs[6..]].concat()
 }
 
-impl Kernel for DeconvPredict {
+impl Op for DeconvPredict {
     fn name(&self) -> &'static str {
         "deconv_predict"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let [x, weight, bias] = [Operand::f32("x", 4), Operand::f32("weight", 4), Operand::f32("bias", 1)];
+        let labels = Operand::u32("labels", 1).of_any_rank();
+        vec![x, weight, bias, Operand::f32("last weight", 2), Operand::f32("last bias", 1), labels, Operand::LIVE]
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -68,10 +62,23 @@ impl Kernel for DeconvPredict {
         MaskPredict.infer(&second(inputs, between[0]))
     }
 
-    fn integers(&self) -> Vec<usize> {
-        vec![5, 6]
+    fn cost(&self, io: &Io) -> Cost {
+        let between = io.outputs[0].shape.len() * io.dim(1, 0);
+        Cost::of(io, 2.0 * (between * (io.dim(0, 3) + 1)) as f64)
     }
 
+    /// One layer after the other.
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let between = self.first().twin(&first(inputs)).remove(0);
+        MaskPredict.twin(&second(inputs, between))
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("stride", value(self.stride))])
+    }
+}
+
+impl Kernel for DeconvPredict {
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
         let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
         let (c, k, taps) = (w.dim(3), w.dim(0), self.stride * self.stride);
@@ -117,21 +124,10 @@ impl Kernel for DeconvPredict {
         tiled::live_grid(6, units, io.dim(0, 0) * units, variant)
     }
 
-    fn cost(&self, io: &Io) -> Cost {
-        let between = io.outputs[0].shape.len() * io.dim(1, 0);
-        Cost::of(io, 2.0 * (between * (io.dim(0, 3) + 1)) as f64)
-    }
-
     fn executed(&self, io: &Io, variant: &Variant) -> f64 {
         let pixels = io.inputs[0].shape.len() / io.dim(0, 3);
         let (k, c) = (io.dim(1, 0), io.dim(0, 3));
         (self.stride * self.stride) as f64 * tiled::executed(pixels, k, c + 1, variant)
-    }
-
-    /// One layer after the other.
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let between = self.first().twin(&first(inputs)).remove(0);
-        MaskPredict.twin(&second(inputs, between))
     }
 
     fn form(&self, index: usize, variant: &Variant) -> Option<String> {

@@ -1,6 +1,7 @@
 //! How many workgroups the launches need that follow a live count.
 
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use crate::ops::{Cost, Info, Io, Op, Operand};
 use crate::params;
 use crate::tensor::{DType, Value};
 
@@ -17,9 +18,13 @@ pub const COLUMNS: usize = 8;
 #[derive(Clone, Debug)]
 pub struct LiveGrids;
 
-impl Kernel for LiveGrids {
+impl Op for LiveGrids {
     fn name(&self) -> &'static str {
         "live_grids"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::LIVE, Operand::u32("table", 2)]
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -29,19 +34,6 @@ impl Kernel for LiveGrids {
             return Err(format!("takes live [B] and a table [n,8], not {inputs:?}"));
         }
         Ok(vec![Info { shape: [table.shape.dim(0), 4].into(), dtype: DType::U32 }])
-    }
-
-    fn integers(&self) -> Vec<usize> {
-        vec![0, 1]
-    }
-
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("plain", &[])]
-    }
-
-    fn launch(&self, io: &Io, _: &Variant) -> Launch {
-        let (count, batches) = (io.dim(1, 0) as u32, io.inputs[0].shape.len() as u32);
-        Launch { grid: [count.div_ceil(64), 1, 1], params: P { count, batches }.bytes() }
     }
 
     fn cost(&self, io: &Io) -> Cost {
@@ -68,6 +60,17 @@ impl Kernel for LiveGrids {
         };
         let rows = inputs[1].shape.dim(0);
         vec![Value::u32([rows, 4], inputs[1].ints().chunks(COLUMNS).flat_map(grid).collect())]
+    }
+}
+
+impl Kernel for LiveGrids {
+    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
+        vec![Variant::new("plain", &[])]
+    }
+
+    fn launch(&self, io: &Io, _: &Variant) -> Launch {
+        let (count, batches) = (io.dim(1, 0) as u32, io.inputs[0].shape.len() as u32);
+        Launch { grid: [count.div_ceil(64), 1, 1], params: P { count, batches }.bytes() }
     }
 }
 

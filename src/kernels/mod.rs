@@ -1,33 +1,32 @@
-//! The kernels: each is `shaders/<name>.wgsl` and `src/kernels/<name>.rs`, the second holding the contract, the CPU
-//! twin and the cases. Adding one is those two files and one word in `kernels!` below.
+//! The kernels: each is `shaders/<name>.wgsl` and `src/kernels/<name>.rs`, a shader for one of the [ops](crate::ops), or for
+//! an op of its own that only a [lowering](crate::lowering) makes. Adding one is those two files and one line in `with_kernels!`
+//! below.
 //!
-//! Nothing here knows a GPU. A kernel says what shapes it makes ([`Kernel::infer`]), how it may be compiled
-//! ([`Kernel::variants`]), how it is launched ([`Kernel::launch`]), what it costs ([`Kernel::cost`]) and, in plain
-//! loops with f64 sums, what it computes ([`Kernel::twin`]). Tests, benchmarks and the engine read the same contract.
+//! Nothing here knows a GPU. A kernel says how it may be compiled ([`Kernel::variants`]), how it is launched
+//! ([`Kernel::launch`]), in what order it reads weights ([`Kernel::pack`]), and what it is tested with (`cases`). Tests,
+//! benchmarks and the engine read the same contract.
 
-mod blocked;
+pub(crate) mod blocked;
 pub mod case;
 mod contract;
-pub mod frame;
 mod halves;
-pub mod levels;
 mod matrix;
-mod pieces;
-pub mod sampling;
 mod tiled;
 mod walks;
-mod winograd;
+pub(crate) mod winograd;
 
 pub use case::{Case, Tolerance};
 pub use contract::{
-    Caps, Cost, Info, Io, Kernel, Launch, LiveGrid, Matrices, Matrix, ParamField, Params, TEXELS_A_ROW, Variant,
-    fold_grid,
+    Caps, Kernel, Launch, LiveGrid, Matrices, Matrix, ParamField, Params, TEXELS_A_ROW, Variant, fold_grid,
 };
 pub use halves::rounded_to_f16;
-pub use pieces::{Joined, METHODS, Operand, Piece, Pieces, Want};
+
+use std::sync::Arc;
+
+use crate::ops::{Info, Op};
 
 macro_rules! kernels {
-    ($($name:ident),* $(,)?) => {
+    ($($name:ident: $op:path,)*) => {
         $(pub mod $name;)*
 
         /// What the registry knows of one kernel.
@@ -40,6 +39,8 @@ macro_rules! kernels {
             pub params: fn() -> Vec<ParamField>,
             /// The cases that tests and benchmarks run.
             pub cases: fn() -> Vec<Case>,
+            /// The op as a kernel, where it is this one's and the shader does it.
+            pub of: fn(&dyn Op, &[Info]) -> Option<Arc<dyn Kernel>>,
         }
 
         /// Every kernel, by name.
@@ -48,46 +49,67 @@ macro_rules! kernels {
             source: include_str!(concat!("../../shaders/", stringify!($name), ".wgsl")),
             params: $name::params,
             cases: $name::cases,
+            of: as_kernel::<$op>,
         }),*];
     };
 }
 
-kernels![
-    preprocess,
-    conv2d,
-    deconv2d,
-    deconv_predict,
-    linear,
-    predict,
-    live_grids,
-    winograd_in,
-    winograd_gemm,
-    winograd_out,
-    split_product,
-    split_sum,
-    max_pool,
-    topk,
-    topk_select,
-    topk_sort,
-    topk_merge,
-    rpn_decode,
-    nms,
-    collect,
-    gather_groups,
-    take_rows,
-    put_rows,
-    roi_align,
-    softmax,
-    class_decode,
-    mask_predict,
-    paste_layout,
-    paste,
-    roof_copy,
-    roof_fma,
-    roof_matrix,
-];
+/// Hands every kernel's name, and the op that its shader does, to a macro: the list that registry and tests are made of.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! with_kernels {
+    ($with:ident) => {
+        $with! {
+            preprocess: $crate::ops::preprocess::Preprocess,
+            conv2d: $crate::ops::conv2d::Conv2d,
+            deconv2d: $crate::ops::deconv2d::Deconv2d,
+            deconv_predict: $crate::kernels::deconv_predict::DeconvPredict,
+            linear: $crate::ops::linear::Linear,
+            predict: $crate::ops::predict::Predict,
+            elementwise: $crate::ops::elementwise::Elementwise,
+            live_grids: $crate::kernels::live_grids::LiveGrids,
+            winograd_in: $crate::kernels::winograd_in::WinogradIn,
+            winograd_gemm: $crate::kernels::winograd_gemm::WinogradGemm,
+            winograd_out: $crate::kernels::winograd_out::WinogradOut,
+            split_product: $crate::kernels::split_product::SplitProduct,
+            split_sum: $crate::kernels::split_sum::SplitSum,
+            max_pool: $crate::ops::max_pool::MaxPool,
+            topk: $crate::ops::topk::TopK,
+            topk_select: $crate::kernels::topk_select::TopKSelect,
+            topk_sort: $crate::kernels::topk_sort::TopKSort,
+            topk_merge: $crate::kernels::topk_merge::TopKMerge,
+            rpn_decode: $crate::ops::rpn_decode::RpnDecode,
+            nms: $crate::ops::nms::Nms,
+            collect: $crate::ops::collect::Collect,
+            gather_groups: $crate::ops::gather_groups::GatherGroups,
+            take_rows: $crate::ops::take_rows::TakeRows,
+            put_rows: $crate::ops::put_rows::PutRows,
+            roi_align: $crate::ops::roi_align::RoiAlign,
+            softmax: $crate::ops::softmax::Softmax,
+            class_decode: $crate::ops::class_decode::ClassDecode,
+            mask_predict: $crate::ops::mask_predict::MaskPredict,
+            paste_layout: $crate::ops::paste_layout::PasteLayout,
+            paste: $crate::ops::paste::Paste,
+            roof_copy: $crate::kernels::roof_copy::RoofCopy,
+            roof_fma: $crate::kernels::roof_fma::RoofFma,
+            roof_matrix: $crate::kernels::roof_matrix::RoofMatrix,
+        }
+    };
+}
+
+with_kernels!(kernels);
 
 /// The registry's entry of that name.
 pub fn entry(name: &str) -> Option<&'static Entry> {
     REGISTRY.iter().find(|e| e.name == name)
+}
+
+/// The kernel whose shader does this op with these inputs, if there is one.
+pub fn of(op: &dyn Op, inputs: &[Info]) -> Option<Arc<dyn Kernel>> {
+    REGISTRY.iter().find_map(|entry| (entry.of)(op, inputs))
+}
+
+fn as_kernel<K: Kernel + Clone>(op: &dyn Op, inputs: &[Info]) -> Option<Arc<dyn Kernel>> {
+    let kernel = op.downcast::<K>().filter(|kernel| kernel.takes(inputs))?;
+    Some(Arc::new(kernel.clone()))
 }

@@ -1,11 +1,12 @@
 //! A head's two last layers as one: logits and deltas of the same rows.
 
-use super::case::Rng;
-use super::linear::Linear;
-use super::tiled::{self, Product};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use crate::rng::Rng;
+use super::tiled::Product;
+use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, tiled};
+use crate::ops::predict::{Part, Predict, extents};
+use crate::ops::Io;
 use crate::params;
-use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
+use crate::tensor::{Shape, Value};
 
 params! {
     pixels: u32, h: u32, w: u32, c: u32, k: u32, r: u32, s: u32, oh: u32, ow: u32,
@@ -14,108 +15,7 @@ params! {
     deltas_offset: u32, deltas_gap: u32,
 }
 
-/// `y[n,k] = bias[k] + Σ x[n,c] · w[k,c]`, the first rows of weights into one output, the others into a second.
-///
-/// Inputs: x of N rows of C (`[N, …]`, `[B,H,W,C]`: the innermost extents that make C are a row), weight `[K,C]`, bias
-/// `[K]`, and live `[B]` where said: N is then B times a capacity, and rows past a batch's count are not written.
-/// Outputs: the wholes of `parts`, in which every image has as many rows of x.
-#[derive(Clone, Debug)]
-pub struct Predict {
-    /// Logits, then deltas; together they have all rows of weights.
-    pub parts: [Part; 2],
-    /// Whether a live count is given.
-    pub live: bool,
-}
-
-/// One of the outputs, or a part of a larger tensor.
-#[derive(Clone, Copy, Debug)]
-pub struct Part {
-    /// Rows of weights that make it.
-    pub k: usize,
-    /// Shape of the tensor that it lies in, images outermost.
-    pub whole: Shape,
-    /// The element of each image at which it begins.
-    pub offset: usize,
-}
-
-impl Part {
-    /// `[n,k]`, and nothing beside.
-    pub fn dense(n: usize, k: usize) -> Self {
-        Self { k, whole: Shape::from([n, k]), offset: 0 }
-    }
-
-    /// Elements from one image to the next.
-    fn stride(&self) -> usize {
-        self.whole.len() / self.whole.dim(0)
-    }
-}
-
-impl Predict {
-    /// The two layers as one of all rows of weights.
-    fn layer(&self) -> Linear {
-        Linear { relu: false, live: self.live }
-    }
-
-    /// Images of the outputs.
-    fn images(&self) -> usize {
-        self.parts[0].whole.dim(0)
-    }
-}
-
-/// Rows of x, elements of a row, rows of weights.
-fn extents(io: &Io) -> (usize, usize, usize) {
-    let c = io.dim(1, 1);
-    (io.inputs[0].shape.len() / c, c, io.dim(1, 0))
-}
-
 impl Kernel for Predict {
-    fn name(&self) -> &'static str {
-        "predict"
-    }
-
-    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let want = 3 + self.live as usize;
-        if inputs.len() != want || inputs[1].shape.rank() != 2 {
-            return Err(format!("takes x [N,C], weight [K,C] and {} more, not {inputs:?}", want - 2));
-        }
-        let (x, w) = (inputs[0].shape, inputs[1].shape);
-        let a_row = |from: usize| x.dims()[from..].iter().map(|&d| d as usize).product::<usize>() == w.dim(1);
-        if x.is_empty() || w.is_empty() || !(0..x.rank()).any(a_row) {
-            return Err(format!("weight {w} does not fit the rows of x {x}"));
-        }
-        if inputs[2].shape != Shape::from([w.dim(0)]) {
-            return Err(format!("bias {} does not fit weight {w}", inputs[2].shape));
-        }
-        let n = x.len() / w.dim(1);
-        if self.live {
-            let live = inputs[3];
-            if live.dtype != DType::U32 || live.shape.is_empty() || !n.is_multiple_of(live.shape.len()) {
-                return Err(format!("live counts {live:?} do not divide the {n} rows of x"));
-            }
-        }
-        let ks = self.parts.map(|part| part.k);
-        if ks.contains(&0) || ks[0] + ks[1] != w.dim(0) {
-            return Err(format!("outputs of {ks:?} rows do not make up the rows of weight {w}"));
-        }
-        let wholes = self.parts.map(|part| part.whole);
-        if wholes.iter().any(|whole| whole.rank() == 0 || whole.is_empty()) || wholes[0].dim(0) != wholes[1].dim(0) {
-            return Err(format!("outputs {} and {} have not the same images", wholes[0], wholes[1]));
-        }
-        if !n.is_multiple_of(self.images()) {
-            return Err(format!("the {} images of {} do not divide the {n} rows of x", self.images(), wholes[0]));
-        }
-        let rows = n / self.images();
-        if let Some(part) = self.parts.iter().find(|part| part.offset + rows * part.k > part.stride()) {
-            let Part { k, whole, offset } = part;
-            return Err(format!("{rows} rows of {k} an image do not fit {whole} from element {offset} on"));
-        }
-        Ok(wholes.map(Info::f32).to_vec())
-    }
-
-    fn integers(&self) -> Vec<usize> {
-        if self.live { vec![3] } else { Vec::new() }
-    }
-
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
         let (n, c, k) = extents(io);
         let mut out = Vec::new();
@@ -173,41 +73,9 @@ impl Kernel for Predict {
         tiled::live_grid(3, 1, extents(io).0, variant).filter(|_| self.live)
     }
 
-    fn cost(&self, io: &Io) -> Cost {
-        let (n, c, k) = extents(io);
-        let mut cost = Cost::of(io, 2.0 * (n * c * k) as f64);
-        let wholes: usize = self.parts.iter().map(|part| part.whole.len()).sum();
-        cost.bytes -= ((wholes - n * k) * ELEMENT_BYTES) as f64;
-        cost
-    }
-
     fn executed(&self, io: &Io, variant: &Variant) -> f64 {
         let (n, c, k) = extents(io);
         tiled::executed(n, k, c, variant)
-    }
-
-    /// One layer of all rows of weights, taken apart.
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let c = inputs[1].shape.dim(1);
-        let n = inputs[0].shape.len() / c;
-        let flat = Value::f32([n, c], inputs[0].floats().to_vec());
-        let dense = self.layer().twin(&[&[flat], &inputs[1..]].concat()).remove(0);
-        let mut first = 0;
-        let part = |part: &Part| {
-            let (images, k) = (part.whole.dim(0), part.k);
-            let columns = first..first + k;
-            first += k;
-            let mut rows = dense.floats().chunks_exact(dense.shape.dim(1));
-            let mut y = vec![f32::NAN; part.whole.len()];
-            // An image after the other, and in it the rows of x that are its share.
-            for image in y.chunks_exact_mut(part.whole.len() / images) {
-                for (out, row) in image[part.offset..].chunks_exact_mut(k).zip(rows.by_ref().take(n / images)) {
-                    out.copy_from_slice(&row[columns.clone()]);
-                }
-            }
-            Value::f32(part.whole, y)
-        };
-        self.parts.iter().map(part).collect()
     }
 
     fn form(&self, index: usize, variant: &Variant) -> Option<String> {

@@ -1,7 +1,8 @@
 //! The roof of memory traffic: a copy.
 
-use super::case::Rng;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use crate::rng::Rng;
+use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use crate::ops::{Cost, Info, Io, Op, Operand};
 use crate::params;
 use crate::tensor::Value;
 
@@ -11,9 +12,13 @@ params! { quads: u32, grid_x: u32 }
 #[derive(Clone, Debug)]
 pub struct RoofCopy;
 
-impl Kernel for RoofCopy {
+impl Op for RoofCopy {
     fn name(&self) -> &'static str {
         "roof_copy"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::f32("x", 0).of_any_rank()]
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -24,6 +29,16 @@ impl Kernel for RoofCopy {
         Ok(vec![*x])
     }
 
+    fn cost(&self, io: &Io) -> Cost {
+        Cost::of(io, 0.0)
+    }
+
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        inputs.to_vec()
+    }
+}
+
+impl Kernel for RoofCopy {
     fn variants(&self, _: &Io, caps: &Caps) -> Vec<Variant> {
         // A CPU driver starts a workgroup for the price of many copies.
         let mut out = vec![Variant::new("single", &[("WG", 256), ("EACH", 1)])];
@@ -35,14 +50,6 @@ impl Kernel for RoofCopy {
         let quads = io.inputs[0].shape.len() / 4;
         let grid = fold_grid(quads.div_ceil((variant.get("WG") * variant.get("EACH")) as usize));
         Launch { grid, params: P { quads: quads as u32, grid_x: grid[0] }.bytes() }
-    }
-
-    fn cost(&self, io: &Io) -> Cost {
-        Cost::of(io, 0.0)
-    }
-
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        inputs.to_vec()
     }
 }
 

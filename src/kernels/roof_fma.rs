@@ -1,7 +1,8 @@
 //! The roof of arithmetic: chains of fused multiply-adds.
 
-use super::case::Rng;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use crate::rng::Rng;
+use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
 use crate::tensor::Value;
 
@@ -15,6 +16,7 @@ const MAX_TURNS: usize = 65_535;
 
 /// 1 − 2⁻¹⁶ and 2⁻¹⁶: elements in -1..1 move slowly towards 1. Nothing overflows, and few come near a denormal.
 const FACTOR: f32 = 1.0 - 1.0 / 65_536.0;
+
 const SUMMAND: f32 = 1.0 / 65_536.0;
 
 /// `v ← v · FACTOR + SUMMAND`, `steps` times for each element of x. No network needs it: it shows what the arithmetic
@@ -25,9 +27,13 @@ pub struct RoofFma {
     pub steps: usize,
 }
 
-impl Kernel for RoofFma {
+impl Op for RoofFma {
     fn name(&self) -> &'static str {
         "roof_fma"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::f32("x", 0).of_any_rank()]
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -41,6 +47,25 @@ impl Kernel for RoofFma {
         Ok(vec![*x])
     }
 
+    fn cost(&self, io: &Io) -> Cost {
+        Cost::of(io, 2.0 * (self.steps * io.inputs[0].shape.len()) as f64)
+    }
+
+    /// The sum of the geometric series.
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (factor, summand) = (FACTOR as f64, SUMMAND as f64);
+        let power = factor.powi(self.steps as i32);
+        let rest = summand * (1.0 - power) / (1.0 - factor);
+        let y = inputs[0].floats().iter().map(|&v| (v as f64 * power + rest) as f32).collect();
+        vec![Value::f32(inputs[0].shape, y)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("steps", value(self.steps))])
+    }
+}
+
+impl Kernel for RoofFma {
     fn variants(&self, _: &Io, caps: &Caps) -> Vec<Variant> {
         let unroll = STEP_MULTIPLE as u32;
         // A GPU hides an FMA's latency behind many chains and workgroups.
@@ -61,19 +86,6 @@ impl Kernel for RoofFma {
             grid_x: grid[0],
         };
         Launch { grid, params: params.bytes() }
-    }
-
-    fn cost(&self, io: &Io) -> Cost {
-        Cost::of(io, 2.0 * (self.steps * io.inputs[0].shape.len()) as f64)
-    }
-
-    /// The sum of the geometric series.
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (factor, summand) = (FACTOR as f64, SUMMAND as f64);
-        let power = factor.powi(self.steps as i32);
-        let rest = summand * (1.0 - power) / (1.0 - factor);
-        let y = inputs[0].floats().iter().map(|&v| (v as f64 * power + rest) as f32).collect();
-        vec![Value::f32(inputs[0].shape, y)]
     }
 }
 

@@ -1,7 +1,8 @@
 //! The roof of matrix units: chains of cooperative-matrix multiply-adds.
 
-use super::case::Rng;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Matrix, Params as _, Tolerance, Variant, fold_grid};
+use crate::rng::Rng;
+use super::{Caps, Case, Kernel, Launch, Matrix, Params as _, Tolerance, Variant, fold_grid};
+use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
 use crate::tensor::Value;
 
@@ -83,9 +84,13 @@ fn workgroup_bytes(variant: &Variant) -> u32 {
     TILE as u32 * (3 * 2 + tiles * sum)
 }
 
-impl Kernel for RoofMatrix {
+impl Op for RoofMatrix {
     fn name(&self) -> &'static str {
         "roof_matrix"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::f32("x", 0).of_any_rank(), Operand::f32("factors", 3)]
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -100,22 +105,6 @@ impl Kernel for RoofMatrix {
             return Err(format!("{} steps are not a multiple of {STEP_MULTIPLE}, or too many", self.steps));
         }
         Ok(vec![*x])
-    }
-
-    fn variants(&self, _: &Io, caps: &Caps) -> Vec<Variant> {
-        let mut out = offered(caps);
-        out.push(Variant::new("plain", &[("WG", 64)]));
-        out
-    }
-
-    fn launch(&self, io: &Io, variant: &Variant) -> Launch {
-        let tiles = io.inputs[0].shape.len() / TILE;
-        let grid = match variant.matrices {
-            true => fold_grid(tiles.div_ceil((variant.get("SHARES") * variant.get("TILES")) as usize)),
-            false => fold_grid(io.inputs[0].shape.len().div_ceil(variant.get("WG") as usize)),
-        };
-        let params = P { tiles: tiles as u32, steps: self.steps as u32, odd: 1, grid_x: grid[0] };
-        Launch { grid, params: params.bytes() }
     }
 
     fn cost(&self, io: &Io) -> Cost {
@@ -136,6 +125,28 @@ impl Kernel for RoofMatrix {
             (v as f64 + half * (product(first, i, j) + product(second, i, j))) as f32
         });
         vec![Value::f32(inputs[0].shape, y.collect())]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("steps", value(self.steps))])
+    }
+}
+
+impl Kernel for RoofMatrix {
+    fn variants(&self, _: &Io, caps: &Caps) -> Vec<Variant> {
+        let mut out = offered(caps);
+        out.push(Variant::new("plain", &[("WG", 64)]));
+        out
+    }
+
+    fn launch(&self, io: &Io, variant: &Variant) -> Launch {
+        let tiles = io.inputs[0].shape.len() / TILE;
+        let grid = match variant.matrices {
+            true => fold_grid(tiles.div_ceil((variant.get("SHARES") * variant.get("TILES")) as usize)),
+            false => fold_grid(io.inputs[0].shape.len().div_ceil(variant.get("WG") as usize)),
+        };
+        let params = P { tiles: tiles as u32, steps: self.steps as u32, odd: 1, grid_x: grid[0] };
+        Launch { grid, params: params.bytes() }
     }
 }
 

@@ -1,27 +1,13 @@
 //! Split-K: a product with few blocks and long rows of weights, taken apart along the rows, so that it fills a GPU.
 
-use std::sync::Arc;
-
-use super::case::Rng;
-use super::conv2d::Conv2d;
-use super::levels::Levels;
-use super::split_sum::SplitSum;
-use super::{
-    Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Operand, Piece, Pieces, Tolerance, Variant, Want, blocked, halves,
-    tiled,
-};
+use crate::rng::Rng;
+use super::{Caps, Case, Kernel, Launch, LiveGrid, Tolerance, Variant, blocked, halves, tiled};
+use crate::ops::conv2d::Conv2d;
+use crate::ops::levels::Levels;
+use crate::ops::{Cost, Info, Io, Op, Operand, Setting, key, settings, value};
 use crate::tensor::{Shape, Value};
 
 pub use super::tiled::params;
-
-/// The method's name, to force it.
-pub(super) const METHOD: &str = "split-k";
-
-/// Elements of a row of weights from which on it pays to split it, and the least that a part should have.
-const LONG: usize = 2048;
-const LEAST: usize = 256;
-/// Most parts: their sums are written and read again.
-const MOST: usize = 16;
 
 /// `y[part, pixel, k] = Σ x[n, oh·stride − pad + r·dilation, …, c] · w[k,r,s,c]` over part `part` of (r, s, c).
 ///
@@ -36,7 +22,7 @@ pub struct SplitProduct {
 }
 
 /// The operands as those of a convolution, and output rows and columns.
-fn shapes(conv: &Conv2d, x: Shape, w: Shape) -> Option<(Shape, Shape, usize, usize)> {
+pub(crate) fn shapes(conv: &Conv2d, x: Shape, w: Shape) -> Option<(Shape, Shape, usize, usize)> {
     let (x, w) = match w.rank() {
         2 => (Shape::from([x.dim(0), 1, 1, x.len() / x.dim(0).max(1)]), Shape::from([w.dim(0), 1, 1, w.dim(1)])),
         _ => (x, w),
@@ -52,9 +38,13 @@ impl SplitProduct {
     }
 }
 
-impl Kernel for SplitProduct {
+impl Op for SplitProduct {
     fn name(&self) -> &'static str {
         "split_product"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::f32("x", 0).of_any_rank(), Operand::f32("weight", 0).of_any_rank()].into_iter().chain(self.conv.live.then_some(Operand::LIVE)).collect()
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -71,10 +61,36 @@ impl Kernel for SplitProduct {
         Ok(vec![Info::f32([self.parts, x.dim(0) * oh * ow, w.dim(0)])])
     }
 
-    fn integers(&self) -> Vec<usize> {
-        if self.conv.live { vec![2] } else { Vec::new() }
+    fn cost(&self, io: &Io) -> Cost {
+        Cost::of(io, 2.0 * (io.outputs[0].shape.dim(1) * io.inputs[1].shape.len()) as f64)
     }
 
+    /// Each part is the convolution with the other parts' weights zero.
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let infos: Vec<Info> = inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
+        let (x, w, oh, ow) = self.shapes(&infos);
+        let (k, len) = (w.dim(0), w.len() / w.dim(0));
+        // As in shared/blocked: whole steps.
+        let part = (len / 4).div_ceil(self.parts).next_multiple_of(blocked::STEP as usize) * 4;
+        let conv = Conv2d { relu: false, residual: false, ..self.conv.clone() };
+        let mut y = Vec::new();
+        for range in (0..self.parts).map(|i| i * part..(i + 1) * part) {
+            let weight = |(i, &v): (usize, &f32)| if range.contains(&(i % len)) { v } else { 0.0 };
+            let weights = inputs[1].floats().iter().enumerate().map(weight).collect();
+            let mut operands = vec![Value::f32(x, inputs[0].floats().to_vec()), Value::f32(w, weights)];
+            operands.push(Value::f32([k], vec![0.0; k]));
+            operands.extend(inputs.get(2).cloned());
+            y.extend_from_slice(conv.twin(&operands)[0].floats());
+        }
+        vec![Value::f32([self.parts, x.dim(0) * oh * ow, k], y)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("conv", value(key(&self.conv))), ("parts", value(self.parts))])
+    }
+}
+
+impl Kernel for SplitProduct {
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
         let (x, w, oh, ow) = self.shapes(io.inputs);
         let (n, k) = (x.dim(0) * oh * ow, w.dim(0));
@@ -99,33 +115,9 @@ impl Kernel for SplitProduct {
         tiled::live_grid(2, oh * ow, x.dim(0) * oh * ow, variant).filter(|_| self.conv.live)
     }
 
-    fn cost(&self, io: &Io) -> Cost {
-        Cost::of(io, 2.0 * (io.outputs[0].shape.dim(1) * io.inputs[1].shape.len()) as f64)
-    }
-
     fn executed(&self, io: &Io, variant: &Variant) -> f64 {
         let (x, w, oh, ow) = self.shapes(io.inputs);
         tiled::executed(x.dim(0) * oh * ow, w.dim(0), w.len() / w.dim(0), variant)
-    }
-
-    /// Each part is the convolution with the other parts' weights zero.
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let infos: Vec<Info> = inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
-        let (x, w, oh, ow) = self.shapes(&infos);
-        let (k, len) = (w.dim(0), w.len() / w.dim(0));
-        // As in shared/blocked: whole steps.
-        let part = (len / 4).div_ceil(self.parts).next_multiple_of(blocked::STEP as usize) * 4;
-        let conv = Conv2d { relu: false, residual: false, ..self.conv.clone() };
-        let mut y = Vec::new();
-        for range in (0..self.parts).map(|i| i * part..(i + 1) * part) {
-            let weight = |(i, &v): (usize, &f32)| if range.contains(&(i % len)) { v } else { 0.0 };
-            let weights = inputs[1].floats().iter().enumerate().map(weight).collect();
-            let mut operands = vec![Value::f32(x, inputs[0].floats().to_vec()), Value::f32(w, weights)];
-            operands.push(Value::f32([k], vec![0.0; k]));
-            operands.extend(inputs.get(2).cloned());
-            y.extend_from_slice(conv.twin(&operands)[0].floats());
-        }
-        vec![Value::f32([self.parts, x.dim(0) * oh * ow, k], y)]
     }
 
     fn form(&self, index: usize, variant: &Variant) -> Option<String> {
@@ -136,48 +128,6 @@ impl Kernel for SplitProduct {
         let k = value.shape.dim(0);
         tiled::pack_rows(value.floats(), k, value.shape.len() / k, variant)
     }
-}
-
-/// A convolution, or a fully connected layer, as partial sums and their sum, where it can be and is wanted.
-pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
-    let (x, w, oh, ow) = shapes(conv, io.inputs[0].shape, io.inputs[1].shape)?;
-    if conv.enlarged(io) {
-        return None;
-    }
-    let (n, k, len) = (x.dim(0) * oh * ow, w.dim(0), w.len() / w.dim(0));
-    // Large blocks share most; so many of them leave a GPU's cores idle, or one each.
-    let blocks = n.div_ceil(128) * k.div_ceil(128);
-    let wanted = match want {
-        Want::Best(caps) => !caps.cpu && blocks <= blocked::FILLS / 2 && len >= LONG,
-        Want::Method(name) => name == METHOD && len >= 8,
-    };
-    if !wanted {
-        return None;
-    }
-    let mut parts = blocked::FILLS.div_ceil(blocks).next_power_of_two().clamp(2, MOST);
-    while parts > 2 && len / parts < LEAST {
-        parts /= 2;
-    }
-    let live = conv.live.then(|| Operand::Input(3 + usize::from(conv.residual)));
-    let residual = conv.residual.then_some(Operand::Input(3));
-    let operands = |all: [Option<Operand>; 4]| all.into_iter().flatten().collect::<Vec<_>>();
-    let (sums, whole) = (Operand::Scratch(0), io.outputs[0].shape);
-    // A slice is put in its place by the sum.
-    let y = if conv.slice.is_some() { Shape::from([x.dim(0), oh, ow, k]) } else { whole };
-    let part = Conv2d { slice: None, residual: false, ..conv.clone() };
-    let product = Piece {
-        kernel: Arc::new(SplitProduct { conv: part, parts }),
-        inputs: operands([Some(Operand::Input(0)), Some(Operand::Input(1)), None, live]),
-        output: sums,
-        part: format!("in {parts} parts"),
-    };
-    let sum = Piece {
-        kernel: Arc::new(SplitSum { y, slice: conv.slice, relu: conv.relu, residual: conv.residual, live: conv.live }),
-        inputs: operands([Some(sums), Some(Operand::Input(2)), residual, live]),
-        output: Operand::Output,
-        part: "sum".into(),
-    };
-    Some(Pieces { scratch: vec![Info::f32([parts, n, k])], pieces: vec![product, sum] })
 }
 
 /// Rows and images, parts that are ragged, empty or within a tap.

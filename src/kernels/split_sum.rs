@@ -1,8 +1,9 @@
 //! The parts of a sum put together, with bias, residual and ReLU.
 
-use super::case::Rng;
-use super::conv2d::placed;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use crate::rng::Rng;
+use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use crate::ops::conv2d::placed;
+use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, slice, value};
 use crate::params;
 use crate::tensor::{DType, Shape, Value};
 
@@ -43,9 +44,18 @@ impl SplitSum {
     }
 }
 
-impl Kernel for SplitSum {
+impl Op for SplitSum {
     fn name(&self) -> &'static str {
         "split_sum"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let more = [
+            self.residual.then_some(Operand::f32("residual", 0).of_any_rank()),
+            self.live.then_some(Operand::LIVE),
+        ];
+        let x = Operand::f32("x", 0).of_any_rank();
+        [x, Operand::f32("bias", 1)].into_iter().chain(more.into_iter().flatten()).collect()
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -78,10 +88,50 @@ impl Kernel for SplitSum {
         Ok(vec![Info::f32(whole)])
     }
 
-    fn integers(&self) -> Vec<usize> {
-        if self.live { vec![2 + usize::from(self.residual)] } else { Vec::new() }
+    fn cost(&self, io: &Io) -> Cost {
+        Cost::of(io, io.inputs[0].shape.len() as f64)
     }
 
+    /// Part by part, over all elements.
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let bias = inputs[1].floats();
+        let mut sums = vec![0.0f64; self.y.len()];
+        for part in inputs[0].floats().chunks_exact(self.y.len()) {
+            sums.iter_mut().zip(part).for_each(|(sum, &v)| *sum += v as f64);
+        }
+        let row = self.y.len() / self.y.dim(0);
+        let value = |(i, sum): (usize, f64)| {
+            if self.live {
+                let live = inputs[inputs.len() - 1].ints();
+                let capacity = self.y.dim(0) / live.len();
+                if i / row % capacity >= live[i / row / capacity] as usize {
+                    return f32::NAN;
+                }
+            }
+            let more = if self.residual { inputs[2].floats()[i] as f64 } else { 0.0 };
+            let sum = sum + bias[i % bias.len()] as f64 + more;
+            (if self.relu { sum.max(0.0) } else { sum }) as f32
+        };
+        let (whole, offset) = self.slice.unwrap_or((self.y, 0));
+        let mut y = vec![f32::NAN; whole.len()];
+        for (n, rows) in y.chunks_exact_mut(whole.len() / whole.dim(0)).enumerate() {
+            rows[offset..][..row].iter_mut().enumerate().for_each(|(e, y)| *y = value((n * row + e, sums[n * row + e])));
+        }
+        vec![Value::f32(whole, y)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([
+            ("y", value(self.y)),
+            ("slice", slice(self.slice)),
+            ("relu", on(self.relu)),
+            ("residual", on(self.residual)),
+            ("live", on(self.live)),
+        ])
+    }
+}
+
+impl Kernel for SplitSum {
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         let variant = |name, quads| {
             Variant::new(name, &[("WG", 64)]).flag("QUADS", quads).flag("RESIDUAL", self.residual).flag("LIVE", self.live)
@@ -115,38 +165,6 @@ impl Kernel for SplitSum {
         let [units, total] = [self.y.len() / self.y.dim(0) / by, self.y.len() / by].map(|n| n as u32);
         let grid = LiveGrid { input: io.inputs.len() - 1, axis: 0, rows: self.y.dim(0) as u32, units, first: 0, total, block: variant.get("WG") };
         self.live.then_some(grid)
-    }
-
-    fn cost(&self, io: &Io) -> Cost {
-        Cost::of(io, io.inputs[0].shape.len() as f64)
-    }
-
-    /// Part by part, over all elements.
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let bias = inputs[1].floats();
-        let mut sums = vec![0.0f64; self.y.len()];
-        for part in inputs[0].floats().chunks_exact(self.y.len()) {
-            sums.iter_mut().zip(part).for_each(|(sum, &v)| *sum += v as f64);
-        }
-        let row = self.y.len() / self.y.dim(0);
-        let value = |(i, sum): (usize, f64)| {
-            if self.live {
-                let live = inputs[inputs.len() - 1].ints();
-                let capacity = self.y.dim(0) / live.len();
-                if i / row % capacity >= live[i / row / capacity] as usize {
-                    return f32::NAN;
-                }
-            }
-            let more = if self.residual { inputs[2].floats()[i] as f64 } else { 0.0 };
-            let sum = sum + bias[i % bias.len()] as f64 + more;
-            (if self.relu { sum.max(0.0) } else { sum }) as f32
-        };
-        let (whole, offset) = self.slice.unwrap_or((self.y, 0));
-        let mut y = vec![f32::NAN; whole.len()];
-        for (n, rows) in y.chunks_exact_mut(whole.len() / whole.dim(0)).enumerate() {
-            rows[offset..][..row].iter_mut().enumerate().for_each(|(e, y)| *y = value((n * row + e, sums[n * row + e])));
-        }
-        vec![Value::f32(whole, y)]
     }
 }
 

@@ -1,8 +1,8 @@
 //! What convolution, linear and transposed convolution share: one register-tiled core (`shaders/shared/tiled.wgsl`),
 //! its parameters, its variants, and the order in which it reads weights.
 
-use super::levels::Levels;
 use super::{Caps, LiveGrid, Variant, blocked, fold_grid, halves};
+use crate::ops::levels::Levels;
 use crate::params;
 use crate::tensor::Value;
 

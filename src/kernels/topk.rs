@@ -1,48 +1,21 @@
 //! The k largest of each segment.
 
-use super::case::Rng;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant};
+use crate::rng::Rng;
+use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use crate::ops::topk::{NONE, TopK};
+use crate::ops::{Info, Io};
 use crate::params;
-use crate::tensor::{DType, Value};
+use crate::tensor::Value;
 
 params! { length: u32, segments: u32, k: u32 }
 
-/// A score that stands for nothing: the lowest finite float.
-pub const NONE: f32 = f32::MIN;
-
-/// Most elements that one segment can give: what a sort in 16 KiB of workgroup memory holds. More take three steps, from
-/// [`super::topk_select::TopKSelect`] on: [`crate::graph::Graph::top_k`].
+/// Most elements that one segment can give: what a sort in 16 KiB of workgroup memory holds. More take three steps
+/// ([`crate::lowering::radix`]).
 pub const MAX_K: usize = 1024;
 
-/// The k largest of each segment, by falling value, ties by rising index; [`NONE`] and NaN are never taken.
-///
-/// Inputs: x `[B,L]`, segments `[S,2]` (begin and length within L). Outputs: values `[B,S,k]` ([`NONE`] past the
-/// count), indices `[B,S,k]` within the segment (0 past the count), counts `[B,S]`.
-#[derive(Clone, Debug)]
-pub struct TopK {
-    /// How many; at most [`MAX_K`].
-    pub k: usize,
-}
-
 impl Kernel for TopK {
-    fn name(&self) -> &'static str {
-        "topk"
-    }
-
-    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let [x, s] = inputs else { return Err(format!("takes x [B,L] and segments [S,2], not {inputs:?}")) };
-        if x.shape.rank() < 2 || x.shape.is_empty() || s.dtype != DType::U32 || s.shape.rank() != 2 || s.shape.dim(1) != 2 {
-            return Err(format!("takes x [B,L] and segments [S,2], not {inputs:?}"));
-        }
-        if self.k == 0 || self.k > MAX_K {
-            return Err(format!("k = {} is not in 1..={MAX_K}", self.k));
-        }
-        let (b, s) = (x.shape.dim(0), s.shape.dim(0));
-        Ok(vec![Info::f32([b, s, self.k]), Info::u32([b, s, self.k]), Info::u32([b, s])])
-    }
-
-    fn integers(&self) -> Vec<usize> {
-        vec![1]
+    fn takes(&self, _: &[Info]) -> bool {
+        self.k <= MAX_K
     }
 
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
@@ -54,32 +27,6 @@ impl Kernel for TopK {
         let length = (io.inputs[0].shape.len() / b) as u32;
         let params = P { length, segments: s as u32, k: self.k as u32 };
         Launch { grid: [s as u32, b as u32, 1], params: params.bytes() }
-    }
-
-    fn cost(&self, io: &Io) -> Cost {
-        Cost::of(io, io.inputs[0].shape.len() as f64)
-    }
-
-    /// A full stable sort.
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (x, b, s) = (inputs[0].floats(), inputs[0].shape.dim(0), inputs[1].shape.dim(0));
-        let (mut values, mut indices, mut counts) = (Vec::new(), Vec::new(), Vec::new());
-        for image in x.chunks(x.len() / b) {
-            for segment in inputs[1].ints().chunks(2) {
-                let part = &image[segment[0] as usize..][..segment[1] as usize];
-                let mut order: Vec<usize> = (0..part.len()).filter(|&i| part[i] > NONE).collect();
-                order.sort_by(|&a, &b| part[b].total_cmp(&part[a]));
-                order.truncate(self.k);
-                counts.push(order.len() as u32);
-                values.extend(order.iter().map(|&i| part[i]).chain(std::iter::repeat(NONE)).take(self.k));
-                indices.extend(order.iter().map(|&i| i as u32).chain(std::iter::repeat(0)).take(self.k));
-            }
-        }
-        vec![
-            Value::f32([b, s, self.k], values),
-            Value::u32([b, s, self.k], indices),
-            Value::u32([b, s], counts),
-        ]
     }
 }
 

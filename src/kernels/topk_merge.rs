@@ -1,10 +1,11 @@
 //! Sorted runs to one.
 
-use super::case::Rng;
-use super::topk::NONE;
+use crate::rng::Rng;
 use super::topk_select::key;
 use super::topk_sort::CHUNK;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use crate::ops::topk::NONE;
+use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
 use crate::tensor::{DType, Value};
 
@@ -20,9 +21,13 @@ pub struct TopKMerge {
     pub k: usize,
 }
 
-impl Kernel for TopKMerge {
+impl Op for TopKMerge {
     fn name(&self) -> &'static str {
         "topk_merge"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::u32("pairs", 4), Operand::u32("counts", 0).of_any_rank()]
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -34,21 +39,6 @@ impl Kernel for TopKMerge {
         }
         let shape = [p.dim(0), p.dim(1), self.k];
         Ok(vec![Info::f32(shape), Info { shape: shape.into(), dtype: DType::U32 }])
-    }
-
-    fn integers(&self) -> Vec<usize> {
-        vec![0, 1]
-    }
-
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("by rank", &[])]
-    }
-
-    fn launch(&self, io: &Io, _: &Variant) -> Launch {
-        let (room, total) = (io.dim(0, 2), io.inputs[0].shape.len() / 2);
-        let grid = fold_grid(total.div_ceil(64));
-        let params = P { total: total as u32, k: self.k as u32, room: room as u32, grid_x: grid[0] };
-        Launch { grid, params: params.bytes() }
     }
 
     fn cost(&self, io: &Io) -> Cost {
@@ -75,6 +65,23 @@ impl Kernel for TopKMerge {
         }
         let shape = [shape.dim(0), shape.dim(1), self.k];
         vec![Value::f32(shape, values), Value::u32(shape, indices)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("k", value(self.k))])
+    }
+}
+
+impl Kernel for TopKMerge {
+    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
+        vec![Variant::new("by rank", &[])]
+    }
+
+    fn launch(&self, io: &Io, _: &Variant) -> Launch {
+        let (room, total) = (io.dim(0, 2), io.inputs[0].shape.len() / 2);
+        let grid = fold_grid(total.div_ceil(64));
+        let params = P { total: total as u32, k: self.k as u32, room: room as u32, grid_x: grid[0] };
+        Launch { grid, params: params.bytes() }
     }
 }
 

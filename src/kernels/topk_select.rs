@@ -1,16 +1,17 @@
 //! The k largest of each segment, not yet in order.
 
-use super::case::Rng;
-use super::topk::NONE;
+use crate::rng::Rng;
 use super::topk_sort::CHUNK;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use crate::ops::topk::NONE;
+use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
 use crate::tensor::{DType, Value};
 
 params! { length: u32, segments: u32, k: u32, room: u32 }
 
 /// The k largest of each segment by rising index; of equal ones the first. The first of three steps that do what
-/// [`super::topk::TopK`] does, for any k.
+/// [`TopK`](crate::ops::topk::TopK) does, for any k.
 ///
 /// Inputs: x `[B,L]`, segments `[S,2]` (begin and length within L). Outputs: pairs `[B,S,room,2]` of a key that orders as
 /// the floats do and an index within the segment, room being k rounded up to whole runs; counts `[B,S]`.
@@ -26,9 +27,13 @@ impl TopKSelect {
     }
 }
 
-impl Kernel for TopKSelect {
+impl Op for TopKSelect {
     fn name(&self) -> &'static str {
         "topk_select"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::f32("x", 0).of_any_rank(), Operand::u32("segments", 2)]
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -42,21 +47,6 @@ impl Kernel for TopKSelect {
         }
         let (b, s) = (x.shape.dim(0), s.shape.dim(0));
         Ok(vec![Info::u32([b, s, self.room(), 2]), Info::u32([b, s])])
-    }
-
-    fn integers(&self) -> Vec<usize> {
-        vec![1]
-    }
-
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("one workgroup", &[])]
-    }
-
-    fn launch(&self, io: &Io, _: &Variant) -> Launch {
-        let (b, s) = (io.dim(0, 0), io.dim(1, 0));
-        let length = (io.inputs[0].shape.len() / b) as u32;
-        let params = P { length, segments: s as u32, k: self.k as u32, room: self.room() as u32 };
-        Launch { grid: [s as u32, b as u32, 1], params: params.bytes() }
     }
 
     fn cost(&self, io: &Io) -> Cost {
@@ -81,6 +71,23 @@ impl Kernel for TopKSelect {
             }
         }
         vec![Value::u32([b, s, self.room(), 2], pairs), Value::u32([b, s], counts)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("k", value(self.k))])
+    }
+}
+
+impl Kernel for TopKSelect {
+    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
+        vec![Variant::new("one workgroup", &[])]
+    }
+
+    fn launch(&self, io: &Io, _: &Variant) -> Launch {
+        let (b, s) = (io.dim(0, 0), io.dim(1, 0));
+        let length = (io.inputs[0].shape.len() / b) as u32;
+        let params = P { length, segments: s as u32, k: self.k as u32, room: self.room() as u32 };
+        Launch { grid: [s as u32, b as u32, 1], params: params.bytes() }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Runs of selected pairs, each in order.
 
-use super::case::Rng;
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, Params as _, Tolerance, Variant};
+use crate::rng::Rng;
+use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use crate::ops::{Cost, Info, Io, Op, Operand};
 use crate::params;
 use crate::tensor::{DType, Value};
 
@@ -18,9 +19,13 @@ pub const CHUNK: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct TopKSort;
 
-impl Kernel for TopKSort {
+impl Op for TopKSort {
     fn name(&self) -> &'static str {
         "topk_sort"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::u32("pairs", 4), Operand::u32("counts", 0).of_any_rank()]
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -31,20 +36,6 @@ impl Kernel for TopKSort {
             return Err(format!("takes pairs [B,S,{CHUNK}·m,2] and counts [B,S], not {inputs:?}"));
         }
         Ok(vec![*pairs])
-    }
-
-    fn integers(&self) -> Vec<usize> {
-        vec![0, 1]
-    }
-
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("bitonic", &[])]
-    }
-
-    fn launch(&self, io: &Io, _: &Variant) -> Launch {
-        let room = io.dim(0, 2);
-        let groups = io.inputs[1].shape.len();
-        Launch { grid: [(room / CHUNK) as u32, groups as u32, 1], params: P { room: room as u32 }.bytes() }
     }
 
     fn cost(&self, io: &Io) -> Cost {
@@ -66,6 +57,18 @@ impl Kernel for TopKSort {
             out.resize(end, u32::MAX);
         }
         vec![Value::u32(inputs[0].shape, out)]
+    }
+}
+
+impl Kernel for TopKSort {
+    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
+        vec![Variant::new("bitonic", &[])]
+    }
+
+    fn launch(&self, io: &Io, _: &Variant) -> Launch {
+        let room = io.dim(0, 2);
+        let groups = io.inputs[1].shape.len();
+        Launch { grid: [(room / CHUNK) as u32, groups as u32, 1], params: P { room: room as u32 }.bytes() }
     }
 }
 

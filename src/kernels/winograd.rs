@@ -7,38 +7,18 @@
 //! than twice that of the plain sum (5.4e-7 against 3.1e-7 for 256 channels; with the usual 0, ±1, ±2 it is 1.2e-6), and
 //! every factor of the inputs and outputs is exact.
 
-use std::sync::Arc;
+use std::fmt;
 
-use super::conv2d::Conv2d;
-use super::levels::Levels;
-use super::winograd_gemm::WinogradGemm;
-use super::winograd_in::WinogradIn;
-use super::winograd_out::WinogradOut;
-use super::{Info, Io, LiveGrid, Operand, Piece, Pieces, Want};
-use crate::tensor::Shape;
+use super::LiveGrid;
+use crate::ops::levels::Levels;
 
-/// The method's name, to force it.
-pub(super) const METHOD: &str = "winograd";
 /// Outputs of a tile along each side.
 pub(super) const TILE: usize = 4;
 /// Points along each side.
-pub(super) const POINTS: usize = 6;
+pub(crate) const POINTS: usize = 6;
 
 const A: f64 = 0.75;
 const B: f64 = 1.5;
-
-/// Bytes of the points of one piece: larger ones are no faster (measured: benches/NOTES.md), and take memory.
-const PIECE_BYTES: usize = 8 << 20;
-/// Channels, and tiles, from which on it pays on a CPU driver (measured: benches/NOTES.md): fewer tiles leave most of a
-/// block of pixels empty.
-const LEAST_CHANNELS: usize = 32;
-const LEAST_TILES: usize = 32;
-/// Where the turned weights are so many times larger than all that they are multiplied with, their memory is not worth
-/// the time: C5 of a ResNet-50 at 800×1216 would take 54 MiB more, for one hundredth of the time.
-const MOST_WEIGHTS: usize = 3;
-/// Channels, and tiles of a piece, from which on a GPU is thought to gain: a quarter of the multiplications for points
-/// that are written and read twice, in products that fill a block (reasoned: no GPU was at hand).
-const LEAST_ON_GPUS: usize = 64;
 
 /// Bᵀ: from six inputs to the six points.
 pub(super) fn input_matrix() -> [[f64; POINTS]; POINTS] {
@@ -83,7 +63,7 @@ pub struct Tiles {
     pub images: usize,
     /// The output's rows and columns in an image.
     pub maps: Levels,
-    /// Whether those are maps one after the other ([`Conv2d::levels`]), be it one only; else the whole image.
+    /// Whether those are maps one after the other ([`Conv2d::levels`](crate::ops::conv2d::Conv2d::levels)), be it one only; else the whole image.
     pub joined: bool,
     /// The first tile of the piece.
     pub first: usize,
@@ -91,9 +71,16 @@ pub struct Tiles {
     pub count: usize,
 }
 
+impl fmt::Display for Tiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { images, maps, joined, first, count } = self;
+        write!(f, "{images}x{maps}{}:{first}+{count}", if *joined { ",joined" } else { "" })
+    }
+}
+
 impl Tiles {
     /// Tiles of an image.
-    pub(super) fn per_image(&self) -> usize {
+    pub(crate) fn per_image(&self) -> usize {
         self.maps.maps().iter().map(|&(h, w)| h.div_ceil(TILE) * w.div_ceil(TILE)).sum()
     }
 
@@ -118,82 +105,6 @@ impl Tiles {
         let [units, first, total] = [self.per_image(), self.first, self.count].map(|tiles| (tiles * quads) as u32);
         LiveGrid { input, axis: 0, rows: self.images as u32, units, first, total, block: 64 }
     }
-}
-
-/// A convolution as pieces of tiles, where it can be and is wanted.
-pub(super) fn pieces(conv: &Conv2d, io: &Io, want: Want) -> Option<Pieces> {
-    let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
-    let (c, k) = (x.dim(3), w.dim(0));
-    let (oh, ow) = conv.extents(&x, &w)?;
-    let fits = (w.dim(1), w.dim(2)) == (3, 3)
-        && conv.stride == (1, 1)
-        && conv.dilation == (1, 1)
-        && conv.groups == 1
-        && conv.by_four()
-        && !conv.enlarged(io)
-        && c.is_multiple_of(4)
-        && k.is_multiple_of(4);
-    if !fits {
-        return None;
-    }
-    let (images, maps) = (x.dim(0), conv.levels.or_else(|| Levels::new(&[(oh, ow)]))?);
-    let all = Tiles { images, maps, joined: conv.levels.is_some(), first: 0, count: 0 };
-    let total = images * all.per_image();
-    let most = (PIECE_BYTES / (POINTS * POINTS * 4 * c.max(k))).max(1);
-    let parts = total.div_ceil(most);
-    // Whole blocks of the product, but for the last piece.
-    let count = total.div_ceil(parts).next_multiple_of(128).min(total);
-    let wanted = match want {
-        Want::Best(caps) if caps.halves => false,
-        Want::Best(_) if c * k > MOST_WEIGHTS * total * (c + k) => false,
-        Want::Best(caps) if caps.cpu => caps.texels && c.min(k) >= LEAST_CHANNELS && total >= LEAST_TILES,
-        Want::Best(_) => c.min(k) >= LEAST_ON_GPUS && count >= LEAST_ON_GPUS,
-        Want::Method(name) => name == METHOD,
-    };
-    if !wanted {
-        return None;
-    }
-    let points = |channels: usize| Info::f32(Shape::from([POINTS * POINTS, count, channels]));
-
-    let counts = conv.live.then(|| Operand::Input(3 + usize::from(conv.residual)));
-    let with = |inputs: &[Operand], residual: bool| {
-        let residual = (residual && conv.residual).then_some(Operand::Input(3));
-        inputs.iter().copied().chain(residual).chain(counts).collect::<Vec<_>>()
-    };
-    let mut pieces = Vec::new();
-    for first in (0..total).step_by(count) {
-        let tiles = Tiles { first, count: count.min(total - first), ..all };
-        let part = |what: &str| if total > count { format!("{what} {}", first / count + 1) } else { what.into() };
-        let share = tiles.count as f64 / total as f64;
-        let flops = 2.0 * (images * oh * ow * k * 9 * c) as f64 * share;
-        let input = WinogradIn { pad: conv.pad, tiles, live: conv.live, capacity: count };
-        let gemm = WinogradGemm { tiles, live: conv.live, reference: flops };
-        let y = Shape::from([images, oh, ow, k]);
-        let (relu, residual, live, slice) = (conv.relu, conv.residual, conv.live, conv.slice);
-        let output = WinogradOut { tiles, relu, residual, live, y, slice };
-        let (v, m) = (Operand::Scratch(0), Operand::Scratch(1));
-        pieces.extend([
-            Piece {
-                kernel: Arc::new(input),
-                inputs: with(&[Operand::Input(0)], false),
-                output: v,
-                part: part("tiles"),
-            },
-            Piece {
-                kernel: Arc::new(gemm),
-                inputs: with(&[v, Operand::Input(1)], false),
-                output: m,
-                part: part("products"),
-            },
-            Piece {
-                kernel: Arc::new(output),
-                inputs: with(&[m, Operand::Input(2)], true),
-                output: Operand::Output,
-                part: part("outputs"),
-            },
-        ]);
-    }
-    Some(Pieces { scratch: vec![points(c), points(k)], pieces })
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Winograd's convolution, second part: at each point, channels times weights.
 
-use super::case::Rng;
-use super::levels::Levels;
-use super::tiled::{self, Product};
+use crate::rng::Rng;
+use super::tiled::Product;
 use super::winograd::{POINTS, TILE, Tiles, weight_matrix};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, walks};
+use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, tiled};
+use crate::ops::levels::Levels;
+use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, value};
+use super::walks;
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
 
@@ -66,9 +68,13 @@ fn interpolated(weight: &Value) -> Vec<Vec<Vec<f64>>> {
     points.map(|p| (0..k).map(|row| (0..c).map(|ch| value(p, row, ch)).collect()).collect()).collect()
 }
 
-impl Kernel for WinogradGemm {
+impl Op for WinogradGemm {
     fn name(&self) -> &'static str {
         "winograd_gemm"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::f32("v", 3), Operand::f32("weight", 4)].into_iter().chain(self.live.then_some(Operand::LIVE)).collect()
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -88,10 +94,35 @@ impl Kernel for WinogradGemm {
         Ok(vec![Info::f32([v.dim(0), v.dim(1), w.dim(0)])])
     }
 
-    fn integers(&self) -> Vec<usize> {
-        if self.live { vec![2] } else { Vec::new() }
+    fn cost(&self, io: &Io) -> Cost {
+        let (c, k) = (io.dim(0, 2), io.dim(1, 0));
+        let elements = POINTS * POINTS * (self.tiles.count * (c + k) + c * k);
+        Cost { flops: self.reference, bytes: (elements * ELEMENT_BYTES) as f64 }
     }
 
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (v, u) = (&inputs[0], interpolated(&inputs[1]));
+        let (capacity, c, k) = (v.shape.dim(1), v.shape.dim(2), inputs[1].shape.dim(0));
+        let live = self.live.then(|| inputs[2].ints());
+        let mut out = vec![f32::NAN; POINTS * POINTS * capacity * k];
+        for point in 0..POINTS * POINTS {
+            for tile in walks::tiles(&self.tiles, live) {
+                let channels = &v.floats()[(point * capacity + tile.at) * c..][..c];
+                for (row, weights) in u[point].iter().enumerate() {
+                    let sum: f64 = channels.iter().zip(weights).map(|(&a, &b)| a as f64 * b).sum();
+                    out[(point * capacity + tile.at) * k + row] = sum as f32;
+                }
+            }
+        }
+        vec![Value::f32([POINTS * POINTS, capacity, k], out)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("tiles", value(self.tiles)), ("live", on(self.live))])
+    }
+}
+
+impl Kernel for WinogradGemm {
     fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
         let n = POINTS * POINTS * self.tiles.count;
         // Copies are made for dead pieces too: in the second half of the rows, which are rarely live, they do not pay.
@@ -130,31 +161,8 @@ impl Kernel for WinogradGemm {
         Some(LiveGrid { rows: self.tiles.images as u32, first: self.tiles.first as u32, ..grid })
     }
 
-    fn cost(&self, io: &Io) -> Cost {
-        let (c, k) = (io.dim(0, 2), io.dim(1, 0));
-        let elements = POINTS * POINTS * (self.tiles.count * (c + k) + c * k);
-        Cost { flops: self.reference, bytes: (elements * ELEMENT_BYTES) as f64 }
-    }
-
     fn executed(&self, io: &Io, variant: &Variant) -> f64 {
         tiled::executed(self.tiles.count, io.dim(1, 0), io.dim(0, 2), variant) * (POINTS * POINTS) as f64
-    }
-
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (v, u) = (&inputs[0], interpolated(&inputs[1]));
-        let (capacity, c, k) = (v.shape.dim(1), v.shape.dim(2), inputs[1].shape.dim(0));
-        let live = self.live.then(|| inputs[2].ints());
-        let mut out = vec![f32::NAN; POINTS * POINTS * capacity * k];
-        for point in 0..POINTS * POINTS {
-            for tile in walks::tiles(&self.tiles, live) {
-                let channels = &v.floats()[(point * capacity + tile.at) * c..][..c];
-                for (row, weights) in u[point].iter().enumerate() {
-                    let sum: f64 = channels.iter().zip(weights).map(|(&a, &b)| a as f64 * b).sum();
-                    out[(point * capacity + tile.at) * k + row] = sum as f32;
-                }
-            }
-        }
-        vec![Value::f32([POINTS * POINTS, capacity, k], out)]
     }
 
     fn form(&self, index: usize, variant: &Variant) -> Option<String> {

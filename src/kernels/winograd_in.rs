@@ -1,9 +1,11 @@
 //! Winograd's convolution, first part: inputs to points.
 
-use super::case::Rng;
-use super::levels::Levels;
+use crate::rng::Rng;
 use super::winograd::{POINTS, TILE, Tiles, input_matrix};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, walks};
+use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use crate::ops::levels::Levels;
+use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, pair, settings, value};
+use super::walks;
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Value};
 
@@ -29,9 +31,13 @@ pub struct WinogradIn {
     pub capacity: usize,
 }
 
-impl Kernel for WinogradIn {
+impl Op for WinogradIn {
     fn name(&self) -> &'static str {
         "winograd_in"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::f32("x", 4)].into_iter().chain(self.live.then_some(Operand::LIVE)).collect()
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -54,10 +60,49 @@ impl Kernel for WinogradIn {
         Ok(vec![Info::f32([POINTS * POINTS, self.capacity, x.dim(3)])])
     }
 
-    fn integers(&self) -> Vec<usize> {
-        if self.live { vec![1] } else { Vec::new() }
+    /// No reference arithmetic: the convolution's stands with its products.
+    fn cost(&self, io: &Io) -> Cost {
+        let c = io.dim(0, 3);
+        let elements = self.tiles.count * c * (TILE * TILE + POINTS * POINTS);
+        Cost { flops: 0.0, bytes: (elements * ELEMENT_BYTES) as f64 }
     }
 
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (c, bt) = (inputs[0].shape.dim(3), input_matrix());
+        let maps = match self.tiles.joined {
+            false => vec![inputs[0].clone()],
+            true => walks::maps_of(&inputs[0], self.tiles.maps.maps()),
+        };
+        let live = self.live.then(|| inputs[1].ints());
+        let mut out = vec![f32::NAN; POINTS * POINTS * self.capacity * c];
+        for tile in walks::tiles(&self.tiles, live) {
+            let x = &maps[tile.map];
+            let (h, w) = (x.shape.dim(1), x.shape.dim(2));
+            for ch in 0..c {
+                let d = |i: usize, j: usize| {
+                    let y = (tile.row + i).checked_sub(self.pad.0).filter(|&y| y < h);
+                    let z = (tile.column + j).checked_sub(self.pad.1).filter(|&z| z < w);
+                    y.zip(z).map_or(0.0, |(y, z)| x.floats()[((tile.image * h + y) * w + z) * c + ch] as f64)
+                };
+                for a in 0..POINTS {
+                    for b in 0..POINTS {
+                        let sum: f64 = (0..POINTS * POINTS)
+                            .map(|i| bt[a][i / POINTS] * d(i / POINTS, i % POINTS) * bt[b][i % POINTS])
+                            .sum();
+                        out[((a * POINTS + b) * self.capacity + tile.at) * c + ch] = sum as f32;
+                    }
+                }
+            }
+        }
+        vec![Value::f32([POINTS * POINTS, self.capacity, c], out)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("pad", pair(0, self.pad)), ("tiles", value(self.tiles)), ("live", on(self.live)), ("capacity", value(self.capacity))])
+    }
+}
+
+impl Kernel for WinogradIn {
     fn variants(&self, _: &Io, caps: &Caps) -> Vec<Variant> {
         let mut plain = Variant::new("plain", &[]).flag("LIVE", self.live);
         plain.defines.extend(self.tiles.levels().map(|l| l.define()));
@@ -94,46 +139,9 @@ impl Kernel for WinogradIn {
         self.live.then(|| self.tiles.live_grid(1, io.dim(0, 3) / 4))
     }
 
-    /// No reference arithmetic: the convolution's stands with its products.
-    fn cost(&self, io: &Io) -> Cost {
-        let c = io.dim(0, 3);
-        let elements = self.tiles.count * c * (TILE * TILE + POINTS * POINTS);
-        Cost { flops: 0.0, bytes: (elements * ELEMENT_BYTES) as f64 }
-    }
-
     fn executed(&self, io: &Io, _: &Variant) -> f64 {
         // 12 times six points in 20 operations.
         (self.tiles.count * io.dim(0, 3) * 12 * 20) as f64
-    }
-
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (c, bt) = (inputs[0].shape.dim(3), input_matrix());
-        let maps = match self.tiles.joined {
-            false => vec![inputs[0].clone()],
-            true => walks::maps_of(&inputs[0], self.tiles.maps.maps()),
-        };
-        let live = self.live.then(|| inputs[1].ints());
-        let mut out = vec![f32::NAN; POINTS * POINTS * self.capacity * c];
-        for tile in walks::tiles(&self.tiles, live) {
-            let x = &maps[tile.map];
-            let (h, w) = (x.shape.dim(1), x.shape.dim(2));
-            for ch in 0..c {
-                let d = |i: usize, j: usize| {
-                    let y = (tile.row + i).checked_sub(self.pad.0).filter(|&y| y < h);
-                    let z = (tile.column + j).checked_sub(self.pad.1).filter(|&z| z < w);
-                    y.zip(z).map_or(0.0, |(y, z)| x.floats()[((tile.image * h + y) * w + z) * c + ch] as f64)
-                };
-                for a in 0..POINTS {
-                    for b in 0..POINTS {
-                        let sum: f64 = (0..POINTS * POINTS)
-                            .map(|i| bt[a][i / POINTS] * d(i / POINTS, i % POINTS) * bt[b][i % POINTS])
-                            .sum();
-                        out[((a * POINTS + b) * self.capacity + tile.at) * c + ch] = sum as f32;
-                    }
-                }
-            }
-        }
-        vec![Value::f32([POINTS * POINTS, self.capacity, c], out)]
     }
 }
 

@@ -1,10 +1,12 @@
 //! Winograd's convolution, third part: points to outputs, with bias, residual and ReLU.
 
-use super::case::Rng;
-use super::conv2d::placed;
-use super::levels::Levels;
+use crate::rng::Rng;
 use super::winograd::{POINTS, TILE, Tiles, output_matrix};
-use super::{Caps, Case, Cost, Info, Io, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, walks};
+use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use crate::ops::conv2d::placed;
+use crate::ops::levels::Levels;
+use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, slice, value};
+use super::walks;
 use crate::params;
 use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
 
@@ -30,13 +32,18 @@ pub struct WinogradOut {
     pub live: bool,
     /// The output: `[N,OH,OW,K]`, or `[N,1,cells,K]` where it is several maps.
     pub y: Shape,
-    /// Where that is a part of a larger tensor ([`Conv2d::slice`](super::conv2d::Conv2d::slice)), places by four.
+    /// Where that is a part of a larger tensor ([`Conv2d::slice`](crate::ops::conv2d::Conv2d::slice)), places by four.
     pub slice: Option<(Shape, usize)>,
 }
 
-impl Kernel for WinogradOut {
+impl Op for WinogradOut {
     fn name(&self) -> &'static str {
         "winograd_out"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let more = [self.residual.then_some(Operand::f32("residual", 4)), self.live.then_some(Operand::LIVE)];
+        [Operand::f32("m", 3), Operand::f32("bias", 1)].into_iter().chain(more.into_iter().flatten()).collect()
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
@@ -60,10 +67,55 @@ impl Kernel for WinogradOut {
         Ok(vec![Info::f32(self.slice.map_or(self.y, |s| s.0))])
     }
 
-    fn integers(&self) -> Vec<usize> {
-        if self.live { vec![2 + usize::from(self.residual)] } else { Vec::new() }
+    /// No reference arithmetic: the convolution's stands with its products.
+    fn cost(&self, _: &Io) -> Cost {
+        let outputs = TILE * TILE * (1 + usize::from(self.residual));
+        let elements = self.tiles.count * self.y.dim(3) * (POINTS * POINTS + outputs);
+        Cost { flops: 0.0, bytes: (elements * ELEMENT_BYTES) as f64 }
     }
 
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (m, bias, at) = (&inputs[0], inputs[1].floats(), output_matrix());
+        let (images, k) = (self.y.dim(0), self.y.dim(3));
+        let live = if self.live { inputs.last().map(Value::ints) } else { None };
+        let image = self.y.len() / images;
+        let (whole, offset) = self.slice.unwrap_or((self.y, 0));
+        let mut y = vec![f32::NAN; whole.len()];
+        for tile in walks::tiles(&self.tiles, live) {
+            let (oh, ow) = self.tiles.maps.maps()[tile.map];
+            for q in 0..TILE * TILE {
+                let (i, j) = (q / TILE, q % TILE);
+                if tile.row + i >= oh || tile.column + j >= ow {
+                    continue;
+                }
+                for (ch, &bias) in bias.iter().enumerate() {
+                    let point = |p: usize| m.floats()[(p * m.shape.dim(1) + tile.at) * k + ch] as f64;
+                    let sum: f64 =
+                        (0..POINTS * POINTS).map(|p| at[i][p / POINTS] * point(p) * at[j][p % POINTS]).sum();
+                    let cell = tile.before + (tile.row + i) * ow + tile.column + j;
+                    let out = cell * k + ch;
+                    let residual = if self.residual { inputs[2].floats()[tile.image * image + out] as f64 } else { 0.0 };
+                    let v = sum + bias as f64 + residual;
+                    y[offset + tile.image * (whole.len() / images) + out] = (if self.relu { v.max(0.0) } else { v }) as f32;
+                }
+            }
+        }
+        vec![Value::f32(whole, y)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([
+            ("tiles", value(self.tiles)),
+            ("relu", on(self.relu)),
+            ("residual", on(self.residual)),
+            ("live", on(self.live)),
+            ("y", value(self.y)),
+            ("slice", slice(self.slice)),
+        ])
+    }
+}
+
+impl Kernel for WinogradOut {
     fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
         let mut plain = Variant::new("plain", &[]).flag("RESIDUAL", self.residual).flag("LIVE", self.live);
         plain.defines.extend(self.tiles.levels().map(|l| l.define()));
@@ -100,45 +152,9 @@ impl Kernel for WinogradOut {
         self.live.then(|| self.tiles.live_grid(io.inputs.len() - 1, self.y.dim(3) / 4))
     }
 
-    /// No reference arithmetic: the convolution's stands with its products.
-    fn cost(&self, _: &Io) -> Cost {
-        let outputs = TILE * TILE * (1 + usize::from(self.residual));
-        let elements = self.tiles.count * self.y.dim(3) * (POINTS * POINTS + outputs);
-        Cost { flops: 0.0, bytes: (elements * ELEMENT_BYTES) as f64 }
-    }
-
     fn executed(&self, _: &Io, _: &Variant) -> f64 {
         // 10 times four outputs in 14 operations.
         (self.tiles.count * self.y.dim(3) * 10 * 14) as f64
-    }
-
-    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let (m, bias, at) = (&inputs[0], inputs[1].floats(), output_matrix());
-        let (images, k) = (self.y.dim(0), self.y.dim(3));
-        let live = if self.live { inputs.last().map(Value::ints) } else { None };
-        let image = self.y.len() / images;
-        let (whole, offset) = self.slice.unwrap_or((self.y, 0));
-        let mut y = vec![f32::NAN; whole.len()];
-        for tile in walks::tiles(&self.tiles, live) {
-            let (oh, ow) = self.tiles.maps.maps()[tile.map];
-            for q in 0..TILE * TILE {
-                let (i, j) = (q / TILE, q % TILE);
-                if tile.row + i >= oh || tile.column + j >= ow {
-                    continue;
-                }
-                for (ch, &bias) in bias.iter().enumerate() {
-                    let point = |p: usize| m.floats()[(p * m.shape.dim(1) + tile.at) * k + ch] as f64;
-                    let sum: f64 =
-                        (0..POINTS * POINTS).map(|p| at[i][p / POINTS] * point(p) * at[j][p % POINTS]).sum();
-                    let cell = tile.before + (tile.row + i) * ow + tile.column + j;
-                    let out = cell * k + ch;
-                    let residual = if self.residual { inputs[2].floats()[tile.image * image + out] as f64 } else { 0.0 };
-                    let v = sum + bias as f64 + residual;
-                    y[offset + tile.image * (whole.len() / images) + out] = (if self.relu { v.max(0.0) } else { v }) as f32;
-                }
-            }
-        }
-        vec![Value::f32(whole, y)]
     }
 }
 

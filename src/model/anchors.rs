@@ -27,7 +27,7 @@ pub(super) fn cells(sizes: &[f32], ratios: &[f32]) -> Vec<[f32; 4]> {
     out
 }
 
-/// The table `[levels, 4 + 4A]` that [`crate::kernels::rpn_decode::RpnDecode`] reads: first anchor, columns, stride x,
+/// The table `[levels, 4 + 4A]` that [`crate::ops::rpn_decode::RpnDecode`] reads: first anchor, columns, stride x,
 /// stride y, cell anchors. A stride is padded input over feature map in whole pixels, so P6's of 800 rows is 61.
 pub(super) fn table(levels: &[Level], sizes: &[Vec<f32>], ratios: &[f32]) -> Value {
     let mut data = Vec::new();

@@ -4,7 +4,7 @@ use super::pyramid::Pyramid;
 use super::{Builder, Config, Room};
 use crate::Result;
 use crate::graph::Tensor;
-use crate::kernels::max_pool::MaxPool;
+use crate::ops::max_pool::MaxPool;
 use crate::weights::{Block, Body, Fpn};
 
 const STAGES: [&str; 4] = ["C2", "C3", "C4", "C5"];

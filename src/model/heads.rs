@@ -8,19 +8,19 @@ use super::rpn::Rois;
 use super::{Builder, Config, MaskOutputs, Outputs, Room};
 use crate::Result;
 use crate::graph::Tensor;
-use crate::kernels::class_decode::ClassDecode;
-use crate::kernels::collect::Collect;
-use crate::kernels::deconv2d::Deconv2d;
-use crate::kernels::linear::Linear;
-use crate::kernels::mask_predict::MaskPredict;
-use crate::kernels::nms::Nms;
-use crate::kernels::paste::Paste;
-use crate::kernels::paste_layout::PasteLayout;
-use crate::kernels::predict::{self, Predict};
-use crate::kernels::put_rows::PutRows;
-use crate::kernels::roi_align::{Pooling, RoiAlign};
-use crate::kernels::softmax::Softmax;
-use crate::kernels::take_rows::TakeRows;
+use crate::ops::class_decode::ClassDecode;
+use crate::ops::collect::Collect;
+use crate::ops::deconv2d::Deconv2d;
+use crate::ops::linear::Linear;
+use crate::ops::mask_predict::MaskPredict;
+use crate::ops::nms::Nms;
+use crate::ops::paste::Paste;
+use crate::ops::paste_layout::PasteLayout;
+use crate::ops::predict::{self, Predict};
+use crate::ops::put_rows::PutRows;
+use crate::ops::roi_align::{Pooling, RoiAlign};
+use crate::ops::softmax::Softmax;
+use crate::ops::take_rows::TakeRows;
 use crate::tensor::{ELEMENT_BYTES, Value};
 use crate::weights::{BoxHeadWeights, MaskHeadWeights};
 
@@ -130,7 +130,7 @@ fn predictions(
             let layer = name(&format!("box.fc{}", 6 + i));
             let weight = b.g.constant(&format!("{layer}.weight"), fc.weight.clone());
             let bias = b.g.constant(&format!("{layer}.bias"), fc.bias.clone());
-            x = b.g.op1(&layer, Linear { relu: true, live: true }, &[x, weight, bias, live])?;
+            x = b.g.op1(&layer, Linear { bias: true, relu: true, live: true }, &[x, weight, bias, live])?;
             b.tap(layer, x);
         }
         let weight = b.g.constant("box.predict.weight", weights.predictor.weight.clone());
@@ -172,7 +172,7 @@ pub(super) fn boxes(
     let segments = b.g.constant("box.segments", Arc::new(Value::u32([groups, 2], segments)));
     let sorted = b.g.top_k("box.sort", n, [candidates[1], segments])?;
     // The sort's indices count within a class, so its boxes are gathered class by class.
-    let in_order = b.g.op1("box.gather", crate::kernels::gather_groups::GatherGroups, &[sorted[1], candidates[0]])?;
+    let in_order = b.g.op1("box.gather", crate::ops::gather_groups::GatherGroups, &[sorted[1], candidates[0]])?;
     let kept = b.g.op1("box.nms", Nms { threshold: head.nms_thresh }, &[in_order, sorted[0], sorted[2]])?;
     let all = b.g.constant("box.all", Arc::new(Value::u32([1, 2], vec![0, (groups * n) as u32])));
     let best = b.g.top_k("box.best", head.detections_per_img, [kept, all])?;
@@ -226,7 +226,7 @@ fn soft_masks(
         b.tap(name("mask.conv"), x);
         let weight = b.g.constant("mask.deconv.weight", weights.deconv.weight.clone());
         let bias = b.g.constant("mask.deconv.bias", weights.deconv.bias.clone());
-        let deconv = Deconv2d { stride: 2, pad: 0, relu: true, live: true };
+        let deconv = Deconv2d { stride: 2, pad: 0, bias: true, relu: true, live: true };
         x = b.g.op1(&name("mask.deconv"), deconv, &[x, weight, bias, live])?;
         b.tap(name("mask.deconv"), x);
         let weight = b.g.constant("mask.logits.weight", weights.logits.weight.clone());

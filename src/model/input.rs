@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::{Network, NetworkSize};
 use crate::graph::Tensor;
-use crate::kernels::frame::Frame;
-use crate::kernels::sampling::Sampling;
+use crate::ops::frame::Frame;
+use crate::ops::sampling::Sampling;
 
 /// Bytes, frames and neighbours of the images of a batch, as [`Network`] takes them.
 #[derive(Clone, Debug)]

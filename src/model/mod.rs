@@ -31,10 +31,10 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::graph::{Graph, Tensor};
-use crate::kernels::Info;
-use crate::kernels::frame::FRAME_WORDS;
-use crate::kernels::levels::Levels;
-use crate::kernels::preprocess::Preprocess;
+use crate::ops::Info;
+use crate::ops::frame::FRAME_WORDS;
+use crate::ops::levels::Levels;
+use crate::ops::preprocess::Preprocess;
 use crate::tensor::Value;
 use crate::weights::NetworkWeights;
 
@@ -184,7 +184,7 @@ pub struct Outputs {
 /// What the mask head makes.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskOutputs {
-    /// `[B,n,8]`: see [`crate::kernels::paste_layout::PasteLayout`].
+    /// `[B,n,8]`: see [`crate::ops::paste_layout::PasteLayout`].
     pub places: Tensor,
     /// `[B·n,M,M]`, 0..1.
     pub soft: Tensor,

@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::graph::Tensor;
-use crate::kernels::levels::Levels;
+use crate::ops::levels::Levels;
 use crate::tensor::ELEMENT_BYTES;
 
 /// Levels of the pyramid that are one tensor.

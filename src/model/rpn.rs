@@ -7,11 +7,11 @@ use super::pyramid::Pyramid;
 use super::{Builder, Config, Room};
 use crate::Result;
 use crate::graph::Tensor;
-use crate::kernels::collect::Collect;
-use crate::kernels::nms::Nms;
-use crate::kernels::predict::{self, Predict};
-use crate::kernels::rpn_decode::RpnDecode;
-use crate::kernels::topk::NONE;
+use crate::ops::collect::Collect;
+use crate::ops::nms::Nms;
+use crate::ops::predict::{self, Predict};
+use crate::ops::rpn_decode::RpnDecode;
+use crate::ops::topk::NONE;
 use crate::tensor::Value;
 use crate::weights::RpnWeights;
 

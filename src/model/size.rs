@@ -1,7 +1,7 @@
 //! From an image's size to the network's input (torchvision, `models/detection/transform.py`).
 
 use super::config::Transform;
-use crate::kernels::sampling::Sampling;
+use crate::ops::sampling::Sampling;
 use crate::{Error, Result};
 
 /// Sizes of one image on its way into the network, (rows, columns).

@@ -1,8 +1,10 @@
 //! The ways to run an op.
 
-use crate::graph::{Choices, Graph, Op, Plan, Source, Tensor};
-use crate::kernels::case::Rng;
-use crate::kernels::{Caps, Io, METHODS, Variant};
+use crate::graph::{Choices, Graph, Node, Plan, Source, Step, Tensor};
+use crate::kernels::{Caps, Kernel, Variant};
+use crate::lowering;
+use crate::ops::Io;
+use crate::rng::Rng;
 use crate::tensor::{DType, Value};
 
 /// An op alone: its activations are copied in, its weights are constants, and all it writes is kept. What it writes into
@@ -17,8 +19,8 @@ pub(super) struct Alone {
 }
 
 impl Alone {
-    /// `op` of `graph`.
-    pub(super) fn new(graph: &Graph, op: &Op) -> crate::Result<Self> {
+    /// `node` of `graph`.
+    pub(super) fn new(graph: &Graph, node: &Node) -> crate::Result<Self> {
         let mut alone = Graph::new();
         let mut inputs = Vec::new();
         let mut given = |t: &Tensor| {
@@ -32,48 +34,51 @@ impl Alone {
             inputs.push(tensor);
             tensor
         };
-        let operands: Vec<Tensor> = op.inputs.iter().map(&mut given).collect();
-        let outputs: Vec<Tensor> = op.outputs.iter().map(|t| alone.input(&op.label, t.info)).collect();
+        let operands: Vec<Tensor> = node.inputs.iter().map(&mut given).collect();
+        let outputs: Vec<Tensor> = node.outputs.iter().map(|t| alone.input(&node.label, t.info)).collect();
         outputs.iter().for_each(|&t| alone.keep(t));
-        alone.op_into_shared(&op.label, op.kernel.clone(), &operands, &outputs)?;
+        alone.op_into_shared(&node.label, node.op.clone(), &operands, &outputs)?;
         Ok(Self { graph: alone, inputs, outputs })
     }
 
     /// Its plan by these names; none leave it to the best guess.
-    pub(super) fn plan(&self, caps: &Caps, names: &[String]) -> Plan {
+    pub(super) fn plan(&self, caps: &Caps, names: &[String]) -> Option<Plan> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        Plan::choosing(self.graph.clone(), caps, &Choices::forced(&names))
+        Plan::choosing(self.graph.clone(), caps, &Choices::forced(&names)).ok()
     }
 
     /// The ways to run it that differ: names and plans, the best guess first.
     pub(super) fn candidates(&self, caps: &Caps) -> Vec<(Vec<String>, Plan)> {
-        let mut out = vec![(Vec::new(), self.plan(caps, &[]))];
+        let mut out: Vec<_> = self.plan(caps, &[]).map(|plan| (Vec::new(), plan)).into_iter().collect();
         let mut add = |names: Vec<String>| {
-            let plan = self.plan(caps, &names);
+            let Some(plan) = self.plan(caps, &names) else { return };
             if !out.iter().any(|(_, known)| same(known, &plan)) {
                 out.push((names, plan));
             }
         };
-        let op = &self.graph.ops[0];
-        for variant in variants(op, caps) {
-            add(vec![variant.name.into()]);
-        }
-        for method in METHODS {
-            let apart = self.plan(caps, &[method.into()]);
-            // The piece that has the arithmetic.
-            let Some(main) = apart.steps.iter().find(|s| apart.steps.len() > 1 && s.cost.flops > 0.0) else { continue };
-            for variant in variants(&apart.graph.ops[main.op], caps) {
-                add(vec![method.into(), variant.name.into()]);
+        for lowering in lowering::ALL {
+            let Some(lowered) = self.plan(caps, &[lowering.name().into()]) else { continue };
+            // What has the arithmetic.
+            let arithmetic = |step: &&Step| step.cost.flops;
+            let Some(main) = lowered.steps.iter().max_by(|a, b| arithmetic(a).total_cmp(&arithmetic(b))) else {
+                continue;
+            };
+            let node = &lowered.graph.nodes[main.op];
+            if node.origin.lowering != lowering.name() {
+                continue;
+            }
+            for variant in variants(node, caps) {
+                add(vec![lowering.name().into(), variant.name.into()]);
             }
         }
         out
     }
 }
 
-/// The variants of an op that are worth a try.
-fn variants(op: &Op, caps: &Caps) -> Vec<Variant> {
-    let (inputs, outputs) = op.infos();
-    let mut all = op.kernel.variants(&Io { inputs: &inputs, outputs: &outputs }, caps);
+/// The variants of a kernel that are worth a try.
+fn variants(node: &Node<dyn Kernel>, caps: &Caps) -> Vec<Variant> {
+    let (inputs, outputs) = node.infos();
+    let mut all = node.op.variants(&Io { inputs: &inputs, outputs: &outputs }, caps);
     // The last runs anywhere, one element a thread: a check for the others and never the fastest.
     if all.len() > 1 {
         all.truncate(all.len() - 1);
@@ -86,7 +91,7 @@ fn variants(op: &Op, caps: &Caps) -> Vec<Variant> {
 
 fn same(a: &Plan, b: &Plan) -> bool {
     let steps = |p: &Plan| -> Vec<(&'static str, Variant)> {
-        p.steps.iter().map(|s| (p.graph.ops[s.op].kernel.name(), s.variant.clone())).collect()
+        p.steps.iter().map(|s| (p.graph.nodes[s.op].op.name(), s.variant.clone())).collect()
     };
     steps(a) == steps(b)
 }
@@ -107,7 +112,7 @@ mod tests {
 
     use super::*;
     use crate::graph::Place;
-    use crate::kernels::Info;
+    use crate::ops::Info;
 
     /// A convolution that writes one level of a pyramid, as P3 of FPN.
     fn level() -> Graph {
@@ -125,10 +130,10 @@ mod tests {
     #[test]
     fn nothing_else_lies_where_an_op_writes() {
         let graph = level();
-        let alone = Alone::new(&graph, &graph.ops[0]).unwrap();
+        let alone = Alone::new(&graph, &graph.nodes[0]).unwrap();
         let candidates = alone.candidates(&Caps { cpu: true, texels: true, subgroup: Some(8), ..Caps::MINIMUM });
-        let methods = candidates.iter().filter(|(names, _)| names.iter().any(|n| METHODS.contains(&&n[..])));
-        assert!(methods.count() > 0 && candidates.len() > 3, "no scratch to be afraid of");
+        let lowered = candidates.iter().filter(|(names, _)| names.iter().any(|n| n == "winograd"));
+        assert!(lowered.count() > 0 && candidates.len() > 3, "no scratch to be afraid of");
         for (names, plan) in &candidates {
             for t in &alone.outputs {
                 let Place::Slot(slot) = plan.places[t.id] else { panic!("{names:?}: the output lies nowhere") };

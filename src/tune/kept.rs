@@ -14,7 +14,7 @@ use crate::kernels::REGISTRY;
 use crate::shader::SNIPPETS;
 
 /// Counted up whenever older files could not be understood any more.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// The choices for one device, and the shaders that they were made among.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

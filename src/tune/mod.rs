@@ -1,6 +1,6 @@
 //! The tuner: for each launch of a network, every way to run it is tried on the device, and the fastest is kept.
 //!
-//! The best guesses that the kernels make ([`crate::kernels::Kernel::variants`], [`crate::kernels::Kernel::pieces`]) are
+//! The best guesses that the kernels make ([`crate::kernels::Kernel::variants`], [`crate::lowering::Lowering::pays`]) are
 //! the defaults that ship, for CPU drivers and for GPUs. What the tuner finds better on one device is kept in the user's
 //! cache folder, by device, driver and shaders.
 //!

@@ -6,7 +6,7 @@ use super::candidates::{Alone, contents};
 use crate::bench::measure::alike_within;
 use crate::bench::{Change, Effort, Subject, Summary, Verdict, compare};
 use crate::gpu::Device;
-use crate::graph::{Choices, Graph, Op};
+use crate::graph::{Choices, Graph, Node, fuse};
 use crate::kernels::Caps;
 use crate::model::{self, Config, Room};
 use crate::tensor::{Data, Value};
@@ -30,7 +30,7 @@ pub struct Launch {
     /// Ops that are this very launch.
     pub count: usize,
     key: String,
-    op: Op,
+    node: Node,
 }
 
 /// What was found for a launch.
@@ -61,13 +61,14 @@ pub fn launches(
     width: u32,
 ) -> Result<(Graph, Vec<Launch>)> {
     let (_, room) = Room::for_image(config, height, width)?;
-    let graph = model::build(config, weights, &room)?.graph;
+    // The ops that planning makes of it.
+    let graph = fuse(model::build(config, weights, &room)?.graph, caps, &Choices::default());
     let mut out: Vec<Launch> = Vec::new();
-    for op in graph.ops.iter().filter(|op| PRODUCTS.contains(&op.kernel.name())) {
-        let key = Choices::key(op, caps);
+    for node in graph.nodes.iter().filter(|node| PRODUCTS.contains(&node.op.name())) {
+        let key = Choices::key(node, caps);
         match out.iter_mut().find(|l| l.key == key) {
             Some(same) => same.count += 1,
-            None => out.push(Launch { label: op.label.clone(), count: 1, key, op: op.clone() }),
+            None => out.push(Launch { label: node.label.clone(), count: 1, key, node: node.clone() }),
         }
     }
     Ok((graph, out))
@@ -91,7 +92,7 @@ impl Launch {
 /// [`Error::Device`] where the device fails, and what the best guess ends with. Other ways that the device cannot take
 /// are left out.
 pub fn tune(device: &Device, caps: &Caps, graph: &Graph, launch: &Launch, effort: Effort) -> Result<Found> {
-    let alone = Alone::new(graph, &launch.op)?;
+    let alone = Alone::new(graph, &launch.node)?;
     let values = contents(&alone.inputs);
     let inputs: Vec<_> = alone.inputs.iter().copied().zip(values.iter().map(bytes)).collect();
     let mut candidates = alone.candidates(caps).into_iter();

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use maskrcnn::gpu::{Device, Runner};
 use maskrcnn::graph::{Graph, Plan, Tensor};
-use maskrcnn::kernels::{Caps, Case, Info, Tolerance, Variant, rounded_to_f16};
+use maskrcnn::kernels::{Caps, Case, Tolerance, Variant, rounded_to_f16};
+use maskrcnn::ops::Info;
 use maskrcnn::tensor::{DType, Data, Value};
 
 /// The device that the tests run on: `MASKRCNN_DEVICE`, or the best one. A machine without one fails.
@@ -71,7 +72,7 @@ pub fn graph_of(case: &Case) -> (Graph, Vec<Tensor>) {
 pub fn run_case(device: &Device, case: &Case, variant: &str, checked: bool, times: usize) -> Vec<Vec<Value>> {
     let (graph, outputs) = graph_of(case);
     let caps = device.caps();
-    let plan = Plan::new(graph, &Caps { halves: caps.f16, ..caps }, &[variant]);
+    let plan = Plan::new(graph, &Caps { halves: caps.f16, ..caps }, &[variant]).unwrap();
     assert_eq!(plan.steps[0].variant.name, variant, "{}", case.name);
     let mut runner = Runner::with_checks(device, plan, checked).unwrap_or_else(|e| panic!("{}: {e}", case.name));
     let fences: Vec<Vec<u8>> = outputs

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use maskrcnn::kernels::frame::Frame;
 use maskrcnn::model::{Config, NetworkSize};
+use maskrcnn::ops::frame::Frame;
 use maskrcnn::tensor::Value;
 use maskrcnn::weights::{NetworkWeights, WeightsFile};
 use maskrcnn::{Image, Mask};

@@ -117,7 +117,7 @@ fn thousands_of_detections() {
     (config.rpn.post_nms_top_n, config.box_head.detections_per_img) = (6000, 3000);
     let detector = Detector::with_config(device(), file(), config).unwrap();
     let plan = detector.plan(200, 250).unwrap();
-    let parts = |name: &str| plan.graph.ops.iter().filter(|op| op.label.starts_with(name)).count();
+    let parts = |name: &str| plan.graph.nodes.iter().filter(|op| op.label.starts_with(name)).count();
     assert!(parts("box.align") > 1 && parts("mask.align") > 1 && parts("box.best") == 3);
     let got = detector.detect(&image).unwrap();
     same_but_for_digits("in parts", &got, &want);

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use maskrcnn::Mask;
 use maskrcnn::gpu::Runner;
-use maskrcnn::graph::{Op, Plan, Tensor};
+use maskrcnn::graph::{Node, Plan, Tensor};
+use maskrcnn::kernels::Kernel;
 use maskrcnn::model::{self, Input, Network, Room, Tap};
 use maskrcnn::tensor::Value;
 
@@ -42,7 +43,7 @@ impl Ours {
             more("bits", masks.bits);
         }
         taps.values().for_each(|t| network.graph.keep(t.tensor));
-        let plan = Plan::new(network.graph.clone(), &device().caps(), &[]);
+        let plan = Plan::new(network.graph.clone(), &device().caps(), &[]).unwrap();
         let runner = Runner::new(device(), plan).unwrap();
         let mut ours = Self { network, runner, taps, values: HashMap::new() };
         let input = Input::new(&[(image.rgb(), golden.size)], room.height, room.width);
@@ -55,9 +56,9 @@ impl Ours {
     /// Runs again from the step of that name up to, and without, the one of the other name (or to the end), with the
     /// golden's tensors in place of what our own stages made.
     pub fn rerun(&mut self, step: &str, until: Option<&str>, golden: &Golden, fed: &[&str]) {
-        let ops = &self.runner.plan().graph.ops;
+        let ops = &self.runner.plan().graph.nodes;
         // An op that was taken apart begins with its first piece.
-        let named = |op: &Op, label: &str| {
+        let named = |op: &Node<dyn Kernel>, label: &str| {
             op.label.strip_prefix(label).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         };
         let at = |label: &str| ops.iter().position(|op| named(op, label)).unwrap_or_else(|| panic!("{label}"));

@@ -7,8 +7,9 @@ use crate::gpu::device::Device;
 use crate::gpu::profiler::Clock;
 use crate::gpu::runner::Runner;
 use crate::graph::{Graph, Plan, Tensor};
-use crate::kernels::case::Rng;
-use crate::kernels::{Cost, Info, Io, Kernel};
+use crate::kernels::Kernel;
+use crate::ops::{Cost, Info, Io};
+use crate::rng::Rng;
 use crate::tensor::{ELEMENT_BYTES, Value};
 use crate::{Error, Result};
 
@@ -141,7 +142,7 @@ impl<K: Kernel + 'static, F: Fn(usize) -> K> Probe<F> {
         for _ in 0..size.repeats {
             g.op_into("roof", (self.kernel)(size.steps), &inputs, &[y])?;
         }
-        let mut runner = Runner::new(device, Plan::new(g, &device.caps(), &[variant]))?;
+        let mut runner = Runner::new(device, Plan::new(g, &device.caps(), &[variant])?)?;
         let numbers = Rng::new(1).tensor([1 << 14]);
         let length = size.n * ELEMENT_BYTES;
         let mut bytes = numbers.bytes().repeat(length.div_ceil(numbers.bytes().len()));

@@ -1,9 +1,9 @@
 //! What a convolution is tested and measured with.
 
-use super::Conv2d;
-use crate::kernels::case::Rng;
-use crate::kernels::levels::Levels;
+use crate::ops::conv2d::Conv2d;
+use crate::rng::Rng;
 use crate::kernels::{Case, Tolerance};
+use crate::ops::levels::Levels;
 use crate::tensor::{Shape, Value};
 
 /// Inputs that not every convolution has.

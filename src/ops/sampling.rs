@@ -116,7 +116,7 @@ impl Sampling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::case::Rng;
+    use crate::rng::Rng;
 
     /// Against the formula in f64, for axes that grow, stay, and shrink by little and by much.
     #[test]

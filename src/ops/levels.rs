@@ -1,5 +1,7 @@
 //! Maps of several sizes as one tensor: the levels of a pyramid, where they share weights.
 
+use std::fmt;
+
 use crate::tensor::{Shape, Value};
 
 /// Rows and columns of maps that lie one after the other in every image of a tensor `[B,1,cells,C]`, each row by row. A
@@ -38,7 +40,7 @@ impl Levels {
 
     /// For the shaders: of each map the pixels before it, rows, columns, and the tiles of so many rows and columns
     /// before it.
-    pub(super) fn table(&self, tile: usize) -> [[u32; 4]; Self::MOST] {
+    pub(crate) fn table(&self, tile: usize) -> [[u32; 4]; Self::MOST] {
         let tiles = |&(h, w): &(usize, usize)| h.div_ceil(tile) * w.div_ceil(tile);
         std::array::from_fn(|i| {
             let (h, w) = self.extents[i];
@@ -48,7 +50,7 @@ impl Levels {
     }
 
     /// The constant by which a shader learns how many there are.
-    pub(super) fn define(&self) -> (&'static str, u32) {
+    pub(crate) fn define(&self) -> (&'static str, u32) {
         ("LEVELS", self.count as u32)
     }
 
@@ -66,6 +68,12 @@ impl Levels {
         let image =
             |n: usize| maps.iter().flat_map(move |m| &m.floats()[n * m.shape.len() / b..(n + 1) * m.shape.len() / b]);
         Value::f32(Shape::from([b, 1, self.cells(), c]), (0..b).flat_map(image).copied().collect())
+    }
+}
+
+impl fmt::Display for Levels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.maps().iter().map(|(h, w)| format!("{h}x{w}")).collect::<Vec<_>>().join("+"))
     }
 }
 

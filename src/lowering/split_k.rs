@@ -1,0 +1,87 @@
+//! Split-K: a product with few blocks and long rows of weights, taken apart along the rows, so that it fills a GPU, and the
+//! sum of the parts.
+
+use std::sync::Arc;
+
+use super::{Launchable, Link, Lowered, Lowering};
+use crate::kernels::split_product::{SplitProduct, shapes};
+use crate::kernels::split_sum::SplitSum;
+use crate::kernels::{Caps, blocked};
+use crate::ops::conv2d::Conv2d;
+use crate::ops::linear::Linear;
+use crate::ops::{Info, Io, Op};
+use crate::tensor::Shape;
+
+/// Elements of a row of weights from which on it pays to split it, and the least that a part should have.
+const LONG: usize = 2048;
+const LEAST: usize = 256;
+/// Most parts: their sums are written and read again.
+const MOST: usize = 16;
+
+/// See the module.
+#[derive(Debug)]
+pub struct SplitK;
+
+/// The op as a convolution, where it is one or a fully connected layer, and the extents of its product: rows of x, rows of
+/// weights, and elements of these.
+fn product(op: &dyn Op, io: &Io) -> Option<(Conv2d, [usize; 3])> {
+    let linear = |l: &Linear| Conv2d { bias: l.bias, relu: l.relu, live: l.live, ..Conv2d::default() };
+    let conv = op.downcast::<Conv2d>().cloned().or_else(|| op.downcast().map(linear))?;
+    let (x, w, oh, ow) = shapes(&conv, io.inputs[0].shape, io.inputs[1].shape)?;
+    if !conv.bias || conv.enlarged(io) {
+        return None;
+    }
+    Some((conv, [x.dim(0) * oh * ow, w.dim(0), w.len() / w.dim(0)]))
+}
+
+/// Large blocks share most; few of them leave a GPU's cores idle, or one each.
+fn blocks(n: usize, k: usize) -> usize {
+    n.div_ceil(128) * k.div_ceil(128)
+}
+
+impl Lowering for SplitK {
+    fn name(&self) -> &'static str {
+        "split-k"
+    }
+
+    fn pays(&self, op: &dyn Op, io: &Io, caps: &Caps) -> bool {
+        let fills = |[n, k, len]: [usize; 3]| blocks(n, k) <= blocked::FILLS / 2 && len >= LONG;
+        !caps.cpu && product(op, io).is_some_and(|(_, extents)| fills(extents))
+    }
+
+    fn lower(&self, op: &dyn Op, io: &Io) -> Option<Lowered> {
+        let (conv, [n, k, len]) = product(op, io).filter(|(_, [_, _, len])| *len >= 8)?;
+        let mut parts = blocked::FILLS.div_ceil(blocks(n, k)).next_power_of_two().clamp(2, MOST);
+        while parts > 2 && len / parts < LEAST {
+            parts /= 2;
+        }
+        let live = conv.live.then(|| Link::Input(io.inputs.len() - 1));
+        let residual = conv.residual.then_some(Link::Input(conv.residual_at()));
+        let links = |all: [Option<Link>; 4]| all.into_iter().flatten().collect::<Vec<_>>();
+        let (sums, whole) = (Link::Scratch(0), io.outputs[0].shape);
+        // A slice is put in its place by the sum.
+        let y = match conv.slice {
+            None => whole,
+            Some(_) => {
+                let (x, _, oh, ow) = shapes(&conv, io.inputs[0].shape, io.inputs[1].shape)?;
+                Shape::from([x.dim(0), oh, ow, k])
+            }
+        };
+        let sum = SplitSum { y, slice: conv.slice, relu: conv.relu, residual: conv.residual, live: conv.live };
+        let launches = vec![
+            Launchable {
+                kernel: Arc::new(SplitProduct { conv: Conv2d { slice: None, residual: false, ..conv }, parts }),
+                inputs: links([Some(Link::Input(0)), Some(Link::Input(1)), None, live]),
+                outputs: vec![sums],
+                part: format!("in {parts} parts"),
+            },
+            Launchable {
+                kernel: Arc::new(sum),
+                inputs: links([Some(sums), Some(Link::Input(2)), residual, live]),
+                outputs: vec![Link::Output(0)],
+                part: "sum".into(),
+            },
+        ];
+        Some(Lowered { scratch: vec![Info::f32([parts, n, k])], launches })
+    }
+}

@@ -1,0 +1,37 @@
+//! The ops: what a network is made of. Each says what it reads ([`Op::operands`]), what shapes it makes ([`Op::infer`]), what
+//! that costs ([`Op::cost`]) and, in plain loops with f64 sums, what it computes ([`Op::twin`]).
+//!
+//! Nothing here knows a shader or a device: a [kernel](crate::kernels) is a shader for an op, a
+//! [lowering](crate::lowering) a way to carry an op out by kernels. Ops that only a lowering makes (a sum of parts, a
+//! tile's points) live beside their kernels.
+
+mod op;
+
+pub mod class_decode;
+pub mod collect;
+pub mod conv2d;
+pub mod deconv2d;
+pub mod elementwise;
+pub mod frame;
+pub mod gather_groups;
+pub mod levels;
+pub mod linear;
+pub(crate) mod live;
+pub mod mask_predict;
+pub mod max_pool;
+pub mod nms;
+pub mod paste;
+pub mod paste_layout;
+pub mod predict;
+pub mod preprocess;
+pub mod put_rows;
+pub mod roi_align;
+pub mod rpn_decode;
+pub mod sampling;
+pub mod softmax;
+pub mod take_rows;
+pub mod topk;
+pub(crate) mod walks;
+
+pub use op::{Cost, Info, Io, Op, Operand, Setting, check, key};
+pub(crate) use op::{on, pair, settings, slice, unless, value};

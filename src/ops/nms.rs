@@ -1,0 +1,79 @@
+//! Non-maximum suppression.
+
+use super::topk::NONE;
+use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
+use crate::tensor::{DType, Value};
+
+/// Greedy NMS in each group (torchvision, `nms_kernel.cpp`): box j falls if an earlier kept box i has
+/// `inter / (area_i + area_j − inter) > threshold`; 0/0 never suppresses.
+///
+/// Inputs: boxes `[…,k,4]`, scores `[…,k]` by falling value with [`NONE`] allowed anywhere, counts `[…]` (nothing from
+/// there on). Output: the scores, [`NONE`] where suppressed.
+#[derive(Clone, Debug)]
+pub struct Nms {
+    /// The IoU above which a box falls.
+    pub threshold: f32,
+}
+
+impl Op for Nms {
+    fn name(&self) -> &'static str {
+        "nms"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![
+            Operand::f32("boxes", 0).of_any_rank(),
+            Operand::f32("scores", 0).of_any_rank(),
+            Operand::u32("counts", 0).of_any_rank(),
+        ]
+    }
+
+    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
+        let [boxes, scores, counts] = inputs else {
+            return Err(format!("takes boxes, scores and counts, not {inputs:?}"));
+        };
+        let k = scores.shape.dims().last().copied().unwrap_or(0) as usize;
+        let fits = boxes.shape.len() == scores.shape.len() * 4 && counts.dtype == DType::U32;
+        if k == 0 || !fits || counts.shape.len() * k != scores.shape.len() {
+            return Err(format!("these do not fit together: {inputs:?}"));
+        }
+        Ok(vec![*scores])
+    }
+
+    fn cost(&self, io: &Io) -> Cost {
+        let groups = io.inputs[2].shape.len() as f64;
+        let k = io.inputs[1].shape.len() as f64 / groups;
+        // All pairs: what it takes where nothing falls.
+        Cost::of(io, 14.0 * groups * k * k / 2.0)
+    }
+
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (boxes, scores) = (inputs[0].floats(), inputs[1].floats());
+        let k = scores.len() / inputs[2].shape.len();
+        let mut out = vec![NONE; scores.len()];
+        for (g, &n) in inputs[2].ints().iter().enumerate() {
+            let mut kept: Vec<&[f32]> = Vec::new();
+            for i in g * k..g * k + (n as usize).min(k) {
+                let b = &boxes[4 * i..4 * i + 4];
+                let falls = kept.iter().any(|a| iou(a, b) > self.threshold);
+                if scores[i] > NONE && !falls {
+                    kept.push(b);
+                    out[i] = scores[i];
+                }
+            }
+        }
+        vec![Value::f32(inputs[1].shape, out)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("threshold", value(self.threshold))])
+    }
+}
+
+/// IoU in f32, as the selection must agree on which side of the threshold a pair lies.
+fn iou(a: &[f32], b: &[f32]) -> f32 {
+    let side = |lo: usize, hi: usize| (a[hi].min(b[hi]) - a[lo].max(b[lo])).max(0.0);
+    let both = side(0, 2) * side(1, 3);
+    let area = |r: &[f32]| (r[2] - r[0]) * (r[3] - r[1]);
+    both / (area(a) + area(b) - both)
+}

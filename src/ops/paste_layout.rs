@@ -1,0 +1,84 @@
+//! Where each mask lies in the image, and its bits in the result.
+
+use super::frame::{FRAME_WORDS, Frame};
+use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
+use crate::tensor::{DType, Value};
+
+/// Boxes in original pixels, the rectangle of each mask, and where its bits begin.
+///
+/// Inputs: rois `[B,n,4]` in resized pixels, live `[B]`, frames. Outputs: boxes `[B,n,4]` in original pixels; places
+/// `[B,n,8]`: x, y, w, h of the rectangle inside the image, offset of its bits in words, x and y (signed) of the
+/// pasted box, and its width and height in the low and high half of a word; header `[B,2]`: detections, words needed,
+/// at most 2³² − 1.
+///
+/// The pasted box is the detection's box enlarged by the mask's border of one pixel and truncated toward zero
+/// (torchvision, `roi_heads.py`).
+#[derive(Clone, Debug)]
+pub struct PasteLayout {
+    /// Side of a soft mask: 28.
+    pub mask_side: usize,
+}
+
+impl Op for PasteLayout {
+    fn name(&self) -> &'static str {
+        "paste_layout"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::f32("rois", 3), Operand::LIVE, Operand::FRAMES]
+    }
+
+    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
+        let [rois, live, frames] = inputs else {
+            return Err(format!("takes rois, live counts and frames, not {inputs:?}"));
+        };
+        let r = rois.shape;
+        let fits = r.rank() == 3 && r.dim(2) == 4 && live.dtype == DType::U32 && live.shape.len() == r.dim(0);
+        if !fits || frames.shape.len() != r.dim(0) * FRAME_WORDS || self.mask_side == 0 {
+            return Err(format!("these do not fit together: {inputs:?}"));
+        }
+        Ok(vec![*rois, Info::u32([r.dim(0), r.dim(1), 8]), Info::u32([r.dim(0), 2])])
+    }
+
+    fn cost(&self, io: &Io) -> Cost {
+        Cost::of(io, 20.0 * (io.dim(0, 0) * io.dim(0, 1)) as f64)
+    }
+
+    /// In f32, since truncation to whole pixels must fall the same way.
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (b, n) = (inputs[0].shape.dim(0), inputs[0].shape.dim(1));
+        let grow = (self.mask_side + 2) as f32 / self.mask_side as f32;
+        let mut boxes = vec![f32::NAN; b * n * 4];
+        let mut places = vec![u32::MAX; b * n * 8];
+        let mut header = Vec::new();
+        for image in 0..b {
+            let f = Frame::of(&inputs[2], image);
+            let live = inputs[1].ints()[image].min(n as u32);
+            let mut words = 0u32;
+            for i in 0..live as usize {
+                let roi = &inputs[0].floats()[(image * n + i) * 4..][..4];
+                let axis = |a: usize, back: f32, bound: u32| {
+                    let (lo, hi) = (roi[a] * back, roi[a + 2] * back);
+                    let (half, centre) = ((hi - lo) * 0.5 * grow, (hi + lo) * 0.5);
+                    let (low, high) = ((centre - half) as i32, (centre + half) as i32);
+                    let size = (high - low + 1).max(1);
+                    let inside = low.max(0)..(high + 1).min(low + size).min(bound as i32);
+                    (lo, hi, low, size as u32, inside.start as u32, inside.len() as u32)
+                };
+                let x = axis(0, f.back_x, f.in_w);
+                let y = axis(1, f.back_y, f.in_h);
+                boxes[(image * n + i) * 4..][..4].copy_from_slice(&[x.0, y.0, x.1, y.1]);
+                let place = [x.4, y.4, x.5, y.5, words, x.2 as u32, y.2 as u32, x.3 & 0xffff | y.3 << 16];
+                places[(image * n + i) * 8..][..8].copy_from_slice(&place);
+                words =
+                    u32::try_from(u64::from(words) + u64::from(x.5.div_ceil(32)) * u64::from(y.5)).unwrap_or(u32::MAX);
+            }
+            header.extend([live, words]);
+        }
+        vec![Value::f32([b, n, 4], boxes), Value::u32([b, n, 8], places), Value::u32([b, 2], header)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("mask_side", value(self.mask_side))])
+    }
+}

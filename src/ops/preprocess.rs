@@ -1,0 +1,114 @@
+//! Image bytes to the network's input: normalise, resize, pad.
+
+use super::frame::{FRAME_WORDS, Frame};
+use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
+use crate::tensor::{DType, Shape, Value};
+
+/// torchvision's `GeneralizedRCNNTransform`: normalise, resize bilinearly (half-pixel centres, no antialias), pad
+/// with zeros to the plan's size.
+///
+/// Inputs: bytes `[words]` (RGB, 3 bytes a pixel, packed little-endian into words) of the pixels that are read, frames
+/// `[B,8]`, neighbours `[B,H+W,2]` of the rows and columns ([`super::sampling::Sampling::neighbours`]), table `[3,256]` of normalised values. Output
+/// `[B,H,W,4]`: the fourth channel is zero, so that channels come by fours.
+#[derive(Clone, Debug)]
+pub struct Preprocess {
+    /// Rows of the padded output.
+    pub h: usize,
+    /// Columns of the padded output.
+    pub w: usize,
+}
+
+impl Preprocess {
+    /// The table for a mean and a standard deviation of values 0..1, rounded as torch rounds it: byte / 255, minus
+    /// mean, over std, each in f32.
+    pub fn table(mean: [f32; 3], std: [f32; 3]) -> Value {
+        let entry = |i: usize| ((i % 256) as f32 / 255.0 - mean[i / 256]) / std[i / 256];
+        Value::f32([3, 256], (0..768).map(entry).collect())
+    }
+}
+
+impl Op for Preprocess {
+    fn name(&self) -> &'static str {
+        "preprocess"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![
+            Operand::u32("bytes", 1),
+            Operand::u32("frames", 2),
+            Operand::u32("neighbours", 3),
+            Operand::f32("table", 2),
+        ]
+    }
+
+    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
+        let [bytes, frames, neighbours, table] = inputs else {
+            return Err(format!("takes bytes, frames, neighbours and a table, not {inputs:?}"));
+        };
+        let ok = bytes.dtype == DType::U32
+            && frames.shape.rank() == 2
+            && frames.shape.dim(1) == FRAME_WORDS
+            && neighbours.shape == Shape::from([frames.shape.dim(0), self.h + self.w, 2])
+            && table.shape == Shape::from([3, 256]);
+        if !ok {
+            return Err(format!(
+                "takes bytes, frames [B,{FRAME_WORDS}], neighbours [B,H+W,2] and a table [3,256], not {inputs:?}"
+            ));
+        }
+        Ok(vec![Info::f32([frames.shape.dim(0), self.h, self.w, 4])])
+    }
+
+    fn cost(&self, io: &Io) -> Cost {
+        Cost::of(io, 24.0 * (io.dim(1, 0) * self.h * self.w) as f64)
+    }
+
+    /// Interpolates along rows for the whole image first, then along columns.
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (bytes, table) = (bytemuck::cast_slice::<u32, u8>(inputs[0].ints()), inputs[3].floats());
+        let batch = inputs[1].shape.dim(0);
+        let neighbours: Vec<(usize, usize, f64)> = (inputs[2].ints().chunks(2))
+            .map(|t| ((t[0] % 65_536) as usize, (t[0] / 65_536) as usize, f64::from(f32::from_bits(t[1]))))
+            .collect();
+        let mut y = vec![0.0; batch * self.h * self.w * 4];
+        for (b, neighbours) in neighbours.chunks(self.h + self.w).enumerate() {
+            let f = Frame::of(&inputs[1], b);
+            let image = &bytes[f.first_word as usize * 4..];
+            let (ys, xs) = neighbours.split_at(self.h);
+            let (w, ys, xs) = (f.sent_w as usize, &ys[..f.out_h as usize], &xs[..f.out_w as usize]);
+            let rows = ys.iter().map(|t| t.1 + 1).max().unwrap_or(0);
+            let mut wide = vec![0.0; rows * xs.len() * 3];
+            for (i, v) in wide.iter_mut().enumerate() {
+                let (c, (x0, x1, l), row) = (i % 3, xs[i / 3 % xs.len()], i / 3 / xs.len());
+                let at = |x: usize| table[c * 256 + image[(row * w + x) * 3 + c] as usize] as f64;
+                *v = (1.0 - l) * at(x0) + l * at(x1);
+            }
+            for (oy, &(y0, y1, l)) in ys.iter().enumerate() {
+                for i in 0..xs.len() * 3 {
+                    let v = (1.0 - l) * wide[y0 * xs.len() * 3 + i] + l * wide[y1 * xs.len() * 3 + i];
+                    y[((b * self.h + oy) * self.w + i / 3) * 4 + i % 3] = v as f32;
+                }
+            }
+        }
+        vec![Value::f32([batch, self.h, self.w, 4], y)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("h", value(self.h)), ("w", value(self.w))])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shader and twin read the same table.
+    #[test]
+    fn the_table_has_a_row_of_bytes_for_each_channel() {
+        let table = Preprocess::table([0.5, 0.25, 0.0], [0.5, 0.25, 2.0]);
+        assert_eq!(table.shape.dims(), [3, 256]);
+        let of = |channel: usize, byte: usize| table.floats()[channel * 256 + byte];
+        assert_eq!([0, 255].map(|byte| of(0, byte)), [-1.0, 1.0]);
+        assert_eq!([0, 255].map(|byte| of(1, byte)), [-1.0, 3.0]);
+        assert_eq!([0, 51, 255].map(|byte| of(2, byte)), [0.0, 0.1, 0.5]);
+    }
+}

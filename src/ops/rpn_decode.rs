@@ -1,0 +1,100 @@
+//! Chosen anchors and their deltas to proposals.
+
+use super::frame::{FRAME_WORDS, Frame};
+use super::topk::NONE;
+use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
+use crate::tensor::Value;
+
+/// ln(1000 / 16): the largest log enlargement that the box coder allows (torchvision, `_utils.py`).
+pub const LOG_LIMIT: f32 = 4.135_166_6;
+
+/// Anchors, box decoding, clipping, and the smallest side.
+///
+/// Inputs: values and indices `[B,S,k]` as [`super::topk::TopK`] gives them, deltas `[B,anchors,4]`, levels
+/// `[S, 4 + 4A]` (first anchor, width of the map, stride x, stride y, A cell anchors), frames. Outputs: boxes
+/// `[B,S,k,4]` in resized pixels; scores `[B,S,k]`, [`NONE`] where a side is too small.
+#[derive(Clone, Debug)]
+pub struct RpnDecode {
+    /// Smallest side that is kept, in resized pixels.
+    pub min_size: f32,
+    /// Smallest logit that is kept.
+    pub min_logit: f32,
+}
+
+/// Decodes in f64: what the twins of both decoders use.
+pub(super) fn decode(from: [f64; 4], d: [f64; 4]) -> [f64; 4] {
+    let (w, h) = (from[2] - from[0], from[3] - from[1]);
+    let (cx, cy) = (from[0] + w / 2.0 + d[0] * w, from[1] + h / 2.0 + d[1] * h);
+    let (w, h) = (w * d[2].min((1000.0f64 / 16.0).ln()).exp(), h * d[3].min((1000.0f64 / 16.0).ln()).exp());
+    [cx - w / 2.0, cy - h / 2.0, cx + w / 2.0, cy + h / 2.0]
+}
+
+impl Op for RpnDecode {
+    fn name(&self) -> &'static str {
+        "rpn_decode"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![
+            Operand::f32("values", 3),
+            Operand::u32("indices", 3),
+            Operand::f32("deltas", 3),
+            Operand::f32("levels", 2),
+            Operand::FRAMES,
+        ]
+    }
+
+    fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
+        let [values, indices, deltas, levels, frames] = inputs else {
+            return Err(format!("takes values, indices, deltas, levels and frames, not {inputs:?}"));
+        };
+        let v = values.shape;
+        let ok = v.rank() == 3
+            && indices.shape == v
+            && deltas.shape.rank() == 3
+            && deltas.shape.dim(2) == 4
+            && deltas.shape.dim(0) == v.dim(0)
+            && levels.shape.rank() == 2
+            && levels.shape.dim(0) == v.dim(1)
+            && levels.shape.dim(1) >= 8
+            && levels.shape.dim(1).is_multiple_of(4)
+            && frames.shape.len() == v.dim(0) * FRAME_WORDS;
+        if !ok {
+            return Err(format!("these do not fit together: {inputs:?}"));
+        }
+        Ok(vec![Info::f32([v.dim(0), v.dim(1), v.dim(2), 4]), *values])
+    }
+
+    fn cost(&self, io: &Io) -> Cost {
+        Cost::of(io, 30.0 * io.inputs[0].shape.len() as f64)
+    }
+
+    fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let v = inputs[0].shape;
+        let (s, k, anchors) = (v.dim(1), v.dim(2), inputs[2].shape.dim(1));
+        let width = inputs[3].shape.dim(1);
+        let (mut boxes, mut scores) = (Vec::new(), Vec::new());
+        for (i, (&score, &index)) in inputs[0].floats().iter().zip(inputs[1].ints()).enumerate() {
+            let (b, level) = (i / (s * k), &inputs[3].floats()[i / k % s * width..][..width]);
+            let cells: Vec<&[f32]> = level[4..].chunks(4).collect();
+            let (place, cell) = (index as usize / cells.len(), cells[index as usize % cells.len()]);
+            let (column, row) = (place % level[1] as usize, place / level[1] as usize);
+            let shift = [column as f64 * level[2] as f64, row as f64 * level[3] as f64];
+            let anchor = std::array::from_fn(|c| cell[c] as f64 + shift[c % 2]);
+            let at = (b * anchors + level[0] as usize + index as usize) * 4;
+            let d = std::array::from_fn(|c| inputs[2].floats()[at + c] as f64);
+            let f = Frame::of(&inputs[4], b);
+            let box_ = decode(anchor, d);
+            let clipped: [f32; 4] =
+                std::array::from_fn(|c| box_[c].clamp(0.0, if c % 2 == 0 { f.out_w } else { f.out_h } as f64) as f32);
+            let large = clipped[2] - clipped[0] >= self.min_size && clipped[3] - clipped[1] >= self.min_size;
+            boxes.extend(clipped);
+            scores.push(if large && score >= self.min_logit { score } else { NONE });
+        }
+        vec![Value::f32([v.dim(0), s, k, 4], boxes), Value::f32(v, scores)]
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        settings([("min_size", value(self.min_size)), ("min_logit", value(self.min_logit))])
+    }
+}
