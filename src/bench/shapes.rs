@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::kernels::grouped_conv2d::GroupedConv2d;
 use crate::kernels::{Kernel, REGISTRY};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::deconv2d::Deconv2d;
@@ -12,7 +13,7 @@ use crate::ops::{Info, Op};
 use crate::tensor::Shape;
 
 /// What the kernels that go by shapes take, for messages.
-const FORMS: &str = "conv2d NxHxWxC,KxRxSxC (stride, pad, dilation, groups, relu, residual); deconv2d NxHxWxC,KxRxSxC \
+const FORMS: &str = "conv2d NxHxWxC,KxRxSxC (stride, pad, dilation, groups, relu, residual); grouped_conv2d the same; deconv2d NxHxWxC,KxRxSxC \
                      (stride, pad, relu); linear NxC,KxC (relu); max_pool NxHxWxC (kernel, stride, pad); softmax \
                      NxC";
 
@@ -25,7 +26,14 @@ pub(super) fn kernel(name: &str, shapes: &str, settings: &[(String, usize)]) -> 
     let shapes = shapes.split(',').map(parse).collect::<Result<Vec<Shape>, String>>()?;
     let mut settings = Settings { given: settings, known: Vec::new() };
     let made: (Arc<dyn Kernel>, Vec<Shape>) = match (name, &shapes[..]) {
-        ("conv2d", [x, w]) => conv2d(&mut settings, *x, *w)?,
+        ("conv2d", [x, w]) => {
+            let (conv, shapes) = conv2d(&mut settings, *x, *w)?;
+            (Arc::new(conv), shapes)
+        }
+        ("grouped_conv2d", [x, w]) => {
+            let (conv, shapes) = conv2d(&mut settings, *x, *w)?;
+            (Arc::new(GroupedConv2d { conv }), shapes)
+        }
         ("deconv2d", [x, w]) if w.rank() == 4 => {
             let (stride, pad) = (settings.get("stride", 2), settings.get("pad", 0));
             let kernel = Deconv2d { stride, pad, bias: true, relu: settings.flag("relu"), live: false };
@@ -51,7 +59,7 @@ pub(super) fn kernel(name: &str, shapes: &str, settings: &[(String, usize)]) -> 
     Ok((kernel, shapes.into_iter().map(Info::f32).collect()))
 }
 
-fn conv2d(settings: &mut Settings, x: Shape, w: Shape) -> Result<(Arc<dyn Kernel>, Vec<Shape>), String> {
+fn conv2d(settings: &mut Settings, x: Shape, w: Shape) -> Result<(Conv2d, Vec<Shape>), String> {
     if x.rank() != 4 || w.rank() != 4 {
         return Err(format!("takes {FORMS}, not {x} and {w}"));
     }
@@ -69,11 +77,11 @@ fn conv2d(settings: &mut Settings, x: Shape, w: Shape) -> Result<(Arc<dyn Kernel
     };
     let mut shapes = vec![x, w, Shape::from([w.dim(0)])];
     if !settings.flag("residual") {
-        return Ok((Arc::new(kernel), shapes));
+        return Ok((kernel, shapes));
     }
     let infos: Vec<Info> = shapes.iter().map(|&s| Info::f32(s)).collect();
     shapes.push(kernel.infer(&infos)?[0].shape);
-    Ok((Arc::new(Conv2d { residual: true, ..kernel }), shapes))
+    Ok((Conv2d { residual: true, ..kernel }, shapes))
 }
 
 /// Says which kernels there are.
@@ -147,6 +155,7 @@ mod tests {
             ("conv2d", "1x56x56x64,32x3x3x64", &[][..], "f32[1×56×56×32]"),
             ("conv2d", "1x56x56x64,32x3x3x64", &[("stride", 2), ("residual", 1)], "f32[1×28×28×32]"),
             ("conv2d", "2x9x9x8,4x3x3x8", &[("pad", 0)], "f32[2×7×7×4]"),
+            ("grouped_conv2d", "1x14x14x64,32x3x3x16", &[("groups", 4)], "f32[1×14×14×32]"),
             ("linear", "1000x12544,1024x12544", &[("relu", 1)], "f32[1000×1024]"),
             ("deconv2d", "10x14x14x256,256x2x2x256", &[], "f32[10×28×28×256]"),
             ("max_pool", "1x100x100x64", &[], "f32[1×50×50×64]"),

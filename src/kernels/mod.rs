@@ -62,6 +62,7 @@ macro_rules! with_kernels {
         $with! {
             preprocess: $crate::ops::preprocess::Preprocess,
             conv2d: $crate::ops::conv2d::Conv2d,
+            grouped_conv2d: $crate::kernels::grouped_conv2d::GroupedConv2d,
             deconv2d: $crate::ops::deconv2d::Deconv2d,
             deconv_predict: $crate::kernels::deconv_predict::DeconvPredict,
             linear: $crate::ops::linear::Linear,

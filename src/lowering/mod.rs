@@ -5,12 +5,14 @@
 //! |---|---|
 //! | [`winograd`] | a 3×3 convolution as products of a quarter of the multiplications |
 //! | [`split_k`] | a product of few blocks and long rows as parts that fill a GPU, and their sum |
+//! | [`grouped`] | a convolution of several groups, group by group |
 //! | [`radix`] | a selection of more than one workgroup can sort, in three steps |
 //! | [`direct`] | any op by the kernel whose shader does it |
 //!
 //! A new one is a file here and one line in [`ALL`].
 
 pub mod direct;
+pub mod grouped;
 pub mod radix;
 pub mod split_k;
 pub mod winograd;
@@ -34,7 +36,8 @@ pub trait Lowering: fmt::Debug + Sync {
 }
 
 /// Every lowering, in the order in which they are tried.
-pub const ALL: [&dyn Lowering; 4] = [&winograd::Winograd, &split_k::SplitK, &radix::Radix, &direct::Direct];
+pub const ALL: [&dyn Lowering; 5] =
+    [&winograd::Winograd, &split_k::SplitK, &grouped::Grouped, &radix::Radix, &direct::Direct];
 
 /// An op as launches.
 #[derive(Clone, Debug)]
@@ -77,4 +80,73 @@ pub fn lower(op: &dyn Op, io: &Io, caps: &Caps, names: &[String]) -> Option<(&'s
     let best = || ALL.iter().filter(|l| l.pays(op, io, caps)).find_map(by);
     let whole = || direct::Direct.lower(op, io).map(|lowered| (direct::Direct.name(), lowered));
     if names.is_empty() { best() } else { names.iter().find_map(find).or_else(whole).or_else(best) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::conv2d::Conv2d;
+    use crate::ops::topk::TopK;
+
+    const GPU: Caps = Caps::MINIMUM;
+
+    /// The lowering of an op, and its kernels.
+    fn chosen(op: impl Op, inputs: &[Info], caps: &Caps, names: &[&str]) -> String {
+        let outputs = crate::ops::check(&op, inputs).unwrap();
+        let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();
+        let (name, lowered) = lower(&op, &Io { inputs, outputs: &outputs }, caps, &names).unwrap();
+        let kernels: Vec<&str> = lowered.launches.iter().map(|l| l.kernel.name()).collect();
+        format!("{name}: {}", kernels.join(" "))
+    }
+
+    fn conv(x: [usize; 4], w: [usize; 4]) -> [Info; 3] {
+        [Info::f32(x), Info::f32(w), Info::f32([w[0]])]
+    }
+
+    #[test]
+    fn the_first_that_can_and_pays_is_taken() {
+        let three = || Conv2d { pad: (1, 1), ..Conv2d::default() };
+        let large = conv([1, 64, 64, 128], [128, 3, 3, 128]);
+        assert_eq!(chosen(three(), &large, &GPU, &[]), "winograd: winograd_in winograd_gemm winograd_out");
+        let few = conv([1, 7, 7, 512], [512, 3, 3, 512]);
+        assert_eq!(chosen(three(), &few, &GPU, &[]), "split-k: split_product split_sum");
+        assert_eq!(chosen(Conv2d::default(), &conv([1, 64, 64, 64], [256, 1, 1, 64]), &GPU, &[]), "direct: conv2d");
+        let cpu = Caps { cpu: true, ..GPU };
+        assert_eq!(chosen(three(), &few, &cpu, &[]), "direct: conv2d");
+    }
+
+    #[test]
+    fn groups_have_a_way_of_their_own() {
+        let grouped = |groups| Conv2d { groups, pad: (1, 1), ..Conv2d::default() };
+        let next = conv([1, 14, 14, 128], [128, 3, 3, 4]);
+        assert_eq!(chosen(grouped(32), &next, &GPU, &[]), "grouped: grouped_conv2d");
+        let depthwise = conv([1, 14, 14, 128], [128, 3, 3, 1]);
+        assert_eq!(chosen(grouped(128), &depthwise, &GPU, &[]), "grouped: grouped_conv2d");
+        // Groups of three channels come by no four.
+        assert_eq!(chosen(grouped(4), &conv([1, 14, 14, 12], [12, 3, 3, 3]), &GPU, &[]), "direct: conv2d");
+    }
+
+    #[test]
+    fn a_name_is_followed_where_it_can_be() {
+        let three = || Conv2d { pad: (1, 1), ..Conv2d::default() };
+        let x = conv([1, 8, 8, 8], [8, 3, 3, 8]);
+        assert_eq!(chosen(three(), &x, &GPU, &["winograd"]), "winograd: winograd_in winograd_gemm winograd_out");
+        assert_eq!(chosen(three(), &x, &GPU, &["no such", "split-k"]), "split-k: split_product split_sum");
+        let large = conv([1, 64, 64, 128], [128, 3, 3, 128]);
+        assert_eq!(chosen(three(), &large, &GPU, &["direct"]), "direct: conv2d");
+        // The name of a schedule leaves the op whole, and so does that of a lowering that cannot.
+        assert_eq!(chosen(three(), &large, &GPU, &["plain"]), "direct: conv2d");
+        let one = conv([1, 64, 64, 128], [128, 1, 1, 128]);
+        assert_eq!(chosen(Conv2d::default(), &one, &GPU, &["winograd"]), "direct: conv2d");
+    }
+
+    #[test]
+    fn what_one_workgroup_cannot_sort_takes_three_steps() {
+        let inputs = [Info::f32([2, 9000]), Info::u32([1, 2])];
+        let three = "radix: topk_select topk_sort topk_merge";
+        assert_eq!(chosen(TopK { k: 1024 }, &inputs, &GPU, &[]), "direct: topk");
+        assert_eq!(chosen(TopK { k: 1025 }, &inputs, &GPU, &[]), three);
+        assert_eq!(chosen(TopK { k: 6000 }, &inputs, &GPU, &["plain"]), three);
+        assert_eq!(chosen(TopK { k: 6 }, &inputs, &GPU, &["radix"]), three);
+    }
 }
