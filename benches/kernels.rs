@@ -22,7 +22,7 @@ fn kernels(c: &mut Criterion) {
             let inputs: Vec<Tensor> = case.inputs.iter().map(|v| g.constant("input", Arc::new(v.clone()))).collect();
             let outputs = g.op_shared(&case.name, case.kernel.clone(), &inputs).expect("a case that fits");
             outputs.iter().for_each(|&t| g.keep(t));
-            let mut runner = Runner::new(&device, Plan::new(g, &device.caps(), &[]).unwrap()).expect("a runner");
+            let mut runner = Runner::new(&device, Plan::new(g, &device.target(), &[]).unwrap()).expect("a runner");
             group.bench_function(&case.name, |b| {
                 b.iter_custom(|iterations| {
                     let mut seconds = 0.0;

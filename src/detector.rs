@@ -14,9 +14,9 @@ use batch::Sized;
 
 use crate::gpu::{Counters, Device, Pool, Runner};
 use crate::graph::{Choices, Plan};
-use crate::kernels::Caps;
 use crate::model::{self, Config, Network, NetworkSize, Outputs, Precision, Room};
 use crate::ops::topk::NONE;
+use crate::target::Target;
 use crate::tensor::Value;
 use crate::vision::{Detection, Detections, Image, Mask};
 use crate::weights::{NetworkWeights, WeightsFile};
@@ -40,7 +40,7 @@ pub struct Detector {
     classes: Arc<[String]>,
     weights: NetworkWeights,
     /// What kernels may use: the device's, at the precision asked for.
-    caps: Caps,
+    target: Target,
     plans: Mutex<Plans>,
 }
 
@@ -128,8 +128,8 @@ impl Detector {
     pub fn with_config(device: &Device, file: &WeightsFile, config: Config) -> Result<Self> {
         let weights = NetworkWeights::load(file, &config)?;
         let classes = config.class_names.clone().into();
-        let caps = device.caps();
-        Ok(Self { device: device.clone(), config, classes, weights, caps, plans: Mutex::default() })
+        let target = device.target();
+        Ok(Self { device: device.clone(), config, classes, weights, target, plans: Mutex::default() })
     }
 
     /// The same detector with its products computed in another precision than [`Precision::F32`], which all begin with:
@@ -149,14 +149,14 @@ impl Detector {
     /// # Errors
     /// [`Error::Device`] where f16 is asked of a device whose shaders lack it.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
-        let caps = precision.on(self.device.name(), self.device.caps())?;
+        let target = precision.on(self.device.name(), self.device.target())?;
         // Plans of the former precision are not those of this one.
-        Ok(Self { caps, plans: Mutex::default(), ..self })
+        Ok(Self { target, plans: Mutex::default(), ..self })
     }
 
     /// What its products are computed in here: f32 or f16, also where [`Precision::Auto`] was asked for.
     pub fn precision(&self) -> Precision {
-        if self.caps.halves { Precision::F16 } else { Precision::F32 }
+        if self.target.wants_f16() { Precision::F16 } else { Precision::F32 }
     }
 
     /// Every setting of the network.
@@ -217,7 +217,7 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn plan(&self, height: u32, width: u32) -> Result<Plan> {
-        Ok(plan(&self.config, &self.weights, &self.caps, &self.device.choices(), height, width)?.1)
+        Ok(plan(&self.config, &self.weights, &self.target, &self.device.choices(), height, width)?.1)
     }
 
     fn ready(&self, plans: &mut Plans, room: Room) -> Result<usize> {
@@ -229,7 +229,7 @@ impl Detector {
             plans.ready.remove(0);
         }
         let network = model::build(&self.config, &self.weights, &room)?;
-        let plan = Plan::choosing(network.graph.clone(), &self.caps, &self.device.choices())?;
+        let plan = Plan::choosing(network.graph.clone(), &self.target, &self.device.choices())?;
         let paste = network.outputs.masks.map(|_| plan.steps.len() - 1);
         // Plans that hold on to slots which the new one outgrows would keep those in memory.
         plans.ready.iter_mut().for_each(|r| r.runner.forget_bindings());
@@ -245,7 +245,7 @@ impl Detector {
     }
 }
 
-/// The plan for an image of that size as [`Detector::detect`] would run it on a device that can do `caps`, with these
+/// The plan for an image of that size as [`Detector::detect`] would run it for `target`, with these
 /// choices among the ways to run an op, and the sizes on the way there. No device is needed.
 ///
 /// # Errors
@@ -253,14 +253,14 @@ impl Detector {
 pub fn plan(
     config: &Config,
     weights: &NetworkWeights,
-    caps: &Caps,
+    target: &Target,
     choices: &Choices,
     height: u32,
     width: u32,
 ) -> Result<(NetworkSize, Plan)> {
     let (size, room) = Room::for_image(config, height, width)?;
     let network = model::build(config, weights, &room)?;
-    Ok((size, Plan::choosing(network.graph, caps, choices)?))
+    Ok((size, Plan::choosing(network.graph, target, choices)?))
 }
 
 impl Ready {

@@ -45,6 +45,7 @@ pub mod model;
 pub mod ops;
 pub mod rng;
 pub mod shader;
+pub mod target;
 pub mod tensor;
 pub mod tune;
 pub mod vision;

@@ -26,7 +26,7 @@ impl Copier {
         let x = g.input("x", Info::f32([n]));
         let y = g.op1("copy", RoofCopy, &[x]).unwrap();
         g.keep(y);
-        let plan = Plan::new(g, &device().caps(), &[]).unwrap();
+        let plan = Plan::new(g, &device().target(), &[]).unwrap();
         Self { runner: Runner::with_pool(device(), plan, pool).unwrap(), x, y }
     }
 
@@ -58,7 +58,7 @@ fn a_plan_follows_the_slots_that_another_s_step_outgrew() {
     let x = g.input("x", Info::f32([1, 16, 16, 4]));
     let y = g.op1("pool", MaxPool { kernel: 3, stride: 2, pad: 1 }, &[x]).unwrap();
     g.keep(y);
-    let mut growing = Runner::with_pool(device(), Plan::new(g, &device().caps(), &[]).unwrap(), &pool).unwrap();
+    let mut growing = Runner::with_pool(device(), Plan::new(g, &device().target(), &[]).unwrap(), &pool).unwrap();
     let mut copier = Copier::new(&pool, y.shape().len());
     assert!(copier.copies(1.0));
     let before = pool.bytes();
@@ -83,8 +83,8 @@ fn a_plan_follows_the_textures_that_a_larger_one_replaced() {
         let bias = Arc::new(Value::f32([64], vec![0.25; 64]));
         let y = g.conv2d("conv", x, &weight, &bias).pad(1).done().unwrap();
         g.keep(y);
-        let plan = Plan::new(g, &device().caps(), &["texels"]).unwrap();
-        assert_eq!(!plan.textures.is_empty(), device().caps().texels, "{}", plan.steps[0].variant);
+        let plan = Plan::new(g, &device().target(), &["texels"]).unwrap();
+        assert_eq!(!plan.textures.is_empty(), device().target().reads_texels(), "{}", plan.steps[0].variant);
         (Runner::with_pool(device(), plan, &pool).unwrap(), x, y)
     };
     let run = |(runner, x, y): &mut (Runner, Tensor, Tensor), value: f32| {
@@ -98,7 +98,7 @@ fn a_plan_follows_the_textures_that_a_larger_one_replaced() {
     let before = pool.bytes();
     let mut large = texels(32);
     run(&mut large, 2.0);
-    assert!(!device().caps().texels || pool.bytes() > before, "no texture grew");
+    assert!(!device().target().reads_texels() || pool.bytes() > before, "no texture grew");
     run(&mut small, 3.0);
 }
 
@@ -111,7 +111,7 @@ fn constants_that_nobody_has_any_more_give_their_memory_back() {
         let x = g.constant("x", Arc::new(Value::f32([1 << 20], vec![turn as f32; 1 << 20])));
         let y = g.op1("copy", RoofCopy, &[x]).unwrap();
         g.keep(y);
-        let mut runner = Runner::new(&device, Plan::new(g, &device.caps(), &[]).unwrap()).unwrap();
+        let mut runner = Runner::new(&device, Plan::new(g, &device.target(), &[]).unwrap()).unwrap();
         let got = runner.run(&[], &[y]).unwrap();
         assert!(got[0].floats().iter().all(|&v| v == turn as f32), "turn {turn} has another's constant");
         // Metal keeps no account.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use maskrcnn::kernels::REGISTRY;
-use maskrcnn::shader::emit::Target;
+use maskrcnn::shader::emit::Language;
 
 /// A run of the program that ended.
 struct Ran {
@@ -264,7 +264,7 @@ fn every_kernel_is_shown_and_translated() {
         let shown = run(&["shaders", "show", entry.name, "--device", "none"]).text();
         assert!(shown.starts_with(&format!("// {}, variant ", entry.name)), "{shown}");
         naga::front::wgsl::parse_str(&shown).unwrap_or_else(|e| panic!("{}: {e}", entry.name));
-        for target in Target::ALL {
+        for target in Language::ALL {
             let args = ["shaders", "emit", entry.name, "--device", "none", "--target", target.name()];
             let path = dir.path().join(format!("{}.{}", entry.name, target.name()));
             let path = path.display().to_string();
@@ -273,10 +273,10 @@ fn every_kernel_is_shown_and_translated() {
             assert!(said.contains(&path) && said.contains(&format!("{} bytes", bytes.len())), "{said}");
             let text = || std::str::from_utf8(&bytes).expect("UTF-8");
             match target {
-                Target::Spirv => assert_eq!(bytes[..4], 0x0723_0203_u32.to_le_bytes(), "{}", entry.name),
-                Target::Wgsl => drop(naga::front::wgsl::parse_str(text()).expect(entry.name)),
-                Target::Msl => assert!(text().contains("kernel void main_("), "{}", text()),
-                Target::Hlsl => assert!(text().contains("[numthreads("), "{}", text()),
+                Language::Spirv => assert_eq!(bytes[..4], 0x0723_0203_u32.to_le_bytes(), "{}", entry.name),
+                Language::Wgsl => drop(naga::front::wgsl::parse_str(text()).expect(entry.name)),
+                Language::Msl => assert!(text().contains("kernel void main_("), "{}", text()),
+                Language::Hlsl => assert!(text().contains("[numthreads("), "{}", text()),
             }
         }
     }

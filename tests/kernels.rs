@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Twins, caps, device, difference, run_case, same_bits};
+use common::{Twins, device, difference, run_case, same_bits, target};
 use maskrcnn::gpu::Runner;
 use maskrcnn::graph::{Graph, Plan};
 use maskrcnn::kernels::{Case, REGISTRY, Tolerance};
@@ -26,7 +26,7 @@ fn check(name: &str) {
         let outputs = case.kernel.infer(&infos).unwrap_or_else(|e| panic!("{name} {}: {e}", case.name));
         let io = Io { inputs: &infos, outputs: &outputs };
         let twins = Twins::new(&case);
-        for variant in case.kernel.variants(&io, &caps()) {
+        for variant in case.kernel.variants(&io, &target()) {
             let runs = run_case(device(), &case, variant.name, false, 2);
             let checked = run_case(device(), &case, variant.name, true, 1);
             let label = format!("{name}, {}, {variant}", case.name);
@@ -64,7 +64,7 @@ fn apart(method: &str, cases: Vec<Case>) -> usize {
     let (mut failures, mut taken) = (Vec::new(), 0);
     for case in cases {
         let (graph, outputs) = common::graph_of(&case);
-        let plan = Plan::new(graph, &device().caps(), &[method]).unwrap();
+        let plan = Plan::new(graph, &device().target(), &[method]).unwrap();
         if plan.steps.len() == 1 {
             continue;
         }
@@ -100,7 +100,7 @@ fn any_number_is_selected_as_by_one_sort() {
         let inputs = [&x, &segments].map(|v| g.constant("input", Arc::new(v.clone())));
         let outputs = g.top_k("top", k, inputs).unwrap();
         outputs.iter().for_each(|&t| g.keep(t));
-        let mut runner = Runner::new(device(), Plan::new(g, &device().caps(), &[]).unwrap()).unwrap();
+        let mut runner = Runner::new(device(), Plan::new(g, &device().target(), &[]).unwrap()).unwrap();
         let got = runner.run(&[], &outputs).unwrap();
         let want = TopK { k }.twin(&[x, segments]);
         for (i, (got, want)) in got.iter().zip(&want).enumerate() {

@@ -11,24 +11,32 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The user's folder for what can be had again.
     ("cache", &["atomic"]),
     ("tensor", &[]),
+    // What plans are made for.
+    ("target", &[]),
     ("rng", &["tensor"]),
     ("ops", &["rng", "tensor"]),
-    ("kernels", &["ops", "rng", "tensor", "params"]),
-    ("lowering", &["kernels", "ops", "tensor"]),
+    ("kernels", &["ops", "rng", "target", "tensor", "params"]),
+    ("lowering", &["kernels", "ops", "target", "tensor"]),
     ("shader", &["atomic", "kernels"]),
-    ("graph", &["kernels", "lowering", "ops", "rng", "tensor"]),
-    ("gpu", &["atomic", "cache", "graph", "kernels", "ops", "rng", "shader", "tensor"]),
+    ("graph", &["kernels", "lowering", "ops", "rng", "target", "tensor"]),
+    ("gpu", &["atomic", "cache", "graph", "kernels", "ops", "rng", "shader", "target", "tensor"]),
     // A weights file carries the configuration, and the network is built from weights: the two know each other.
     ("weights", &["atomic", "cache", "model", "tensor"]),
-    ("model", &["graph", "kernels", "ops", "tensor", "weights"]),
+    ("model", &["graph", "kernels", "ops", "target", "tensor", "weights"]),
     ("vision", &["atomic"]),
-    ("detector", &["atomic", "gpu", "graph", "kernels", "model", "ops", "tensor", "vision", "weights"]),
-    ("bench", &["atomic", "gpu", "graph", "kernels", "model", "ops", "rng", "shader", "tensor", "vision", "weights"]),
+    ("detector", &["atomic", "gpu", "graph", "kernels", "model", "ops", "target", "tensor", "vision", "weights"]),
+    (
+        "bench",
+        &[
+            "atomic", "gpu", "graph", "kernels", "model", "ops", "rng", "shader", "target", "tensor", "vision",
+            "weights",
+        ],
+    ),
     (
         "tune",
         &[
-            "bench", "cache", "gpu", "graph", "kernels", "lowering", "model", "ops", "rng", "shader", "tensor",
-            "weights",
+            "bench", "cache", "gpu", "graph", "kernels", "lowering", "model", "ops", "rng", "shader", "target",
+            "tensor", "weights",
         ],
     ),
     ("cli", &[]),
@@ -232,4 +240,61 @@ fn the_reader_of_sources_sees_what_it_should() {
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["Error", "gpu", "graph", "tensor"]);
     assert_eq!(code("let u = \"https://a\"; // b"), "let u = \"https://a\"; ");
     assert_eq!(identifiers("wgpu_x xwgpu wgpu::y", "wgpu").count(), 1);
+}
+
+/// What depends on the class of device is read from one table.
+#[test]
+fn the_class_of_device_is_asked_in_the_policy_alone() {
+    for (path, text) in texts("src", &["rs"]) {
+        let text = code(&text);
+        let asked = ["DeviceType::Cpu", ".cpu", "policy::CPU", "policy::WIDE_CPU", "policy::GPU"];
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let told = path.starts_with("src/target/") || path == "src/gpu/adapter.rs";
+        // One place plans parts as for a GPU where they are asked for by name.
+        let told = told || path == "src/lowering/split_k.rs" || path.ends_with("tests.rs");
+        if let Some(word) = asked.iter().find(|word| product.contains(*word)).filter(|_| !told) {
+            panic!("{path}: `{word}` is asked outside src/target/policy.rs");
+        }
+    }
+}
+
+/// Files of a room that name one another in a circle.
+#[test]
+fn kernels_ops_and_lowerings_have_no_circles() {
+    for room in ["kernels", "ops", "lowering"] {
+        let files = texts(&format!("src/{room}"), &["rs"]);
+        let stem = |path: &str| path.trim_end_matches(".rs").rsplit('/').next().unwrap_or_default().to_string();
+        let names: Vec<String> = files.iter().map(|(path, _)| stem(path)).collect();
+        // Who names whom: `super::other` and `crate::room::other`, outside the tests; `mod.rs` lists them all.
+        let known = |text: &str| -> Vec<usize> {
+            let text = code(text);
+            let product = text.split("#[cfg(test)]").next().unwrap_or_default().replace(['\n', ' '], "");
+            let named = |name: &String| {
+                let paths = [format!("super::{name}::"), format!("crate::{room}::{name}::"), format!("super::{name};")];
+                let groups = product.split("super::{").skip(1).filter_map(|group| group.split("};").next());
+                let grouped =
+                    groups.flat_map(|g| g.split([',', '{', '}'])).any(|part| part.split("::").next() == Some(name));
+                paths.iter().any(|path| product.contains(path.as_str())) || grouped
+            };
+            (0..names.len()).filter(|&i| named(&names[i])).collect()
+        };
+        let edges: Vec<Vec<usize>> = files
+            .iter()
+            .enumerate()
+            .map(|(i, (path, text))| match path.ends_with("mod.rs") {
+                true => Vec::new(),
+                false => known(text).into_iter().filter(|&j| j != i && names[j] != "cases").collect(),
+            })
+            .collect();
+        // What can be reached from a file must not reach back.
+        for start in 0..files.len() {
+            let (mut seen, mut left) = (BTreeSet::new(), edges[start].clone());
+            while let Some(next) = left.pop() {
+                assert_ne!(next, start, "src/{room}/{}.rs is in a circle", names[start]);
+                if seen.insert(next) {
+                    left.extend(&edges[next]);
+                }
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use maskrcnn::graph::{Graph, Place, Plan, Source, Tensor};
-use maskrcnn::kernels::{Caps, Matrices, Matrix, rounded_to_f16};
+use maskrcnn::kernels::rounded_to_f16;
 use maskrcnn::model::{self, Config, Room};
 use maskrcnn::ops::Info;
 use maskrcnn::ops::conv2d::Conv2d;
@@ -17,6 +17,7 @@ use maskrcnn::ops::paste::Paste;
 use maskrcnn::ops::predict::{Part, Predict};
 use maskrcnn::ops::roi_align::{Pooling, RoiAlign};
 use maskrcnn::ops::topk::TopK;
+use maskrcnn::target::{Caps, Factors, Matrices, Matrix, Target, policy};
 use maskrcnn::tensor::{Shape, Value};
 use maskrcnn::weights::{NetworkWeights, WeightsFile, synth};
 use maskrcnn::{Error, Result};
@@ -25,10 +26,16 @@ use proptest::test_runner::RngSeed;
 
 const MIB: f64 = (1 << 20) as f64;
 
-fn caps() -> Vec<Caps> {
-    let gpu = |subgroup| Caps { subgroup, max_invocations: 1024, workgroup_bytes: 32768, ..Caps::MINIMUM };
-    vec![Caps::MINIMUM, Caps { cpu: true, texels: true, ..gpu(Some(8)) }, gpu(Some(32))]
+fn targets() -> Vec<Target> {
+    let large = |subgroup| {
+        let can = Caps { subgroup, max_invocations: 1024, workgroup_bytes: 32768, ..Caps::MINIMUM };
+        Target { can, ..Target::MINIMUM }
+    };
+    vec![Target::MINIMUM, Target { pays: &policy::WIDE_CPU, ..large(Some(8)) }, large(Some(32))]
 }
+
+/// A CPU driver without subgroups.
+const CPU: Target = Target { pays: &policy::CPU, ..Target::MINIMUM };
 
 /// Bytes of a tensor by the documentation: four an element, rounded up to 16.
 fn bytes(info: &Info) -> u64 {
@@ -208,10 +215,10 @@ proptest! {
         choices in prop::collection::vec((any::<u8>(), 0..40usize, 0..40usize, prop::bool::weighted(0.15)), 1..40),
         inputs in 1..3usize,
     ) {
-        for caps in caps() {
-            let plan = Plan::new(random_graph(&choices, inputs), &caps, &[]).unwrap();
+        for target in targets() {
+            let plan = Plan::new(random_graph(&choices, inputs), &target, &[]).unwrap();
             prop_assert_eq!(check(&plan), Ok(()));
-            let again = Plan::new(random_graph(&choices, inputs), &caps, &[]).unwrap();
+            let again = Plan::new(random_graph(&choices, inputs), &target, &[]).unwrap();
             prop_assert_eq!(plan.to_string(), again.to_string());
             prop_assert_eq!(plan.slots, again.slots);
         }
@@ -226,7 +233,7 @@ fn a_chain_takes_turns_in_two_slots() {
         x = g.op1(&format!("pool{i}"), MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x]).unwrap();
     }
     g.keep(x);
-    let plan = Plan::new(g, &Caps::MINIMUM, &[]).unwrap();
+    let plan = Plan::new(g, &Target::MINIMUM, &[]).unwrap();
     assert_eq!(check(&plan), Ok(()));
     assert_eq!((plan.slots.len(), plan.activation_bytes(), plan.live_bytes()), (2, 2048, 2048));
 }
@@ -242,7 +249,7 @@ fn the_peak_is_where_most_is_alive() {
     g.stage("end");
     let last = g.op1("last", MaxPool { kernel: 2, stride: 2, pad: 0 }, &[wide]).unwrap();
     g.keep(kept);
-    let plan = Plan::new(g, &Caps::MINIMUM, &[]).unwrap();
+    let plan = Plan::new(g, &Target::MINIMUM, &[]).unwrap();
     let peak = plan.peak();
     // 4096 bytes of `wide`, with `x` and `kept` of 256 each; then `last`, of 1024, in place of `x`.
     assert_eq!((peak.step, peak.bytes), (2, 4096 + 256 + 1024), "{plan}");
@@ -250,7 +257,7 @@ fn the_peak_is_where_most_is_alive() {
     assert_eq!(plan.alive(1).map(|t| plan.bytes(t)).sum::<u64>(), 4096 + 256 + 256);
     let text = plan.to_string();
     assert!(text.contains("alive at step 2, last (end): wide [1×4×4×64] (0.0 MiB), last"), "{text}");
-    assert_eq!(Plan::new(Graph::new(), &Caps::MINIMUM, &[]).unwrap().peak().bytes, 0);
+    assert_eq!(Plan::new(Graph::new(), &Target::MINIMUM, &[]).unwrap().peak().bytes, 0);
 }
 
 #[test]
@@ -258,7 +265,7 @@ fn a_variant_can_be_forced() {
     let mut g = Graph::new();
     let x = g.input("x", Info::f32([1, 8, 8, 4]));
     g.op1("pool", MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x]).unwrap();
-    let name = |force: &[&str]| Plan::new(g.clone(), &Caps::MINIMUM, force).unwrap().steps[0].variant.name;
+    let name = |force: &[&str]| Plan::new(g.clone(), &Target::MINIMUM, force).unwrap().steps[0].variant.name;
     assert_eq!([name(&[]), name(&["plain"]), name(&["unheard-of"])], ["quads", "plain", "quads"]);
 }
 
@@ -279,18 +286,18 @@ fn resnet50() -> &'static (Config, NetworkWeights) {
     })
 }
 
-fn plan(config: &Config, weights: &NetworkWeights, height: usize, width: usize, batch: usize, caps: &Caps) -> Plan {
+fn plan(config: &Config, weights: &NetworkWeights, height: usize, width: usize, batch: usize, target: &Target) -> Plan {
     let pixels = height * width;
     let (image_words, mask_words) = (pixels * 3 / 4, pixels / 4);
     let pyramid_bytes = Room::PYRAMID_BYTES;
     let room = Room { height, width, batch, roi_shift: 0, image_words, mask_words, pyramid_bytes };
-    Plan::new(model::build(config, weights, &room).unwrap().graph, caps, &[]).unwrap()
+    Plan::new(model::build(config, weights, &room).unwrap().graph, target, &[]).unwrap()
 }
 
 #[test]
 fn the_default_model_is_small() {
     let (config, weights) = nuclei();
-    let whole = Caps { cpu: true, ..Caps::MINIMUM };
+    let whole = CPU;
     let p = plan(&config, &weights, 640, 640, 1, &whole);
     assert_eq!(check(&p), Ok(()));
     let (activations, live) = (p.activation_bytes() as f64 / MIB, p.live_bytes() as f64 / MIB);
@@ -322,14 +329,14 @@ fn the_default_model_is_small() {
 #[test]
 fn the_default_model_is_planned_soundly_at_any_size() {
     let (config, weights) = nuclei();
-    for caps in caps() {
+    for target in targets() {
         for (h, w) in [(32, 32), (32, 1280), (640, 960), (1280, 640)] {
-            assert_eq!(check(&plan(&config, &weights, h, w, 1, &caps)), Ok(()), "{h}x{w} {caps:?}");
+            assert_eq!(check(&plan(&config, &weights, h, w, 1, &target)), Ok(()), "{h}x{w} {target:?}");
         }
-        let (one, two) = (plan(&config, &weights, 320, 320, 1, &caps), plan(&config, &weights, 320, 320, 2, &caps));
+        let (one, two) = (plan(&config, &weights, 320, 320, 1, &target), plan(&config, &weights, 320, 320, 2, &target));
         assert_eq!(check(&two), Ok(()));
         // Where ops are taken apart, larger ones are more pieces, and those of one piece may need no splitting.
-        if caps.cpu {
+        if target.pays.live_grids {
             assert!(one.steps.len() <= two.steps.len());
         }
         assert!(two.activation_bytes() > one.activation_bytes());
@@ -341,8 +348,8 @@ fn the_default_model_is_planned_soundly_at_any_size() {
 fn resnet50_fits_the_least_bindings_at_its_largest_size() {
     const PROMISED: u64 = 128 << 20;
     let (config, weights) = resnet50();
-    for caps in caps() {
-        let p = plan(config, weights, 1344, 1344, 1, &caps);
+    for target in targets() {
+        let p = plan(config, weights, 1344, 1344, 1, &target);
         assert_eq!(check(&p), Ok(()));
         for t in &p.graph.tensors {
             assert!(bytes(&t.info) <= PROMISED, "`{}` {:?}: {:.1} MiB", t.label, t.info, bytes(&t.info) as f64 / MIB);
@@ -351,7 +358,7 @@ fn resnet50_fits_the_least_bindings_at_its_largest_size() {
             let op = &p.graph.nodes[step.op];
             for (i, t) in op.inputs.iter().enumerate() {
                 if let Source::Constant(value) = &p.graph.tensors[t.id].source
-                    && op.op.form(i, &step.variant).is_some()
+                    && op.op.weight_layout(i, &step.variant).is_some()
                     && !step.variant.textures.contains(&i)
                 {
                     let packed = op.op.pack(i, value, &step.variant);
@@ -377,20 +384,18 @@ fn matrices_multiply_what_is_large_where_f16_is_wanted() {
     let matrices: Matrices = Matrix::ALL.into_iter().collect();
     let gpu = Caps { subgroup: Some(32), max_invocations: 1024, workgroup_bytes: 49152, ..Caps::MINIMUM };
     let able = Caps { f16: true, matrices, ..gpu };
-    let planned = |caps: &Caps| plan(config, weights, 800, 1088, 1, caps);
-    let exact = planned(&able);
-    assert_eq!(exact.to_string(), planned(&gpu).to_string());
-    assert!(exact.steps.iter().all(|s| !s.variant.halves && !s.variant.matrices));
+    let on = |can| Target { can, ..Target::MINIMUM };
+    let planned = |target: &Target| plan(config, weights, 800, 1088, 1, target);
+    let exact = planned(&on(able));
+    assert_eq!(exact.to_string(), planned(&on(gpu)).to_string());
+    assert!(exact.steps.iter().all(|s| !s.variant.f16 && !s.variant.matrices));
 
-    for (caps, name) in [
-        (Caps { halves: true, ..able }, "matrix-16"),
-        (
-            Caps { halves: true, matrices: [Matrix { size: 8, f32_sums: true }].into_iter().collect(), ..able },
-            "matrix-8",
-        ),
-        (Caps { halves: true, matrices: Matrices::NONE, ..able }, "blocked-"),
+    for (can, name) in [
+        (able, "matrix-16"),
+        (Caps { matrices: [Matrix { size: 8, f32_sums: true }].into_iter().collect(), ..able }, "matrix-8"),
+        (Caps { matrices: Matrices::NONE, ..able }, "blocked-"),
     ] {
-        let p = planned(&caps);
+        let p = planned(&on(can).with(Factors::F16));
         assert_eq!(check(&p), Ok(()));
         let (mut large, mut all) = (0.0, 0.0);
         for step in &p.steps {
@@ -398,7 +403,7 @@ fn matrices_multiply_what_is_large_where_f16_is_wanted() {
             let kernel = op.op.name();
             assert!(!kernel.starts_with("winograd"), "`{}` is taken apart", op.label);
             if ["conv2d", "linear", "predict", "deconv2d", "split_product"].contains(&kernel) {
-                assert!(step.variant.halves, "`{}`: {kernel} {}", op.label, step.variant);
+                assert!(step.variant.f16, "`{}`: {kernel} {}", op.label, step.variant);
                 all += step.cost.flops;
                 large += if step.variant.name.starts_with(name) { step.cost.flops } else { 0.0 };
             }
@@ -411,7 +416,7 @@ fn matrices_multiply_what_is_large_where_f16_is_wanted() {
 /// laterals, FPN outputs, RPN head, box head, mask head.
 fn gmac(config: &Config, weights: &NetworkWeights, height: usize, width: usize) -> [f64; 6] {
     // A CPU driver without texels takes nothing apart.
-    let p = plan(config, weights, height, width, 1, &Caps { cpu: true, ..Caps::MINIMUM });
+    let p = plan(config, weights, height, width, 1, &CPU);
     assert!(p.steps.iter().all(|s| s.cost.flops >= 0.0 && s.cost.bytes > 0.0));
     let mut parts = [0.0; 6];
     let mask = (100 * 28 * 28 * 256) as f64;
@@ -563,7 +568,7 @@ fn shapes_that_do_not_fit_are_errors_that_name_the_op() {
     assert!(text.contains("[1×8×8×4]") && text.contains("[1×4×4×4]"), "{text}");
 
     // Whatever was refused left nothing behind.
-    assert_eq!(check(&Plan::new(g.clone(), &Caps::MINIMUM, &[]).unwrap()), Ok(()));
+    assert_eq!(check(&Plan::new(g.clone(), &Target::MINIMUM, &[]).unwrap()), Ok(()));
     assert_eq!(g.nodes.len(), 1);
 }
 
@@ -608,7 +613,7 @@ fn settings_that_cannot_be_are_errors_too() {
 #[test]
 fn f16_holds_every_row_of_the_default_model() {
     let (config, weights) = nuclei();
-    let p = plan(&config, &weights, 320, 320, 1, &Caps::MINIMUM);
+    let p = plan(&config, &weights, 320, 320, 1, &Target::MINIMUM);
     let mut rows = 0;
     for op in &p.graph.nodes {
         let Some(Source::Constant(weight)) = op.inputs.get(1).map(|t| &p.graph.tensors[t.id].source) else { continue };

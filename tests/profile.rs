@@ -213,7 +213,7 @@ fn roofs_are_measured_once_and_again_when_asked() {
             number(&kept["copy"]) / 1e9,
             number(&kept["fma"]) / 1e9
         );
-        if common::device().caps().matrices.is_empty() {
+        if common::device().target().can.matrices.is_empty() {
             assert_eq!(kept["matrix"], Value::Null);
         } else {
             shown += &format!(", matrices {:.1} GFLOP/s", number(&kept["matrix"]) / 1e9);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Twins, caps, device, difference, run_case};
+use common::{Twins, device, difference, run_case, target};
 use maskrcnn::kernels::{Case, Kernel, Tolerance, Variant};
 use maskrcnn::ops::conv2d::Conv2d;
 use maskrcnn::ops::deconv2d::Deconv2d;
@@ -36,11 +36,11 @@ fn agree(kernel: impl Kernel + 'static, inputs: Vec<Value>, tolerance: Tolerance
     let case = Case::new(format!("{kernel:?}"), kernel, inputs, tolerance);
     let infos: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
     let outputs = case.kernel.infer(&infos).map_err(TestCaseError::fail)?;
-    let (plain, twins) = (Variant::new("plain", &[]), Twins::new(&case));
+    let (plain, twins) = (Variant::plain(), Twins::new(&case));
     for (info, value) in outputs.iter().zip(twins.of(&plain)) {
         prop_assert_eq!(*info, Info { shape: value.shape, dtype: value.dtype() }, "the twin's shape");
     }
-    for variant in case.kernel.variants(&Io { inputs: &infos, outputs: &outputs }, &caps()) {
+    for variant in case.kernel.variants(&Io { inputs: &infos, outputs: &outputs }, &target()) {
         let got = run_case(device(), &case, variant.name, false, 1).remove(0);
         for (i, (got, want)) in got.iter().zip(twins.of(&variant)).enumerate() {
             if let Some(d) = difference(got, want, case.tolerance) {

@@ -13,29 +13,33 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use maskrcnn::kernels::{Caps, Entry, Launch, Matrices, Matrix, REGISTRY, Variant};
+use maskrcnn::kernels::{Entry, Launch, REGISTRY, Variant};
 use maskrcnn::ops::{Info, Io};
 #[cfg(feature = "emit")]
-use maskrcnn::shader::emit::{Target, Valid};
+use maskrcnn::shader::emit::{Language, Valid};
 use maskrcnn::shader::{Access, Processed, Reflection, SNIPPETS, compile, reflect};
+use maskrcnn::target::{Caps, Factors, Matrices, Matrix, Policy, Target, policy};
 
 /// Devices of all kinds: the least, CPU drivers, GPUs with one subgroup size, a GPU with several; each also with
 /// cooperative matrices, and f16 wanted.
-fn devices() -> Vec<(String, Caps)> {
-    let mut out = vec![("minimum".to_string(), Caps::MINIMUM)];
-    for (subgroup, cpu) in [(4, true), (8, true), (16, true), (32, false), (64, false)] {
-        let subgroup = Some(subgroup);
-        let texels = cpu && subgroup >= Some(8);
-        let caps = Caps { subgroup, cpu, texels, max_invocations: 1024, workgroup_bytes: 32768, ..Caps::MINIMUM };
-        out.push((format!("{caps:?}"), caps));
+fn devices() -> Vec<(String, Target)> {
+    let mut out = vec![("minimum".to_string(), Target::MINIMUM)];
+    let cpu = Policy::of_cpu;
+    for (subgroup, pays) in [(4, cpu(4)), (8, cpu(8)), (16, cpu(16)), (32, &policy::GPU), (64, &policy::GPU)] {
+        let least = Caps { subgroup: Some(subgroup), ..Caps::MINIMUM };
+        let can = Caps { max_invocations: 1024, workgroup_bytes: 32768, ..least };
+        let name = format!("{}, subgroups of {subgroup}", pays.name);
         // Subgroups where all else is at its least.
-        out.push((format!("small {caps:?}"), Caps { subgroup, cpu, ..Caps::MINIMUM }));
+        out.push((format!("small {name}"), Target { can: least, pays, ..Target::MINIMUM }));
+        out.push((name, Target { can, pays, ..Target::MINIMUM }));
     }
     let large = Caps { max_invocations: 1024, workgroup_bytes: 49152, ..Caps::MINIMUM };
-    out.push(("no fixed subgroup".into(), large));
+    out.push(("no fixed subgroup".into(), Target { can: large, ..Target::MINIMUM }));
     let matrices: Matrices = Matrix::ALL.into_iter().collect();
     for i in 1..out.len() {
-        out.push((format!("{}, matrices", out[i].0), Caps { f16: true, matrices, halves: true, ..out[i].1 }));
+        let (name, target) = &out[i];
+        let can = Caps { f16: true, matrices, ..target.can };
+        out.push((format!("{name}, matrices"), Target { can, wants: Factors::F16, ..*target }));
     }
     out
 }
@@ -53,7 +57,7 @@ struct Unit {
 /// One case on one device that a text is offered for.
 struct Use {
     label: String,
-    caps: Caps,
+    target: Target,
     /// Whether it is the last variant offered: the one that must run anywhere.
     last: bool,
     tensors: (usize, usize),
@@ -77,8 +81,8 @@ fn units() -> &'static [Unit] {
                     case.kernel.infer(&infos).unwrap_or_else(|e| panic!("{}, {}: {e}", entry.name, case.name));
                 assert_eq!(case.kernel.name(), entry.name, "case {}", case.name);
                 let io = Io { inputs: &infos, outputs: &outputs };
-                for (device, caps) in devices() {
-                    let variants = case.kernel.variants(&io, &caps);
+                for (device, target) in devices() {
+                    let variants = case.kernel.variants(&io, &target);
                     assert!(!variants.is_empty(), "{}, {}: no variant on {device}", entry.name, case.name);
                     let names: BTreeSet<&str> = variants.iter().map(|v| v.name).collect();
                     assert_eq!(names.len(), variants.len(), "{}, {}: names are shared", entry.name, case.name);
@@ -91,7 +95,7 @@ fn units() -> &'static [Unit] {
                         });
                         unit.uses.push(Use {
                             label: format!("{}, {}, {variant}, {device}", entry.name, case.name),
-                            caps,
+                            target,
                             last: i + 1 == variants.len(),
                             tensors: (infos.len(), outputs.len()),
                             launch: case.kernel.launch(&io, variant),
@@ -121,11 +125,11 @@ fn every_variant_is_valid_and_translates_to_metal_and_dx12() {
             }
         };
         for (name, checked) in CHECKS {
-            for target in [Target::Msl, Target::Hlsl] {
+            for target in [Language::Msl, Language::Hlsl] {
                 match valid.emit(target, checked) {
                     // naga has no cooperative matrices in HLSL, and wgpu offers none on DX12.
-                    Err(e) if target == Target::Hlsl && unit.variant.matrices => assert!(e.contains("HLSL"), "{e}"),
-                    Ok(_) if target == Target::Hlsl && unit.variant.matrices => {
+                    Err(e) if target == Language::Hlsl && unit.variant.matrices => assert!(e.contains("HLSL"), "{e}"),
+                    Ok(_) if target == Language::Hlsl && unit.variant.matrices => {
                         failures.push(format!("{}: HLSL has cooperative matrices now: translate them", unit.label()))
                     }
                     Err(e) => failures.push(format!("{}, {name}, {target:?}: {e}", unit.label())),
@@ -144,7 +148,7 @@ fn every_variant_is_valid_and_translates_to_metal_and_dx12() {
 fn every_variant_is_the_same_after_a_trip_through_naga() {
     for unit in units() {
         let valid = Valid::new(&unit.text, &unit.module, &unit.variant).unwrap();
-        let text = String::from_utf8(valid.emit(Target::Wgsl, false).unwrap()).unwrap();
+        let text = String::from_utf8(valid.emit(Language::Wgsl, false).unwrap()).unwrap();
         let lines = (1..=text.lines().count()).map(|n| ("again".to_string(), n)).collect();
         let text = Processed { text, lines };
         let (module, r) = reflect(&text).unwrap_or_else(|e| panic!("{}: {e}\n{}", unit.label(), text.text));
@@ -163,7 +167,7 @@ fn every_variant_is_the_same_after_a_trip_through_naga() {
 fn metal_gets_the_bindings_numbers() {
     for unit in units() {
         let valid = Valid::new(&unit.text, &unit.module, &unit.variant).unwrap();
-        let text = String::from_utf8(valid.emit(Target::Msl, false).unwrap()).unwrap();
+        let text = String::from_utf8(valid.emit(Language::Msl, false).unwrap()).unwrap();
         for (i, binding) in unit.reflection.bindings.iter().enumerate() {
             let kind = if binding.access == Access::Texture { "texture" } else { "buffer" };
             assert!(text.contains(&format!("[[{kind}({i})]]")), "{}: {kind} {i}\n{text}", unit.label());
@@ -189,7 +193,7 @@ fn every_variant_translates_to_spirv_that_khronos_accepts() {
         let Ok(valid) = Valid::new(&unit.text, &unit.module, &unit.variant) else { continue };
         for (name, checked) in CHECKS {
             let label = format!("{}, {name}", unit.label());
-            let bytes = valid.emit(Target::Spirv, checked).unwrap_or_else(|e| panic!("{label}, SPIR-V: {e}"));
+            let bytes = valid.emit(Language::Spirv, checked).unwrap_or_else(|e| panic!("{label}, SPIR-V: {e}"));
             let path = dir.path().join(format!("{}.spv", files.len()));
             std::fs::write(&path, bytes).unwrap();
             files.push((label, path, unit.variant.matrices));
@@ -223,10 +227,10 @@ fn every_variant_translates_to_spirv_that_khronos_accepts() {
 /// Kilobytes of SPIR-V that a driver of this kind is given at most: what compiles in seconds there. SwiftShader had not
 /// compiled a text of 108 kB after sixteen minutes, with 12 GB taken.
 #[cfg(feature = "emit")]
-fn most_kilobytes(caps: &Caps) -> usize {
-    match (caps.cpu, caps.subgroup) {
-        (true, Some(lanes)) if lanes >= 8 => 144,
-        (true, _) => 64,
+fn most_kilobytes(target: &Target) -> usize {
+    match target.pays {
+        pays if *pays == policy::WIDE_CPU => 144,
+        pays if *pays == policy::CPU => 64,
         _ => 96,
     }
 }
@@ -238,9 +242,9 @@ fn texts_are_no_larger_than_their_drivers_can_take() {
     let mut wrong = Vec::new();
     for unit in units() {
         let Ok(valid) = Valid::new(&unit.text, &unit.module, &unit.variant) else { continue };
-        let bytes = valid.emit(Target::Spirv, false).unwrap().len();
+        let bytes = valid.emit(Language::Spirv, false).unwrap().len();
         // Mesa's CPU driver of 26 has matrices, too, and takes what GPUs do.
-        let least = unit.uses.iter().map(|used| most_kilobytes(&used.caps)).min().unwrap_or(0);
+        let least = unit.uses.iter().map(|used| most_kilobytes(&used.target)).min().unwrap_or(0);
         let most = if unit.variant.matrices { 256 } else { least };
         if bytes > most << 10 {
             wrong.push(format!("{}: {} kB of SPIR-V, at most {most}", unit.label(), bytes.div_ceil(1024)));
@@ -297,21 +301,26 @@ fn workgroups_and_grids_keep_within_the_limits() {
         let r = &unit.reflection;
         let invocations: u32 = r.workgroup_size.iter().product();
         assert_eq!(unit.text.text.contains("subgroup"), unit.variant.subgroups, "{}", unit.label());
-        let halves = unit.variant.matrices || unit.variant.halves;
+        let halves = unit.variant.matrices || unit.variant.f16;
         for (part, used) in [("enable wgpu_cooperative_matrix;", unit.variant.matrices), ("enable f16;", halves)] {
             assert_eq!(unit.text.text.contains(part), used, "{}: {part}", unit.label());
         }
         for used in &unit.uses {
-            assert!(used.caps.halves || !unit.variant.halves, "{}: f16 where it is not wanted", used.label);
-            assert!(invocations <= used.caps.max_invocations, "{}: {invocations} invocations", used.label);
-            assert!(r.workgroup_bytes <= used.caps.workgroup_bytes, "{}: {} bytes", used.label, r.workgroup_bytes);
+            assert!(used.target.wants_f16() || !unit.variant.f16, "{}: f16 where it is not wanted", used.label);
+            assert!(invocations <= used.target.can.max_invocations, "{}: {invocations} invocations", used.label);
+            assert!(
+                r.workgroup_bytes <= used.target.can.workgroup_bytes,
+                "{}: {} bytes",
+                used.label,
+                r.workgroup_bytes
+            );
             if unit.variant.matrices {
-                assert!(!used.caps.matrices.is_empty(), "{}: where there are no matrices", used.label);
+                assert!(!used.target.can.matrices.is_empty(), "{}: where there are no matrices", used.label);
                 // Vulkan asks for whole subgroups; 128 is a multiple of all sizes that there are.
-                let size = used.caps.subgroup.unwrap_or(128);
+                let size = used.target.can.subgroup.unwrap_or(128);
                 assert!(r.workgroup_size[0].is_multiple_of(size), "{}: {invocations} by {size}", used.label);
             } else if unit.variant.subgroups {
-                let size = used.caps.subgroup.expect("a subgroup variant where the device has subgroups");
+                let size = used.target.can.subgroup.expect("a subgroup variant where the device has subgroups");
                 // A broadcast reads lanes that a part of a subgroup would lack.
                 assert!(invocations.is_multiple_of(size), "{}: {invocations} by {size}", used.label);
             }
@@ -320,7 +329,7 @@ fn workgroups_and_grids_keep_within_the_limits() {
                 assert!(r.workgroup_bytes <= Caps::MINIMUM.workgroup_bytes, "{}: the last", used.label);
                 assert!(!unit.variant.subgroups, "{}: the last uses subgroups", used.label);
                 assert!(!unit.variant.matrices, "{}: the last uses matrices", used.label);
-                assert!(!unit.variant.halves, "{}: the last uses f16", used.label);
+                assert!(!unit.variant.f16, "{}: the last uses f16", used.label);
             }
             let grid = used.launch.grid;
             assert!(grid.iter().all(|&n| (1..=65_535).contains(&n)), "{}: grid {grid:?}", used.label);
@@ -390,7 +399,7 @@ fn errors_point_into_the_source_files() {
         cases: || unreachable!("only its text is used"),
         of: |_, _| None,
     };
-    let variant = Variant::new("plain", &[("N", 2)]);
+    let variant = Variant::own("plain", &[("N", 2)]);
     let told = |source: &'static str| match compile(&entry(source), &variant) {
         Ok(text) => reflect(&text).map(|_| ()).unwrap_err(),
         Err(e) => e.to_string(),

@@ -8,8 +8,9 @@ use super::work::Work;
 use crate::Result;
 use crate::gpu::{Device, Replay, Runner};
 use crate::graph::{Graph, Plan, Tensor};
-use crate::kernels::{Caps, Launch, Variant, rounded_to_f16};
+use crate::kernels::{Launch, Variant, rounded_to_f16};
 use crate::ops::{Info, Io};
+use crate::target::Factors;
 use crate::tensor::{Data, Value};
 
 /// How much time to spend on one variant.
@@ -66,8 +67,8 @@ impl Subject {
         let outputs = g.op_shared(&work.label, work.kernel.clone(), &inputs)?;
         outputs.iter().for_each(|&t| g.keep(t));
         // One step, whatever the engine would make of the op.
-        let caps = Caps { halves: variant.halves, ..device.caps() };
-        let mut plan = Plan::new(g, &caps, &[variant.name])?;
+        let target = device.target().with(if variant.f16 { Factors::F16 } else { Factors::F32 });
+        let mut plan = Plan::new(g, &target, &[variant.name])?;
         let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
         let (i, o) = (infos(&inputs), infos(&outputs));
         plan.steps[0].launch = launch.unwrap_or_else(|| work.kernel.launch(&Io { inputs: &i, outputs: &o }, variant));
@@ -152,7 +153,7 @@ pub fn reference(device: &Device, work: &Work, inputs: &[Arc<Value>], halves: bo
     if halves {
         inputs.iter_mut().take(2).for_each(|v| *v = Arc::new(rounded_to_f16(v)));
     }
-    Subject::new(device, work, &inputs, &work.variants(&device.caps())[0], None)?.outputs()
+    Subject::new(device, work, &inputs, &work.variants(&device.target())[0], None)?.outputs()
 }
 
 /// Times a variant, and judges what it computes by `reference`.

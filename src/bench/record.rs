@@ -205,7 +205,7 @@ impl Entry {
             subgroups: variant.subgroups,
             textures: variant.textures.clone(),
             matrices: variant.matrices,
-            halves: variant.halves,
+            halves: variant.f16,
             text,
             grid: measured.launch.grid,
             params: measured.launch.params.clone(),
@@ -223,7 +223,7 @@ impl Entry {
     pub fn is(&self, today: &Variant, launch: &Launch) -> bool {
         today.text.as_deref() == Some(self.text.as_str())
             && constants(today) == self.constants
-            && (today.subgroups, today.matrices, today.halves) == (self.subgroups, self.matrices, self.halves)
+            && (today.subgroups, today.matrices, today.f16) == (self.subgroups, self.matrices, self.halves)
             && today.textures == self.textures
             && (launch.grid, &launch.params) == (self.grid, &self.params)
     }
@@ -235,15 +235,19 @@ impl Entry {
 
     /// As it ran: the variant with its text, and its launch. `now` lends the constants' names.
     pub fn frozen(&self, now: &Variant) -> (Variant, Launch) {
-        let name = |k: &String| now.defines.iter().map(|d| d.0).find(|n| n == k);
+        let mut schedule = now.schedule;
+        // A constant that is gone matters to no code of today's: the text has it already.
+        let name = |k: &String| now.features.iter().map(|d| d.0).find(|n| n == k);
+        let features = self.constants.iter().filter_map(|(k, v)| Some((name(k)?, *v))).collect();
+        self.constants.iter().for_each(|(k, v)| _ = schedule.set(k, *v));
         let variant = Variant {
             name: now.name,
-            // A constant that is gone matters to no code of today's: the text has it already.
-            defines: self.constants.iter().filter_map(|(k, v)| Some((name(k)?, *v))).collect(),
+            schedule,
+            features,
             subgroups: self.subgroups,
             textures: self.textures.clone(),
             matrices: self.matrices,
-            halves: self.halves,
+            f16: self.halves,
             text: Some(self.text.as_str().into()),
         };
         (variant, Launch { grid: self.grid, params: self.params.clone() })
@@ -251,5 +255,5 @@ impl Entry {
 }
 
 fn constants(variant: &Variant) -> Vec<(String, u32)> {
-    variant.defines.iter().map(|(k, v)| (k.to_string(), *v)).collect()
+    variant.constants().into_iter().map(|(k, v)| (k.to_string(), v)).collect()
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::shapes;
 use crate::gpu::{Device, Runner};
 use crate::graph::{Plan, Source, Tensor, bytes_of};
-use crate::kernels::{Caps, Kernel, Launch, Variant};
+use crate::kernels::{Kernel, Launch, Variant};
 use crate::model::{self, Config, Input, Room};
 use crate::ops::{self, Cost, Info, Io, Op};
 use crate::rng::Rng;
+use crate::target::Target;
 use crate::tensor::{DType, Value};
 use crate::vision::Image;
 use crate::weights::NetworkWeights;
@@ -52,14 +53,14 @@ impl Given {
 }
 
 impl Work {
-    /// Every different launch of a network, run once on `image`, as planned for `caps`: what the device can do, at some
+    /// Every different launch of a network, run once on `image`, as planned for `target`: the device, at some
     /// [`Precision`](crate::Precision).
     ///
     /// # Errors
     /// As [`crate::Detector::detect`].
     pub fn of_network(
         device: &Device,
-        caps: &Caps,
+        target: &Target,
         config: &Config,
         weights: &NetworkWeights,
         image: &Image,
@@ -76,7 +77,7 @@ impl Work {
             .copied()
             .collect();
         kept.iter().for_each(|&t| network.graph.keep(t));
-        let plan = Plan::choosing(network.graph.clone(), caps, &device.choices())?;
+        let plan = Plan::choosing(network.graph.clone(), target, &device.choices())?;
         let mut runner = Runner::new(device, plan)?;
         let input = Input::new(&[(image.rgb(), size)], room.height, room.width);
         let values = runner.run(&input.of(&network), &kept)?;
@@ -159,8 +160,8 @@ impl Work {
     }
 
     /// The variants that such a device can run, best guess first.
-    pub fn variants(&self, caps: &Caps) -> Vec<Variant> {
-        self.kernel.variants(&Io { inputs: &self.infos(), outputs: &self.outputs }, caps)
+    pub fn variants(&self, target: &Target) -> Vec<Variant> {
+        self.kernel.variants(&Io { inputs: &self.infos(), outputs: &self.outputs }, target)
     }
 
     /// Grid and parameters of a variant.

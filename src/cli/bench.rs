@@ -102,8 +102,8 @@ pub fn run(args: &Args) -> Result<bool> {
     // What is wrong with a file is worth knowing before minutes of measuring.
     let before = args.against.as_deref().map(Record::read).transpose()?;
     let sources = args.shaders.as_deref().map_or(Ok(Sources::default()), Sources::from_folder)?;
-    let (device, caps, given) = jobs::works(args)?;
-    let (jobs, left_out) = jobs::jobs(args, given.works, &caps, &sources, before.as_ref())?;
+    let (device, target, given) = jobs::works(args)?;
+    let (jobs, left_out) = jobs::jobs(args, given.works, &target, &sources, before.as_ref())?;
     let show = Show::new(&jobs, args.json || args.csv);
     show.note(&device.key())?;
     if let Some(image) = &given.image {
@@ -176,12 +176,12 @@ impl Run<'_> {
         let effort = Effort { seconds: args.seconds, wall: args.wall, ..Effort::default() };
         let inputs = work.values();
         let reference = |halves: bool| {
-            let needed = job.tries.iter().any(|t| t.variant.halves == halves);
+            let needed = job.tries.iter().any(|t| t.variant.f16 == halves);
             if needed { measure::reference(device, work, &inputs, halves) } else { Ok(Vec::new()) }
         };
         let references = [reference(false)?, reference(true)?];
         for Try { variant, frozen, before, .. } in &job.tries {
-            let reference = &references[usize::from(variant.halves)];
+            let reference = &references[usize::from(variant.f16)];
             // The built-in text needs no second pipeline.
             let subject = if args.shaders.is_some() { frozen } else { variant };
             let measured = match measure::measure(device, work, &inputs, subject, effort, reference) {

@@ -2,7 +2,7 @@
 
 use maskrcnn::Result;
 use maskrcnn::gpu::{Adapter, choose};
-use maskrcnn::kernels::Caps;
+use maskrcnn::target::Target;
 
 /// What WebGPU promises of one binding, in bytes.
 const PROMISED_BINDING: u64 = 128 << 20;
@@ -14,7 +14,7 @@ pub struct Class {
     /// Its key, where it is a real one.
     pub key: Option<String>,
     /// What kernels may use.
-    pub caps: Caps,
+    pub target: Target,
     /// Bytes that one tensor may have.
     pub max_binding: u64,
 }
@@ -26,10 +26,10 @@ impl Class {
         let least = |why: &str| Self {
             name: format!("{why}: the least device, WebGPU's default limits"),
             key: None,
-            caps: Caps::MINIMUM,
+            target: Target::MINIMUM,
             max_binding: PROMISED_BINDING,
         };
-        let of = |a: Adapter| Self { key: Some(a.key()), name: a.name, caps: a.caps, max_binding: a.max_binding };
+        let of = |a: Adapter| Self { key: Some(a.key()), name: a.name, target: a.target, max_binding: a.max_binding };
         match choice {
             Some("none") => Ok(least("no device")),
             Some(_) => choose(choice).map(of),

@@ -24,16 +24,16 @@ pub fn run() -> ExitCode {
         say!("   {} through {}, driver {}", a.kind, a.backend, a.driver);
         say!(
             "   subgroups {subgroups}, f16 {}, time stamps {}",
-            yes(a.caps.f16),
+            yes(a.target.can.f16),
             yes(a.clock == maskrcnn::gpu::Clock::Stamps)
         );
-        let matrices: Vec<String> = a.caps.matrices.iter().map(|m| m.to_string()).collect();
+        let matrices: Vec<String> = a.target.can.matrices.iter().map(|m| m.to_string()).collect();
         say!("   cooperative matrices: {}", if matrices.is_empty() { "none".into() } else { matrices.join(", ") });
         say!(
             "   {} MiB a binding, {} KiB of workgroup memory, {} invocations a workgroup",
             a.max_binding >> 20,
-            a.caps.workgroup_bytes >> 10,
-            a.caps.max_invocations
+            a.target.can.workgroup_bytes >> 10,
+            a.target.can.max_invocations
         );
     }
     ExitCode::SUCCESS

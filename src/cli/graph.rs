@@ -35,7 +35,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let (file, config) = args.model.read(args.file.as_deref())?;
     let mut class = Class::of(args.model.choice())?;
-    class.caps = args.model.precision().on(&class.name, class.caps)?;
+    class.target = args.model.precision().on(&class.name, class.target)?;
     let Size { height, width } = args.image_size;
     let too_large = |what: String, need: u64| Error::Limit {
         what,
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<()> {
         other => other,
     };
     let choices = args.model.choices(class.key.as_deref());
-    let (size, plan) = detector::plan(&config, &weights, &class.caps, &choices, height, width).map_err(named)?;
+    let (size, plan) = detector::plan(&config, &weights, &class.target, &choices, height, width).map_err(named)?;
     let text = match () {
         () if args.dot => plan.dot(),
         () if args.json => json(&config.name, &class, &size, &plan),
@@ -83,7 +83,7 @@ fn table(name: &str, class: &Class, size: &NetworkSize, plan: &Plan) -> String {
         sides(size.padded),
         class.name,
         class.max_binding >> 20,
-        if class.caps.halves { "f16" } else { "f32" }
+        if class.target.wants_f16() { "f16" } else { "f32" }
     );
     out
 }
@@ -97,6 +97,6 @@ fn json(name: &str, class: &Class, size: &NetworkSize, plan: &Plan) -> String {
     all["padded"] = sides(size.padded);
     all["device"] = class.name.as_str().into();
     all["max_binding"] = class.max_binding.into();
-    all["products"] = if class.caps.halves { "f16" } else { "f32" }.into();
+    all["products"] = if class.target.wants_f16() { "f16" } else { "f32" }.into();
     format!("{all:#}\n")
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use maskrcnn::graph::Choices;
-use maskrcnn::kernels::Caps;
+use maskrcnn::target::Target;
 use maskrcnn::tune::{self, Kept};
 use maskrcnn::weights::{Settings, WeightsFile};
 use maskrcnn::{Config, Detector, Device, Error, Precision, Result};
@@ -81,15 +81,15 @@ impl Model {
 
     /// The device to use, with the pipelines that earlier runs compiled and the choices that they tuned, and what kernels
     /// may use at the precision.
-    pub fn device(&self) -> Result<(Device, Caps)> {
+    pub fn device(&self) -> Result<(Device, Target)> {
         let device = Device::open(self.device.as_deref())?;
-        let caps = self.precision.on(device.name(), device.caps())?;
+        let target = self.precision.on(device.name(), device.target())?;
         device.keep_pipelines();
         compiling::show(&device);
         if !self.untuned {
             tune::apply(&device);
         }
-        Ok((device, caps))
+        Ok((device, target))
     }
 
     /// The weights file and the settings, without a device. `instead` stands for `--weights`.

@@ -6,10 +6,11 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use maskrcnn::kernels::{self, Caps, Case, Entry, REGISTRY, Variant};
+use maskrcnn::kernels::{self, Case, Entry, REGISTRY, Variant};
 use maskrcnn::ops::{Info, Io};
-use maskrcnn::shader::emit::{Target, Valid, save};
+use maskrcnn::shader::emit::{Language, Valid, save};
 use maskrcnn::shader::{compile, reflect};
+use maskrcnn::target::Factors;
 use maskrcnn::{Error, Result};
 
 use super::class::Class;
@@ -44,8 +45,8 @@ pub enum Command {
         /// The kernel.
         name: String,
         /// The language.
-        #[arg(long, value_parser = PossibleValuesParser::new(Target::ALL.map(Target::name)).map(target))]
-        target: Target,
+        #[arg(long, value_parser = PossibleValuesParser::new(Language::ALL.map(Language::name)).map(target))]
+        target: Language,
         #[command(flatten)]
         choice: Choice,
         /// Add the run-time checks that a WebGPU page would have.
@@ -76,8 +77,8 @@ pub struct Choice {
     device: Option<String>,
 }
 
-fn target(name: String) -> Target {
-    Target::ALL.into_iter().find(|t| t.name() == name).unwrap_or(Target::Wgsl)
+fn target(name: String) -> Language {
+    Language::ALL.into_iter().find(|t| t.name() == name).unwrap_or(Language::Wgsl)
 }
 
 fn setting(text: &str) -> Result<(String, u32), String> {
@@ -179,29 +180,29 @@ fn variants(case: &Case, class: &Class) -> Result<Vec<Variant>> {
     let inputs: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
     let outputs = case.kernel.infer(&inputs).map_err(|reason| Error::Shape { op: case.name.clone(), reason })?;
     let io = Io { inputs: &inputs, outputs: &outputs };
-    let mut all = case.kernel.variants(&io, &class.caps);
+    let mut all = case.kernel.variants(&io, &class.target);
     // Those that only a precision of f16 would choose come last.
-    let halves = case.kernel.variants(&io, &Caps { halves: class.caps.f16, ..class.caps });
-    all.extend(halves.into_iter().filter(|v| v.halves));
+    let f16 = class.target.with(if class.target.can.f16 { Factors::F16 } else { Factors::F32 });
+    let halves = case.kernel.variants(&io, &f16);
+    all.extend(halves.into_iter().filter(|v| v.f16));
     Ok(all)
 }
 
 /// The variant with other values for some of its constants.
 fn set(kernel: &str, mut variant: Variant, values: &[(String, u32)]) -> Result<Variant> {
     for (name, value) in values {
-        let Some(constant) = variant.defines.iter_mut().find(|d| d.0 == name) else {
-            let has = match variant.defines.as_slice() {
+        if !variant.set(name, *value) {
+            let has = match variant.constants().as_slice() {
                 [] => "it has none".into(),
                 some => some.iter().map(|d| d.0).collect::<Vec<_>>().join(", "),
             };
-            return refuse(kernel, format!("variant {} has no constant `{name}`: {has}", variant.name));
-        };
-        constant.1 = *value;
+            return refuse(kernel, format!("variant {} has no constant `{name}` that can be set: {has}", variant.name));
+        }
     }
     Ok(variant)
 }
 
-fn emit(chosen: &Chosen, target: Target, checked: bool, out: Option<&Path>) -> Result<()> {
+fn emit(chosen: &Chosen, target: Language, checked: bool, out: Option<&Path>) -> Result<()> {
     let name = chosen.entry.name;
     if out.is_none() && !target.is_text() && std::io::stdout().is_terminal() {
         return refuse(name, format!("{} is binary and no text for a terminal: name a file with --out", target.name()));

@@ -48,10 +48,10 @@ pub fn run(args: &Args) -> Result<()> {
         return super::print(format!("{what} kept for {}\n", device.key()).as_bytes());
     }
     let (file, config) = args.model.load(None)?;
-    let (device, caps) = args.model.device()?;
+    let (device, target) = args.model.device()?;
     let weights = NetworkWeights::load(&file, &config)?;
     let Size { height, width } = args.image_size;
-    let (graph, mut launches) = tune::launches(&caps, &config, &weights, height, width)?;
+    let (graph, mut launches) = tune::launches(&target, &config, &weights, height, width)?;
     launches.retain(|l| args.op.as_deref().is_none_or(|o| l.label.contains(o)));
     if launches.is_empty() {
         let reason = format!("{} has no such op to tune at {height}x{width}", config.name);
@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
     let bar = progress(launches.len());
     for launch in &launches {
         bar.set_message(launch.label.clone());
-        let found = tune::tune(&device, &caps, &graph, launch, effort)?;
+        let found = tune::tune(&device, &target, &graph, launch, effort)?;
         bar.inc(1);
         let name = label(launch);
         let fastest = match &found.change {

@@ -243,7 +243,7 @@ mod tests {
         let w = g.constant("w", Arc::new(Value::f32([10, 8], vec![0.0; 80])));
         let b = g.constant("b", Arc::new(Value::f32([10], vec![0.0; 10])));
         g.op1("fc", Linear { bias: true, relu: false, live: true }, &[x, w, b, count]).unwrap();
-        let plan = Plan::new(g, &crate::kernels::Caps::MINIMUM, &[]).unwrap();
+        let plan = Plan::new(g, &crate::target::Target::MINIMUM, &[]).unwrap();
         let (step, all) = (&plan.steps[0], plan.steps[0].cost);
         let of = |live: usize| {
             let live = [Live { what: "rows", count: live, capacity: 10, id: count.id }];
@@ -265,7 +265,7 @@ mod tests {
         let zeros = |shape: Shape| Arc::new(Value::f32(shape, vec![0.0; shape.len()]));
         let (w, b) = (zeros([256, 3, 3, 256].into()), zeros([256].into()));
         g.conv2d("conv", x, &w, &b).pad(1).live(count).done().unwrap();
-        let plan = Plan::new(g, &crate::kernels::Caps::MINIMUM, &["winograd"]).unwrap();
+        let plan = Plan::new(g, &crate::target::Target::MINIMUM, &["winograd"]).unwrap();
         let products: Vec<&Step> = plan.steps.iter().filter(|s| s.cost.flops > 0.0).collect();
         assert!(products.len() > 1);
         let shares = |live: usize| {

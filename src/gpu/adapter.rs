@@ -1,7 +1,7 @@
 //! The GPUs that the system lists, and what each can do.
 
 use super::profiler::Clock;
-use crate::kernels::{Caps, Matrices, Matrix, TEXELS_A_ROW};
+use crate::target::{Caps, Factors, Matrices, Matrix, Policy, TEXELS_A_ROW, Target, policy};
 use crate::{Error, Result};
 
 /// A GPU as the system lists it, not opened yet.
@@ -16,7 +16,7 @@ pub struct Adapter {
     /// Driver and version.
     pub driver: String,
     /// What kernels may use.
-    pub caps: Caps,
+    pub target: Target,
     /// Smallest and largest subgroup.
     pub subgroups: Option<(u32, u32)>,
     /// The best that it offers to time a step by.
@@ -91,7 +91,6 @@ fn pick(names: &[&str], text: &str) -> std::result::Result<usize, String> {
 
 fn describe(inner: wgpu::Adapter) -> Adapter {
     let (info, features, limits) = (inner.get_info(), inner.features(), inner.limits());
-    let cpu = info.device_type == wgpu::DeviceType::Cpu;
     let subgroups =
         features.contains(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size));
     Adapter {
@@ -106,16 +105,20 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
         }
         .into(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
-        caps: Caps {
-            subgroup: subgroups.filter(|(a, b)| a == b).map(|s| s.0),
-            cpu,
-            // SwiftShader (subgroups of four) gains nothing.
-            texels: cpu && info.subgroup_min_size >= 8 && limits.max_texture_dimension_2d >= TEXELS_A_ROW as u32,
-            max_invocations: limits.max_compute_invocations_per_workgroup,
-            workgroup_bytes: limits.max_compute_workgroup_storage_size,
-            f16: features.contains(wgpu::Features::SHADER_F16),
-            matrices: matrices(&inner),
-            halves: false,
+        target: Target {
+            can: Caps {
+                subgroup: subgroups.filter(|(a, b)| a == b).map(|s| s.0),
+                texels: limits.max_texture_dimension_2d >= TEXELS_A_ROW as u32,
+                max_invocations: limits.max_compute_invocations_per_workgroup,
+                workgroup_bytes: limits.max_compute_workgroup_storage_size,
+                f16: features.contains(wgpu::Features::SHADER_F16),
+                matrices: matrices(&inner),
+            },
+            wants: Factors::F32,
+            pays: match info.device_type {
+                wgpu::DeviceType::Cpu => Policy::of_cpu(info.subgroup_min_size),
+                _ => &policy::GPU,
+            },
         },
         subgroups,
         clock: match features.contains(wgpu::Features::TIMESTAMP_QUERY) {
@@ -150,7 +153,7 @@ impl Adapter {
     /// Tells one GPU and driver from another.
     pub fn key(&self) -> String {
         let mut key = format!("{}, {}, {}", self.name, self.backend, self.driver);
-        if self.caps.cpu {
+        if self.target.pays.own_cores {
             // A CPU driver does not name the CPU; its cores say a little of it.
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             key.push_str(&format!(", {cores} cores"));

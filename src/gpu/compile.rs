@@ -97,7 +97,7 @@ impl Device {
 
     /// Whether the driver compiles at a pipeline's first dispatch, as Mesa's lavapipe does.
     fn compiles_late(&self) -> bool {
-        self.shared.caps.cpu
+        self.shared.target.pays.compiles_late
     }
 }
 

@@ -11,7 +11,7 @@ use super::pipeline::Pipeline;
 use super::profiler::Clock;
 use super::texture::Texture;
 use crate::graph::Choices;
-use crate::kernels::Caps;
+use crate::target::Target;
 use crate::tensor::Value;
 use crate::{Error, Result};
 
@@ -58,7 +58,7 @@ pub(super) struct Shared {
     pub queue: wgpu::Queue,
     pub name: String,
     pub key: String,
-    pub caps: Caps,
+    pub target: Target,
     pub max_binding: u64,
     pub max_buffer: u64,
     pub max_grid: u32,
@@ -130,7 +130,7 @@ impl Device {
             | wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
-        if !adapter.caps.matrices.is_empty() {
+        if !adapter.target.can.matrices.is_empty() {
             wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
             // SAFETY: cooperative matrices are the one experimental feature that is asked for. Only variants marked so
             // use them: in configurations that the driver lists, in workgroups of whole subgroups, within their
@@ -168,7 +168,7 @@ impl Device {
                 queue,
                 key: adapter.key(),
                 name: adapter.name,
-                caps: adapter.caps,
+                target: adapter.target,
                 max_binding: adapter.max_binding,
                 max_buffer: limits.max_buffer_size,
                 clock: adapter.clock,
@@ -214,8 +214,8 @@ impl Device {
     }
 
     /// What kernels may use here.
-    pub fn caps(&self) -> Caps {
-        self.shared.caps
+    pub fn target(&self) -> Target {
+        self.shared.target
     }
 
     /// Bytes that one tensor may have.

@@ -57,7 +57,7 @@ impl Roofs {
         let size = Size { n: 1 << 17, steps: 512, repeats: 1 };
         let most = Size { n: elements(32), steps: 1 << 17, repeats: 64 };
         let fma = Probe::new(|steps| RoofFma { steps }, |c| c.flops).best(device, size, most)?;
-        let only = RoofMatrix::measured(&device.caps());
+        let only = RoofMatrix::measured(&device.target());
         let mut matrix = None;
         if !only.is_empty() {
             let size = Size { n: 64 * roof_matrix::TILE, steps: roof_matrix::STEP_MULTIPLE, repeats: 1 };
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_floor_is_the_larger_of_arithmetic_and_traffic() {
-        let mut variant = Variant::new("any", &[]);
+        let mut variant = Variant::own("any", &[]);
         assert_eq!(ROOFS.floor(&Cost { flops: 1e11, bytes: 1e9 }, &variant), 1.0);
         assert_eq!(ROOFS.floor(&Cost { flops: 1e9, bytes: 1e9 }, &variant), 0.5);
         assert_eq!(ROOFS.floor(&Cost::default(), &variant), 0.0);
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn more_arithmetic_than_can_be_shows_that_a_roof_is_too_low() {
-        let mut variant = Variant::new("any", &[]);
+        let mut variant = Variant::own("any", &[]);
         let cost = Cost { flops: 1e11, bytes: 1e10 };
         assert!(ROOFS.are_passed(&cost, &variant, 0.9), "1.1 times the arithmetic");
         assert!(!ROOFS.are_passed(&cost, &variant, 0.97), "within what clocks do");

@@ -173,7 +173,7 @@ impl Runner {
             if let Source::Constant(value) = &def.source {
                 let texture = step.variant.textures.contains(&index);
                 // A kernel's variants that pack alike share what they pack.
-                let form = op.op.form(index, &step.variant);
+                let form = op.op.weight_layout(index, &step.variant);
                 let packed = || form.is_some().then(|| op.op.pack(index, value, &step.variant));
                 self.constants[t.id] =
                     Some(self.device.constant(&def.label, value, form.as_deref(), packed, texture)?);

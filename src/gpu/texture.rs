@@ -2,7 +2,7 @@
 //! [`TEXELS_A_ROW`] texels.
 
 use super::device::Device;
-use crate::kernels::TEXELS_A_ROW;
+use crate::target::TEXELS_A_ROW;
 use crate::{Error, Result};
 
 pub(super) const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Float;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::Node;
-use crate::kernels::Caps;
 use crate::ops;
+use crate::target::Target;
 
 /// Names of a lowering and of schedules, for an op or for all of them. An op is carried out by a lowering named, wherever
 /// that can be; of its kernels' schedules the first that is named is taken, and the best guess where none is. No names at all leave everything to the best guess.
@@ -41,14 +41,19 @@ impl Choices {
     }
 
     /// Tells one launch from another: op, settings, shapes, and whether products may be in f16.
-    pub fn key(node: &Node, caps: &Caps) -> String {
+    pub fn key(node: &Node, target: &Target) -> String {
         let shapes: Vec<String> = node.inputs.iter().map(|t| t.shape().to_string()).collect();
-        format!("{} of {}{}", ops::key(node.op.as_ref()), shapes.join(" "), if caps.halves { " in f16" } else { "" })
+        format!(
+            "{} of {}{}",
+            ops::key(node.op.as_ref()),
+            shapes.join(" "),
+            if target.wants_f16() { " in f16" } else { "" }
+        )
     }
 
     /// The names for an op.
-    pub(super) fn names(&self, node: &Node, caps: &Caps) -> Names {
-        let own = || self.of_ops.get(&Self::key(node, caps)).cloned();
+    pub(super) fn names(&self, node: &Node, target: &Target) -> Names {
+        let own = || self.of_ops.get(&Self::key(node, target)).cloned();
         self.all.clone().or_else(|| if self.of_ops.is_empty() { None } else { own() }).unwrap_or_default()
     }
 }
@@ -60,6 +65,7 @@ mod tests {
     use super::*;
     use crate::graph::{Graph, Plan};
     use crate::ops::Info;
+    use crate::target::{Caps, Factors};
     use crate::tensor::Value;
 
     /// A 1×1 convolution of so many channels.
@@ -76,10 +82,10 @@ mod tests {
     /// What was found for products of f16 is nobody's in f32, nor the other way round.
     #[test]
     fn what_was_found_at_one_precision_is_not_used_at_another() {
-        let exact = Caps { f16: true, ..Caps::MINIMUM };
-        let halves = Caps { halves: true, ..exact };
-        let variant = |choices: &Choices, caps: &Caps| {
-            let plan = Plan::choosing(graph(32), caps, choices).unwrap();
+        let exact = Target { can: Caps { f16: true, ..Caps::MINIMUM }, ..Target::MINIMUM };
+        let halves = exact.with(Factors::F16);
+        let variant = |choices: &Choices, target: &Target| {
+            let plan = Plan::choosing(graph(32), target, choices).unwrap();
             plan.steps[0].variant.clone()
         };
         for (found, other) in [(exact, halves), (halves, exact)] {

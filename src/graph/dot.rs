@@ -98,16 +98,16 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::graph::Graph;
-    use crate::kernels::Caps;
     use crate::ops::Info;
     use crate::ops::max_pool::MaxPool;
+    use crate::target::Target;
     use crate::tensor::{Shape, Value};
     use std::sync::Arc;
 
     const POOL: MaxPool = MaxPool { kernel: 1, stride: 1, pad: 0 };
 
     fn drawn(g: Graph) -> String {
-        Plan::new(g, &Caps::MINIMUM, &[]).unwrap().dot()
+        Plan::new(g, &Target::MINIMUM, &[]).unwrap().dot()
     }
 
     #[test]

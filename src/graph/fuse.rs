@@ -18,9 +18,9 @@ mod tests;
 use std::sync::Arc;
 
 use super::{Choices, Graph, Node, Tensor};
-use crate::kernels::Caps;
 use crate::ops::elementwise::Elementwise;
 use crate::ops::{Info, Op, check};
+use crate::target::Target;
 use crate::tensor::Value;
 
 /// A producer, the only op that reads what it writes, and which of that op's inputs this is.
@@ -29,7 +29,7 @@ struct Pair<'a> {
     first: &'a Node,
     next: &'a Node,
     input: usize,
-    caps: &'a Caps,
+    target: &'a Target,
     /// Whether somebody asked for a certain way to run one of the two.
     named: bool,
 }
@@ -46,18 +46,18 @@ const PATTERNS: [fn(&Pair) -> Option<Fused>; 3] = [epilogue::of_product, epilogu
 
 /// The graph with every pattern that it has made one op, and a bias of zeros where a product has none. What lies between two
 /// ops must not be kept. Fusion that is a matter of the device leaves ops alone that `choices` name.
-pub fn fuse(mut graph: Graph, caps: &Caps, choices: &Choices) -> Graph {
+pub fn fuse(mut graph: Graph, target: &Target, choices: &Choices) -> Graph {
     // What was fused may make a pattern with what comes before it.
-    while fuse_once(&mut graph, caps, choices) {}
+    while fuse_once(&mut graph, target, choices) {}
     epilogue::complete(graph)
 }
 
 /// Fuses from the first node to the last; says whether anything was.
-fn fuse_once(graph: &mut Graph, caps: &Caps, choices: &Choices) -> bool {
+fn fuse_once(graph: &mut Graph, target: &Target, choices: &Choices) -> bool {
     let before = graph.nodes.len();
     let mut i = 0;
     while i < graph.nodes.len() {
-        match fused(graph, i, caps, choices) {
+        match fused(graph, i, target, choices) {
             Some((next, node)) => {
                 if let (Some(_), [out]) = (graph.nodes[next].op.downcast::<Elementwise>(), &node.outputs[..]) {
                     // People know the tensor by the layer, not by the last step of its epilogue.
@@ -73,7 +73,7 @@ fn fuse_once(graph: &mut Graph, caps: &Caps, choices: &Choices) -> bool {
 }
 
 /// Node `i` and the next that reads it as one, in the place of the second.
-fn fused(graph: &Graph, i: usize, caps: &Caps, choices: &Choices) -> Option<(usize, Node)> {
+fn fused(graph: &Graph, i: usize, target: &Target, choices: &Choices) -> Option<(usize, Node)> {
     let first = &graph.nodes[i];
     let [between] = first.outputs[..] else { return None };
     let next = only_reader(graph, between)?;
@@ -86,9 +86,9 @@ fn fused(graph: &Graph, i: usize, caps: &Caps, choices: &Choices) -> Option<(usi
     if graph.nodes[i + 1..next].iter().any(rewritten) {
         return None;
     }
-    let named = [first, after].iter().any(|node| !choices.names(node, caps).is_empty());
+    let named = [first, after].iter().any(|node| !choices.names(node, target).is_empty());
     let input = after.inputs.iter().position(|t| t.id == between.id)?;
-    let pair = Pair { graph, first, next: after, input, caps, named };
+    let pair = Pair { graph, first, next: after, input, target, named };
     let Fused { op, inputs, label } = PATTERNS.iter().find_map(|pattern| pattern(&pair))?;
     let infos: Vec<Info> = inputs.iter().map(|t| t.info).collect();
     let made: Vec<Info> = after.outputs.iter().map(|t| t.info).collect();

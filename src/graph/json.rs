@@ -29,7 +29,7 @@ impl Plan {
         let step = &self.steps[i];
         let op = &self.graph.nodes[step.op];
         let constants: serde_json::Map<String, Json> =
-            step.variant.defines.iter().map(|(k, v)| (k.to_string(), json!(v))).collect();
+            step.variant.constants().into_iter().map(|(k, v)| (k.to_string(), json!(v))).collect();
         let tensors = |tensors: &[Tensor]| tensors.iter().map(|t| self.tensor_json(t)).collect::<Vec<_>>();
         json!({
             "stage": op.stage,

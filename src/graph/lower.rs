@@ -1,20 +1,21 @@
 //! Every op carried out by a lowering: a graph of kernels.
 
 use super::{Choices, Graph, Node, Origin, Source, Tensor};
-use crate::kernels::{Caps, Kernel};
+use crate::kernels::Kernel;
 use crate::lowering::{self, Link};
 use crate::ops::{Info, Io};
+use crate::target::Target;
 use crate::{Error, Result};
 
 /// The graph with every op lowered, by the best guess or by the names that `choices` has for it; every node of the new graph
 /// knows its names. Tensors keep their numbers; those between launches of one op come after them.
-pub(super) fn lower(graph: Graph, caps: &Caps, choices: &Choices) -> Result<Graph<dyn Kernel>> {
+pub(super) fn lower(graph: Graph, target: &Target, choices: &Choices) -> Result<Graph<dyn Kernel>> {
     let mut lowered = Graph { tensors: graph.tensors, nodes: Vec::new(), stage: graph.stage };
     for node in graph.nodes {
-        let names = choices.names(&node, caps);
+        let names = choices.names(&node, target);
         let (inputs, outputs) = node.infos();
         let io = Io { inputs: &inputs, outputs: &outputs };
-        let (lowering, launches) = lowering::lower(node.op.as_ref(), &io, caps, &names).ok_or_else(|| {
+        let (lowering, launches) = lowering::lower(node.op.as_ref(), &io, target, &names).ok_or_else(|| {
             let reason = format!("no lowering carries out {:?} of {inputs:?}", node.op);
             Error::Shape { op: node.label.clone(), reason }
         })?;

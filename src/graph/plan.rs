@@ -8,8 +8,9 @@ use super::fuse::fuse;
 use super::lower::lower;
 use super::{Choices, Graph, Source, Tensor, bytes_of, textures};
 use crate::Result;
-use crate::kernels::{Caps, Kernel, Launch, Variant};
+use crate::kernels::{Kernel, Launch, Variant};
 use crate::ops::{Cost, Info, Io, check};
+use crate::target::Target;
 
 /// A buffer that tensors of disjoint lifetimes share. WebGPU takes a writable storage buffer as one exclusive whole,
 /// so slots are separate buffers and not ranges of an arena.
@@ -86,20 +87,20 @@ impl Plan {
     ///
     /// # Errors
     /// [`crate::Error::Shape`] for an op that no lowering carries out.
-    pub fn new(graph: Graph, caps: &Caps, force: &[&str]) -> Result<Self> {
-        Self::choosing(graph, caps, &Choices::forced(force))
+    pub fn new(graph: Graph, target: &Target, force: &[&str]) -> Result<Self> {
+        Self::choosing(graph, target, &Choices::forced(force))
     }
 
     /// As [`Plan::new`], with names for each op.
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn choosing(graph: Graph, caps: &Caps, choices: &Choices) -> Result<Self> {
-        let mut graph = lower(fuse(graph, caps, choices), caps, choices)?;
-        let mut steps = choose(&graph, caps);
-        if caps.cpu {
+    pub fn choosing(graph: Graph, target: &Target, choices: &Choices) -> Result<Self> {
+        let mut graph = lower(fuse(graph, target, choices), target, choices)?;
+        let mut steps = choose(&graph, target);
+        if target.pays.live_grids {
             let grids = grids::add(&mut graph, &steps);
-            steps = choose(&graph, caps);
+            steps = choose(&graph, target);
             steps.iter_mut().zip(grids).for_each(|(step, grid)| step.indirect = grid);
         }
         let textures = textures::assign(&graph, &mut steps);
@@ -178,11 +179,11 @@ impl Plan {
 }
 
 /// A step for each op: the first of its variants, or the one that its names have first.
-fn choose(graph: &Graph<dyn Kernel>, caps: &Caps) -> Vec<Step> {
+fn choose(graph: &Graph<dyn Kernel>, target: &Target) -> Vec<Step> {
     let steps = graph.nodes.iter().enumerate().map(|(i, op)| {
         let (inputs, outputs) = op.infos();
         let io = Io { inputs: &inputs, outputs: &outputs };
-        let variants = op.op.variants(&io, caps);
+        let variants = op.op.variants(&io, target);
         let named = op.names.iter().find_map(|name| variants.iter().find(|v| v.name == name));
         let variant = named.unwrap_or(&variants[0]).clone();
         let (launch, cost) = (op.op.launch(&io, &variant), op.op.cost(&io));

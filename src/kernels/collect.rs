@@ -1,17 +1,18 @@
 //! Gathering what a selection chose.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::collect::Collect;
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! { total: u32, k: u32, candidates: u32, group: u32, grid_x: u32 }
 
 impl Kernel for Collect {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("plain", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::plain()]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

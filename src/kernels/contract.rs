@@ -4,139 +4,92 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use super::schedule::Schedule;
 use crate::ops::{Info, Io, Op};
+use crate::target::Target;
 use crate::tensor::Value;
 
-/// A multiply-add of cooperative matrices: `size`³, of f16 elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Matrix {
-    /// Rows and columns of every matrix: 8 or 16.
-    pub size: u32,
-    /// Whether sums are f32; else they are f16, like what is multiplied.
-    pub f32_sums: bool,
-}
-
-impl Matrix {
-    /// Those that WGSL can name and kernels can use, best first: exact sums before large matrices.
-    pub const ALL: [Matrix; 4] = [
-        Matrix { size: 16, f32_sums: true },
-        Matrix { size: 8, f32_sums: true },
-        Matrix { size: 16, f32_sums: false },
-        Matrix { size: 8, f32_sums: false },
-    ];
-}
-
-impl fmt::Display for Matrix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{0}x{0}x{0} f16 with {1} sums", self.size, if self.f32_sums { "f32" } else { "f16" })
-    }
-}
-
-/// A set of [`Matrix`]: one bit for each of [`Matrix::ALL`].
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Matrices(u8);
-
-impl Matrices {
-    /// The empty set.
-    pub const NONE: Matrices = Matrices(0);
-
-    /// Whether there are none.
-    pub fn is_empty(self) -> bool {
-        self == Self::NONE
-    }
-
-    /// Its members, best first.
-    pub fn iter(self) -> impl Iterator<Item = Matrix> {
-        Matrix::ALL.into_iter().enumerate().filter(move |(i, _)| self.0 >> i & 1 == 1).map(|(_, m)| m)
-    }
-}
-
-impl FromIterator<Matrix> for Matrices {
-    fn from_iter<T: IntoIterator<Item = Matrix>>(matrices: T) -> Self {
-        let bit = |m: Matrix| Matrix::ALL.iter().position(|other| *other == m).map_or(0, |i| 1 << i);
-        Self(matrices.into_iter().fold(0, |bits, m| bits | bit(m)))
-    }
-}
-
-impl fmt::Debug for Matrices {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter().map(|m| m.to_string())).finish()
-    }
-}
-
-/// What a device can do, as far as a kernel's choice of variant depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caps {
-    /// The subgroup size, where the device has subgroup operations and one size only.
-    pub subgroup: Option<u32>,
-    /// A CPU driver (lavapipe, SwiftShader, WARP): workgroup memory is no faster than any other there.
-    pub cpu: bool,
-    /// Reading a texel beats reading a storage buffer by far: lavapipe loads a texture's texels for all lanes with
-    /// vector moves, and goes through a storage buffer lane by lane.
-    pub texels: bool,
-    /// Invocations a workgroup may have.
-    pub max_invocations: u32,
-    /// Bytes of workgroup memory.
-    pub workgroup_bytes: u32,
-    /// Half-precision arithmetic and storage in shaders.
-    pub f16: bool,
-    /// Cooperative matrices. A device that has some has [`Caps::f16`], and subgroups of one or several sizes.
-    pub matrices: Matrices,
-    /// What is wanted, not what can be: convolutions, transposed convolutions and fully connected layers multiply
-    /// factors rounded to f16. Their sums, and all tensors between them, are f32. Takes [`Caps::f16`].
-    pub halves: bool,
-}
-
-impl Caps {
-    /// The least that any device must offer (WebGPU's default limits, no optional feature).
-    pub const MINIMUM: Caps = Caps {
-        subgroup: None,
-        cpu: false,
-        texels: false,
-        max_invocations: 256,
-        workgroup_bytes: 16384,
-        f16: false,
-        matrices: Matrices::NONE,
-        halves: false,
-    };
-}
-
-/// One way to compile a kernel: a name, and the constants that are prepended to its text.
+/// One way to compile a kernel: a schedule, and the constants that are prepended to its text.
 ///
 /// A constant is visible to the shader as `const NAME = value;` and to the preprocessor's `#ifdef` and `#repeat`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Variant {
     /// Its name among the kernel's variants.
     pub name: &'static str,
-    /// Constants.
-    pub defines: Vec<(&'static str, u32)>,
+    /// How the work is cut.
+    pub schedule: Schedule,
+    /// Constants beside the schedule's: what the op's settings ask of the text, and a kernel's own sizes.
+    pub features: Vec<(&'static str, u32)>,
     /// Whether the text uses subgroup operations.
     pub subgroups: bool,
-    /// Inputs that it reads as textures of four elements a texel and [`TEXELS_A_ROW`] texels a row.
+    /// Inputs that it reads as textures of four elements a texel and [`TEXELS_A_ROW`](crate::target::TEXELS_A_ROW)
+    /// texels a row.
     pub textures: Vec<usize>,
     /// Whether the text uses cooperative matrices, and f16 with them.
     pub matrices: bool,
     /// Whether it multiplies factors rounded to f16, and has its weights as such.
-    pub halves: bool,
+    pub f16: bool,
     /// A text to run in place of what the kernel's file makes of the constants: an edited shader, or an older one.
     pub text: Option<Arc<str>>,
 }
 
 impl Variant {
-    /// A variant without subgroup operations, cooperative matrices and f16.
-    pub fn new(name: &'static str, defines: &[(&'static str, u32)]) -> Self {
-        let defines = defines.to_vec();
-        Self { name, defines, subgroups: false, matrices: false, halves: false, textures: Vec::new(), text: None }
+    /// A schedule, with subgroup operations where it needs them, in f32.
+    pub fn of(schedule: Schedule) -> Self {
+        let subgroups = matches!(schedule, Schedule::Shuffled(_) | Schedule::Texels(_) | Schedule::Matrix(_));
+        let name = schedule.name(false);
+        Self {
+            name,
+            schedule,
+            features: Vec::new(),
+            subgroups,
+            matrices: false,
+            f16: false,
+            textures: Vec::new(),
+            text: None,
+        }
     }
 
-    /// The value of a constant; panics where the variant lacks it, which a test of all cases shows.
+    /// A way of the kernel's own, with these constants.
+    pub fn own(name: &'static str, constants: &[(&'static str, u32)]) -> Self {
+        Self { features: constants.to_vec(), ..Self::of(Schedule::Own(name)) }
+    }
+
+    /// An element a thread.
+    pub fn plain() -> Self {
+        Self::of(Schedule::Plain)
+    }
+
+    /// The same with factors rounded to f16.
+    pub fn in_f16(self) -> Self {
+        Self { f16: true, name: self.schedule.name(true), ..self }
+    }
+
+    /// The same text by another name: a way of the kernel's own.
+    pub fn called(self, name: &'static str) -> Self {
+        Self { name, schedule: Schedule::Own(name), ..self }
+    }
+
+    /// All constants of its text.
+    pub fn constants(&self) -> Vec<(&'static str, u32)> {
+        let f16 = self.f16.then_some(("HALVES", 1));
+        self.schedule.constants().into_iter().chain(self.features.iter().copied()).chain(f16).collect()
+    }
+
+    /// The value of a kernel's own constant; panics where the variant lacks it, which a test of all cases shows.
     pub fn get(&self, name: &str) -> u32 {
         self.find(name).unwrap_or_else(|| panic!("variant {} has no constant {name}", self.name))
     }
 
     /// The value of a constant, if the variant has it.
     pub fn find(&self, name: &str) -> Option<u32> {
-        self.defines.iter().find(|d| d.0 == name).map(|d| d.1)
+        self.constants().into_iter().find(|d| d.0 == name).map(|d| d.1)
+    }
+
+    /// Gives a constant another value; says whether there is one of that name that can have one.
+    pub fn set(&mut self, name: &str, value: u32) -> bool {
+        let own = self.features.iter_mut().find(|d| d.0 == name).map(|d| d.1 = value).is_some();
+        own || self.schedule.set(name, value)
     }
 
     /// Reads input `index` as a texture where `on`, which the shader learns by `name`.
@@ -150,7 +103,7 @@ impl Variant {
     /// Adds `name` = 1 where `on`: an `#ifdef` switch.
     pub fn flag(mut self, name: &'static str, on: bool) -> Self {
         if on {
-            self.defines.push((name, 1));
+            self.features.push((name, 1));
         }
         self
     }
@@ -159,7 +112,7 @@ impl Variant {
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)?;
-        for (k, v) in &self.defines {
+        for (k, v) in self.constants() {
             write!(f, " {k}={v}")?;
         }
         if let Some(text) = &self.text {
@@ -171,10 +124,6 @@ impl fmt::Display for Variant {
         Ok(())
     }
 }
-
-/// Texels in a row of a tensor that is read as a texture (`shaders/shared/texels.wgsl`): element `e` lies in texel
-/// `e / 4`, and texel `i` in column `i % TEXELS_A_ROW` of row `i / TEXELS_A_ROW`.
-pub const TEXELS_A_ROW: usize = 4096;
 
 /// One dispatch: the grid of workgroups and the uniform parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -265,8 +214,8 @@ pub trait Kernel: Op {
         true
     }
 
-    /// Ways to run it on such a device, best guess first; never empty, and the last runs on [`Caps::MINIMUM`].
-    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant>;
+    /// Ways to run it on such a device, best guess first; never empty, and the last runs on [`Target::MINIMUM`].
+    fn variants(&self, io: &Io, target: &Target) -> Vec<Variant>;
 
     /// Grid and parameters of a variant.
     fn launch(&self, io: &Io, variant: &Variant) -> Launch;
@@ -281,13 +230,13 @@ pub trait Kernel: Op {
         self.cost(io).flops
     }
 
-    /// A name for the order in which `variant` reads constant input `index`, the same wherever that order is the same;
+    /// A name for the layout in which `variant` reads constant input `index`, the same wherever that layout is the same;
     /// `None` where the input is read as it is.
-    fn form(&self, _index: usize, _variant: &Variant) -> Option<String> {
+    fn weight_layout(&self, _index: usize, _variant: &Variant) -> Option<String> {
         None
     }
 
-    /// Constant input `index` in the order that [`Kernel::form`] names.
+    /// Constant input `index` in the layout that [`Kernel::weight_layout`] names.
     fn pack(&self, _index: usize, value: &Value, _variant: &Variant) -> Value {
         value.clone()
     }

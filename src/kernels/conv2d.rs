@@ -1,9 +1,10 @@
 //! 2-D convolution, channels last, with bias, residual and ReLU fused.
 
 use super::tiled::{P, Product};
-use super::{Caps, Kernel, Launch, LiveGrid, Params as _, Variant, fold_grid, tiled};
+use super::{Kernel, Launch, LiveGrid, Params as _, Variant, tiled};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::{Info, Io, Op};
+use crate::target::Target;
 use crate::tensor::Value;
 
 mod cases;
@@ -17,13 +18,13 @@ impl Kernel for Conv2d {
         self.bias
     }
 
-    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
+    fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let (c, k) = (io.dim(0, 3), io.dim(1, 0));
         let enlarged = self.enlarged(io);
         let flags = |mut v: Variant| {
             // A pixel alone is the same on every map.
             let levels = self.levels.filter(|_| v.find("POINTWISE").is_none());
-            v.defines.extend(levels.map(|l| l.define()));
+            v.features.extend(levels.map(|l| l.define()));
             v.flag("RESIDUAL", self.residual).flag("ENLARGED", enlarged).flag("LIVE", self.live)
         };
         let mut out = Vec::new();
@@ -33,15 +34,16 @@ impl Kernel for Conv2d {
             let (oh, ow) = self.extents(&io.inputs[0].shape, &io.inputs[1].shape).expect("inferred before");
             let product = Product { n: io.dim(0, 0) * oh * ow, c, k, taps, quads };
             let pointwise = self.pointwise(io);
-            // A CPU driver masks every sum once a turn of a loop; four channels are too few for a turn.
-            let taps = (tiled::is_wide(caps) && c == 4 && (2..=8).contains(&io.dim(1, 2))).then_some(io.dim(1, 2) as u32);
-            let tiled = tiled::variants(product, caps).into_iter().map(|mut v| {
-                v.defines.extend(taps.filter(|_| v.find("STEP") == Some(1)).map(|taps| ("TAPS", taps)));
+            // Four channels are too few for a turn of a loop.
+            let taps = (target.pays.tiles.taps_in_a_turn && c == 4 && (2..=8).contains(&io.dim(1, 2))).then_some(io.dim(1, 2) as u32);
+            let tiled = tiled::variants(product, target).into_iter().map(|mut v| {
+                let of_one = v.schedule.tile().is_some_and(|tile| tile.step == 1);
+                v.features.extend(taps.filter(|_| of_one).map(|taps| ("TAPS", taps)));
                 v.flag("POINTWISE", pointwise)
             });
             out.extend(tiled.map(flags));
         }
-        out.push(flags(Variant::new("plain", &[("PLAIN", 1)])));
+        out.push(flags(Variant::plain().flag("PLAIN", true)));
         out
     }
 
@@ -49,11 +51,7 @@ impl Kernel for Conv2d {
         let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
         let (oh, ow) = self.extents(&x, &w).expect("inferred before");
         let pixels = x.dim(0) * oh * ow;
-        let grid = if variant.name == "plain" {
-            fold_grid((pixels * w.dim(0)).div_ceil(64))
-        } else {
-            tiled::grid(pixels, w.dim(0), variant)
-        };
+        let grid = tiled::grid(pixels, w.dim(0), variant);
         let batches = if self.live { io.inputs.last().map_or(1, |i| i.shape.len()) } else { 1 };
         let top = |i: usize| if self.residual { io.dim(3, i) as u32 } else { 0 };
         if variant.find("POINTWISE").is_some() {
@@ -131,8 +129,8 @@ impl Kernel for Conv2d {
     }
 
     /// The tiled variants read `[K/TK, R, S, C/4, TK, 4]`, the blocked ones `[K/BK, R, S, C, BK]`, zero past K.
-    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
-        (index == 1 && variant.name != "plain").then(|| tiled::form(variant))
+    fn weight_layout(&self, index: usize, variant: &Variant) -> Option<String> {
+        tiled::weight_layout(variant).filter(|_| index == 1)
     }
 
     fn pack(&self, _: usize, value: &Value, variant: &Variant) -> Value {

@@ -1,10 +1,12 @@
 //! Transposed convolution, channels last, with bias and ReLU.
 
 use crate::rng::Rng;
+use super::schedule::Schedule;
 use super::tiled::{P, Product};
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, tiled};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, tiled};
 use crate::ops::deconv2d::Deconv2d;
 use crate::ops::{Info, Io};
+use crate::target::Target;
 use crate::tensor::Value;
 
 pub use super::tiled::params;
@@ -14,18 +16,18 @@ impl Kernel for Deconv2d {
         self.bias
     }
 
-    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
+    fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let w = io.inputs[1].shape;
         let mut out = Vec::new();
         if io.dim(0, 3).is_multiple_of(4) && self.pad == 0 && w.dim(1) == self.stride && w.dim(2) == self.stride {
             // A tile's rows must be of one tap.
-            let whole = |v: &Variant| w.dim(0).is_multiple_of(tiled::tile(v));
+            let whole = |v: &Variant| v.schedule.extents().is_some_and(|[_, rows]| w.dim(0).is_multiple_of(rows));
             let (x, c, k) = (io.inputs[0].shape, w.dim(3), w.dim(0));
             let taps = self.stride * self.stride;
             let product = Product { n: x.len() / x.dim(3) * taps, c, k, taps, quads: k.is_multiple_of(4) };
-            out.extend(tiled::variants(product, caps).into_iter().filter(whole));
+            out.extend(tiled::variants(product, target).into_iter().filter(whole));
         }
-        out.push(Variant::new("plain", &[("PLAIN", 1)]));
+        out.push(Variant::plain().flag("PLAIN", true));
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
     }
 
@@ -43,7 +45,7 @@ impl Kernel for Deconv2d {
             images_per_batch: (n / batches) as u32,
             ..P::default()
         };
-        let grid = if variant.name == "plain" {
+        let grid = if variant.schedule == Schedule::Plain {
             params.pixels = (n * oh * ow) as u32;
             (params.k, params.r, params.s) = (k as u32, r as u32, s as u32);
             (params.oh, params.ow) = (oh as u32, ow as u32);
@@ -69,10 +71,10 @@ impl Kernel for Deconv2d {
 
     /// The tiled variants take rows (r, s, k), so that a tile's outputs lie side by side,
     /// and the bias once for each tap.
-    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
+    fn weight_layout(&self, index: usize, variant: &Variant) -> Option<String> {
         match index {
-            1 if variant.name != "plain" => Some(format!("taps first, {}", tiled::form(variant))),
-            2 if variant.name != "plain" => Some(format!("{} times", self.stride * self.stride)),
+            1 => tiled::weight_layout(variant).map(|layout| format!("taps first, {layout}")),
+            2 if variant.schedule != Schedule::Plain => Some(format!("{} times", self.stride * self.stride)),
             _ => None,
         }
     }

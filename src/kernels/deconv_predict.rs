@@ -2,11 +2,12 @@
 
 use crate::rng::Rng;
 use super::tiled::Product;
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, tiled};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, tiled};
 use crate::ops::deconv2d::Deconv2d;
 use crate::ops::mask_predict::MaskPredict;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! {
@@ -79,18 +80,18 @@ impl Op for DeconvPredict {
 }
 
 impl Kernel for DeconvPredict {
-    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
+    fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
         let (c, k, taps) = (w.dim(3), w.dim(0), self.stride * self.stride);
         let product = Product { n: x.len() / c * taps, c, k, taps: taps * k.div_ceil(32), quads: true };
         // Those whose threads keep their pixels from the first row of a tap to the last.
-        let alone = |v: &Variant| v.find("TP").is_some() && k.is_multiple_of(tiled::tile(v));
-        let tiled = tiled::variants(product, caps).into_iter().filter(alone);
+        let alone = |v: &Variant| v.schedule.tile().is_some_and(|tile| k.is_multiple_of(tile.extents()[1]));
+        let tiled = tiled::variants(product, target).into_iter().filter(alone);
         let textures = |v: Variant| {
             let texels = v.name == "texels";
             v.texture(3, "LAST_TEXTURE", texels)
         };
-        let plain = Variant::new("plain", &[("PLAIN", 1)]);
+        let plain = Variant::plain().flag("PLAIN", true);
         tiled.map(textures).chain([plain]).map(|v| v.flag("LIVE", true)).collect()
     }
 
@@ -130,8 +131,8 @@ impl Kernel for DeconvPredict {
         (self.stride * self.stride) as f64 * tiled::executed(pixels, k, c + 1, variant)
     }
 
-    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
-        self.first().form(index, variant).filter(|_| index == 1)
+    fn weight_layout(&self, index: usize, variant: &Variant) -> Option<String> {
+        self.first().weight_layout(index, variant).filter(|_| index == 1)
     }
 
     fn pack(&self, index: usize, value: &Value, variant: &Variant) -> Value {

@@ -1,16 +1,17 @@
 //! What stands between layers where nothing fused it with one.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::Io;
 use crate::ops::elementwise::Elementwise;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Shape;
 
 params! { total: u32, k: u32, h: u32, w: u32, oh: u32, ow: u32, grid_x: u32 }
 
 impl Kernel for Elementwise {
-    fn variants(&self, io: &Io, _: &Caps) -> Vec<Variant> {
+    fn variants(&self, io: &Io, _: &Target) -> Vec<Variant> {
         let what = match self {
             Self::Bias => "BIAS",
             Self::Add => "ADD",
@@ -19,8 +20,8 @@ impl Kernel for Elementwise {
         };
         let x = io.inputs[0].shape;
         let by_four = x.dim(x.rank() - 1).is_multiple_of(4);
-        let quads = by_four.then(|| Variant::new("quads", &[(what, 1), ("QUADS", 1)]));
-        quads.into_iter().chain([Variant::new("plain", &[(what, 1)])]).collect()
+        let quads = by_four.then(|| Variant::own("quads", &[(what, 1), ("QUADS", 1)]));
+        quads.into_iter().chain([Variant::own("plain", &[(what, 1)])]).collect()
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {

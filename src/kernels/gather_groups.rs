@@ -1,17 +1,18 @@
 //! Boxes of each group in a sorted order.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::gather_groups::GatherGroups;
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! { total: u32, k: u32, n: u32, grid_x: u32 }
 
 impl Kernel for GatherGroups {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("plain", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::plain()]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -1,10 +1,11 @@
 //! Grouped convolution: each row of weights sees the channels of its own group alone.
 
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting};
 use crate::params;
 use crate::rng::Rng;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! {
@@ -77,9 +78,9 @@ fn pixels(variant: &Variant) -> usize {
 }
 
 impl Kernel for GroupedConv2d {
-    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
+    fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let variant = |name, pixels_first| {
-            Variant::new(name, &[("TP", 4)])
+            Variant::own(name, &[("TP", 4)])
                 .flag("PIXELS_FIRST", pixels_first)
                 .flag("DEPTHWISE", self.is_depthwise(io))
                 .flag("RESIDUAL", self.conv.residual)
@@ -87,12 +88,11 @@ impl Kernel for GroupedConv2d {
         };
         let mut out = vec![variant("rows", false), variant("pixels", true)];
         // A CPU driver loads what all threads of a workgroup read once; a GPU, what lies side by side.
-        if caps.cpu {
+        if !target.pays.coalesces {
             out.swap(0, 1);
         }
-        if caps.texels {
-            let texels = Variant { name: "texels", ..variant("texels", true) };
-            out.insert(0, texels.texture(0, "X_TEXTURE", true).texture(1, "W_TEXTURE", true));
+        if target.reads_texels() {
+            out.insert(0, variant("texels", true).texture(0, "X_TEXTURE", true).texture(1, "W_TEXTURE", true));
         }
         out
     }
@@ -146,7 +146,7 @@ impl Kernel for GroupedConv2d {
         Some(LiveGrid { input: io.inputs.len() - 1, axis: 0, rows: y.dim(0) as u32, units, first: 0, total, block })
     }
 
-    fn form(&self, index: usize, _: &Variant) -> Option<String> {
+    fn weight_layout(&self, index: usize, _: &Variant) -> Option<String> {
         (index == 1).then(|| "taps, channels by four, rows".into())
     }
 

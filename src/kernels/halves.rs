@@ -2,31 +2,23 @@
 
 use half::f16;
 
-use super::{Caps, Variant, matrix};
+use super::schedule::Schedule;
+use super::{Variant, matrix};
+use crate::target::Target;
 use crate::tensor::{Shape, Value};
 
-/// The names of f32 variants, and those of their likes in f16. Textures hold no halves.
-const NAMES: [(&str, &str); 5] = [
-    ("subgroup", "subgroup-f16"),
-    ("registers", "registers-f16"),
-    ("blocked-128", "blocked-128-f16"),
-    ("blocked-64", "blocked-64-f16"),
-    ("blocked-32", "blocked-32-f16"),
-];
-
-/// The like of an f32 variant in f16, if it has one.
+/// The like of an f32 variant in f16, if it has one: textures hold no halves.
 fn like(v: &Variant) -> Option<Variant> {
-    let name = NAMES.iter().find(|n| n.0 == v.name)?.1;
-    let halves = Variant { name, halves: true, ..v.clone() };
-    Some(halves.flag("HALVES", true))
+    let has = matches!(v.schedule, Schedule::Shuffled(_) | Schedule::Registers(_) | Schedule::Blocked(_));
+    has.then(|| v.clone().in_f16())
 }
 
 /// `plain`, the f32 variants for such a product, best first, with those of f16 before them where they are wanted.
-pub(super) fn first(plain: Vec<Variant>, n: usize, k: usize, quads: bool, caps: &Caps) -> Vec<Variant> {
-    if !caps.halves {
+pub(super) fn with_f16_first(plain: Vec<Variant>, n: usize, k: usize, quads: bool, target: &Target) -> Vec<Variant> {
+    if !target.wants_f16() {
         return plain;
     }
-    let (mut out, pays) = matrix::variants(n, k, quads, caps);
+    let (mut out, pays) = matrix::variants(n, k, quads, target);
     let at = if pays { out.len() } else { 0 };
     out.splice(at..at, plain.iter().filter_map(like));
     out.extend(plain);

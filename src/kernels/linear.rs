@@ -2,9 +2,10 @@
 
 use crate::rng::Rng;
 use super::tiled::{P, Product};
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, tiled};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, tiled};
 use crate::ops::linear::Linear;
 use crate::ops::{Info, Io};
+use crate::target::Target;
 use crate::tensor::Value;
 
 pub use super::tiled::params;
@@ -14,24 +15,20 @@ impl Kernel for Linear {
         self.bias
     }
 
-    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
+    fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let mut out = Vec::new();
         if io.dim(1, 1).is_multiple_of(4) {
             let (n, c, k) = (io.dim(0, 0), io.dim(1, 1), io.dim(1, 0));
             let product = Product { n, c, k, taps: 1, quads: k.is_multiple_of(4) };
-            out.extend(tiled::variants(product, caps).into_iter().map(|v| v.flag("POINTWISE", true)));
+            out.extend(tiled::variants(product, target).into_iter().map(|v| v.flag("POINTWISE", true)));
         }
-        out.push(Variant::new("plain", &[("PLAIN", 1)]));
+        out.push(Variant::plain().flag("PLAIN", true));
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let (n, k, c) = (io.dim(0, 0), io.dim(1, 0), io.dim(1, 1));
-        let grid = if variant.name == "plain" {
-            fold_grid((n * k).div_ceil(64))
-        } else {
-            tiled::grid(n, k, variant)
-        };
+        let grid = tiled::grid(n, k, variant);
         let batches = if self.live { io.inputs[3].shape.len() } else { 1 };
         // A row is an image of one pixel.
         let params = P {
@@ -61,8 +58,8 @@ impl Kernel for Linear {
         tiled::executed(io.dim(0, 0), w.dim(0), w.dim(1), variant)
     }
 
-    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
-        (index == 1 && variant.name != "plain").then(|| tiled::form(variant))
+    fn weight_layout(&self, index: usize, variant: &Variant) -> Option<String> {
+        tiled::weight_layout(variant).filter(|_| index == 1)
     }
 
     fn pack(&self, _: usize, value: &Value, variant: &Variant) -> Value {

@@ -1,8 +1,9 @@
 //! How many workgroups the launches need that follow a live count.
 
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::ops::{Cost, Info, Io, Op, Operand};
 use crate::params;
+use crate::target::Target;
 use crate::tensor::{DType, Value};
 
 params! { count: u32, batches: u32 }
@@ -64,8 +65,8 @@ impl Op for LiveGrids {
 }
 
 impl Kernel for LiveGrids {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("plain", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::plain()]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -1,18 +1,19 @@
 //! The mask of the class that was found.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::mask_predict::MaskPredict;
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! { total: u32, pixels: u32, c: u32, classes: u32, images_per_batch: u32, grid_x: u32 }
 
 impl Kernel for MaskPredict {
-    fn variants(&self, io: &Io, _: &Caps) -> Vec<Variant> {
-        let quads = io.dim(0, 3).is_multiple_of(4).then(|| Variant::new("quads", &[("QUADS", 1)]));
-        quads.into_iter().chain([Variant::new("plain", &[])]).collect()
+    fn variants(&self, io: &Io, _: &Target) -> Vec<Variant> {
+        let quads = io.dim(0, 3).is_multiple_of(4).then(|| Variant::own("quads", &[("QUADS", 1)]));
+        quads.into_iter().chain([Variant::plain()]).collect()
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {

@@ -1,19 +1,20 @@
 //! Max-pooling, channels last.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::max_pool::MaxPool;
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 
 params! {
     total: u32, h: u32, w: u32, c: u32, oh: u32, ow: u32, kernel: u32, stride: u32, pad: u32, grid_x: u32,
 }
 
 impl Kernel for MaxPool {
-    fn variants(&self, io: &Io, _: &Caps) -> Vec<Variant> {
-        let quads = io.dim(0, 3).is_multiple_of(4).then(|| Variant::new("quads", &[("QUADS", 1)]));
-        quads.into_iter().chain([Variant::new("plain", &[])]).collect()
+    fn variants(&self, io: &Io, _: &Target) -> Vec<Variant> {
+        let quads = io.dim(0, 3).is_multiple_of(4).then(|| Variant::own("quads", &[("QUADS", 1)]));
+        quads.into_iter().chain([Variant::plain()]).collect()
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {

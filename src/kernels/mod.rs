@@ -6,20 +6,20 @@
 //! ([`Kernel::launch`]), in what order it reads weights ([`Kernel::pack`]), and what it is tested with (`cases`). Tests,
 //! benchmarks and the engine read the same contract.
 
-pub(crate) mod blocked;
+mod blocked;
 pub mod case;
 mod contract;
 mod halves;
 mod matrix;
+pub mod schedule;
 mod tiled;
 mod walks;
 pub(crate) mod winograd;
 
 pub use case::{Case, Tolerance};
-pub use contract::{
-    Caps, Kernel, Launch, LiveGrid, Matrices, Matrix, ParamField, Params, TEXELS_A_ROW, Variant, fold_grid,
-};
+pub use contract::{Kernel, Launch, LiveGrid, ParamField, Params, Variant, fold_grid};
 pub use halves::rounded_to_f16;
+pub use schedule::Schedule;
 
 use std::sync::Arc;
 

@@ -1,18 +1,19 @@
 //! Non-maximum suppression.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::ops::nms::Nms;
 use crate::ops::topk::NONE;
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! { k: u32, threshold: f32 }
 
 impl Kernel for Nms {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("one workgroup", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::own("one workgroup", &[])]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

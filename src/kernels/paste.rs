@@ -1,12 +1,13 @@
 //! Soft masks to bits of the original image.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::frame::Frame;
 use crate::ops::paste::Paste;
 use crate::ops::paste_layout::PasteLayout;
 use crate::ops::{Io, Op};
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! { n: u32, side: u32, capacity: u32, first: u32, blocks: u32, threshold: f32, grid_x: u32 }
@@ -15,8 +16,8 @@ params! { n: u32, side: u32, capacity: u32, first: u32, blocks: u32, threshold: 
 const BLOCKS: usize = 8;
 
 impl Kernel for Paste {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("plain", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::plain()]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

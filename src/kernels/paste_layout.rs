@@ -1,18 +1,19 @@
 //! Where each mask lies in the image, and its bits in the result.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::ops::frame::Frame;
 use crate::ops::paste_layout::PasteLayout;
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! { n: u32, mask_side: u32, spare_0: u32, spare_1: u32 }
 
 impl Kernel for PasteLayout {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("one workgroup", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::own("one workgroup", &[])]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

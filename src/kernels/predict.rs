@@ -2,10 +2,11 @@
 
 use crate::rng::Rng;
 use super::tiled::Product;
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, tiled};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, tiled};
 use crate::ops::predict::{Part, Predict, extents};
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::{Shape, Value};
 
 params! {
@@ -16,31 +17,27 @@ params! {
 }
 
 impl Kernel for Predict {
-    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
+    fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let (n, c, k) = extents(io);
         let mut out = Vec::new();
         if c.is_multiple_of(4) {
             let places = self.parts.iter().flat_map(|part| [part.k, part.offset, part.stride()]);
             let product = Product { n, c, k, taps: 1, quads: places.into_iter().all(|e| e.is_multiple_of(4)) };
-            out.extend(tiled::variants(product, caps).into_iter().map(|mut v| {
+            out.extend(tiled::variants(product, target).into_iter().map(|mut v| {
                 // Where all rows are one block, which of the two outputs a row belongs to is known when it is compiled.
-                if v.find("TP").is_some() && k <= tiled::tile(&v) {
-                    v.defines.extend([("ROWS", k as u32), ("LOGITS", self.parts[0].k as u32)]);
+                if v.schedule.tile().is_some_and(|tile| k <= tile.extents()[1]) {
+                    v.features.extend([("ROWS", k as u32), ("LOGITS", self.parts[0].k as u32)]);
                 }
                 v.flag("POINTWISE", true)
             }));
         }
-        out.push(Variant::new("plain", &[("PLAIN", 1)]));
+        out.push(Variant::plain().flag("PLAIN", true));
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let (n, c, k) = extents(io);
-        let grid = if variant.name == "plain" {
-            fold_grid((n * k).div_ceil(64))
-        } else {
-            tiled::grid(n, k, variant)
-        };
+        let grid = tiled::grid(n, k, variant);
         let batches = if self.live { io.inputs[3].shape.len() } else { 1 };
         let rows = n / self.images();
         let [logits, deltas] = self.parts;
@@ -78,8 +75,8 @@ impl Kernel for Predict {
         tiled::executed(n, k, c, variant)
     }
 
-    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
-        self.layer().form(index, variant)
+    fn weight_layout(&self, index: usize, variant: &Variant) -> Option<String> {
+        self.layer().weight_layout(index, variant)
     }
 
     fn pack(&self, index: usize, value: &Value, variant: &Variant) -> Value {

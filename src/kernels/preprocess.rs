@@ -1,19 +1,20 @@
 //! Image bytes to the network's input: normalise, resize, pad.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::frame::Frame;
 use crate::ops::preprocess::Preprocess;
 use crate::ops::sampling::Sampling;
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! { pixels: u32, h: u32, w: u32, grid_x: u32 }
 
 impl Kernel for Preprocess {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("plain", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::plain()]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -1,17 +1,18 @@
 //! Some rows of each image, put where they belong.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::put_rows::PutRows;
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Shape;
 
 params! { total: u32, part: u32, whole: u32, first: u32, grid_x: u32 }
 
 impl Kernel for PutRows {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("plain", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::plain()]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -1,11 +1,12 @@
 //! RoIAlign over the levels of an FPN.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant};
 use crate::ops::levels::Levels;
 use crate::ops::roi_align::{Home, Pooling, RoiAlign};
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! {
@@ -14,13 +15,13 @@ params! {
 }
 
 impl Kernel for RoiAlign {
-    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
+    fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let n = io.inputs.len() - 2;
         let defines = [("LEVELS", self.scales.len() as u32), ("INPUTS", n as u32)];
-        let plain = Variant::new("plain", &defines).flag("SEVERAL", n > 1).flag("MAX", self.pooling == Pooling::Max);
+        let plain = Variant::own("plain", &defines).flag("SEVERAL", n > 1).flag("MAX", self.pooling == Pooling::Max);
         let textures = (2..2 + n).collect();
-        let texels = Variant { name: "texels", textures, ..plain.clone() }.flag("TEXELS", true);
-        if caps.texels { vec![texels, plain] } else { vec![plain] }
+        let texels = Variant { textures, ..plain.clone().called("texels") }.flag("TEXELS", true);
+        if target.reads_texels() { vec![texels, plain] } else { vec![plain] }
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

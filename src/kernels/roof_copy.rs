@@ -1,9 +1,10 @@
 //! The roof of memory traffic: a copy.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::{Cost, Info, Io, Op, Operand};
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! { quads: u32, grid_x: u32 }
@@ -39,10 +40,10 @@ impl Op for RoofCopy {
 }
 
 impl Kernel for RoofCopy {
-    fn variants(&self, _: &Io, caps: &Caps) -> Vec<Variant> {
+    fn variants(&self, _: &Io, target: &Target) -> Vec<Variant> {
         // A CPU driver starts a workgroup for the price of many copies.
-        let mut out = vec![Variant::new("single", &[("WG", 256), ("EACH", 1)])];
-        out.insert(if caps.cpu { 0 } else { 1 }, Variant::new("several", &[("WG", 256), ("EACH", 4)]));
+        let mut out = vec![Variant::own("single", &[("WG", 256), ("EACH", 1)])];
+        out.insert(if target.pays.probes.several_copies { 0 } else { 1 }, Variant::own("several", &[("WG", 256), ("EACH", 4)]));
         out
     }
 

@@ -1,9 +1,10 @@
 //! The roof of arithmetic: chains of fused multiply-adds.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! { quads: u32, turns: u32, factor: f32, summand: f32, grid_x: u32 }
@@ -66,13 +67,13 @@ impl Op for RoofFma {
 }
 
 impl Kernel for RoofFma {
-    fn variants(&self, _: &Io, caps: &Caps) -> Vec<Variant> {
+    fn variants(&self, _: &Io, target: &Target) -> Vec<Variant> {
         let unroll = STEP_MULTIPLE as u32;
         // A GPU hides an FMA's latency behind many chains and workgroups.
-        let wide = Variant::new("wide", &[("WG", 256), ("CHAINS", 8), ("UNROLL", unroll)]);
+        let wide = Variant::own("wide", &[("WG", 256), ("CHAINS", 8), ("UNROLL", unroll)]);
         // A CPU driver takes a vector register for each part of a quad, and there are 16 (measured: benches/NOTES.md).
-        let narrow = Variant::new("narrow", &[("WG", 64), ("CHAINS", 3), ("UNROLL", unroll)]);
-        if caps.cpu { vec![narrow, wide] } else { vec![wide, narrow] }
+        let narrow = Variant::own("narrow", &[("WG", 64), ("CHAINS", 3), ("UNROLL", unroll)]);
+        if target.pays.probes.few_chains { vec![narrow, wide] } else { vec![wide, narrow] }
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {

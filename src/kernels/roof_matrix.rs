@@ -1,9 +1,10 @@
 //! The roof of matrix units: chains of cooperative-matrix multiply-adds.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Matrix, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
+use crate::target::{Matrix, Target};
 use crate::tensor::Value;
 
 params! { tiles: u32, steps: u32, odd: u32, grid_x: u32 }
@@ -38,8 +39,8 @@ pub struct RoofMatrix {
 impl RoofMatrix {
     /// The names of the variants that show what the matrix units can do: those of f32 sums where there are any, as
     /// networks want them, else those of f16 sums.
-    pub fn measured(caps: &Caps) -> Vec<&'static str> {
-        let offered = offered(caps);
+    pub fn measured(target: &Target) -> Vec<&'static str> {
+        let offered = offered(target);
         let f32_sums = |v: &&Variant| v.find("F16_SUMS").is_none();
         let any = offered.iter().any(|v| f32_sums(&v));
         offered.iter().filter(|v| f32_sums(v) == any).map(|v| v.name).collect()
@@ -55,26 +56,26 @@ fn name(matrix: Matrix) -> &'static str {
     }
 }
 
-fn variant(matrix: Matrix, caps: &Caps) -> Variant {
-    let wg = caps.subgroup.map_or(ANY_SUBGROUPS, |s| s.max(64));
-    let shares = wg / caps.subgroup.unwrap_or(32);
+fn variant(matrix: Matrix, target: &Target) -> Variant {
+    let wg = target.can.subgroup.map_or(ANY_SUBGROUPS, |s| s.max(64));
+    let shares = wg / target.can.subgroup.unwrap_or(32);
     let blocks = SIDE as u32 / matrix.size;
     // A GPU hides a multiply-add's latency behind several; a CPU driver has no register left, and would compute A·B
     // once for all tiles that share it. A GPU's turn of the loop has 64 multiply-adds.
-    let (tiles, held, unroll) = if caps.cpu { (1, 1, 1) } else { (4, 2, 8 / blocks.pow(3)) };
+    let (tiles, held, unroll) = if target.pays.probes.few_chains { (1, 1, 1) } else { (4, 2, 8 / blocks.pow(3)) };
     let sizes = [("SIZE", matrix.size), ("BLOCKS", blocks)];
     let counts = [("WG", wg), ("SHARES", shares), ("TILES", tiles), ("HELD", held), ("UNROLL", unroll)];
-    let mut v = Variant::new(name(matrix), &[sizes.as_slice(), &counts].concat())
+    let mut v = Variant::own(name(matrix), &[sizes.as_slice(), &counts].concat())
         .flag("F16_SUMS", !matrix.f32_sums)
-        .flag("RELOAD", caps.cpu);
+        .flag("RELOAD", target.pays.probes.few_chains);
     (v.subgroups, v.matrices) = (true, true);
     v
 }
 
 /// The variants with matrices that the device can run, best first.
-fn offered(caps: &Caps) -> Vec<Variant> {
-    let fits = |v: &Variant| v.get("WG") <= caps.max_invocations && workgroup_bytes(v) <= caps.workgroup_bytes;
-    caps.matrices.iter().map(|m| variant(m, caps)).filter(fits).collect()
+fn offered(target: &Target) -> Vec<Variant> {
+    let fits = |v: &Variant| v.get("WG") <= target.can.max_invocations && workgroup_bytes(v) <= target.can.workgroup_bytes;
+    target.can.matrices.iter().map(|m| variant(m, target)).filter(fits).collect()
 }
 
 /// Bytes of workgroup memory that a variant with matrices takes: the factors, and the sums.
@@ -133,9 +134,9 @@ impl Op for RoofMatrix {
 }
 
 impl Kernel for RoofMatrix {
-    fn variants(&self, _: &Io, caps: &Caps) -> Vec<Variant> {
-        let mut out = offered(caps);
-        out.push(Variant::new("plain", &[("WG", 64)]));
+    fn variants(&self, _: &Io, target: &Target) -> Vec<Variant> {
+        let mut out = offered(target);
+        out.push(Variant::own("plain", &[("WG", 64)]));
         out
     }
 
@@ -184,22 +185,22 @@ pub fn cases() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::Caps;
 
     #[test]
     fn f32_sums_are_measured_where_there_are_any() {
-        let caps = |all: &[Matrix]| Caps {
-            subgroup: Some(32),
-            f16: true,
-            matrices: all.iter().copied().collect(),
-            ..Caps::MINIMUM
+        let target = |all: &[Matrix], workgroup_bytes| {
+            let matrices = all.iter().copied().collect();
+            let can = Caps { subgroup: Some(32), f16: true, matrices, workgroup_bytes, ..Caps::MINIMUM };
+            Target { can, ..Target::MINIMUM }
         };
         let [large, small, large_f16, small_f16] = Matrix::ALL;
-        assert!(RoofMatrix::measured(&Caps::MINIMUM).is_empty());
-        let names = |all: &[Matrix]| RoofMatrix::measured(&caps(all));
+        assert!(RoofMatrix::measured(&Target::MINIMUM).is_empty());
+        let names = |all: &[Matrix]| RoofMatrix::measured(&target(all, 16384));
         assert_eq!(names(&[small_f16, small, large_f16, large]), ["16x16-f32", "8x8-f32"]);
         assert_eq!(names(&[large_f16, small]), ["8x8-f32"]);
         assert_eq!(names(&[small_f16, large_f16]), ["16x16-f16", "8x8-f16"]);
-        let cramped = Caps { workgroup_bytes: 8192, ..caps(&[large, large_f16]) };
+        let cramped = target(&[large, large_f16], 8192);
         assert_eq!(RoofMatrix::measured(&cramped), ["16x16-f16"], "what fits");
     }
 }

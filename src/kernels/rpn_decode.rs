@@ -1,12 +1,13 @@
 //! Chosen anchors and their deltas to proposals.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::frame::Frame;
 use crate::ops::rpn_decode::{LOG_LIMIT, RpnDecode};
 use crate::ops::topk::NONE;
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! {
@@ -15,8 +16,8 @@ params! {
 }
 
 impl Kernel for RpnDecode {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("plain", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::plain()]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -1,17 +1,18 @@
 //! Softmax of rows.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::softmax::Softmax;
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! { n: u32, k: u32, images_per_batch: u32, grid_x: u32 }
 
 impl Kernel for Softmax {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("plain", &[]).flag("LIVE", self.live)]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::plain().flag("LIVE", self.live)]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

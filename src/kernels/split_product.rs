@@ -1,10 +1,13 @@
 //! Split-K: a product with few blocks and long rows of weights, taken apart along the rows, so that it fills a GPU.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Tolerance, Variant, blocked, halves, tiled};
+use super::halves::with_f16_first;
+use super::schedule::BLOCK_STEP;
+use super::{Case, Kernel, Launch, LiveGrid, Tolerance, Variant, blocked, tiled};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::levels::Levels;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, key, settings, value};
+use crate::target::Target;
 use crate::tensor::{Shape, Value};
 
 pub use super::tiled::params;
@@ -71,7 +74,7 @@ impl Op for SplitProduct {
         let (x, w, oh, ow) = self.shapes(&infos);
         let (k, len) = (w.dim(0), w.len() / w.dim(0));
         // As in shared/blocked: whole steps.
-        let part = (len / 4).div_ceil(self.parts).next_multiple_of(blocked::STEP as usize) * 4;
+        let part = (len / 4).div_ceil(self.parts).next_multiple_of(BLOCK_STEP as usize) * 4;
         let conv = Conv2d { relu: false, residual: false, ..self.conv.clone() };
         let mut y = Vec::new();
         for range in (0..self.parts).map(|i| i * part..(i + 1) * part) {
@@ -91,13 +94,13 @@ impl Op for SplitProduct {
 }
 
 impl Kernel for SplitProduct {
-    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
+    fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let (x, w, oh, ow) = self.shapes(io.inputs);
         let (n, k) = (x.dim(0) * oh * ow, w.dim(0));
         let (n, quads) = (n * self.parts, k.is_multiple_of(4));
-        let blocks = halves::first(blocked::variants(n, k, quads, caps), n, k, quads, caps).into_iter();
+        let blocks = with_f16_first(blocked::variants(n, k, quads, target), n, k, quads, target).into_iter();
         let more: Vec<_> = [("PARTS", self.parts as u32)].into_iter().chain(self.conv.levels.map(|l| l.define())).collect();
-        let parts = |v: Variant| Variant { defines: [v.defines, more.clone()].concat(), ..v };
+        let parts = |v: Variant| Variant { features: [v.features, more.clone()].concat(), ..v };
         blocks.map(|v| parts(v).flag("LIVE", self.conv.live)).collect()
     }
 
@@ -120,8 +123,8 @@ impl Kernel for SplitProduct {
         tiled::executed(x.dim(0) * oh * ow, w.dim(0), w.len() / w.dim(0), variant)
     }
 
-    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
-        (index == 1).then(|| tiled::form(variant))
+    fn weight_layout(&self, index: usize, variant: &Variant) -> Option<String> {
+        tiled::weight_layout(variant).filter(|_| index == 1)
     }
 
     fn pack(&self, _: usize, value: &Value, variant: &Variant) -> Value {

@@ -1,10 +1,11 @@
 //! The parts of a sum put together, with bias, residual and ReLU.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::conv2d::placed;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, slice, value};
 use crate::params;
+use crate::target::Target;
 use crate::tensor::{DType, Shape, Value};
 
 params! { count: u32, k: u32, row: u32, y_offset: u32, y_row_stride: u32, parts: u32, images_per_batch: u32, relu: u32, grid_x: u32 }
@@ -132,9 +133,9 @@ impl Op for SplitSum {
 }
 
 impl Kernel for SplitSum {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
         let variant = |name, quads| {
-            Variant::new(name, &[("WG", 64)]).flag("QUADS", quads).flag("RESIDUAL", self.residual).flag("LIVE", self.live)
+            Variant::own(name, &[("WG", 64)]).flag("QUADS", quads).flag("RESIDUAL", self.residual).flag("LIVE", self.live)
         };
         let (offset, row) = self.place();
         let quads = [self.k(), offset, row].iter().all(|n| n.is_multiple_of(4)).then(|| variant("quads", true));

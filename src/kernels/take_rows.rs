@@ -1,17 +1,18 @@
 //! Some rows of each image.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::take_rows::TakeRows;
 use crate::ops::Io;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::{Shape, Value};
 
 params! { total: u32, batches: u32, n: u32, first: u32, rows: u32, words: u32, grid_x: u32 }
 
 impl Kernel for TakeRows {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("plain", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::plain()]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -1,10 +1,11 @@
 //! The k largest of each segment.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::ops::topk::{NONE, TopK};
 use crate::ops::{Info, Io};
 use crate::params;
+use crate::target::Target;
 use crate::tensor::Value;
 
 params! { length: u32, segments: u32, k: u32 }
@@ -18,8 +19,8 @@ impl Kernel for TopK {
         self.k <= MAX_K
     }
 
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("one workgroup", &[("SORT", self.k.next_power_of_two().max(2) as u32)])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::own("one workgroup", &[("SORT", self.k.next_power_of_two().max(2) as u32)])]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

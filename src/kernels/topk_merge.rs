@@ -3,10 +3,11 @@
 use crate::rng::Rng;
 use super::topk_select::key;
 use super::topk_sort::CHUNK;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::topk::NONE;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
+use crate::target::Target;
 use crate::tensor::{DType, Value};
 
 params! { total: u32, k: u32, room: u32, grid_x: u32 }
@@ -73,8 +74,8 @@ impl Op for TopKMerge {
 }
 
 impl Kernel for TopKMerge {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("by rank", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::own("by rank", &[])]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -2,10 +2,11 @@
 
 use crate::rng::Rng;
 use super::topk_sort::CHUNK;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::ops::topk::NONE;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
+use crate::target::Target;
 use crate::tensor::{DType, Value};
 
 params! { length: u32, segments: u32, k: u32, room: u32 }
@@ -79,8 +80,8 @@ impl Op for TopKSelect {
 }
 
 impl Kernel for TopKSelect {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("one workgroup", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::own("one workgroup", &[])]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

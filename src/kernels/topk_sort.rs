@@ -1,9 +1,10 @@
 //! Runs of selected pairs, each in order.
 
 use crate::rng::Rng;
-use super::{Caps, Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::ops::{Cost, Info, Io, Op, Operand};
 use crate::params;
+use crate::target::Target;
 use crate::tensor::{DType, Value};
 
 params! { room: u32 }
@@ -61,8 +62,8 @@ impl Op for TopKSort {
 }
 
 impl Kernel for TopKSort {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        vec![Variant::new("bitonic", &[])]
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        vec![Variant::own("bitonic", &[])]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

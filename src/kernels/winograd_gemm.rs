@@ -1,13 +1,15 @@
 //! Winograd's convolution, second part: at each point, channels times weights.
 
 use crate::rng::Rng;
+use super::schedule::{Schedule, Tile};
 use super::tiled::Product;
 use super::winograd::{POINTS, TILE, Tiles, weight_matrix};
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, tiled};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, tiled};
 use crate::ops::levels::Levels;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, value};
 use super::walks;
 use crate::params;
+use crate::target::{Factors, Target};
 use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
 
 params! {
@@ -123,16 +125,16 @@ impl Op for WinogradGemm {
 }
 
 impl Kernel for WinogradGemm {
-    fn variants(&self, io: &Io, caps: &Caps) -> Vec<Variant> {
+    fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let n = POINTS * POINTS * self.tiles.count;
         // Copies are made for dead pieces too: in the second half of the rows, which are rarely live, they do not pay.
         let rare = self.live && 2 * self.tiles.first >= self.tiles.images * self.tiles.per_image();
         let product = Product { n, c: io.dim(0, 2), k: io.dim(1, 0), taps: usize::from(!rare), quads: true };
         // Points are more than f16 can tell apart: sums of them cancel.
-        let caps = &Caps { halves: false, ..*caps };
+        let target = &target.with(Factors::F32);
         // The last runs anywhere.
-        let least = [("WG", 64), ("TP", 1), ("TJ", 1), ("TL", 4), ("STEP", 1), ("QUADS", 1)];
-        let variants = tiled::variants(product, caps).into_iter().chain([Variant::new("small", &least)]);
+        let least = Tile { threads: 64, pixels: 1, times: 1, lanes: 4, step: 1 };
+        let variants = tiled::variants(product, target).into_iter().chain([Variant::of(Schedule::Small(least)).flag("QUADS", true)]);
         variants.map(|v| v.flag("LIVE", self.live)).collect()
     }
 
@@ -165,8 +167,8 @@ impl Kernel for WinogradGemm {
         tiled::executed(self.tiles.count, io.dim(1, 0), io.dim(0, 2), variant) * (POINTS * POINTS) as f64
     }
 
-    fn form(&self, index: usize, variant: &Variant) -> Option<String> {
-        (index == 1).then(|| format!("Winograd's points, {}", tiled::form(variant)))
+    fn weight_layout(&self, index: usize, variant: &Variant) -> Option<String> {
+        tiled::weight_layout(variant).filter(|_| index == 1).map(|layout| format!("Winograd's points, {layout}"))
     }
 
     /// `[36, K/TK, C/4, TK, 4]`, zero past K.

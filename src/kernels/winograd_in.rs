@@ -2,11 +2,12 @@
 
 use crate::rng::Rng;
 use super::winograd::{POINTS, TILE, Tiles, input_matrix};
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::levels::Levels;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, pair, settings, value};
 use super::walks;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::{DType, ELEMENT_BYTES, Value};
 
 params! {
@@ -103,12 +104,12 @@ impl Op for WinogradIn {
 }
 
 impl Kernel for WinogradIn {
-    fn variants(&self, _: &Io, caps: &Caps) -> Vec<Variant> {
-        let mut plain = Variant::new("plain", &[]).flag("LIVE", self.live);
-        plain.defines.extend(self.tiles.levels().map(|l| l.define()));
+    fn variants(&self, _: &Io, target: &Target) -> Vec<Variant> {
+        let mut plain = Variant::plain().flag("LIVE", self.live);
+        plain.features.extend(self.tiles.levels().map(|l| l.define()));
         // An input has a part in 36 / 16 tiles.
-        let texels = Variant { name: "texels", ..plain.clone() }.texture(0, "X_TEXTURE", true);
-        if caps.texels { vec![texels, plain] } else { vec![plain] }
+        let texels = plain.clone().called("texels").texture(0, "X_TEXTURE", true);
+        if target.reads_texels() { vec![texels, plain] } else { vec![plain] }
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -2,12 +2,13 @@
 
 use crate::rng::Rng;
 use super::winograd::{POINTS, TILE, Tiles, output_matrix};
-use super::{Caps, Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::conv2d::placed;
 use crate::ops::levels::Levels;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, slice, value};
 use super::walks;
 use crate::params;
+use crate::target::Target;
 use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
 
 params! {
@@ -116,9 +117,9 @@ impl Op for WinogradOut {
 }
 
 impl Kernel for WinogradOut {
-    fn variants(&self, _: &Io, _: &Caps) -> Vec<Variant> {
-        let mut plain = Variant::new("plain", &[]).flag("RESIDUAL", self.residual).flag("LIVE", self.live);
-        plain.defines.extend(self.tiles.levels().map(|l| l.define()));
+    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
+        let mut plain = Variant::plain().flag("RESIDUAL", self.residual).flag("LIVE", self.live);
+        plain.features.extend(self.tiles.levels().map(|l| l.define()));
         vec![plain]
     }
 

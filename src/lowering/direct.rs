@@ -1,8 +1,9 @@
 //! An op by the kernel whose shader does it: what most ops are, and for a convolution the implicit product of matrices.
 
 use super::{Launchable, Link, Lowered, Lowering};
-use crate::kernels::{self, Caps};
+use crate::kernels::{self};
 use crate::ops::{Io, Op};
+use crate::target::Target;
 
 /// See the module.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ impl Lowering for Direct {
         "direct"
     }
 
-    fn lower(&self, op: &dyn Op, io: &Io) -> Option<Lowered> {
+    fn lower(&self, op: &dyn Op, io: &Io, _: &Target) -> Option<Lowered> {
         let launch = Launchable {
             kernel: kernels::of(op, io.inputs)?,
             inputs: (0..io.inputs.len()).map(Link::Input).collect(),
@@ -23,7 +24,7 @@ impl Lowering for Direct {
         Some(Lowered { scratch: Vec::new(), launches: vec![launch] })
     }
 
-    fn pays(&self, _: &dyn Op, _: &Io, _: &Caps) -> bool {
+    fn pays(&self, _: &dyn Op, _: &Io, _: &Target) -> bool {
         true
     }
 }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::{Launchable, Link, Lowered, Lowering};
-use crate::kernels::Caps;
 use crate::kernels::grouped_conv2d::GroupedConv2d;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::{Io, Op};
+use crate::target::Target;
 
 /// See the module.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ impl Lowering for Grouped {
         "grouped"
     }
 
-    fn lower(&self, op: &dyn Op, io: &Io) -> Option<Lowered> {
+    fn lower(&self, op: &dyn Op, io: &Io, _: &Target) -> Option<Lowered> {
         let launch = Launchable {
             kernel: Arc::new(GroupedConv2d::of(op.downcast::<Conv2d>()?, io)?),
             inputs: (0..io.inputs.len()).map(Link::Input).collect(),
@@ -28,7 +28,7 @@ impl Lowering for Grouped {
         Some(Lowered { scratch: Vec::new(), launches: vec![launch] })
     }
 
-    fn pays(&self, _: &dyn Op, _: &Io, _: &Caps) -> bool {
+    fn pays(&self, _: &dyn Op, _: &Io, _: &Target) -> bool {
         true
     }
 }

@@ -20,8 +20,9 @@ pub mod winograd;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::kernels::{Caps, Kernel};
+use crate::kernels::Kernel;
 use crate::ops::{Info, Io, Op};
+use crate::target::Target;
 
 /// A way to carry an op out.
 pub trait Lowering: fmt::Debug + Sync {
@@ -29,15 +30,15 @@ pub trait Lowering: fmt::Debug + Sync {
     fn name(&self) -> &'static str;
 
     /// The launches that, run in this order, write what the op writes; none where this is no way to do it.
-    fn lower(&self, op: &dyn Op, io: &Io) -> Option<Lowered>;
+    fn lower(&self, op: &dyn Op, io: &Io, target: &Target) -> Option<Lowered>;
 
     /// Whether it is thought the best way on such a device, of those from here on in [`ALL`].
-    fn pays(&self, op: &dyn Op, io: &Io, caps: &Caps) -> bool;
+    fn pays(&self, op: &dyn Op, io: &Io, target: &Target) -> bool;
 }
 
 /// Every lowering, in the order in which they are tried.
 pub const ALL: [&dyn Lowering; 5] =
-    [&winograd::Winograd, &split_k::SplitK, &grouped::Grouped, &radix::Radix, &direct::Direct];
+    [&winograd::Winograd, &split_k::InParts, &grouped::Grouped, &radix::Radix, &direct::Direct];
 
 /// An op as launches.
 #[derive(Clone, Debug)]
@@ -74,11 +75,11 @@ pub enum Link {
 
 /// How to carry out `op`: by the first of `names` that names a lowering which can, or, with no names, by the first that can
 /// and pays. Names of schedules alone leave the op whole, where its kernel takes it whole.
-pub fn lower(op: &dyn Op, io: &Io, caps: &Caps, names: &[String]) -> Option<(&'static str, Lowered)> {
-    let by = |l: &&'static dyn Lowering| Some((l.name(), l.lower(op, io)?));
+pub fn lower(op: &dyn Op, io: &Io, target: &Target, names: &[String]) -> Option<(&'static str, Lowered)> {
+    let by = |l: &&'static dyn Lowering| Some((l.name(), l.lower(op, io, target)?));
     let find = |name: &String| ALL.iter().find(|l| l.name() == name).and_then(by);
-    let best = || ALL.iter().filter(|l| l.pays(op, io, caps)).find_map(by);
-    let whole = || direct::Direct.lower(op, io).map(|lowered| (direct::Direct.name(), lowered));
+    let best = || ALL.iter().filter(|l| l.pays(op, io, target)).find_map(by);
+    let whole = || direct::Direct.lower(op, io, target).map(|lowered| (direct::Direct.name(), lowered));
     if names.is_empty() { best() } else { names.iter().find_map(find).or_else(whole).or_else(best) }
 }
 
@@ -88,13 +89,13 @@ mod tests {
     use crate::ops::conv2d::Conv2d;
     use crate::ops::topk::TopK;
 
-    const GPU: Caps = Caps::MINIMUM;
+    const GPU: Target = Target::MINIMUM;
 
     /// The lowering of an op, and its kernels.
-    fn chosen(op: impl Op, inputs: &[Info], caps: &Caps, names: &[&str]) -> String {
+    fn chosen(op: impl Op, inputs: &[Info], target: &Target, names: &[&str]) -> String {
         let outputs = crate::ops::check(&op, inputs).unwrap();
         let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();
-        let (name, lowered) = lower(&op, &Io { inputs, outputs: &outputs }, caps, &names).unwrap();
+        let (name, lowered) = lower(&op, &Io { inputs, outputs: &outputs }, target, &names).unwrap();
         let kernels: Vec<&str> = lowered.launches.iter().map(|l| l.kernel.name()).collect();
         format!("{name}: {}", kernels.join(" "))
     }
@@ -111,7 +112,7 @@ mod tests {
         let few = conv([1, 7, 7, 512], [512, 3, 3, 512]);
         assert_eq!(chosen(three(), &few, &GPU, &[]), "split-k: split_product split_sum");
         assert_eq!(chosen(Conv2d::default(), &conv([1, 64, 64, 64], [256, 1, 1, 64]), &GPU, &[]), "direct: conv2d");
-        let cpu = Caps { cpu: true, ..GPU };
+        let cpu = Target { pays: &crate::target::policy::CPU, ..GPU };
         assert_eq!(chosen(three(), &few, &cpu, &[]), "direct: conv2d");
     }
 

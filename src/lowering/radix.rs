@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use super::{Launchable, Link, Lowered, Lowering};
-use crate::kernels::Caps;
 use crate::kernels::topk::MAX_K;
 use crate::kernels::topk_merge::TopKMerge;
 use crate::kernels::topk_select::TopKSelect;
 use crate::kernels::topk_sort::TopKSort;
 use crate::ops::topk::TopK;
 use crate::ops::{Io, Op};
+use crate::target::Target;
 
 /// See the module.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Lowering for Radix {
         "radix"
     }
 
-    fn lower(&self, op: &dyn Op, io: &Io) -> Option<Lowered> {
+    fn lower(&self, op: &dyn Op, io: &Io, _: &Target) -> Option<Lowered> {
         let k = op.downcast::<TopK>()?.k;
         let pairs = TopKSelect { k }.infer(io.inputs).ok()?[0];
         let counts = Link::Output(2);
@@ -40,7 +40,7 @@ impl Lowering for Radix {
         Some(Lowered { scratch: vec![pairs, pairs], launches })
     }
 
-    fn pays(&self, op: &dyn Op, _: &Io, _: &Caps) -> bool {
+    fn pays(&self, op: &dyn Op, _: &Io, _: &Target) -> bool {
         op.downcast::<TopK>().is_some_and(|op| op.k > MAX_K)
     }
 }

@@ -6,21 +6,16 @@ use std::sync::Arc;
 use super::{Launchable, Link, Lowered, Lowering};
 use crate::kernels::split_product::{SplitProduct, shapes};
 use crate::kernels::split_sum::SplitSum;
-use crate::kernels::{Caps, blocked};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::linear::Linear;
 use crate::ops::{Info, Io, Op};
+use crate::target::Target;
+use crate::target::policy::{self, SplitK};
 use crate::tensor::Shape;
-
-/// Elements of a row of weights from which on it pays to split it, and the least that a part should have.
-const LONG: usize = 2048;
-const LEAST: usize = 256;
-/// Most parts: their sums are written and read again.
-const MOST: usize = 16;
 
 /// See the module.
 #[derive(Debug)]
-pub struct SplitK;
+pub struct InParts;
 
 /// The op as a convolution, where it is one or a fully connected layer, and the extents of its product: rows of x, rows of
 /// weights, and elements of these.
@@ -39,20 +34,23 @@ fn blocks(n: usize, k: usize) -> usize {
     n.div_ceil(128) * k.div_ceil(128)
 }
 
-impl Lowering for SplitK {
+impl Lowering for InParts {
     fn name(&self) -> &'static str {
         "split-k"
     }
 
-    fn pays(&self, op: &dyn Op, io: &Io, caps: &Caps) -> bool {
-        let fills = |[n, k, len]: [usize; 3]| blocks(n, k) <= blocked::FILLS / 2 && len >= LONG;
-        !caps.cpu && product(op, io).is_some_and(|(_, extents)| fills(extents))
+    fn pays(&self, op: &dyn Op, io: &Io, target: &Target) -> bool {
+        let Some(SplitK { long, .. }) = target.pays.split_k else { return false };
+        let fills = |[n, k, len]: [usize; 3]| blocks(n, k) <= target.pays.blocks.fills / 2 && len >= long;
+        product(op, io).is_some_and(|(_, extents)| fills(extents))
     }
 
-    fn lower(&self, op: &dyn Op, io: &Io) -> Option<Lowered> {
+    fn lower(&self, op: &dyn Op, io: &Io, target: &Target) -> Option<Lowered> {
         let (conv, [n, k, len]) = product(op, io).filter(|(_, [_, _, len])| *len >= 8)?;
-        let mut parts = blocked::FILLS.div_ceil(blocks(n, k)).next_power_of_two().clamp(2, MOST);
-        while parts > 2 && len / parts < LEAST {
+        // As on a GPU where it is asked for by name on a device that has no use for it.
+        let (policy, fills) = (target.pays.split_k.or(policy::GPU.split_k)?, policy::GPU.blocks.fills);
+        let mut parts = fills.div_ceil(blocks(n, k)).next_power_of_two().clamp(2, policy.most);
+        while parts > 2 && len / parts < policy.least {
             parts /= 2;
         }
         let live = conv.live.then(|| Link::Input(io.inputs.len() - 1));

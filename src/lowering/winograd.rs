@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::{Launchable, Link, Lowered, Lowering};
-use crate::kernels::Caps;
 use crate::kernels::winograd::{POINTS, Tiles};
 use crate::kernels::winograd_gemm::WinogradGemm;
 use crate::kernels::winograd_in::WinogradIn;
@@ -12,21 +11,14 @@ use crate::kernels::winograd_out::WinogradOut;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::levels::Levels;
 use crate::ops::{Info, Io, Op};
+use crate::target::Target;
 use crate::tensor::Shape;
 
 /// Bytes of the points of one piece: larger ones are no faster (measured: benches/NOTES.md), and take memory.
 const PIECE_BYTES: usize = 8 << 20;
-/// Channels, and tiles, from which on it pays on a CPU driver (measured: benches/NOTES.md): fewer tiles leave most of a
-/// block of pixels empty.
-const LEAST_CHANNELS: usize = 32;
-const LEAST_TILES: usize = 32;
 /// Where the turned weights are so many times larger than all that they are multiplied with, their memory is not worth
 /// the time: C5 of a ResNet-50 at 800×1216 would take 54 MiB more, for one hundredth of the time.
 const MOST_WEIGHTS: usize = 3;
-/// Channels, and tiles of a piece, from which on a GPU is thought to gain: a quarter of the multiplications for points
-/// that are written and read twice, in products that fill a block (reasoned: no GPU was at hand).
-const LEAST_ON_GPUS: usize = 64;
-
 /// See the module.
 #[derive(Debug)]
 pub struct Winograd;
@@ -81,18 +73,19 @@ impl Lowering for Winograd {
         "winograd"
     }
 
-    fn pays(&self, op: &dyn Op, io: &Io, caps: &Caps) -> bool {
+    fn pays(&self, op: &dyn Op, io: &Io, target: &Target) -> bool {
         let Some(Tiled { c, k, total, count, .. }) = Tiled::of(op, io) else { return false };
-        if caps.halves || c * k > MOST_WEIGHTS * total * (c + k) {
+        if target.wants_f16() || c * k > MOST_WEIGHTS * total * (c + k) {
             return false;
         }
-        match caps.cpu {
-            true => caps.texels && c.min(k) >= LEAST_CHANNELS && total >= LEAST_TILES,
-            false => c.min(k) >= LEAST_ON_GPUS && count >= LEAST_ON_GPUS,
-        }
+        let policy = &target.pays.winograd;
+        (target.reads_texels() || !policy.by_texels)
+            && c.min(k) >= policy.least_channels
+            && total >= policy.least_tiles
+            && count >= policy.least_of_a_piece
     }
 
-    fn lower(&self, op: &dyn Op, io: &Io) -> Option<Lowered> {
+    fn lower(&self, op: &dyn Op, io: &Io, _: &Target) -> Option<Lowered> {
         let Tiled { conv, c, k, oh, ow, all, total, count } = Tiled::of(op, io)?;
         let images = all.images;
         let points = |channels: usize| Info::f32(Shape::from([POINTS * POINTS, count, channels]));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::kernels::Caps;
+use crate::target::{Factors, Target};
 use crate::{Error, Result};
 
 /// What the factors of convolutions, transposed convolutions and fully connected layers are rounded to before they are
@@ -23,21 +23,22 @@ impl Precision {
     /// What can be said, as [`FromStr`] takes it.
     pub const NAMES: [&str; 3] = ["f32", "f16", "auto"];
 
-    /// What kernels may use on a device, with [`Caps::halves`] as this precision has it there.
+    /// What kernels may use on a device, with [`Target::wants`] as this precision has it there.
     ///
     /// # Errors
     /// [`Error::Device`] where f16 is asked of a device whose shaders lack it.
-    pub fn on(self, device: &str, caps: Caps) -> Result<Caps> {
-        let halves = match self {
+    pub fn on(self, device: &str, target: Target) -> Result<Target> {
+        let can = &target.can;
+        let f16 = match self {
             Self::F32 => false,
             Self::F16 => true,
-            Self::Auto => !caps.cpu && caps.f16 && caps.matrices.iter().any(|m| m.f32_sums),
+            Self::Auto => target.pays.f16_by_default && can.f16 && can.matrices.iter().any(|m| m.f32_sums),
         };
-        if halves && !caps.f16 {
+        if f16 && !can.f16 {
             let reason = "its shaders have no f16; take precision f32, or auto, which is f32 there".into();
             return Err(Error::Device { device: device.into(), reason });
         }
-        Ok(Caps { halves, ..caps })
+        Ok(target.with(if f16 { Factors::F16 } else { Factors::F32 }))
     }
 }
 
@@ -59,26 +60,27 @@ impl FromStr for Precision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{Matrices, Matrix};
+    use crate::target::{Caps, Matrices, Matrix, policy};
 
     #[test]
     fn auto_is_f16_on_gpus_with_matrices_of_f32_sums() {
-        let halves = |p: Precision, caps: Caps| p.on("it", caps).map(|c| c.halves).ok();
+        let f16 = |p: Precision, target: Target| p.on("it", target).map(|t| t.wants_f16()).ok();
         let of = |f32_sums: bool| Matrix::ALL.into_iter().filter(|m| m.f32_sums == f32_sums).collect::<Matrices>();
         let half = Caps { f16: true, ..Caps::MINIMUM };
         let matrices = Caps { matrices: of(true), ..half };
-        for (caps, auto) in [
-            (Caps::MINIMUM, false),
-            (half, false),
-            (matrices, true),
-            (Caps { cpu: true, ..matrices }, false),
-            (Caps { matrices: of(false), ..half }, false),
+        for (can, pays, auto) in [
+            (Caps::MINIMUM, &policy::GPU, false),
+            (half, &policy::GPU, false),
+            (matrices, &policy::GPU, true),
+            (matrices, &policy::WIDE_CPU, false),
+            (Caps { matrices: of(false), ..half }, &policy::GPU, false),
         ] {
-            assert_eq!(halves(Precision::Auto, caps), Some(auto), "{caps:?}");
-            assert_eq!(halves(Precision::F32, caps), Some(false), "{caps:?}");
-            assert_eq!(halves(Precision::F16, caps), caps.f16.then_some(true), "{caps:?}");
+            let target = Target { can, pays, ..Target::MINIMUM };
+            assert_eq!(f16(Precision::Auto, target), Some(auto), "{target:?}");
+            assert_eq!(f16(Precision::F32, target), Some(false), "{target:?}");
+            assert_eq!(f16(Precision::F16, target), can.f16.then_some(true), "{target:?}");
         }
-        let text = Precision::F16.on("the old one", Caps::MINIMUM).unwrap_err().to_string();
+        let text = Precision::F16.on("the old one", Target::MINIMUM).unwrap_err().to_string();
         assert!(text.contains("the old one") && text.contains("f32"), "{text}");
     }
 

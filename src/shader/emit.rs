@@ -11,7 +11,7 @@ use crate::kernels::Variant;
 
 /// A language to translate into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum Language {
     /// SPIR-V 1.3, a binary, for Vulkan.
     Spirv,
     /// The Metal Shading Language.
@@ -22,9 +22,9 @@ pub enum Target {
     Wgsl,
 }
 
-impl Target {
+impl Language {
     /// All of them.
-    pub const ALL: [Target; 4] = [Target::Spirv, Target::Msl, Target::Hlsl, Target::Wgsl];
+    pub const ALL: [Language; 4] = [Language::Spirv, Language::Msl, Language::Hlsl, Language::Wgsl];
 
     /// Its name in lower case.
     pub fn name(self) -> &'static str {
@@ -62,12 +62,12 @@ impl<'a> Valid<'a> {
 
     /// The translation. `checked` adds the run-time checks of indices and loops, and the zeroing of workgroup memory,
     /// that any WebGPU page would have; kernels are run without.
-    pub fn emit(&self, target: Target, checked: bool) -> Result<Vec<u8>, String> {
+    pub fn emit(&self, target: Language, checked: bool) -> Result<Vec<u8>, String> {
         match target {
-            Target::Spirv => self.spirv(checked),
-            Target::Msl => self.msl(checked).map(String::into_bytes),
-            Target::Hlsl => self.hlsl(checked).map(String::into_bytes),
-            Target::Wgsl => wgsl::write_string(self.module, &self.info, wgsl::WriterFlags::empty())
+            Language::Spirv => self.spirv(checked),
+            Language::Msl => self.msl(checked).map(String::into_bytes),
+            Language::Hlsl => self.hlsl(checked).map(String::into_bytes),
+            Language::Wgsl => wgsl::write_string(self.module, &self.info, wgsl::WriterFlags::empty())
                 .map(String::into_bytes)
                 .map_err(|e| e.to_string()),
         }
@@ -149,7 +149,7 @@ fn needs(variant: &Variant) -> Capabilities {
     let mut out = Capabilities::empty();
     out.set(Capabilities::SUBGROUP, variant.subgroups);
     out.set(Capabilities::COOPERATIVE_MATRIX, variant.matrices);
-    out.set(Capabilities::SHADER_FLOAT16, variant.matrices || variant.halves);
+    out.set(Capabilities::SHADER_FLOAT16, variant.matrices || variant.f16);
     out
 }
 

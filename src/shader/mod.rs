@@ -40,7 +40,7 @@ pub const SNIPPETS: &[(&str, &str)] = &[
 
 /// The constants that a variant's text is made with.
 pub fn defines(variant: &Variant) -> Vec<(String, u32)> {
-    let mut defines: Vec<(String, u32)> = variant.defines.iter().map(|(k, v)| (k.to_string(), *v)).collect();
+    let mut defines: Vec<(String, u32)> = variant.constants().into_iter().map(|(k, v)| (k.to_string(), v)).collect();
     if variant.subgroups {
         defines.push(("SUBGROUPS".into(), 1));
     }

@@ -1,10 +1,11 @@
 //! The ways to run an op.
 
 use crate::graph::{Choices, Graph, Node, Plan, Source, Step, Tensor};
-use crate::kernels::{Caps, Kernel, Variant};
+use crate::kernels::{Kernel, Schedule, Variant};
 use crate::lowering;
 use crate::ops::Io;
 use crate::rng::Rng;
+use crate::target::Target;
 use crate::tensor::{DType, Value};
 
 /// An op alone: its activations are copied in, its weights are constants, and all it writes is kept. What it writes into
@@ -42,22 +43,22 @@ impl Alone {
     }
 
     /// Its plan by these names; none leave it to the best guess.
-    pub(super) fn plan(&self, caps: &Caps, names: &[String]) -> Option<Plan> {
+    pub(super) fn plan(&self, target: &Target, names: &[String]) -> Option<Plan> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        Plan::choosing(self.graph.clone(), caps, &Choices::forced(&names)).ok()
+        Plan::choosing(self.graph.clone(), target, &Choices::forced(&names)).ok()
     }
 
     /// The ways to run it that differ: names and plans, the best guess first.
-    pub(super) fn candidates(&self, caps: &Caps) -> Vec<(Vec<String>, Plan)> {
-        let mut out: Vec<_> = self.plan(caps, &[]).map(|plan| (Vec::new(), plan)).into_iter().collect();
+    pub(super) fn candidates(&self, target: &Target) -> Vec<(Vec<String>, Plan)> {
+        let mut out: Vec<_> = self.plan(target, &[]).map(|plan| (Vec::new(), plan)).into_iter().collect();
         let mut add = |names: Vec<String>| {
-            let Some(plan) = self.plan(caps, &names) else { return };
+            let Some(plan) = self.plan(target, &names) else { return };
             if !out.iter().any(|(_, known)| same(known, &plan)) {
                 out.push((names, plan));
             }
         };
         for lowering in lowering::ALL {
-            let Some(lowered) = self.plan(caps, &[lowering.name().into()]) else { continue };
+            let Some(lowered) = self.plan(target, &[lowering.name().into()]) else { continue };
             // What has the arithmetic.
             let arithmetic = |step: &&Step| step.cost.flops;
             let Some(main) = lowered.steps.iter().max_by(|a, b| arithmetic(a).total_cmp(&arithmetic(b))) else {
@@ -67,7 +68,7 @@ impl Alone {
             if node.origin.lowering != lowering.name() {
                 continue;
             }
-            for variant in variants(node, caps) {
+            for variant in variants(node, target) {
                 add(vec![lowering.name().into(), variant.name.into()]);
             }
         }
@@ -76,16 +77,15 @@ impl Alone {
 }
 
 /// The variants of a kernel that are worth a try.
-fn variants(node: &Node<dyn Kernel>, caps: &Caps) -> Vec<Variant> {
+fn variants(node: &Node<dyn Kernel>, target: &Target) -> Vec<Variant> {
     let (inputs, outputs) = node.infos();
-    let mut all = node.op.variants(&Io { inputs: &inputs, outputs: &outputs }, caps);
+    let mut all = node.op.variants(&Io { inputs: &inputs, outputs: &outputs }, target);
     // The last runs anywhere, one element a thread: a check for the others and never the fastest.
     if all.len() > 1 {
         all.truncate(all.len() - 1);
     }
-    // Workgroup memory is no faster than any other on a CPU driver, which takes long to compile such shaders besides
-    // (measured: benches/NOTES.md).
-    all.retain(|v| !caps.cpu || v.find("BLOCKED").is_none());
+    // Where workgroup memory is no faster than any other (measured: benches/NOTES.md), blocks only take long to compile.
+    all.retain(|v| target.pays.workgroup_memory || !matches!(v.schedule, Schedule::Blocked(_)));
     all
 }
 
@@ -113,6 +113,7 @@ mod tests {
     use super::*;
     use crate::graph::Place;
     use crate::ops::Info;
+    use crate::target::{Caps, policy};
 
     /// A convolution that writes one level of a pyramid, as P3 of FPN.
     fn level() -> Graph {
@@ -131,7 +132,11 @@ mod tests {
     fn nothing_else_lies_where_an_op_writes() {
         let graph = level();
         let alone = Alone::new(&graph, &graph.nodes[0]).unwrap();
-        let candidates = alone.candidates(&Caps { cpu: true, texels: true, subgroup: Some(8), ..Caps::MINIMUM });
+        let candidates = alone.candidates(&Target {
+            can: Caps { subgroup: Some(8), ..Caps::MINIMUM },
+            pays: &policy::WIDE_CPU,
+            ..Target::MINIMUM
+        });
         let lowered = candidates.iter().filter(|(names, _)| names.iter().any(|n| n == "winograd"));
         assert!(lowered.count() > 0 && candidates.len() > 3, "no scratch to be afraid of");
         for (names, plan) in &candidates {

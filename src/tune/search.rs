@@ -7,8 +7,8 @@ use crate::bench::measure::alike_within;
 use crate::bench::{Change, Effort, Subject, Summary, Verdict, compare};
 use crate::gpu::Device;
 use crate::graph::{Choices, Graph, Node, fuse};
-use crate::kernels::Caps;
 use crate::model::{self, Config, Room};
+use crate::target::Target;
 use crate::tensor::{Data, Value};
 use crate::weights::NetworkWeights;
 use crate::{Error, Result};
@@ -48,13 +48,13 @@ pub struct Found {
     pub wrong: Vec<String>,
 }
 
-/// The launches of a network to tune on a device that can do `caps`, for images of so many rows and columns, and the
+/// The launches of a network to tune on a device that can do `target`, for images of so many rows and columns, and the
 /// graph that they are of.
 ///
 /// # Errors
 /// As [`crate::detector::plan`].
 pub fn launches(
-    caps: &Caps,
+    target: &Target,
     config: &Config,
     weights: &NetworkWeights,
     height: u32,
@@ -62,10 +62,10 @@ pub fn launches(
 ) -> Result<(Graph, Vec<Launch>)> {
     let (_, room) = Room::for_image(config, height, width)?;
     // The ops that planning makes of it.
-    let graph = fuse(model::build(config, weights, &room)?.graph, caps, &Choices::default());
+    let graph = fuse(model::build(config, weights, &room)?.graph, target, &Choices::default());
     let mut out: Vec<Launch> = Vec::new();
     for node in graph.nodes.iter().filter(|node| PRODUCTS.contains(&node.op.name())) {
-        let key = Choices::key(node, caps);
+        let key = Choices::key(node, target);
         match out.iter_mut().find(|l| l.key == key) {
             Some(same) => same.count += 1,
             None => out.push(Launch { label: node.label.clone(), count: 1, key, node: node.clone() }),
@@ -85,17 +85,17 @@ impl Launch {
     }
 }
 
-/// Tries every way to run a launch of `graph` for which `caps` allow. The fastest is named only if it is faster than the best guess beyond the
+/// Tries every way to run a launch of `graph` for which `target` allow. The fastest is named only if it is faster than the best guess beyond the
 /// uncertainty, and computes the same.
 ///
 /// # Errors
 /// [`Error::Device`] where the device fails, and what the best guess ends with. Other ways that the device cannot take
 /// are left out.
-pub fn tune(device: &Device, caps: &Caps, graph: &Graph, launch: &Launch, effort: Effort) -> Result<Found> {
+pub fn tune(device: &Device, target: &Target, graph: &Graph, launch: &Launch, effort: Effort) -> Result<Found> {
     let alone = Alone::new(graph, &launch.node)?;
     let values = contents(&alone.inputs);
     let inputs: Vec<_> = alone.inputs.iter().copied().zip(values.iter().map(bytes)).collect();
-    let mut candidates = alone.candidates(caps).into_iter();
+    let mut candidates = alone.candidates(target).into_iter();
     let Some((_, plan)) = candidates.next() else { return Err(internal("an op without variants")) };
     let mut guess = Subject::of_plan(device, plan, &inputs, alone.outputs.clone())?;
     let reference = guess.outputs()?;
@@ -104,7 +104,7 @@ pub fn tune(device: &Device, caps: &Caps, graph: &Graph, launch: &Launch, effort
     let mut best: Option<(Subject, Vec<String>)> = None;
     let mut least = before;
     // Some ways round what they multiply to f16, where they may, and some do not.
-    let most = if caps.halves { 2e-3 } else { 1e-4 };
+    let most = if target.wants_f16() { 2e-3 } else { 1e-4 };
     for (names, plan) in candidates {
         found.tried += 1;
         let mut subject = match Subject::of_plan(device, plan, &inputs, alone.outputs.clone()) {

@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use maskrcnn::gpu::{Device, Runner};
 use maskrcnn::graph::{Graph, Plan, Tensor};
-use maskrcnn::kernels::{Caps, Case, Tolerance, Variant, rounded_to_f16};
+use maskrcnn::kernels::{Case, Tolerance, Variant, rounded_to_f16};
 use maskrcnn::ops::Info;
+use maskrcnn::target::{Factors, Target};
 use maskrcnn::tensor::{DType, Data, Value};
 
 /// The device that the tests run on: `MASKRCNN_DEVICE`, or the best one. A machine without one fails.
@@ -16,15 +17,15 @@ pub fn device() -> &'static Device {
     DEVICE.get_or_init(|| {
         let choice = std::env::var("MASKRCNN_DEVICE").ok();
         let device = Device::open(choice.as_deref()).unwrap_or_else(|e| panic!("{e}"));
-        eprintln!("testing on {} {:?}", device.name(), device.caps());
+        eprintln!("testing on {} {:?}", device.name(), device.target());
         device
     })
 }
 
 /// What kernels may use there when f16 is wanted: every variant is listed then.
-pub fn caps() -> Caps {
-    let caps = device().caps();
-    Caps { halves: caps.f16, ..caps }
+pub fn target() -> Target {
+    let target = device().target();
+    target.with(if target.can.f16 { Factors::F16 } else { Factors::F32 })
 }
 
 /// What the variants of a case are to compute.
@@ -48,7 +49,7 @@ impl<'a> Twins<'a> {
 
     /// Where the variant rounds its factors to f16, the twin is given rounded ones: the tolerance is that of any other.
     pub fn of(&self, variant: &Variant) -> &[Value] {
-        if !variant.halves {
+        if !variant.f16 {
             return &self.exact;
         }
         self.halves.get_or_init(|| {
@@ -71,8 +72,9 @@ pub fn graph_of(case: &Case) -> (Graph, Vec<Tensor>) {
 /// Runs a case with the variant of that name; outputs begin as NaN, so that what is not written shows.
 pub fn run_case(device: &Device, case: &Case, variant: &str, checked: bool, times: usize) -> Vec<Vec<Value>> {
     let (graph, outputs) = graph_of(case);
-    let caps = device.caps();
-    let plan = Plan::new(graph, &Caps { halves: caps.f16, ..caps }, &[variant]).unwrap();
+    let can = device.target().can;
+    let wanted = device.target().with(if can.f16 { Factors::F16 } else { Factors::F32 });
+    let plan = Plan::new(graph, &wanted, &[variant]).unwrap();
     assert_eq!(plan.steps[0].variant.name, variant, "{}", case.name);
     let mut runner = Runner::with_checks(device, plan, checked).unwrap_or_else(|e| panic!("{}: {e}", case.name));
     let fences: Vec<Vec<u8>> = outputs

@@ -142,7 +142,7 @@ fn in_room(config: &Config, image: &Image, change: impl Fn(&mut Room)) -> Found 
     change(&mut room);
     let network = model::build(config, &weights(), &room).unwrap();
     let (o, masks) = (network.outputs, network.outputs.masks.unwrap());
-    let mut runner = Runner::new(device(), Plan::new(network.graph.clone(), &device().caps(), &[]).unwrap()).unwrap();
+    let mut runner = Runner::new(device(), Plan::new(network.graph.clone(), &device().target(), &[]).unwrap()).unwrap();
     let input = Input::new(&[(image.rgb(), size)], room.height, room.width);
     let values = runner.run(&input.of(&network), &[o.header, masks.places, masks.bits, o.boxes, o.scores]).unwrap();
     let (n, bits) = (values[0].ints()[0] as usize, values[2].ints());

@@ -43,7 +43,7 @@ impl Ours {
             more("bits", masks.bits);
         }
         taps.values().for_each(|t| network.graph.keep(t.tensor));
-        let plan = Plan::new(network.graph.clone(), &device().caps(), &[]).unwrap();
+        let plan = Plan::new(network.graph.clone(), &device().target(), &[]).unwrap();
         let runner = Runner::new(device(), plan).unwrap();
         let mut ours = Self { network, runner, taps, values: HashMap::new() };
         let input = Input::new(&[(image.rgb(), golden.size)], room.height, room.width);

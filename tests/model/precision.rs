@@ -8,7 +8,7 @@ use crate::golden::{file, path};
 /// On any device the same arithmetic but for the order of sums: only how fast it is differs.
 #[test]
 fn halves_find_what_floats_find() {
-    if !device().caps().f16 {
+    if !device().target().can.f16 {
         let error = Detector::new(device(), file()).unwrap().with_precision(Precision::F16).err();
         assert!(matches!(error, Some(Error::Device { .. })), "{error:?}");
         return;

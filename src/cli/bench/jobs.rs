@@ -3,7 +3,8 @@
 
 use maskrcnn::bench::record::Entry;
 use maskrcnn::bench::{Record, Sources, Work};
-use maskrcnn::kernels::{self, Caps, Variant};
+use maskrcnn::kernels::{self, Variant};
+use maskrcnn::target::Target;
 use maskrcnn::vision::scene;
 use maskrcnn::weights::NetworkWeights;
 use maskrcnn::{Device, Error, Result};
@@ -51,7 +52,7 @@ fn refuse<T>(setting: &str, reason: String) -> Result<T> {
 }
 
 /// The launches that the options ask for.
-pub fn works(args: &Args) -> Result<(Device, Caps, Given)> {
+pub fn works(args: &Args) -> Result<(Device, Target, Given)> {
     if let Some(name) = &args.kernel {
         if kernels::entry(name).is_none() {
             let names: Vec<&str> = kernels::REGISTRY.iter().map(|e| e.name).collect();
@@ -59,18 +60,18 @@ pub fn works(args: &Args) -> Result<(Device, Caps, Given)> {
         }
         if let Some(shape) = &args.shape {
             let work = Work::of_shapes(name, shape, &args.settings)?;
-            let (device, caps) = args.model.device()?;
-            return Ok((device, caps, Given { works: vec![work], image: None }));
+            let (device, target) = args.model.device()?;
+            return Ok((device, target, Given { works: vec![work], image: None }));
         }
     }
     let (file, config) = args.model.load(None)?;
-    let (device, caps) = args.model.device()?;
+    let (device, target) = args.model.device()?;
     let weights = NetworkWeights::load(&file, &config)?;
     let Size { height, width } = args.image_size;
     // As many nuclei as the default model would meet in such an image.
     let nuclei = (height as usize * width as usize / 4000).clamp(1, 400);
     let image = scene::nuclei(width, height, 1, nuclei)?.image;
-    let mut works = Work::of_network(&device, &caps, &config, &weights, &image)?;
+    let mut works = Work::of_network(&device, &target, &config, &weights, &image)?;
     works.retain(|w| args.kernel.as_deref().is_none_or(|k| k == w.kernel.name()));
     works.retain(|w| args.op.as_deref().is_none_or(|o| w.label.contains(o)));
     if works.is_empty() {
@@ -81,20 +82,20 @@ pub fn works(args: &Args) -> Result<(Device, Caps, Given)> {
         config.name,
         if nuclei == 1 { "nucleus" } else { "nuclei" }
     );
-    Ok((device, caps, Given { works, image: Some(image) }))
+    Ok((device, target, Given { works, image: Some(image) }))
 }
 
 /// The variants of each launch, sweeps spelled out, with what was kept of them; and what was left out, in a sentence.
 pub fn jobs<'a>(
     args: &Args,
     works: Vec<Work>,
-    caps: &Caps,
+    target: &Target,
     sources: &Sources,
     before: Option<&'a Record>,
 ) -> Result<(Vec<Job<'a>>, Option<String>)> {
     let (mut jobs, mut without, mut reason) = (Vec::new(), Vec::new(), None);
     for work in works {
-        let variants = match variants(args, &work, caps) {
+        let variants = match variants(args, &work, target) {
             Ok(variants) => variants,
             // Wrong only if it is so of every launch.
             Err(e) => {
@@ -128,8 +129,8 @@ pub fn jobs<'a>(
 }
 
 /// The variants to measure, sweeps spelled out.
-fn variants(args: &Args, work: &Work, caps: &Caps) -> Result<Vec<Variant>> {
-    let all = work.variants(caps);
+fn variants(args: &Args, work: &Work, target: &Target) -> Result<Vec<Variant>> {
+    let all = work.variants(target);
     let names: Vec<&str> = all.iter().map(|v| v.name).collect();
     if let Some(name) = args.variant.as_deref().filter(|n| !names.contains(n)) {
         return refuse(
@@ -144,7 +145,7 @@ fn variants(args: &Args, work: &Work, caps: &Caps) -> Result<Vec<Variant>> {
     }
     for (name, values) in &args.sweep {
         if !out.iter().any(|v| v.find(name).is_some()) {
-            let mut constants: Vec<&str> = out.iter().flat_map(|v| v.defines.iter().map(|d| d.0)).collect();
+            let mut constants: Vec<&str> = out.iter().flat_map(|v| v.constants().into_iter().map(|d| d.0)).collect();
             constants.sort_unstable();
             constants.dedup();
             let reason = format!("no variant of `{}` has a constant {name}; they have {constants:?}", work.label);
@@ -152,7 +153,7 @@ fn variants(args: &Args, work: &Work, caps: &Caps) -> Result<Vec<Variant>> {
         }
         let with = |v: &Variant, value: u32| {
             let mut v = v.clone();
-            v.defines.iter_mut().filter(|d| d.0 == name).for_each(|d| d.1 = value);
+            v.set(name, value);
             v
         };
         out = out

@@ -181,14 +181,14 @@ impl Row {
 
 impl Text {
     fn constants(&self) -> String {
-        let constants: Vec<String> = self.variant.defines.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let constants: Vec<String> = self.variant.constants().iter().map(|(k, v)| format!("{k}={v}")).collect();
         if constants.is_empty() { "no constants".into() } else { constants.join(" ") }
     }
 }
 
 /// All of it for programs.
 pub fn json(entries: &[&Entry], class: &Class) -> Result<String> {
-    let constants = |v: &Variant| v.defines.iter().map(|(k, n)| (k.to_string(), json!(n))).collect();
+    let constants = |v: &Variant| v.constants().into_iter().map(|(k, n)| (k.to_string(), json!(n))).collect();
     let constants = |v: &Variant| serde_json::Value::Object(constants(v));
     let mut kernels = Vec::new();
     for entry in entries {

@@ -126,7 +126,7 @@ impl<K: Kernel + 'static, F: Fn(usize) -> K> Probe<F> {
         let x = Info::f32([size.n]);
         let factors = self.factors.as_ref().map(|f| Info::f32(f.shape));
         let inputs: Vec<Info> = [x].into_iter().chain(factors).collect();
-        let variants = (self.kernel)(size.steps).variants(&Io { inputs: &inputs, outputs: &[x] }, &device.caps());
+        let variants = (self.kernel)(size.steps).variants(&Io { inputs: &inputs, outputs: &[x] }, &device.target());
         let asked = |name: &&str| self.only.as_ref().is_none_or(|only| only.contains(name));
         variants.iter().map(|v| v.name).filter(asked).collect()
     }
@@ -142,7 +142,7 @@ impl<K: Kernel + 'static, F: Fn(usize) -> K> Probe<F> {
         for _ in 0..size.repeats {
             g.op_into("roof", (self.kernel)(size.steps), &inputs, &[y])?;
         }
-        let mut runner = Runner::new(device, Plan::new(g, &device.caps(), &[variant])?)?;
+        let mut runner = Runner::new(device, Plan::new(g, &device.target(), &[variant])?)?;
         let numbers = Rng::new(1).tensor([1 << 14]);
         let length = size.n * ELEMENT_BYTES;
         let mut bytes = numbers.bytes().repeat(length.div_ceil(numbers.bytes().len()));
@@ -180,7 +180,7 @@ struct Cores {
 impl Cores {
     /// Of a CPU driver, whose threads are this process's; none of a GPU, and where the system does not tell (Linux does).
     fn of(device: &Device) -> Option<Self> {
-        if device.caps().cpu { Self::now() } else { None }
+        if device.target().pays.own_cores { Self::now() } else { None }
     }
 
     fn now() -> Option<Self> {

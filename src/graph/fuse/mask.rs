@@ -19,7 +19,10 @@ pub(super) fn of_class(pair: &Pair) -> Option<Fused> {
     let w = pair.first.inputs[1].shape();
     let whole = (w.dim(1), w.dim(2), deconv.pad) == (deconv.stride, deconv.stride, 0);
     let by_four = w.dim(3).is_multiple_of(4) && w.dim(0).is_multiple_of(4);
-    if !pair.caps.cpu || pair.named || !(whole && by_four && deconv.bias && deconv.relu && deconv.live) {
+    if !pair.target.pays.fused_mask_head
+        || pair.named
+        || !(whole && by_four && deconv.bias && deconv.relu && deconv.live)
+    {
         return None;
     }
     let [x, weight, bias, live] = pair.first.named_inputs(deconv, DECONV)?;

@@ -10,9 +10,10 @@ use crate::ops::linear::Linear;
 use crate::ops::mask_predict::MaskPredict;
 use crate::ops::max_pool::MaxPool;
 use crate::rng::Rng;
+use crate::target::policy;
 use crate::tensor::Shape;
 
-const CPU: Caps = Caps { cpu: true, ..Caps::MINIMUM };
+const CPU: Target = Target { pays: &policy::CPU, ..Target::MINIMUM };
 
 fn noughts(g: &mut Graph, shape: &[usize]) -> Tensor {
     let shape = crate::tensor::Shape::new(shape);
@@ -33,15 +34,15 @@ fn mask_head() -> (Graph, Tensor) {
     (g, between)
 }
 
-fn ops(graph: Graph, caps: &Caps, names: &[&str]) -> Vec<String> {
-    fuse(graph, caps, &Choices::forced(names)).nodes.into_iter().map(|op| op.label).collect()
+fn ops(graph: Graph, target: &Target, names: &[&str]) -> Vec<String> {
+    fuse(graph, target, &Choices::forced(names)).nodes.into_iter().map(|op| op.label).collect()
 }
 
 #[test]
 fn deconvolution_and_mask_become_one_where_nobody_else_needs_what_lies_between() {
     let (alone, both) = (["mask.deconv", "mask.predict"], ["mask.deconv+predict"]);
     assert_eq!(ops(mask_head().0, &CPU, &[]), both);
-    assert_eq!(ops(mask_head().0, &Caps::MINIMUM, &[]), alone);
+    assert_eq!(ops(mask_head().0, &Target::MINIMUM, &[]), alone);
     // Ways that are asked for are of the ops as they are.
     assert_eq!(ops(mask_head().0, &CPU, &["plain"]), alone);
     let (mut kept, between) = mask_head();
@@ -100,7 +101,7 @@ impl Plain {
     fn fused(mut self, out: Tensor) -> Vec<String> {
         self.g.keep(out);
         let before = value(&self.g, out);
-        let fused = fuse(self.g, &Caps::MINIMUM, &Choices::default());
+        let fused = fuse(self.g, &Target::MINIMUM, &Choices::default());
         let after = value(&fused, out);
         assert_eq!(before.shape, after.shape);
         let far = before.floats().iter().zip(after.floats()).filter(|(a, b)| (*a - *b).abs() > 1e-5 * (1.0 + a.abs()));

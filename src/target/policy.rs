@@ -1,0 +1,178 @@
+//! What pays on which class of device: one table, which measurements on a new class will edit. What is measured says so in
+//! benches/NOTES.md; no GPU was at hand, so all of [`GPU`] is reasoned.
+
+/// Choices that depend on the class of device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
+    /// The class, for people.
+    pub name: &'static str,
+    /// Whether reading a texel beats reading a storage buffer by far: lavapipe loads a texture's texels for all lanes with
+    /// vector moves, and goes through a storage buffer lane by lane.
+    pub texels: bool,
+    /// Whether workgroup memory is faster than other memory. On a CPU driver it is no faster, and such shaders take long to
+    /// compile.
+    pub workgroup_memory: bool,
+    /// Whether loads pay that lie side by side for threads side by side; else those that a workgroup has in common, which a
+    /// CPU driver makes once.
+    pub coalesces: bool,
+    /// Whether grids follow live counts by indirect dispatches: a workgroup costs more than the look at a count.
+    pub live_grids: bool,
+    /// Whether the mask head's last two layers are one: what lies between them would be stored and read lane by lane.
+    pub fused_mask_head: bool,
+    /// Whether the driver compiles at a pipeline's first dispatch.
+    pub compiles_late: bool,
+    /// Whether what runs the shaders are this machine's own cores, which other programs use too.
+    pub own_cores: bool,
+    /// Whether f16 is taken where nobody chose, if there are matrices of it with f32 sums.
+    pub f16_by_default: bool,
+    /// Tiles in registers.
+    pub tiles: Tiles,
+    /// Blocks in workgroup memory.
+    pub blocks: Blocks,
+    /// Winograd's products.
+    pub winograd: Winograd,
+    /// Parts of long rows; none where that never pays.
+    pub split_k: Option<SplitK>,
+    /// What measures the roofs.
+    pub probes: Probes,
+}
+
+/// Tiles of a product whose sums a thread holds in registers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tiles {
+    /// Rows of weights that shuffles hand round; a subgroup's own at least.
+    pub shuffled_rows: u32,
+    /// Pixels of a thread that gets its weights by shuffles: a CPU turns each shuffle into a move, so it pays to use one for
+    /// many pixels, though the sums then spill to its first cache; a GPU would lose its occupancy.
+    pub shuffled_pixels: u32,
+    /// The same where rows are few, 16 at most, and go by four: one by one, twice the pixels are twice the stores, which take
+    /// longest to compile.
+    pub few_rows_pixels: u32,
+    /// Fours of channels of a turn of the loop, where channels go by eight: each turn of a CPU driver's loop masks every sum
+    /// once.
+    pub step: u32,
+    /// Pixels of a thread that loads its weights itself.
+    pub pixels: u32,
+    /// Its rows where there are four at most; else eight.
+    pub few_rows: u32,
+    /// Whether a row of taps of four channels is one turn of the loop, written out. lavapipe compiles such a text in a
+    /// second; SwiftShader had not after sixteen minutes, in 12 GB.
+    pub taps_in_a_turn: bool,
+    /// Loads of an element from which on a texture pays that the element is copied to first.
+    pub worth_a_copy: usize,
+}
+
+/// Blocks of a product that pass through workgroup memory or matrix units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Blocks {
+    /// Workgroups that keep the device busy: two on each of 64 cores.
+    pub fills: usize,
+    /// Below so many of the small blocks, threads that share nothing spread wider.
+    pub few: usize,
+    /// Rows of weights below which most of a matrix would be padding; none where there are no matrix units.
+    pub matrix_rows: Option<usize>,
+}
+
+/// When a convolution is done by Winograd's products.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Winograd {
+    /// Whether its inputs must be readable as textures.
+    pub by_texels: bool,
+    /// Channels of either side from which on it pays.
+    pub least_channels: usize,
+    /// Tiles from which on it pays: fewer leave most of a block of pixels empty.
+    pub least_tiles: usize,
+    /// Tiles of a piece from which on it pays.
+    pub least_of_a_piece: usize,
+}
+
+/// When a product is done in parts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SplitK {
+    /// Elements of a row of weights from which on it pays to split it.
+    pub long: usize,
+    /// The least elements that a part should have.
+    pub least: usize,
+    /// Most parts: their sums are written and read again.
+    pub most: usize,
+}
+
+/// Kernels that measure roofs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Probes {
+    /// Whether a workgroup costs as much as many copies.
+    pub several_copies: bool,
+    /// Whether few chains of multiply-adds fill the registers: a CPU driver takes a vector register for each part of a quad,
+    /// and there are 16. Of matrices it has none left, and would compute A·B once for all tiles that share it.
+    pub few_chains: bool,
+}
+
+/// GPUs.
+pub const GPU: Policy = Policy {
+    name: "GPU",
+    texels: false,
+    workgroup_memory: true,
+    coalesces: true,
+    live_grids: false,
+    fused_mask_head: false,
+    compiles_late: false,
+    own_cores: false,
+    f16_by_default: true,
+    tiles: Tiles {
+        shuffled_rows: 16,
+        shuffled_pixels: 2,
+        few_rows_pixels: 2,
+        step: 1,
+        pixels: 4,
+        few_rows: 4,
+        taps_in_a_turn: false,
+        worth_a_copy: 3,
+    },
+    blocks: Blocks { fills: 128, few: 16, matrix_rows: Some(16) },
+    // A quarter of the multiplications for points that are written and read twice, in products that fill a block.
+    winograd: Winograd { by_texels: false, least_channels: 64, least_tiles: 0, least_of_a_piece: 64 },
+    split_k: Some(SplitK { long: 2048, least: 256, most: 16 }),
+    probes: Probes { several_copies: false, few_chains: false },
+};
+
+/// CPU drivers whose lanes go by four (SwiftShader): they take minutes for a text that lavapipe compiles in a second, and
+/// gain nothing by textures.
+pub const CPU: Policy = Policy {
+    name: "CPU driver",
+    workgroup_memory: false,
+    coalesces: false,
+    live_grids: true,
+    fused_mask_head: true,
+    compiles_late: true,
+    own_cores: true,
+    f16_by_default: false,
+    blocks: Blocks { matrix_rows: None, ..GPU.blocks },
+    winograd: Winograd { by_texels: true, least_channels: 32, least_tiles: 32, least_of_a_piece: 0 },
+    split_k: None,
+    probes: Probes { several_copies: true, few_chains: true },
+    ..GPU
+};
+
+/// CPU drivers whose lanes go by eight or more (lavapipe).
+pub const WIDE_CPU: Policy = Policy {
+    name: "CPU driver of wide lanes",
+    texels: true,
+    tiles: Tiles {
+        shuffled_rows: 32,
+        shuffled_pixels: 4,
+        few_rows_pixels: 8,
+        step: 2,
+        pixels: 8,
+        few_rows: 8,
+        taps_in_a_turn: true,
+        worth_a_copy: 3,
+    },
+    ..CPU
+};
+
+impl Policy {
+    /// That of a CPU driver whose subgroups have so many lanes.
+    pub fn of_cpu(lanes: u32) -> &'static Self {
+        if lanes >= 8 { &WIDE_CPU } else { &CPU }
+    }
+}
