@@ -18,10 +18,10 @@ bench-check: rust driver
 # On a second driver: the default model end to end against the goldens, what its shaders take to compile, every kernel.
 test-swiftshader: rust
 	icd=$$(tools/swiftshader.sh) && export VK_DRIVER_FILES=$$icd NODEVICE_SELECT=1 && \
-	cargo test --test model --test compile -- $(SWIFTSHADER_TESTS) && cargo test --test kernels
+	cargo test --test gpu -- $(SWIFTSHADER_TESTS)
 
 # Stage by stage and whole; CI has no time for the rest, which passes as well.
-SWIFTSHADER_TESTS ?= demo_ scene_ flat_ blank_ small_detections each_shader
+SWIFTSHADER_TESTS ?= model::demo_ model::scene_ model::flat_ model::blank_ small_detections compile:: kernels::
 
 # What CI runs beside the tests.
 lint: rust

@@ -62,7 +62,7 @@ impl Device {
             Checks::Off => wgpu::ShaderRuntimeChecks::unchecked(),
         };
         // SAFETY: every kernel keeps its indices inside its bindings and its loops finite for all parameters that
-        // `Kernel::launch` can make; tests/kernels.rs runs each case with and without checks and compares.
+        // `Kernel::launch` can make; tests/gpu/kernels.rs runs each case with and without checks and compares.
         let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
         let entries: Vec<wgpu::BindGroupLayoutEntry> = reflection
             .bindings

@@ -11,6 +11,7 @@ mod places;
 mod printing;
 #[path = "../common/program.rs"]
 mod program;
+mod reading;
 mod readme;
 mod weights;
 

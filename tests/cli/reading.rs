@@ -1,15 +1,11 @@
 //! What the program says of pictures that it cannot take as they are, and the options that decide how they are read.
-#![cfg(all(feature = "cli", feature = "embedded-model"))]
-
-#[path = "common/program.rs"]
-mod program;
 
 use std::fs;
 use std::path::Path;
 
+use crate::program::{Ran, program};
 use image::{Frame, ImageBuffer, Luma, RgbImage, Rgba, RgbaImage};
 use maskrcnn::vision::coco::CocoResult;
-use program::{Ran, program};
 
 fn run(dir: &Path, args: &[&str]) -> Ran {
     Ran::new(program().current_dir(dir).args(args).output().unwrap())

@@ -135,7 +135,7 @@ fn rooms_know_only_those_below_them() {
             continue;
         }
         let Some((_, allowed)) = ROOMS.iter().find(|r| r.0 == room) else {
-            failures.push(format!("{path}: the room `{room}` is not in the list of tests/layering.rs"));
+            failures.push(format!("{path}: the room `{room}` is not in the list of tests/host/layering.rs"));
             continue;
         };
         for name in names(&code(&text)) {

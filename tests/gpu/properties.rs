@@ -1,9 +1,7 @@
 //! Kernels on the GPU against their twins for random shapes and settings, in every variant. Shapes are parameters, so a
 //! new one compiles nothing.
 
-mod common;
-
-use common::{Twins, device, difference, run_case, target};
+use crate::common::{Twins, device, difference, run_case, target};
 use maskrcnn::kernels::{Case, Kernel, Tolerance, Variant};
 use maskrcnn::ops::conv2d::Conv2d;
 use maskrcnn::ops::deconv2d::Deconv2d;

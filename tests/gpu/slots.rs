@@ -1,10 +1,8 @@
 //! What plans share on a device: slots that grow under them, and constants that outlive nobody.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::device;
+use crate::common::device;
 use maskrcnn::Device;
 use maskrcnn::gpu::{Pool, Runner};
 use maskrcnn::graph::{Graph, Plan, Tensor};

@@ -1,10 +1,6 @@
 //! Every shader in every variant, without a GPU: naga's validation, the translations that Vulkan, Metal and DX12 get,
 //! parameters against the WGSL's layout, and limits.
 
-#[cfg(feature = "emit")]
-#[path = "common/skipped.rs"]
-mod skipped;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 #[cfg(feature = "emit")]
@@ -13,6 +9,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
+#[cfg(feature = "emit")]
+use crate::skipped::skipped;
 use maskrcnn::kernels::{Entry, Launch, REGISTRY, Variant};
 use maskrcnn::ops::{Info, Io};
 #[cfg(feature = "emit")]
@@ -201,13 +199,13 @@ fn every_variant_translates_to_spirv_that_khronos_accepts() {
     }
     let Ok(version) = Command::new("spirv-val").arg("--version").output() else {
         let what = format!("{} modules of SPIR-V were written but not judged", files.len());
-        return skipped::skipped(&what, "install spirv-val (Debian's spirv-tools)");
+        return skipped(&what, "install spirv-val (Debian's spirv-tools)");
     };
     if !knows_matrices(&String::from_utf8_lossy(&version.stdout)) {
         let all = files.len();
         files.retain(|(_, _, matrices)| !matrices);
         let what = format!("{} modules of SPIR-V with cooperative matrices were not judged", all - files.len());
-        skipped::skipped(&what, "install spirv-val v2023.4 or newer");
+        skipped(&what, "install spirv-val v2023.4 or newer");
     }
     // It takes one file a call, so a few calls run at a time.
     let judge = |(label, path, _): &(String, PathBuf, bool)| {

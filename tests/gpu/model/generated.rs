@@ -11,7 +11,7 @@ use maskrcnn::weights::{NetworkWeights, WeightsFile};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::golden::path;
+use super::golden::path;
 
 /// A generated model, read as a file of its kind is.
 #[derive(Clone)]

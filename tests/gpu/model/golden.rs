@@ -10,7 +10,7 @@ use maskrcnn::weights::{NetworkWeights, WeightsFile};
 use maskrcnn::{Image, Mask};
 use safetensors::SafeTensors;
 
-use crate::generated;
+use super::generated;
 
 /// A file of the repository.
 pub fn path(name: &str) -> PathBuf {

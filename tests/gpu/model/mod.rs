@@ -1,9 +1,7 @@
 //! The whole network against the oracle's goldens (`tests/golden`), and what the detector promises.
-//! `cargo test --test model -- --nocapture` shows the measured errors.
+//! `cargo test --test gpu model:: -- --nocapture` shows the measured errors.
 
 mod coco;
-#[path = "../common/mod.rs"]
-mod common;
 mod compare;
 mod detector;
 mod full;
@@ -13,10 +11,9 @@ mod large;
 mod levels;
 mod ours;
 mod precision;
-#[path = "../common/skipped.rs"]
-mod skipped;
 mod stages;
 
+use crate::common::device;
 use golden::Golden;
 use maskrcnn::Detector;
 use stages::NUCLEI;
@@ -60,7 +57,7 @@ fn blank_stage_by_stage() {
 fn small_detections() {
     for name in ["scene_small", "flat_small", "blank_small"] {
         let golden = Golden::open(name);
-        let detector = Detector::with_config(common::device(), golden::file(), golden.config.clone()).unwrap();
+        let detector = Detector::with_config(device(), golden::file(), golden.config.clone()).unwrap();
         full::same_as_oracle(&detector, &golden);
     }
 }
@@ -69,6 +66,6 @@ fn small_detections() {
 fn nothing_is_found_in_a_blank_image() {
     let golden = Golden::open("blank_small");
     assert!(golden.boxes("det.boxes").is_empty());
-    let detector = Detector::new(common::device(), golden::file()).unwrap();
+    let detector = Detector::new(device(), golden::file()).unwrap();
     assert!(detector.detect(&golden.image).unwrap().is_empty());
 }

@@ -1,9 +1,9 @@
 //! RoIs on every level of the pyramid, those of P4 and P5 among them: inputs of the other goldens are too small for such.
 
-use crate::compare::Report;
-use crate::golden::Golden;
-use crate::ours::Ours;
-use crate::stages::{self, NUCLEI};
+use super::compare::Report;
+use super::golden::Golden;
+use super::ours::Ours;
+use super::stages::{self, NUCLEI};
 
 /// How many boxes belong on P2 to P5, by torchvision's rule.
 fn levels(boxes: &[[f32; 4]]) -> [usize; 4] {

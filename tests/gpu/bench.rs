@@ -1,14 +1,10 @@
 //! `maskrcnn bench`: what it measures, keeps and compares, and how it ends.
-#![cfg(all(feature = "cli", feature = "embedded-model"))]
-
-#[path = "common/program.rs"]
-mod program;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use program::{Ran, run_with_cache, write_roofs};
+use crate::program::{Ran, run_with_cache, write_roofs};
 use serde_json::Value;
 
 /// `maskrcnn bench` in `dir`. All runs share one cache, which has the roofs: nothing here is about them.

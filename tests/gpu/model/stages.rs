@@ -1,8 +1,8 @@
 //! Every stage of a small network: from the pixels on, and each alone on what the oracle's stage was given.
 
-use crate::compare::{Found, Report, differing};
-use crate::golden::Golden;
-use crate::ours::Ours;
+use super::compare::{Found, Report, differing};
+use super::golden::Golden;
+use super::ours::Ours;
 
 /// Everything before the first selection.
 #[rustfmt::skip]

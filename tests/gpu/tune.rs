@@ -1,13 +1,9 @@
 //! `maskrcnn tune`: what it finds is kept, used, and harmless.
-#![cfg(all(feature = "cli", feature = "embedded-model"))]
-
-#[path = "common/program.rs"]
-mod program;
 
 use std::fs;
 use std::path::Path;
 
-use program::run_with_cache;
+use crate::program::{Ran, run_with_cache};
 use serde_json::Value;
 
 /// A network small enough to be tried out in a second.
@@ -16,7 +12,7 @@ const SMALL: [&str; 4] = ["--min-size", "96", "--max-size", "96"];
 /// The key of one of its launches.
 const LATERAL3: &str = "conv2d residual of 1×12×12×64 128×1×1×64 128 1×6×6×128";
 
-fn tune(dir: &Path, more: &[&str]) -> program::Ran {
+fn tune(dir: &Path, more: &[&str]) -> Ran {
     let args = [&["tune", "--image-size", "96x96", "--seconds", "0"], &SMALL[..], more].concat();
     run_with_cache(dir, &dir.join("cache"), &args)
 }

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use maskrcnn::Detector;
 use maskrcnn::weights::NetworkWeights;
 
+use super::compare::Report;
+use super::full;
+use super::generated;
+use super::golden::Golden;
+use super::ours::Ours;
+use super::stages::{self, Limits};
 use crate::common::device;
-use crate::compare::Report;
-use crate::full;
-use crate::generated;
-use crate::golden::Golden;
-use crate::ours::Ours;
 use crate::skipped::skipped;
-use crate::stages::{self, Limits};
 
 /// Deeper networks gather more rounding than the default model: FPN maps show 3e-5, the RPN's logits 5e-5.
 const COCO: Limits = Limits { end_to_end: 2e-4, alone: 1e-5 };
@@ -79,7 +79,7 @@ fn the_epsilon_of_batch_norm_tells() {
 #[test]
 fn what_is_skipped_is_said() {
     let mut program = std::process::Command::new(std::env::current_exe().unwrap());
-    let run = program.args(["--exact", "coco::at_real_size"]).env_remove("MASKRCNN_GOLDENS").output().unwrap();
+    let run = program.args(["--exact", "model::coco::at_real_size"]).env_remove("MASKRCNN_GOLDENS").output().unwrap();
     let said = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success() && said.contains("skipped: ") && said.contains("set MASKRCNN_GOLDENS"), "{said}");
 }

@@ -9,8 +9,8 @@ use maskrcnn::kernels::Kernel;
 use maskrcnn::model::{self, Input, Network, Room, Tap};
 use maskrcnn::tensor::Value;
 
+use super::golden::{Golden, boxes, swap};
 use crate::common::device;
-use crate::golden::{Golden, boxes, swap};
 
 /// A network made for one golden's image.
 pub struct Ours {

@@ -1,10 +1,8 @@
 //! Every kernel on the GPU against its CPU twin: every case, every variant; with and without run-time checks, twice.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Twins, device, difference, run_case, same_bits, target};
+use crate::common::{Twins, device, difference, graph_of, run_case, same_bits, target};
 use maskrcnn::gpu::Runner;
 use maskrcnn::graph::{Graph, Plan};
 use maskrcnn::kernels::{Case, REGISTRY, Tolerance};
@@ -63,7 +61,7 @@ fn every_kernel_has_cases() {
 fn apart(method: &str, cases: Vec<Case>) -> usize {
     let (mut failures, mut taken) = (Vec::new(), 0);
     for case in cases {
-        let (graph, outputs) = common::graph_of(&case);
+        let (graph, outputs) = graph_of(&case);
         let plan = Plan::new(graph, &device().target(), &[method]).unwrap();
         if plan.steps.len() == 1 {
             continue;

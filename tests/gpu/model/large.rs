@@ -4,9 +4,9 @@ use maskrcnn::graph::Place;
 use maskrcnn::vision::scene;
 use maskrcnn::{Config, Detections, Detector, Error, Image};
 
+use super::detector::{crowded, own_device, picture, same_but_for_digits, since, small};
+use super::golden::file;
 use crate::common::device;
-use crate::detector::{crowded, own_device, picture, same_but_for_digits, since, small};
-use crate::golden::file;
 
 fn found(config: &Config, image: &Image) -> Detections {
     Detector::with_config(device(), file(), config.clone()).unwrap().detect(image).unwrap()
@@ -30,7 +30,7 @@ fn an_image_larger_than_a_binding() {
     let image = enlarged(&picture, 32);
     assert!(image.rgb().len() > 128 << 20);
     let small = found(&small(), &picture);
-    let large = found(&crate::detector::small(), &image);
+    let large = found(&super::detector::small(), &image);
     assert_eq!((large.width, large.height), (8160, 6080));
     assert!(small.len() >= 5 && large.len().abs_diff(small.len()) <= 1, "{} and {}", small.len(), large.len());
     // Nearest neighbours enlarge with squares, so that a resize of theirs is a little sharper than the picture's own.

@@ -6,8 +6,8 @@ use maskrcnn::model::{self, Config, Input, NetworkSize, Room};
 use maskrcnn::vision::scene;
 use maskrcnn::{Detections, Detector, Device, Image, Mask};
 
+use super::golden::{Golden, file, weights};
 use crate::common::device;
-use crate::golden::{Golden, file, weights};
 
 const _: () = {
     const fn shared<T: Send + Sync>() {}

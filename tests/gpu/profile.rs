@@ -1,17 +1,13 @@
 //! `maskrcnn profile`: its tables, its JSON, its trace, the roofs that it keeps, and whether its times add up.
-#![cfg(all(feature = "cli", feature = "embedded-model"))]
-
-mod common;
-#[path = "common/program.rs"]
-mod program;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::common::device;
+use crate::program::{settled, write_roofs};
 use maskrcnn::gpu::Clock;
 use maskrcnn::{Detector, Image};
-use program::write_roofs;
 use serde_json::Value;
 
 const STAGES: [&str; 15] = [
@@ -41,7 +37,7 @@ fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
     }
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let (out, err) = (text(output.stdout), program::settled(&text(output.stderr)));
+    let (out, err) = (text(output.stdout), settled(&text(output.stderr)));
     assert!(!err.contains("panicked"), "{err}");
     (output.status.code().unwrap_or_else(|| panic!("killed: {err}")), out, err)
 }
@@ -129,7 +125,7 @@ fn tables_show_steps_by_time_and_stages_in_order() {
 #[test]
 fn json_has_the_numbers_of_all_steps() {
     let dir = folder();
-    for (flag, clock) in [(None, common::device().clock()), (Some("--wall"), Clock::Wall)] {
+    for (flag, clock) in [(None, device().clock()), (Some("--wall"), Clock::Wall)] {
         let args: Vec<&str> = ["--json"].into_iter().chain(flag).collect();
         let p: Value = serde_json::from_str(&profile(dir.path(), &args)).unwrap();
         assert_eq!(p["clock"], clock.to_string());
@@ -205,7 +201,7 @@ fn roofs_are_measured_once_and_again_when_asked() {
     fs::write(&file, "no JSON").unwrap();
     let roofs = |out: &str| out.lines().find(|l| l.starts_with("roofs: ")).unwrap().to_string();
     let (first, said) = profiled(dir.path(), &[]);
-    let key = common::device().key();
+    let key = device().key();
     let shown = || {
         let kept = read(&file)["devices"][&key].clone();
         let mut shown = format!(
@@ -213,7 +209,7 @@ fn roofs_are_measured_once_and_again_when_asked() {
             number(&kept["copy"]) / 1e9,
             number(&kept["fma"]) / 1e9
         );
-        if common::device().target().can.matrices.is_empty() {
+        if device().target().can.matrices.is_empty() {
             assert_eq!(kept["matrix"], Value::Null);
         } else {
             shown += &format!(", matrices {:.1} GFLOP/s", number(&kept["matrix"]) / 1e9);
@@ -273,12 +269,12 @@ fn mistakes_are_told_in_one_line() {
 #[test]
 fn every_clock_times_every_step() {
     let dir = folder();
-    let detector = Detector::embedded_on(common::device()).unwrap();
+    let detector = Detector::embedded_on(device()).unwrap();
     let image = Image::open(dir.path().join("a.png")).unwrap();
     let steps = detector.plan(image.height(), image.width()).unwrap().steps.len();
     for clock in [Clock::Wall, Clock::Passes, Clock::Stamps] {
         let timed = detector.profile(&image, 1, Some(clock));
-        if clock > common::device().clock() {
+        if clock > device().clock() {
             let told = timed.unwrap_err().to_string();
             assert!(told.contains("does not offer") && told.contains(&clock.to_string()), "{told}");
             continue;

@@ -2,11 +2,11 @@
 
 use maskrcnn::{Detector, Image};
 
+use super::compare::{Found, Report, norm};
+use super::golden::{Golden, file, path};
+use super::ours::Ours;
+use super::stages;
 use crate::common::device;
-use crate::compare::{Found, Report, norm};
-use crate::golden::{Golden, file, path};
-use crate::ours::Ours;
-use crate::stages;
 
 #[rustfmt::skip]
 const STAGES: [&str; 31] = [

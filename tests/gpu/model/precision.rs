@@ -2,8 +2,8 @@
 
 use maskrcnn::{Detection, Detector, Error, Image, Precision};
 
+use super::golden::{file, path};
 use crate::common::device;
-use crate::golden::{file, path};
 
 /// On any device the same arithmetic but for the order of sums: only how fast it is differs.
 #[test]

@@ -1,5 +1,4 @@
 //! What looks at the engine without running it: `maskrcnn graph` and `maskrcnn shaders`.
-#![cfg(all(feature = "cli", feature = "embedded-model"))]
 
 use std::fs;
 use std::path::Path;

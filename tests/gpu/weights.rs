@@ -1,20 +1,16 @@
 //! The program and weights files: checkpoints as torch writes them, settings, conversion, downloads.
-#![cfg(all(feature = "cli", feature = "embedded-model"))]
-
-#[path = "common/program.rs"]
-mod program;
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
+use crate::program::{Ran, run_with_cache};
 use maskrcnn::model::config::{Backbone, BlockKind, BoxHead, MaskHead};
 use maskrcnn::tensor::HostTensor;
 use maskrcnn::vision::coco::CocoResult;
 use maskrcnn::weights::{NetworkWeights, WeightsFile, synth};
 use maskrcnn::{Config, Detector, Device, Image};
-use program::{Ran, run_with_cache};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 

@@ -1,0 +1,11 @@
+//! What needs no device: plans, shaders' texts and their translations, the instruments that look without running, and
+//! rules about the sources. `cargo test --test host plan::` runs one module.
+
+#[cfg(all(feature = "cli", feature = "embedded-model"))]
+mod instruments;
+mod layering;
+mod plan;
+mod shaders;
+#[cfg(feature = "emit")]
+#[path = "../common/skipped.rs"]
+mod skipped;
