@@ -2,7 +2,7 @@
 
 OUT ?= out
 
-.PHONY: demo test bench-check test-swiftshader lint peers rust driver clean
+.PHONY: demo test check bench-check test-swiftshader lint features msrv deny package peers rust driver clean
 
 demo: rust driver
 	cargo run --release -- detect assets/demo.png --out "$(OUT)"
@@ -10,6 +10,17 @@ demo: rust driver
 test: rust driver
 	cargo test --no-run
 	NODEVICE_SELECT=1 cargo test
+
+# While working: format, lints, the tests that need no driver, and each kernel's cases in the first of its variants.
+check: rust
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo test --lib --test host
+	@if tools/vulkan-driver.sh --found; then \
+		MASKRCNN_FIRST_VARIANT_ONLY=1 NODEVICE_SELECT=1 cargo test --test gpu kernels::; \
+	else \
+		echo "LEFT OUT: the kernels, as no Vulkan driver is found; \`make driver\` installs one"; \
+	fi
 
 # What the clock judges: for a machine that nobody else uses. `make test` leaves it out.
 bench-check: rust driver
@@ -29,6 +40,24 @@ lint: rust
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --lib --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+# Every combination of features by itself, as somebody else's Cargo.toml may ask for it.
+features: rust
+	tools/features.sh
+
+# The oldest Rust that Cargo.toml promises.
+msrv: rust
+	tools/msrv.sh
+
+# Licences and sources of everything that is linked (deny.toml); `DENY=check` asks for advisories too, from GitHub.
+DENY ?= check licenses bans sources
+deny: rust
+	@command -v cargo-deny >/dev/null || { echo "cargo install cargo-deny --locked" >&2; exit 1; }
+	cargo deny $(DENY)
+
+# What the registry would get: no larger than it takes, and it builds by itself.
+package: rust
+	tools/package.sh
 
 # The same work by others and by us (benches/peers/README.md).
 peers: rust driver

@@ -30,8 +30,11 @@ const KEPT_PLANS: usize = 8;
 const LIKELY: f32 = 2.197;
 
 /// The default model: Mask R-CNN for cell nuclei, trained for this project on CC0 images.
-#[cfg(feature = "embedded-model")]
-static EMBEDDED: &[u8] = include_bytes!("../assets/nuclei.safetensors");
+#[cfg(all(feature = "embedded-model", not(model_left_out)))]
+static EMBEDDED: Option<&[u8]> = Some(include_bytes!("../assets/nuclei.safetensors"));
+/// The registry's package has no room for it.
+#[cfg(all(feature = "embedded-model", model_left_out))]
+static EMBEDDED: Option<&[u8]> = None;
 
 /// A network on a device. Shared freely between threads; images are done one after the other.
 pub struct Detector {
@@ -97,10 +100,15 @@ impl Detector {
     /// The embedded default model's file, to look at or to run with other settings ([`Detector::with_config`]).
     ///
     /// # Errors
-    /// None that is known.
+    /// [`Error::Weights`] where the crate was built from the registry's package, which has no room for the model.
     #[cfg(feature = "embedded-model")]
     pub fn embedded_weights() -> Result<WeightsFile> {
-        WeightsFile::from_bytes(EMBEDDED, "the embedded default model")
+        let name = "the embedded default model";
+        let bytes = EMBEDDED.ok_or_else(|| Error::Weights {
+            file: name.into(),
+            reason: "is not in the registry's package: build from the repository, or give a weights file".into(),
+        })?;
+        WeightsFile::from_bytes(bytes, name)
     }
 
     /// A weights file, on the best device here.

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Makes sure that a Vulkan driver is here: says nothing where one is, installs Mesa's where none is (Debian, Ubuntu).
+# `--found` only answers, by its exit code.
 set -eu
 
 # macOS has Metal, Windows DX12.
@@ -26,6 +27,8 @@ loader() {
 if found && loader; then
     exit 0
 fi
+
+[ "${1:-}" != --found ] || exit 1
 
 packages="mesa-vulkan-drivers libvulkan1"
 as_root=""

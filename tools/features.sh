@@ -1,0 +1,18 @@
+#!/bin/sh
+# Checks the library and the program in every combination of features, warnings being errors.
+set -eu
+cd "$(dirname "$0")/.."
+
+# cli implies emit and pull: it is tried with and without the model alone.
+for model in "" embedded-model; do
+    for emit in "" emit; do
+        for pull in "" pull; do
+            set -- $emit $pull $model
+            echo "features: ${*:-none}"
+            cargo clippy --quiet --lib --no-default-features --features "$*" -- -D warnings
+        done
+    done
+    set -- cli $model
+    echo "features: $*"
+    cargo clippy --quiet --lib --bins --no-default-features --features "$*" -- -D warnings
+done
