@@ -10,7 +10,7 @@ use serde_json::Value;
 const SMALL: [&str; 4] = ["--min-size", "96", "--max-size", "96"];
 
 /// The key of one of its launches.
-const LATERAL3: &str = "conv2d residual of 1×12×12×64 128×1×1×64 128 1×6×6×128";
+const LATERAL3: &str = "conv2d residual of [1×12×12×64] [128×1×1×64] [128] [1×6×6×128]";
 
 fn tune(dir: &Path, more: &[&str]) -> Ran {
     let args = [&["tune", "--image-size", "96x96", "--seconds", "0"], &SMALL[..], more].concat();
