@@ -14,7 +14,7 @@
 #endif
 @slot var<storage, read> bias: array<T>; // [K]
 #ifdef RESIDUAL
-@slot var<storage, read> residual: array<T>; // as y, or with ENLARGED [N, top_h, top_w, K]
+@slot var<storage, read> residual: array<T>; // as y, or with ENLARGED [N, top_h, top_w, K]; with OPTIONAL, none where top_h is 0
 #endif
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]: how many rows of n count, of each images_per_batch
@@ -37,7 +37,7 @@ fn place(n: u32, q: u32, k: u32) -> u32 {
     let image = quotient(px, p.map_h * p.map_w);
     let row = quotient(px - image * p.map_h * p.map_w, p.map_w);
     let column = px - (image * p.map_h + row) * p.map_w;
-    residual_from = ((image * p.top_h + row * p.top_h / p.map_h) * p.top_w + column * p.top_w / p.map_w) * p.k;
+    residual_from = ((image * p.top_h + quotient(row * p.top_h, p.map_h)) * p.top_w + quotient(column * p.top_w, p.map_w)) * p.k;
 #else
     residual_from = (n * p.oh * p.ow + q) * p.k;
 #endif
@@ -48,10 +48,14 @@ fn place(n: u32, q: u32, k: u32) -> u32 {
 fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
     var v = sum + bias[k];
 #ifdef RESIDUAL
+#ifdef OPTIONAL
+    if p.top_h != 0u { v += residual[residual_from / 4u + k]; }
+#else
 #ifdef QUADS
     v += residual[residual_from / 4u + k];
 #else
     v += residual[residual_from + k];
+#endif
 #endif
 #endif
     if p.relu != 0u { v = max(v, T(0.0)); }

@@ -55,6 +55,9 @@ pub struct Entry {
     /// Inputs that it reads as textures.
     #[serde(default)]
     pub textures: Vec<usize>,
+    /// Inputs of its text that the launch lacks.
+    #[serde(default)]
+    pub absent: Vec<usize>,
     /// Whether it uses cooperative matrices; files of before there were any do not say.
     #[serde(default)]
     pub matrices: bool,
@@ -204,6 +207,7 @@ impl Entry {
             constants: constants(variant),
             subgroups: variant.subgroups,
             textures: variant.textures.clone(),
+            absent: variant.absent.clone(),
             matrices: variant.matrices,
             halves: variant.f16,
             text,
@@ -225,6 +229,7 @@ impl Entry {
             && constants(today) == self.constants
             && (today.subgroups, today.matrices, today.f16) == (self.subgroups, self.matrices, self.halves)
             && today.textures == self.textures
+            && today.absent == self.absent
             && (launch.grid, &launch.params) == (self.grid, &self.params)
     }
 
@@ -246,6 +251,7 @@ impl Entry {
             features,
             subgroups: self.subgroups,
             textures: self.textures.clone(),
+            absent: self.absent.clone(),
             matrices: self.matrices,
             f16: self.halves,
             text: Some(self.text.as_str().into()),

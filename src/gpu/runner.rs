@@ -1,5 +1,6 @@
 //! Replaying a plan: one encoder, one compute pass, one submit, one wait, one map.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::device::{Device, Memory, lock};
@@ -52,6 +53,8 @@ pub struct Runner {
     /// The pool's generation that the bind groups were made for.
     generation: u64,
     params: wgpu::Buffer,
+    /// What is bound in the place of inputs that a text has and its launch has not.
+    ones: wgpu::Buffer,
     constants: Vec<Option<Memory>>,
 }
 
@@ -103,6 +106,7 @@ impl Runner {
         }
         let (bytes, offsets) = params_of(&plan);
         let params = device.filled("params", &bytes, wgpu::BufferUsages::UNIFORM)?;
+        let ones = device.filled("ones", &[u8::MAX; 16], wgpu::BufferUsages::STORAGE)?;
 
         let mut runner = Self {
             device: device.clone(),
@@ -111,16 +115,15 @@ impl Runner {
             pool,
             generation: 0,
             params,
+            ones,
             plan,
         };
         let plan = runner.plan.clone();
-        let mut wanted: Vec<(&'static str, &Variant)> = Vec::new();
-        for step in &plan.steps {
-            let one = (plan.graph.nodes[step.op].op.name(), &step.variant);
-            if !wanted.contains(&one) {
-                wanted.push(one);
-            }
-        }
+        // Variants that differ in what their launches lack have one text.
+        let mut texts = HashSet::new();
+        let kernels = plan.steps.iter().map(|step| (plan.graph.nodes[step.op].op.name(), &step.variant));
+        let wanted: Vec<(&'static str, &Variant)> =
+            kernels.filter(|(kernel, variant)| texts.insert((*kernel, variant.to_string()))).collect();
         let ((), progress) =
             device.compile_all(&wanted, checks, || (0..plan.steps.len()).try_for_each(|i| runner.supply(i)))?;
         for (step, &params_at) in plan.steps.iter().zip(&offsets) {
@@ -244,8 +247,14 @@ impl Runner {
                 size: std::num::NonZeroU64::new(size),
             }),
         }];
-        for (n, t) in op.inputs.iter().chain(&op.outputs).enumerate() {
+        let mut tensors: Vec<Option<&Tensor>> = op.inputs.iter().map(Some).collect();
+        step.variant.absent.iter().for_each(|&place| tensors.insert(place, None));
+        for (n, t) in tensors.into_iter().chain(op.outputs.iter().map(Some)).enumerate() {
             let binding = n as u32 + 1;
+            let Some(t) = t else {
+                entries.push(wgpu::BindGroupEntry { binding, resource: self.ones.as_entire_binding() });
+                continue;
+            };
             if pipeline.bindings.get(n + 1) == Some(&Access::Texture) {
                 let view =
                     self.texture(slots, i, *t).ok_or_else(|| wrong(format!("tensor {} has no texture", t.id)))?;

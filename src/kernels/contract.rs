@@ -25,6 +25,9 @@ pub struct Variant {
     /// Inputs that it reads as textures of four elements a texel and [`TEXELS_A_ROW`](crate::target::TEXELS_A_ROW)
     /// texels a row.
     pub textures: Vec<usize>,
+    /// Places among its inputs at which the text has one more than the launch: ones are bound there, bit for bit, which
+    /// as a live count no row passes. So launches with and without share a text.
+    pub absent: Vec<usize>,
     /// Whether the text uses cooperative matrices, and f16 with them.
     pub matrices: bool,
     /// Whether it multiplies factors rounded to f16, and has its weights as such.
@@ -46,6 +49,7 @@ impl Variant {
             matrices: false,
             f16: false,
             textures: Vec::new(),
+            absent: Vec::new(),
             text: None,
         }
     }
@@ -98,6 +102,14 @@ impl Variant {
             self.textures.push(index);
         }
         self.flag(name, on)
+    }
+
+    /// Adds `name` = 1: the text has an input at `place`, which the launch has, too, where `given`.
+    pub fn optional(mut self, name: &'static str, place: usize, given: bool) -> Self {
+        if !given {
+            self.absent.push(place);
+        }
+        self.flag(name, true)
     }
 
     /// Adds `name` = 1 where `on`: an `#ifdef` switch.

@@ -1,5 +1,6 @@
 //! 2-D convolution, channels last, with bias, residual and ReLU fused.
 
+use super::schedule::Schedule;
 use super::tiled::{P, Product};
 use super::{Kernel, Launch, LiveGrid, Params as _, Variant, tiled};
 use crate::ops::conv2d::Conv2d;
@@ -25,21 +26,36 @@ impl Kernel for Conv2d {
             // A pixel alone is the same on every map.
             let levels = self.levels.filter(|_| v.find("POINTWISE").is_none());
             v.features.extend(levels.map(|l| l.define()));
+            if v.find("OPTIONAL").is_some() {
+                return v.optional("RESIDUAL", 3, self.residual).flag("ENLARGED", true).flag("LIVE", self.live);
+            }
             v.flag("RESIDUAL", self.residual).flag("ENLARGED", enlarged).flag("LIVE", self.live)
         };
         let mut out = Vec::new();
         if c.is_multiple_of(4) && self.groups == 1 {
             let quads = k.is_multiple_of(4) && self.by_four();
-            let taps = (io.dim(1, 1) * io.dim(1, 2)).div_ceil(self.stride.0 * self.stride.1);
+            // A strided 1x1 is a block's shortcut: the block's first convolution has its input as a texture anyway.
+            let shortcut = (io.dim(1, 1), io.dim(1, 2)) == (1, 1) && self.stride > (1, 1);
+            let taps = (io.dim(1, 1) * io.dim(1, 2)).div_ceil(self.stride.0 * self.stride.1) + usize::from(shortcut);
             let (oh, ow) = self.extents(&io.inputs[0].shape, &io.inputs[1].shape).expect("inferred before");
             let product = Product { n: io.dim(0, 0) * oh * ow, c, k, taps, quads };
             let pointwise = self.pointwise(io);
+            let policy = &target.pays.tiles;
             // Four channels are too few for a turn of a loop.
-            let taps = (target.pays.tiles.taps_in_a_turn && c == 4 && (2..=8).contains(&io.dim(1, 2))).then_some(io.dim(1, 2) as u32);
+            let taps = (policy.taps_in_a_turn && c == 4 && (2..=8).contains(&io.dim(1, 2))).then_some(io.dim(1, 2) as u32);
             let tiled = tiled::variants(product, target).into_iter().map(|mut v| {
-                let of_one = v.schedule.tile().is_some_and(|tile| tile.step == 1);
-                v.features.extend(taps.filter(|_| of_one).map(|taps| ("TAPS", taps)));
-                v.flag("POINTWISE", pointwise)
+                let shuffled = matches!(v.schedule, Schedule::Shuffled(_) | Schedule::Texels(_));
+                if let Some(taps) = taps.filter(|_| v.schedule.tile().is_some_and(|tile| tile.step == 1)) {
+                    v.features.push(("TAPS", taps));
+                    if let Some(tile) = v.schedule.tile_mut().filter(|_| shuffled) {
+                        // Half of the pixels are half of the text, which is the largest (benches/NOTES.md).
+                        tile.pixels /= 2;
+                    }
+                    return v.flag("POINTWISE", pointwise);
+                }
+                // One text for all: with a residual or without, of any size.
+                let one = policy.one_convolution && shuffled && quads && self.levels.is_none();
+                v.flag("POINTWISE", pointwise && !one).flag("OPTIONAL", one)
             });
             out.extend(tiled.map(flags));
         }

@@ -163,6 +163,14 @@ impl Schedule {
         }
     }
 
+    /// The same, to change it.
+    pub fn tile_mut(&mut self) -> Option<&mut Tile> {
+        match self {
+            Self::Registers(tile) | Self::Small(tile) | Self::Shuffled(tile) | Self::Texels(tile) => Some(tile),
+            _ => None,
+        }
+    }
+
     /// Pixels of a workgroup, and rows of weights; none where it makes an element a thread, or goes a way of its own.
     pub fn extents(&self) -> Option<[usize; 2]> {
         match self {

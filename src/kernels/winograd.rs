@@ -9,8 +9,9 @@
 
 use std::fmt;
 
-use super::LiveGrid;
+use super::{LiveGrid, Variant};
 use crate::ops::levels::Levels;
+use crate::target::Target;
 
 /// Outputs of a tile along each side.
 pub(super) const TILE: usize = 4;
@@ -97,6 +98,21 @@ impl Tiles {
     /// For the shaders ([`Levels::table`]).
     pub(super) fn table(&self) -> [[u32; 4]; Levels::MOST] {
         self.maps.table(TILE)
+    }
+
+    /// The variant of what turns tiles, with a live count at `place` among the inputs where said. A CPU driver takes a
+    /// quarter of a second to compile one, so there all share a text: a map alone is one of several (where the text can
+    /// take it so), and all of its rows are live.
+    pub(super) fn variant(&self, place: usize, live: bool, as_level: bool, target: &Target) -> Variant {
+        let mut plain = Variant::plain();
+        if self.joined || (target.pays.fewer_texts && as_level) {
+            plain.features.push(if target.pays.fewer_texts {
+                ("LEVELS", Levels::MOST as u32)
+            } else {
+                self.maps.define()
+            });
+        }
+        if target.pays.fewer_texts { plain.optional("LIVE", place, live) } else { plain.flag("LIVE", live) }
     }
 
     /// How the grid follows live count `input` where a thread does one of `quads` parts of a tile, and a workgroup has

@@ -105,8 +105,8 @@ impl Op for WinogradIn {
 
 impl Kernel for WinogradIn {
     fn variants(&self, _: &Io, target: &Target) -> Vec<Variant> {
-        let mut plain = Variant::plain().flag("LIVE", self.live);
-        plain.features.extend(self.tiles.levels().map(|l| l.define()));
+        // A map's sizes are the input's, where padding keeps them.
+        let plain = self.tiles.variant(1, self.live, self.pad == (1, 1), target);
         // An input has a part in 36 / 16 tiles.
         let texels = plain.clone().called("texels").texture(0, "X_TEXTURE", true);
         if target.reads_texels() { vec![texels, plain] } else { vec![plain] }

@@ -117,10 +117,9 @@ impl Op for WinogradOut {
 }
 
 impl Kernel for WinogradOut {
-    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        let mut plain = Variant::plain().flag("RESIDUAL", self.residual).flag("LIVE", self.live);
-        plain.features.extend(self.tiles.levels().map(|l| l.define()));
-        vec![plain]
+    fn variants(&self, _: &Io, target: &Target) -> Vec<Variant> {
+        let place = 2 + usize::from(self.residual);
+        vec![self.tiles.variant(place, self.live, true, target).flag("RESIDUAL", self.residual)]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -21,6 +21,9 @@ pub struct Policy {
     pub fused_mask_head: bool,
     /// Whether the driver compiles at a pipeline's first dispatch.
     pub compiles_late: bool,
+    /// Whether a text serves launches with and without live counts, and with one map or several: where a driver takes half
+    /// a second for each, fewer texts are worth more than what they leave out.
+    pub fewer_texts: bool,
     /// Whether what runs the shaders are this machine's own cores, which other programs use too.
     pub own_cores: bool,
     /// Whether f16 is taken where nobody chose, if there are matrices of it with f32 sums.
@@ -58,6 +61,8 @@ pub struct Tiles {
     /// Whether a row of taps of four channels is one turn of the loop, written out. lavapipe compiles such a text in a
     /// second; SwiftShader had not after sixteen minutes, in 12 GB.
     pub taps_in_a_turn: bool,
+    /// Whether a text serves convolutions with and without a residual of any size.
+    pub one_convolution: bool,
     /// Loads of an element from which on a texture pays that the element is copied to first.
     pub worth_a_copy: usize,
 }
@@ -116,6 +121,7 @@ pub const GPU: Policy = Policy {
     live_grids: false,
     fused_mask_head: false,
     compiles_late: false,
+    fewer_texts: false,
     own_cores: false,
     f16_by_default: true,
     tiles: Tiles {
@@ -126,6 +132,7 @@ pub const GPU: Policy = Policy {
         pixels: 4,
         few_rows: 4,
         taps_in_a_turn: false,
+        one_convolution: false,
         worth_a_copy: 3,
     },
     blocks: Blocks { fills: 128, few: 16, matrix_rows: Some(16) },
@@ -144,6 +151,7 @@ pub const CPU: Policy = Policy {
     live_grids: true,
     fused_mask_head: true,
     compiles_late: true,
+    fewer_texts: true,
     own_cores: true,
     f16_by_default: false,
     blocks: Blocks { matrix_rows: None, ..GPU.blocks },
@@ -165,6 +173,7 @@ pub const WIDE_CPU: Policy = Policy {
         pixels: 8,
         few_rows: 8,
         taps_in_a_turn: true,
+        one_convolution: true,
         worth_a_copy: 3,
     },
     ..CPU

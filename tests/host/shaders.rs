@@ -59,6 +59,7 @@ struct Use {
     /// Whether it is the last variant offered: the one that must run anywhere.
     last: bool,
     tensors: (usize, usize),
+    absent: Vec<usize>,
     launch: Launch,
 }
 
@@ -96,6 +97,7 @@ fn units() -> &'static [Unit] {
                             target,
                             last: i + 1 == variants.len(),
                             tensors: (infos.len(), outputs.len()),
+                            absent: variant.absent.clone(),
                             launch: case.kernel.launch(&io, variant),
                         });
                     }
@@ -287,7 +289,9 @@ fn bindings_come_in_order_and_match_the_tensors() {
             let (inputs, outputs) = used.tensors;
             let textures = &unit.variant.textures;
             let read = |i: usize| if textures.contains(&i) { Access::Texture } else { Access::Read };
-            let want: Vec<Access> = (0..inputs).map(read).chain([Access::ReadWrite].repeat(outputs)).collect();
+            let mut want: Vec<Access> = (0..inputs).map(read).collect();
+            used.absent.iter().for_each(|&place| want.insert(place, Access::Read));
+            want.extend([Access::ReadWrite].repeat(outputs));
             assert_eq!(rest, want, "{}: {:?}", used.label, unit.reflection.bindings);
         }
     }
