@@ -58,7 +58,7 @@ fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
 #endif
 #endif
 #endif
-    if p.relu != 0u { v = max(v, T(0.0)); }
+    v = select(v, max(v, T(0.0)), p.relu != 0u);
     y[at] = v;
 }
 

@@ -39,11 +39,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     // d, then d B: each row's six inputs to six points.
 #repeat r 6
     let y_${r} = y0 + ${r};
-    let in_${r} = y_${r} >= 0 && y_${r} < i32(h);
+    let in_${r} = (y_${r} >= 0) & (y_${r} < i32(h));
     let at_${r} = n * p.cells + map_first + u32(clamp(y_${r}, 0, i32(h) - 1)) * w;
 #repeat s 6
     let x_${r}_${s} = x0 + ${s};
-    let all_${r}_${s} = in_${r} && x_${r}_${s} >= 0 && x_${r}_${s} < i32(w);
+    let all_${r}_${s} = in_${r} & (x_${r}_${s} >= 0) & (x_${r}_${s} < i32(w));
     let from_${r}_${s} = (at_${r} + u32(clamp(x_${r}_${s}, 0, i32(w) - 1))) * p.c + c;
     let d_${r}_${s} = select(vec4(0.0), x_at(from_${r}_${s}), all_${r}_${s});
 #end

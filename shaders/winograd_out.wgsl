@@ -58,6 +58,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #end
 
     // (A^T m) A: the same along the rows.
+    // No branch where a select does: a CPU driver compiles each of 16.
     let add = bias[k];
 #repeat r 4
     let e_${r} = t_${r}_1 + t_${r}_2;
@@ -70,12 +71,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let o_${r}_3 = 0.421875 * f_${r} + 3.375 * h_${r} + t_${r}_5;
     let at_${r} = (map_first + (y0 + ${r}u) * w + x0) * p.k + k;
 #repeat s 4
-    if y0 + ${r}u < h && x0 + ${s}u < w {
+    if (y0 + ${r}u < h) & (x0 + ${s}u < w) {
         var v = o_${r}_${s} + add;
 #ifdef RESIDUAL
         v += residual[n * p.h * p.w * p.k + at_${r} + ${s}u * p.k];
 #endif
-        if p.relu != 0u { v = max(v, vec4(0.0)); }
+        v = select(v, max(v, vec4(0.0)), p.relu != 0u);
         y[p.y_offset + n * p.y_image_stride + at_${r} + ${s}u * p.k] = v;
     }
 #end

@@ -84,7 +84,7 @@ fn main(
         {
 #repeat i TP
             let x_${i} = iw_${i} + i32(${s}u * p.dilation_w);
-            let in_${i} = y_${i} >= 0 && y_${i} < i32(spot_${i}.h) && x_${i} >= 0 && x_${i} < i32(spot_${i}.w);
+            let in_${i} = (y_${i} >= 0) & (y_${i} < i32(spot_${i}.h)) & (x_${i} >= 0) & (x_${i} < i32(spot_${i}.w));
             let xi_${i} = select(0u, from_${i} + u32(x_${i}), in_${i});
 #end
 #paste shared/gemm
@@ -96,7 +96,7 @@ fn main(
 #repeat i TP
             let y_${i} = ih_${i} + i32(r * p.dilation_h);
             let x_${i} = iw_${i} + i32(s * p.dilation_w);
-            let in_${i} = y_${i} >= 0 && y_${i} < i32(spot_${i}.h) && x_${i} >= 0 && x_${i} < i32(spot_${i}.w);
+            let in_${i} = (y_${i} >= 0) & (y_${i} < i32(spot_${i}.h)) & (x_${i} >= 0) & (x_${i} < i32(spot_${i}.w));
             let xi_${i} = select(0u, (map_${i} + u32(y_${i}) * spot_${i}.w + u32(x_${i})) * c4, in_${i});
 #end
             for (var c = 0u; c < c4; c += STEP) {

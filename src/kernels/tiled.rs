@@ -43,8 +43,11 @@ pub(super) fn variants(product: Product, target: &Target) -> Vec<Variant> {
     };
     if let Some(lanes) = target.can.subgroup.filter(|s| (4..=32).contains(s)) {
         let times = (k as u32).div_ceil(lanes).clamp(1, (policy.shuffled_rows / lanes).max(1));
-        let few = quads && times * lanes <= 16;
-        let pixels = if few { policy.few_rows_pixels } else { policy.shuffled_pixels };
+        let pixels = match times * lanes {
+            _ if !quads => policy.single_rows_pixels,
+            ..=16 => policy.few_rows_pixels,
+            _ => policy.shuffled_pixels,
+        };
         let step = if c.is_multiple_of(8) { policy.step } else { 1 };
         let tile = Tile { threads: lanes.max(32), pixels, times, lanes, step };
         if target.reads_texels() {

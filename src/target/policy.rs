@@ -48,9 +48,10 @@ pub struct Tiles {
     /// Pixels of a thread that gets its weights by shuffles: a CPU turns each shuffle into a move, so it pays to use one for
     /// many pixels, though the sums then spill to its first cache; a GPU would lose its occupancy.
     pub shuffled_pixels: u32,
-    /// The same where rows are few, 16 at most, and go by four: one by one, twice the pixels are twice the stores, which take
-    /// longest to compile.
+    /// The same where rows are few, 16 at most, and go by four.
     pub few_rows_pixels: u32,
+    /// The same where rows go one by one: twice the pixels are twice the stores, which take longest to compile.
+    pub single_rows_pixels: u32,
     /// Fours of channels of a turn of the loop, where channels go by eight: each turn of a CPU driver's loop masks every sum
     /// once.
     pub step: u32,
@@ -128,6 +129,7 @@ pub const GPU: Policy = Policy {
         shuffled_rows: 16,
         shuffled_pixels: 2,
         few_rows_pixels: 2,
+        single_rows_pixels: 2,
         step: 1,
         pixels: 4,
         few_rows: 4,
@@ -169,6 +171,7 @@ pub const WIDE_CPU: Policy = Policy {
         shuffled_rows: 32,
         shuffled_pixels: 4,
         few_rows_pixels: 8,
+        single_rows_pixels: 2,
         step: 2,
         pixels: 8,
         few_rows: 8,

@@ -9,10 +9,10 @@ use maskrcnn::{Detector, Device};
 /// Says to this program that it is the process that compiles.
 const CHILD: &str = "MASKRCNN_TEST_COMPILES";
 
-/// CPU seconds of one shader. The stem, the largest, takes 1.2 on lavapipe 22.3.
-const MOST_SECONDS: f64 = 8.0;
-/// CPU seconds of all of them. lavapipe 22.3 takes 11 to 14, SwiftShader 2.
-const MOST_IN_ALL: f64 = 40.0;
+/// CPU seconds of one shader. The largest, convolution, takes 0.7 on lavapipe 22.3.
+const MOST_SECONDS: f64 = 4.0;
+/// CPU seconds of all of them. lavapipe 22.3 takes 5, on a busy machine 7; 25.0 three times that.
+const MOST_IN_ALL: f64 = 24.0;
 /// Bytes that the process ever held, the network's own 200 MB included.
 const MOST_BYTES: u64 = 3 << 30;
 
@@ -68,7 +68,7 @@ fn compile() {
     shaders.sort_by(|a, b| b.0.total_cmp(&a.0));
     let most = about("status", "VmHWM:") << 10;
     println!("{} on {}: {total:.1} CPU seconds, {} MB at most", of, device.name(), most >> 20);
-    shaders.iter().for_each(|(seconds, shader)| println!("{seconds:6.2} {shader}"));
+    shaders.iter().take(20).for_each(|(seconds, shader)| println!("{seconds:6.2} {shader}"));
     assert!(of > 20 && done == of, "{done} of {of} shaders");
     let late: Vec<_> = shaders.iter().filter(|s| s.0 > MOST_SECONDS).collect();
     assert!(late.is_empty() && total < MOST_IN_ALL, "{total:.1} s in all; more than {MOST_SECONDS} s: {late:?}");
