@@ -9,13 +9,7 @@
 //! | [`radix`] | a selection of more than one workgroup can sort, in three steps |
 //! | [`direct`] | any op by the kernel whose shader does it |
 //!
-//! A new one is a file here and one line in [`ALL`].
-
-pub mod direct;
-pub mod grouped;
-pub mod radix;
-pub mod split_k;
-pub mod winograd;
+//! A new one is a file here and one line in `lowerings!` below.
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,9 +30,23 @@ pub trait Lowering: fmt::Debug + Sync {
     fn pays(&self, op: &dyn Op, io: &Io, target: &Target) -> bool;
 }
 
-/// Every lowering, in the order in which they are tried.
-pub const ALL: [&dyn Lowering; 5] =
-    [&winograd::Winograd, &split_k::InParts, &grouped::Grouped, &radix::Radix, &direct::Direct];
+macro_rules! lowerings {
+    ($($name:ident: $lowering:ident,)*) => {
+        $(pub mod $name;)*
+
+        /// Every lowering, in the order in which they are tried.
+        pub const ALL: &[&dyn Lowering] = &[$(&$name::$lowering),*];
+    };
+}
+
+// The last does any op that has a kernel.
+lowerings! {
+    winograd: Winograd,
+    split_k: InParts,
+    grouped: Grouped,
+    radix: Radix,
+    direct: Direct,
+}
 
 /// An op as launches.
 #[derive(Clone, Debug)]

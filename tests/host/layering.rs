@@ -298,3 +298,53 @@ fn kernels_ops_and_lowerings_have_no_circles() {
         }
     }
 }
+
+/// Who names whom among the rooms, without what is reached through another: a picture for ARCHITECTURE.md.
+fn picture() -> String {
+    let names_of = |room: &str| -> BTreeSet<String> {
+        let inside = texts("src", &["rs"]).into_iter().filter(|(path, _)| room_of_file(path) == room);
+        let all = inside.flat_map(|(_, text)| names(&code(&text)).into_iter().map(|n| room_of(&n).to_string()));
+        all.filter(|other| other != room && ROOMS.iter().any(|r| r.0 == other) && other != "error").collect()
+    };
+    let drawn: Vec<&str> = ROOMS.iter().map(|r| r.0).filter(|r| !["error", "main", "cli"].contains(r)).collect();
+    let edges: Vec<(&str, BTreeSet<String>)> = drawn.iter().map(|room| (*room, names_of(room))).collect();
+    let of = |room: &str| edges.iter().find(|e| e.0 == room).map(|e| e.1.clone()).unwrap_or_default();
+    fn reaches(of: &dyn Fn(&str) -> BTreeSet<String>, from: &str, to: &str) -> bool {
+        of(from).iter().any(|next| next == to || reaches(of, next, to))
+    }
+    let mut out = "```mermaid\ngraph TD\n".to_string();
+    for (room, others) in &edges {
+        let through = |other: &&String| others.iter().any(|via| via != *other && reaches(&of, via, other));
+        for other in others.iter().filter(|o| !through(o)) {
+            out += &format!("    {room} --> {other}\n");
+        }
+    }
+    out + "```\n"
+}
+
+fn room_of_file(path: &str) -> &str {
+    path.trim_start_matches("src/").split('/').next().unwrap_or_default().trim_end_matches(".rs")
+}
+
+#[test]
+fn the_picture_of_the_rooms_is_of_this_source() {
+    let path = root().join("ARCHITECTURE.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once("<!-- rooms -->\n").unwrap();
+    let (shown, after) = rest.split_once("<!-- end of rooms -->").unwrap();
+    let picture = picture();
+    if std::env::var_os("MASKRCNN_BLESS").is_some() {
+        std::fs::write(&path, format!("{before}<!-- rooms -->\n{picture}<!-- end of rooms -->{after}")).unwrap();
+        return;
+    }
+    assert!(shown == picture, "draw it anew: MASKRCNN_BLESS=1 cargo test --test host picture\n{picture}");
+}
+
+/// The list of rooms is in the order of who may know whom, so there is no circle.
+#[test]
+fn no_room_knows_a_later_one() {
+    for (i, (room, known)) in ROOMS.iter().enumerate() {
+        let later = ROOMS[i..].iter().find(|(other, _)| known.contains(other));
+        assert!(later.is_none(), "`{room}` may know `{}`, which comes later", later.unwrap().0);
+    }
+}
