@@ -138,7 +138,7 @@ fn list(title: &str, items: impl ExactSizeIterator<Item = String>) {
 fn network(config: &Config) -> String {
     let norm = |yes: bool| if yes { " with BatchNorm" } else { "" };
     let backbone = &config.backbone;
-    let blocks = backbone.layers.map(|n| n.to_string()).join("+");
+    let blocks = backbone.layers.iter().map(usize::to_string).collect::<Vec<_>>().join("+");
     let head = &config.box_head;
     let convs = match head.convs.len() {
         0 => String::new(),

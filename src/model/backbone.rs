@@ -7,24 +7,42 @@ use crate::graph::Tensor;
 use crate::ops::max_pool::MaxPool;
 use crate::weights::{Block, Body, Fpn};
 
-const STAGES: [&str; 4] = ["C2", "C3", "C4", "C5"];
+/// A map that a body makes of the input.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Feature {
+    /// `[B,H,W,C]`.
+    pub map: Tensor,
+    /// Input pixels from one of its pixels to the next.
+    pub stride: usize,
+}
 
-/// C2..C5 of `x` `[B,H,W,4]`, at strides 4 to 32.
-pub(super) fn resnet(b: &mut Builder, config: &Config, body: &Body, x: Tensor) -> Result<[Tensor; 4]> {
+/// The number of the level of a stride, as in C2 and P2: strides are powers of two.
+pub(super) fn level(stride: usize) -> usize {
+    stride.ilog2() as usize
+}
+
+/// What a stage is called, by its level.
+fn stage_name(level: usize) -> &'static str {
+    ["C0", "C1", "C2", "C3", "C4", "C5"].get(level).copied().unwrap_or("body")
+}
+
+/// The features of `x` `[B,H,W,4]`, finest first: C2 at stride 4, each further one at twice that.
+pub(super) fn resnet(b: &mut Builder, config: &Config, body: &Body, x: Tensor) -> Result<Vec<Feature>> {
     b.g.stage("C1");
     let c1 = b.g.conv2d("stem", x, &body.stem.weight, &body.stem.bias).stride(2).pad(3).relu().done()?;
     let mut x = b.g.op1("stem.pool", MaxPool { kernel: 3, stride: 2, pad: 1 }, &[c1])?;
-    let mut out = [x; 4];
+    let mut features = Vec::new();
     for (stage, blocks) in body.stages.iter().enumerate() {
-        b.g.stage(STAGES[stage]);
+        let out = 4 << stage;
+        b.g.stage(stage_name(level(out)));
         for (i, block) in blocks.iter().enumerate() {
             let stride = if stage > 0 && i == 0 { 2 } else { 1 };
             x = residual(b, config, block, x, stride, &format!("layer{}.{i}", stage + 1))?;
         }
-        b.tap(format!("c{}", stage + 2), x);
-        out[stage] = x;
+        b.tap(format!("c{}", level(out)), x);
+        features.push(Feature { map: x, stride: out });
     }
-    Ok(out)
+    Ok(features)
 }
 
 /// A basic or bottleneck block. The stride is on the first convolution, or on the 3×3 of a bottleneck.
@@ -49,37 +67,40 @@ fn residual(b: &mut Builder, config: &Config, block: &Block, x: Tensor, stride: 
     }
 }
 
-/// P2..P6 of C2..C5.
-pub(super) fn fpn(b: &mut Builder, fpn: &Fpn, stages: &[Tensor; 4], room: &Room) -> Result<Pyramid> {
+/// A level for each feature, and one that is pooled from the last: P2..P6 of C2..C5.
+pub(super) fn fpn(b: &mut Builder, fpn: &Fpn, features: &[Feature], room: &Room) -> Result<Pyramid> {
     b.g.stage("FPN");
-    let mut maps = stages.map(|c| (c.dim(1), c.dim(2))).to_vec();
-    maps.push((maps[3].0.div_ceil(2), maps[3].1.div_ceil(2)));
+    let mut maps: Vec<(usize, usize)> = features.iter().map(|f| (f.map.dim(1), f.map.dim(2))).collect();
+    let last = maps[features.len() - 1];
+    maps.push((last.0.div_ceil(2), last.1.div_ceil(2)));
     let channels = fpn.layer[0].weight.shape.dim(0);
-    let pyramid = Pyramid::new(b, &maps, channels, room.batch, room.pyramid_bytes);
+    let strides: Vec<usize> = features.iter().map(|f| f.stride).collect();
+    let pyramid = Pyramid::new(b, &maps, &strides, channels, room.batch, room.pyramid_bytes);
     let mut top: Option<Tensor> = None;
-    for i in (0..4).rev() {
+    for (i, feature) in features.iter().enumerate().rev() {
         let (inner, layer) = (&fpn.inner[i], &fpn.layer[i]);
-        let lateral = b.g.conv2d(&format!("lateral{}", i + 2), stages[i], &inner.weight, &inner.bias);
+        let name = format!("lateral{}", level(feature.stride));
+        let lateral = b.g.conv2d(&name, feature.map, &inner.weight, &inner.bias);
         let merged = match top {
             None => lateral.done()?,
             Some(top) => lateral.residual(top).done()?,
         };
         top = Some(merged);
-        let level = |b: &mut Builder, i: usize, stride: usize| {
+        let output = |b: &mut Builder, i: usize, stride: usize| {
             let (part, map) = pyramid.home(i);
-            let conv = b.g.conv2d(&format!("P{}", i + 2), merged, &layer.weight, &layer.bias).pad(1).stride(stride);
+            let conv = b.g.conv2d(&pyramid.name(i), merged, &layer.weight, &layer.bias).pad(1).stride(stride);
             conv.into_slice(part.tensor, part.levels.first(map) * channels)
         };
-        level(b, i, 1)?;
-        if i == 3 {
-            // Every second row and column of P5. Computed again, from P5's own sources, since no dispatch can read the
-            // tensor that it writes.
-            level(b, 4, 2)?;
+        output(b, i, 1)?;
+        if i + 1 == features.len() {
+            // Every second row and column of the last. Computed again, from its own sources, since no dispatch can read
+            // the tensor that it writes.
+            output(b, i + 1, 2)?;
         }
     }
     for i in 0..maps.len() {
         let (part, map) = pyramid.home(i);
-        b.tap_map(format!("p{}", i + 2), part.tensor, part.levels, map);
+        b.tap_map(pyramid.name(i).to_lowercase(), part.tensor, part.levels, map);
     }
     Ok(pyramid)
 }

@@ -16,9 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use coco::COCO_NAMES;
 
-/// FPN levels that carry anchors: P2..P5, and P6 pooled from P5.
-pub const LEVELS: usize = 5;
-
 /// The settings of one Mask R-CNN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -35,7 +32,7 @@ pub struct Config {
     pub num_classes: usize,
     /// One name a class, the background's first.
     pub class_names: Vec<String>,
-    /// Anchor sides in input pixels (square root of the area), for each of the [`LEVELS`].
+    /// Anchor sides in input pixels (square root of the area), for each of the pyramid's levels ([`Backbone::levels`]).
     pub anchor_sizes: Vec<Vec<f32>>,
     /// Anchor height over width; every level has all of them.
     pub anchor_ratios: Vec<f32>,
@@ -57,8 +54,8 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Backbone {
-    /// Blocks in each stage.
-    pub layers: [usize; 4],
+    /// Blocks in each stage, from the one of stride 4 on; one to [`Backbone::MOST_STAGES`] stages.
+    pub layers: Vec<usize>,
     /// What a block is made of.
     pub block: BlockKind,
     /// Channels of the stem, and of the 3×3 convolutions of stage `i` shifted left by `i`; a multiple of 4.
@@ -96,9 +93,17 @@ impl Backbone {
         json::norm::text(self.bn_eps)
     }
 
-    /// Output channels of C2, C3, C4 and C5.
-    pub fn stage_channels(&self) -> [usize; 4] {
-        std::array::from_fn(|stage| (self.base_width << stage) * self.block.expansion())
+    /// Most stages: RoIAlign reads so many levels.
+    pub const MOST_STAGES: usize = 4;
+
+    /// Output channels of each stage: C2, C3, …
+    pub fn stage_channels(&self) -> Vec<usize> {
+        (0..self.layers.len()).map(|stage| (self.base_width << stage) * self.block.expansion()).collect()
+    }
+
+    /// Levels of a pyramid on it: one for each stage, and one that is pooled from the last.
+    pub fn levels(&self) -> usize {
+        self.layers.len() + 1
     }
 }
 
@@ -261,7 +266,13 @@ impl Default for Config {
 
 impl Default for Backbone {
     fn default() -> Self {
-        Self { layers: [3, 4, 6, 3], block: BlockKind::Bottleneck, base_width: 64, stride_in_1x1: false, bn_eps: 1e-5 }
+        Self {
+            layers: vec![3, 4, 6, 3],
+            block: BlockKind::Bottleneck,
+            base_width: 64,
+            stride_in_1x1: false,
+            bn_eps: 1e-5,
+        }
     }
 }
 

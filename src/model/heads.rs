@@ -68,8 +68,9 @@ fn align(
     pyramid: &Pyramid,
     [rois, live]: [Tensor; 2],
 ) -> Result<Tensor> {
-    let scales = [0.25, 0.125, 0.0625, 0.03125].map(|s| s * (room.roi_shift as f32).exp2()).to_vec();
-    // No RoI is on P6; a tensor of nothing else is not read.
+    let scale = |&stride: &usize| (room.roi_shift as f32).exp2() / stride as f32;
+    let scales: Vec<f32> = pyramid.strides.iter().map(scale).collect();
+    // No RoI is on the pooled level; a tensor of nothing else is not read.
     let parts: Vec<Part> = pyramid.parts.iter().filter(|p| p.first < scales.len()).copied().collect();
     let kernel = RoiAlign {
         pooled,

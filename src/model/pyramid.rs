@@ -1,6 +1,7 @@
-//! P2..P6 in few tensors: levels that share weights lie one after the other.
+//! The levels of an FPN in few tensors: levels that share weights lie one after the other.
 
 use super::Builder;
+use super::backbone::level;
 use crate::graph::Tensor;
 use crate::ops::levels::Levels;
 use crate::tensor::ELEMENT_BYTES;
@@ -12,14 +13,16 @@ pub(super) struct Part {
     pub tensor: Tensor,
     /// The maps in it.
     pub levels: Levels,
-    /// The first of them, counted from P2.
+    /// The first of them, counted from the finest.
     pub first: usize,
+    /// The number of the finest level of all, as in P2.
+    finest: usize,
 }
 
 impl Part {
     /// What it holds, for people: "P2..P6".
     pub fn name(&self) -> String {
-        name(self.first, self.levels.maps().len())
+        name(self.finest + self.first, self.levels.maps().len())
     }
 }
 
@@ -28,12 +31,22 @@ impl Part {
 pub(super) struct Pyramid {
     /// Finest levels first.
     pub parts: Vec<Part>,
+    /// Input pixels from one pixel to the next, of the levels that RoIs are on: all but the pooled one.
+    pub strides: Vec<usize>,
 }
 
 impl Pyramid {
     /// Room for maps of so many rows and columns, finest first, with `channels` each: as few tensors as can be of no
     /// more than `most` bytes, but for maps that are larger alone.
-    pub fn new(b: &mut Builder, maps: &[(usize, usize)], channels: usize, batch: usize, most: u64) -> Self {
+    pub fn new(
+        b: &mut Builder,
+        maps: &[(usize, usize)],
+        strides: &[usize],
+        channels: usize,
+        batch: usize,
+        most: u64,
+    ) -> Self {
+        let finest = level(strides[0]);
         let bytes = |(h, w): (usize, usize)| (batch * h * w * channels * ELEMENT_BYTES) as u64;
         let mut groups: Vec<Vec<(usize, usize)>> = Vec::new();
         let mut held = 0;
@@ -50,14 +63,19 @@ impl Pyramid {
         let mut first = 0;
         let mut part = |group: &Vec<(usize, usize)>| {
             let levels = Levels::new(group).expect("maps of some pixels, no more than fit");
-            let tensor = b.g.shared_output(&name(first, group.len()), [batch, 1, levels.cells(), channels]);
+            let tensor = b.g.shared_output(&name(finest + first, group.len()), [batch, 1, levels.cells(), channels]);
             first += group.len();
-            Part { tensor, levels, first: first - group.len() }
+            Part { tensor, levels, first: first - group.len(), finest }
         };
-        Self { parts: groups.iter().map(&mut part).collect() }
+        Self { parts: groups.iter().map(&mut part).collect(), strides: strides.to_vec() }
     }
 
-    /// Where level `i`, counted from P2, lies: its part, and which of its maps it is.
+    /// Level `i`, counted from the finest, for people: "P2".
+    pub fn name(&self, i: usize) -> String {
+        name(level(self.strides[0]) + i, 1)
+    }
+
+    /// Where level `i`, counted from the finest, lies: its part, and which of its maps it is.
     pub fn home(&self, i: usize) -> (Part, usize) {
         let part = self.parts.iter().rev().find(|p| p.first <= i).expect("a level of the pyramid");
         (*part, i - part.first)
@@ -70,8 +88,8 @@ impl Pyramid {
 }
 
 fn name(first: usize, count: usize) -> String {
-    let last = first + count + 1;
-    if count == 1 { format!("P{last}") } else { format!("P{}..P{last}", first + 2) }
+    let last = first + count - 1;
+    if count == 1 { format!("P{last}") } else { format!("P{first}..P{last}") }
 }
 
 #[cfg(test)]
@@ -84,7 +102,7 @@ mod tests {
         let maps = [(40, 60), (20, 30), (10, 15), (5, 8), (3, 4)];
         let parts = |batch, most| {
             let mut b = Builder { g: Graph::new(), taps: Vec::new() };
-            let pyramid = Pyramid::new(&mut b, &maps, 8, batch, most);
+            let pyramid = Pyramid::new(&mut b, &maps, &[4, 8, 16, 32], 8, batch, most);
             assert_eq!(pyramid.maps().collect::<Vec<_>>(), maps);
             let (part, map) = pyramid.home(3);
             assert_eq!(part.levels.maps()[map], maps[3]);

@@ -88,8 +88,8 @@ pub struct NetworkWeights {
 pub struct Body {
     /// `[W, 7, 7, 4]`: the input's three channels and one of zeros, since shaders read four at a time.
     pub stem: Conv,
-    /// Blocks of the stages that make C2, C3, C4 and C5.
-    pub stages: [Vec<Block>; 4],
+    /// Blocks of each stage, from C2's on.
+    pub stages: Vec<Vec<Block>>,
 }
 
 /// A residual block. P below is its width (W shifted left by the stage), I its input channels.
@@ -109,9 +109,9 @@ pub struct Block {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fpn {
     /// Laterals, `[F, 1, 1, stage channels]`.
-    pub inner: [Conv; 4],
+    pub inner: Vec<Conv>,
     /// Outputs, `[F, 3, 3, F]`.
-    pub layer: [Conv; 4],
+    pub layer: Vec<Conv>,
 }
 
 /// The region proposal network, shared by all levels. A is the anchors at a pixel.
@@ -178,7 +178,7 @@ impl Body {
     fn load(source: &mut Source, backbone: &Backbone) -> Result<Self> {
         let width = backbone.base_width;
         let stem = source.conv_bn("backbone.body.conv1", "backbone.body.bn1", width, 3, 7)?;
-        let mut stages: [Vec<Block>; 4] = Default::default();
+        let mut stages = vec![Vec::new(); backbone.layers.len()];
         let mut inputs = width;
         for (stage, blocks) in stages.iter_mut().enumerate() {
             let (width, outputs) = (width << stage, backbone.stage_channels()[stage]);
@@ -228,9 +228,9 @@ impl Fpn {
             source.block(&block, &block, config.fpn_norm, [f, inputs, side])
         };
         let mut inner = |i: usize| level("inner_blocks", i, stages[i], 1);
-        let inner = [inner(0)?, inner(1)?, inner(2)?, inner(3)?];
+        let inner = (0..stages.len()).map(&mut inner).collect::<Result<_>>()?;
         let mut layer = |i: usize| level("layer_blocks", i, f, 3);
-        let layer = [layer(0)?, layer(1)?, layer(2)?, layer(3)?];
+        let layer = (0..stages.len()).map(&mut layer).collect::<Result<_>>()?;
         Ok(Self { inner, layer })
     }
 }

@@ -84,8 +84,8 @@ pub(super) fn of_published(sha256: &str) -> f32 {
 
 /// Whether a network could be one of the first COCO models, as far as the parts go that fine-tuning leaves.
 fn first_version(config: &Config) -> bool {
-    let Backbone { layers, block, base_width, .. } = config.backbone;
-    (layers, block, base_width) == ([3, 4, 6, 3], BlockKind::Bottleneck, 64)
+    let Backbone { layers, block, base_width, .. } = &config.backbone;
+    (&layers[..], *block, *base_width) == (&[3, 4, 6, 3], BlockKind::Bottleneck, 64)
         && config.fpn_channels == 256
         && !config.fpn_norm
 }

@@ -11,7 +11,7 @@ use super::names::{counted, shown};
 use super::settings::{Epsilon, Origin, Settings, leaves};
 use crate::error::{Error, Result};
 use crate::model::Config;
-use crate::model::config::{BlockKind, MaskHead};
+use crate::model::config::{Backbone, BlockKind, MaskHead};
 
 /// Settings that names and shapes of tensors tell, by dotted name.
 const TOLD: [&str; 16] = [
@@ -132,9 +132,8 @@ impl<'a> Shapes<'a> {
     fn backbone(&self, config: &mut Config) -> Result<()> {
         let backbone = &mut config.backbone;
         backbone.base_width = self.extent("backbone.body.conv1", 4, 0)?;
-        for (stage, blocks) in backbone.layers.iter_mut().enumerate() {
-            *blocks = self.count(&format!("backbone.body.layer{}.{{}}.conv1", stage + 1));
-        }
+        let blocks = |stage: usize| self.count(&format!("backbone.body.layer{stage}.{{}}.conv1"));
+        backbone.layers = (1..=Backbone::MOST_STAGES).map(blocks).take_while(|&blocks| blocks > 0).collect();
         let bottleneck = self.has("backbone.body.layer1.0.conv3");
         backbone.block = if bottleneck { BlockKind::Bottleneck } else { BlockKind::Basic };
         config.fpn_channels = self.extent("backbone.fpn.inner_blocks.0.0", 4, 0)?;
@@ -149,10 +148,13 @@ impl<'a> Shapes<'a> {
             ));
         }
         let levels = self.count("backbone.fpn.inner_blocks.{}.0");
-        if levels != 4 {
-            let levels = counted(levels, "level");
-            return refuse(format!("has an FPN of {levels}, and only those of four (P2 to P5) are run"));
+        let stages = config.backbone.layers.len();
+        if levels != stages {
+            let (levels, stages) = (counted(levels, "level"), counted(stages, "stage"));
+            return refuse(format!("has an FPN of {levels} on a body of {stages}: there must be a level for each"));
         }
+        // Those that tensors cannot tell are torchvision's, as far as there are levels.
+        config.anchor_sizes.truncate(config.backbone.levels());
         Ok(())
     }
 
@@ -207,7 +209,7 @@ impl<'a> Shapes<'a> {
 /// As torchvision names the function that builds it, where there is one; in its manner otherwise.
 fn name(config: &Config) -> String {
     let kind = if config.mask.is_some() { "maskrcnn" } else { "fasterrcnn" };
-    let depth = match (config.backbone.block, config.backbone.layers) {
+    let depth = match (config.backbone.block, &config.backbone.layers[..]) {
         (BlockKind::Basic, [2, 2, 2, 2]) => "18",
         (BlockKind::Basic, [3, 4, 6, 3]) => "34",
         (BlockKind::Bottleneck, [3, 4, 6, 3]) => "50",

@@ -29,7 +29,7 @@ pub(super) fn layout(config: &Config) -> Vec<(String, Vec<usize>)> {
     for (level, channels) in backbone.stage_channels().into_iter().enumerate() {
         list.block(&format!("backbone.fpn.inner_blocks.{level}"), config.fpn_norm, [f, channels, 1]);
     }
-    for level in 0..4 {
+    for level in 0..backbone.layers.len() {
         list.block(&format!("backbone.fpn.layer_blocks.{level}"), config.fpn_norm, [f, f, 3]);
     }
     for depth in 0..config.rpn.conv_depth {

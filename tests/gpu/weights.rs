@@ -34,7 +34,7 @@ fn folder(name: &str) -> tempfile::TempDir {
 /// The network of the fixtures (`tests/oracle/make_tiny.py`).
 fn tiny() -> Config {
     let mut config = Config {
-        backbone: Backbone { layers: [1; 4], block: BlockKind::Basic, base_width: 4, ..Default::default() },
+        backbone: Backbone { layers: vec![1; 4], block: BlockKind::Basic, base_width: 4, ..Default::default() },
         fpn_channels: 4,
         num_classes: 3,
         class_names: Config::names_of(3),

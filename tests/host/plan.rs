@@ -631,3 +631,39 @@ fn f16_holds_every_row_of_the_default_model() {
     }
     assert!(rows > 1000, "only {rows} rows were looked at");
 }
+
+/// As many levels as the body has features, and one more: nothing counts on four and five.
+#[test]
+fn a_body_of_other_stages_has_a_pyramid_of_its_own() {
+    for stages in 1..=4 {
+        let mut config = Config::default();
+        config.backbone.layers = vec![1; stages];
+        (config.backbone.base_width, config.fpn_channels) = (16, 32);
+        config.anchor_sizes.truncate(stages + 1);
+        let file = synth::synthetic_file(&config, 5).unwrap();
+        // What tensors tell is what they were made for.
+        let told = WeightsFile::from_bytes(
+            synth::to_safetensors(synth::synthetic(&config, 5), &config.to_json().unwrap()).unwrap(),
+            "told",
+        );
+        assert_eq!(told.unwrap().config().unwrap().backbone.layers, config.backbone.layers);
+        let weights = NetworkWeights::load(&file, &config).unwrap();
+        let p = plan(&config, &weights, 256, 320, 2, &CPU);
+        assert_eq!(check(&p), Ok(()), "{stages} stages");
+        let align = p.graph.nodes.iter().find(|n| n.label == "box.align").unwrap();
+        let told = maskrcnn::ops::key(align.op.as_ref());
+        let scales = ["0.25", "0.25,0.125", "0.25,0.125,0.0625", "0.25,0.125,0.0625,0.03125"][stages - 1];
+        assert!(told.contains(&format!("scales={scales} ")), "{told}");
+        let level = |name: &str| {
+            p.steps.iter().any(|s| {
+                p.graph.nodes[s.op].label.starts_with(&format!("{name} ")) || p.graph.nodes[s.op].label == name
+            })
+        };
+        assert!(level(&format!("P{}", stages + 2)) && !level(&format!("P{}", stages + 3)), "{stages} stages");
+    }
+    // Anchors for other levels than there are.
+    let mut config = Config::default();
+    config.backbone.layers = vec![3, 4, 6];
+    let text = config.validate().unwrap_err().to_string();
+    assert!(text.contains("anchor_sizes") && text.contains("allowed 4"), "{text}");
+}

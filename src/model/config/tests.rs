@@ -51,7 +51,7 @@ fn reads_every_key() {
     let expected = Config {
         name: "n".into(),
         backbone: Backbone {
-            layers: [2, 3, 4, 5],
+            layers: vec![2, 3, 4, 5],
             block: BlockKind::Basic,
             base_width: 32,
             stride_in_1x1: true,
@@ -137,7 +137,9 @@ fn names_the_setting_of_a_wrong_type() {
         (r#"{"box": 4}"#, "box"),
         (r#"{"num_classes": "two"}"#, "num_classes"),
         (r#"{"fpn_channels": null}"#, "fpn_channels"),
-        (r#"{"backbone": {"layers": [1, 2, 3]}}"#, "backbone.layers"),
+        (r#"{"backbone": {"layers": [1, 2, 3, 4, 5]}}"#, "backbone.layers"),
+        // Three stages make a pyramid of four levels, and the anchors are of five.
+        (r#"{"backbone": {"layers": [1, 2, 3]}}"#, "anchor_sizes"),
         (r#"{"backbone": {"block": "dense"}}"#, "backbone.block"),
         (r#"{"backbone": {"norm": "groupnorm 32"}}"#, "backbone.norm"),
         (r#"{"backbone": {"norm": "groupnorm eps 1e-5"}}"#, "backbone.norm"),

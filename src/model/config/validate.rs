@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{Backbone, BoxHead, Config, LEVELS, MaskHead, Rpn, Transform};
+use super::{Backbone, BoxHead, Config, MaskHead, Rpn, Transform};
 use crate::error::{Error, Result};
 
 /// Allowed `num_classes`; LVIS, the largest vocabulary in use, has 1,204.
@@ -63,8 +63,11 @@ impl Config {
 
     fn validate_anchors(&self) -> Result<()> {
         let levels = self.anchor_sizes.len();
-        if levels != LEVELS {
-            return refuse("anchor_sizes", format!("has {levels} levels, allowed {LEVELS}: P2..P5 and the pooled P6"));
+        let of_body = self.backbone.levels();
+        if levels != of_body {
+            let reason =
+                format!("has {levels} levels, allowed {of_body}: P2..P{of_body} and the pooled P{}", of_body + 1);
+            return refuse("anchor_sizes", reason);
         }
         let first = self.anchor_sizes[0].len();
         for (level, sizes) in self.anchor_sizes.iter().enumerate() {
@@ -94,6 +97,7 @@ impl Config {
 
 impl Backbone {
     fn validate(&self) -> Result<()> {
+        count("backbone.layers", self.layers.len(), Self::MOST_STAGES)?;
         for (stage, &blocks) in self.layers.iter().enumerate() {
             within(format!("backbone.layers.{stage}"), blocks, &(1..=64))?;
         }

@@ -28,7 +28,7 @@ fn loads_the_default_model() {
     assert_eq!((config.transform.min_size, config.box_head.detections_per_img), (640, 300));
     let weights = NetworkWeights::load(&file, &config).unwrap();
     assert_eq!(weights.body.stem.weight.shape.dims(), [32, 7, 7, 4]);
-    assert_eq!(weights.body.stages.each_ref().map(Vec::len), [2, 2, 2, 2]);
+    assert_eq!(weights.body.stages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 2]);
     assert!(weights.body.stages[0][0].downsample.is_none());
     assert_eq!(weights.body.stages[1][0].downsample.as_ref().unwrap().weight.shape.dims(), [64, 1, 1, 32]);
     assert_eq!(weights.box_head.fcs[0].weight.shape.dims(), [256, 6272]);

@@ -48,7 +48,7 @@ fn every_depth_has_its_name() {
         (Bottleneck, [3, 8, 36, 3], "maskrcnn_resnet152_fpn"),
     ] {
         let mut config = tiny_config(block);
-        config.backbone.layers = layers;
+        config.backbone.layers = layers.to_vec();
         assert_eq!(settings(&tiny_model(&config), "model.bin").unwrap().config.name, name);
     }
 }

@@ -27,7 +27,7 @@ type Tensors = BTreeMap<String, Raw>;
 fn tiny_config(block: BlockKind) -> Config {
     Config {
         name: "tiny".into(),
-        backbone: Backbone { layers: [2, 1, 1, 1], block, base_width: 4, ..Default::default() },
+        backbone: Backbone { layers: vec![2, 1, 1, 1], block, base_width: 4, ..Default::default() },
         fpn_channels: 4,
         num_classes: 3,
         class_names: ["background", "a", "b"].map(String::from).to_vec(),

@@ -19,7 +19,7 @@ fn floats(values: &[f32]) -> Raw {
 /// The parts of a ResNet-50-FPN that decide, the rest as small as shapes allow.
 fn resnet50(classes: usize) -> Tensors {
     let config = Config {
-        backbone: Backbone { layers: [3, 4, 6, 3], ..tiny_config(BlockKind::Bottleneck).backbone },
+        backbone: Backbone { layers: vec![3, 4, 6, 3], ..tiny_config(BlockKind::Bottleneck).backbone },
         num_classes: classes,
         class_names: Config::names_of(classes),
         ..tiny_config(BlockKind::Bottleneck)
