@@ -1,7 +1,7 @@
 //! The glue: an image to a plan to detections.
 
 mod batch;
-mod masks;
+mod found;
 mod profile;
 mod trace;
 
@@ -10,24 +10,20 @@ pub use profile::{Live, Profile, StageTime, StepTime};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use batch::Sized;
+use batch::SizedImage;
+use found::Found;
 
-use crate::gpu::{Counters, Device, Pool, Runner};
+use crate::compiled::{CompiledNetwork, PlannedNetwork};
+use crate::gpu::{Counters, Device, Pool};
 use crate::graph::{Choices, Plan};
-use crate::model::{self, Config, Network, NetworkSize, Outputs, Precision, Room};
-use crate::ops::topk::NONE;
+use crate::model::{Config, Precision, Room};
 use crate::target::Target;
-use crate::tensor::Value;
-use crate::vision::{Detection, Detections, Image, Mask};
+use crate::vision::{Detections, Image};
 use crate::weights::{NetworkWeights, WeightsFile};
 use crate::{Error, Result};
 
-/// Plans that are kept; a further size pushes out the one that was not used for longest.
-const KEPT_PLANS: usize = 8;
-
-/// The logit from which on the RPN takes an anchor for an object: 0.9. With the default model, the weakest of the anchors
-/// that NMS was given of a level had -1.5 at most in an image of 84 nuclei, and 9.3 in one of 1,500.
-const LIKELY: f32 = 2.197;
+/// Networks that stay compiled; a further size pushes out the one that was not used for longest.
+const COMPILED: usize = 8;
 
 /// The default model: Mask R-CNN for cell nuclei, trained for this project on CC0 images.
 #[cfg(all(feature = "embedded-model", not(model_left_out)))]
@@ -44,13 +40,15 @@ pub struct Detector {
     weights: NetworkWeights,
     /// What kernels may use: the device's, at the precision asked for.
     target: Target,
+    /// How ops are run, where that is not left to the best guess.
+    tuning: Choices,
     plans: Mutex<Plans>,
 }
 
 #[derive(Default)]
 struct Plans {
-    /// Most recently used last.
-    ready: Vec<Ready>,
+    /// One for each size, most recently used last.
+    networks: Vec<CompiledNetwork>,
     replays: u64,
     /// Batches that the device could not take.
     refused: Vec<Room>,
@@ -60,22 +58,9 @@ struct Plans {
 
 impl Plans {
     fn forget(&mut self) {
-        self.ready.clear();
+        self.networks.clear();
         self.pool = Pool::new();
     }
-}
-
-struct Ready {
-    /// What the plan is for.
-    room: Room,
-    runner: Runner,
-    network: Network,
-    /// The step that pastes, if there are masks.
-    paste: Option<usize>,
-    /// The soft mask's threshold.
-    threshold: f32,
-    /// Most proposals of an image.
-    proposals: usize,
 }
 
 impl Detector {
@@ -137,7 +122,8 @@ impl Detector {
         let weights = NetworkWeights::load(file, &config)?;
         let classes = config.class_names.clone().into();
         let target = device.target();
-        Ok(Self { device: device.clone(), config, classes, weights, target, plans: Mutex::default() })
+        let (device, tuning) = (device.clone(), Choices::default());
+        Ok(Self { device, config, classes, weights, target, tuning, plans: Mutex::default() })
     }
 
     /// The same detector with its products computed in another precision than [`Precision::F32`], which all begin with:
@@ -160,6 +146,12 @@ impl Detector {
         let target = precision.on(self.device.name(), self.device.target())?;
         // Plans of the former precision are not those of this one.
         Ok(Self { target, plans: Mutex::default(), ..self })
+    }
+
+    /// The same detector with its ops run in these ways, where they would be left to the best guess: what
+    /// `maskrcnn tune` found for the device ([`crate::tune::Kept::choices`]).
+    pub fn with_tuning(self, tuning: Choices) -> Self {
+        Self { tuning, plans: Mutex::default(), ..self }
     }
 
     /// What its products are computed in here: f32 or f16, also where [`Precision::Auto`] was asked for.
@@ -193,9 +185,9 @@ impl Detector {
     /// [`Error::Image`] for an image that is too long and narrow; [`Error::Limit`] and [`Error::Device`] where the
     /// device cannot take it.
     pub fn detect(&self, image: &Image) -> Result<Detections> {
-        let (size, room) = Room::for_image(&self.config, image.height(), image.width())?;
-        let found = self.run(&mut self.lock(), room, &[(image, size)])?;
-        found.into_iter().next().map(|found| self.found_in(image, found)).ok_or_else(|| internal("is of no image"))
+        let image = SizedImage::new(&self.config, image)?;
+        let found = self.run(&mut self.lock(), image.room, &[&image])?;
+        found.into_iter().next().map(|found| self.found_in(&image, found)).ok_or_else(|| internal("is of no image"))
     }
 
     /// Makes all ready for images of that size, as their first [`Detector::detect`] would: the plan, its shaders compiled
@@ -209,15 +201,24 @@ impl Detector {
     }
 
     /// Runs images whose rooms fit into `room`; gives what is in each.
-    fn run(&self, plans: &mut Plans, room: Room, images: &[Sized]) -> Result<Vec<Found>> {
-        let index = self.ready(plans, room)?;
-        let result = plans.ready[index].run(images);
-        plans.replays += result.as_ref().map_or(0, |r| r.1);
-        if result.is_err() {
-            // What a failed run left behind is not trusted with the next image.
-            plans.forget();
+    fn run(&self, plans: &mut Plans, room: Room, images: &[&SizedImage]) -> Result<Vec<Found>> {
+        let images: Vec<_> = images.iter().map(|image| image.given()).collect();
+        let network = self.ready(plans, room)?;
+        let found = network.run(&images).and_then(|mut values| {
+            let (masks, replays) = network.masks(&mut values)?;
+            Ok((Found::of(&values, masks, self.config.rpn.post_nms_top_n), replays))
+        });
+        match found {
+            Ok((found, replays)) => {
+                plans.replays += replays;
+                Ok(found)
+            }
+            Err(e) => {
+                // What a failed run left behind is not trusted with the next image.
+                plans.forget();
+                Err(e)
+            }
         }
-        Ok(result?.0)
     }
 
     /// The plan for an image of that size, as `detect` would run it.
@@ -225,27 +226,25 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn plan(&self, height: u32, width: u32) -> Result<Plan> {
-        Ok(plan(&self.config, &self.weights, &self.target, &self.device.choices(), height, width)?.1)
+        let (config, weights) = (&self.config, &self.weights);
+        Ok(PlannedNetwork::for_image(config, weights, &self.target, &self.tuning, (height, width))?.1.plan)
     }
 
-    fn ready(&self, plans: &mut Plans, room: Room) -> Result<usize> {
-        if let Some(at) = plans.ready.iter().position(|r| r.room == room) {
-            plans.ready[at..].rotate_left(1);
-            return Ok(plans.ready.len() - 1);
+    /// The network for images that fit into `room`.
+    fn ready<'p>(&self, plans: &'p mut Plans, room: Room) -> Result<&'p mut CompiledNetwork> {
+        let networks = &mut plans.networks;
+        if let Some(at) = networks.iter().position(|n| *n.room() == room) {
+            networks[at..].rotate_left(1);
+        } else {
+            if networks.len() >= COMPILED {
+                networks.remove(0);
+            }
+            let planned = PlannedNetwork::new(&self.config, &self.weights, room, &self.target, &self.tuning)?;
+            // Those that hold on to slots which the new one outgrows would keep these in memory.
+            networks.iter_mut().for_each(|n| n.runner().forget_bindings());
+            networks.push(planned.compile(&self.device, &plans.pool)?);
         }
-        if plans.ready.len() >= KEPT_PLANS {
-            plans.ready.remove(0);
-        }
-        let network = model::build(&self.config, &self.weights, &room)?;
-        let plan = Plan::choosing(network.graph.clone(), &self.target, &self.device.choices())?;
-        let paste = network.outputs.masks.map(|_| plan.steps.len() - 1);
-        // Plans that hold on to slots which the new one outgrows would keep those in memory.
-        plans.ready.iter_mut().for_each(|r| r.runner.forget_bindings());
-        let runner = Runner::with_pool(&self.device, plan, &plans.pool)?;
-        let threshold = self.config.mask.as_ref().map_or(0.5, |m| m.threshold);
-        let proposals = self.config.rpn.post_nms_top_n;
-        plans.ready.push(Ready { room, runner, network, paste, threshold, proposals });
-        Ok(plans.ready.len() - 1)
+        networks.last_mut().ok_or_else(|| internal("is of no network"))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Plans> {
@@ -253,84 +252,6 @@ impl Detector {
     }
 }
 
-/// The plan for an image of that size as [`Detector::detect`] would run it for `target`, with these
-/// choices among the ways to run an op, and the sizes on the way there. No device is needed.
-///
-/// # Errors
-/// [`Error::Image`] for an image that is too long and narrow, [`Error::Limit`] for one that no device can take.
-pub fn plan(
-    config: &Config,
-    weights: &NetworkWeights,
-    target: &Target,
-    choices: &Choices,
-    height: u32,
-    width: u32,
-) -> Result<(NetworkSize, Plan)> {
-    let (size, room) = Room::for_image(config, height, width)?;
-    let network = model::build(config, weights, &room)?;
-    Ok((size, Plan::choosing(network.graph, target, choices)?))
-}
-
-impl Ready {
-    /// Runs as many images as the plan is for; says how often the paste had to be run again.
-    fn run(&mut self, images: &[Sized]) -> Result<(Vec<Found>, u64)> {
-        let input = self.packed(images);
-        let o = self.network.outputs;
-        let mut wanted = vec![o.header, o.boxes, o.scores, o.labels, o.candidates, o.anchors[0], o.anchors[1]];
-        if let Some(m) = o.masks {
-            wanted.extend([m.places, m.bits]);
-        }
-        let mut values = self.runner.run(&input.of(&self.network), &wanted)?;
-        let (masks, replays) = match self.paste.zip(values.pop_if(|_| o.masks.is_some())) {
-            Some((step, bits)) => self.masks(step, &values[0], &values[7], bits)?,
-            None => (counts(&values[0], o).into_iter().map(|n| vec![Mask::default(); n]).collect(), 0),
-        };
-        let found =
-            masks.into_iter().enumerate().map(|(image, masks)| Found::of(&values, image, masks, self.proposals));
-        Ok((found.collect::<Result<_>>()?, replays))
-    }
-}
-
 fn internal(reason: &str) -> Error {
     Error::Device { device: "result".into(), reason: reason.into() }
-}
-
-/// How many were found in each image.
-fn counts(header: &Value, outputs: Outputs) -> Vec<usize> {
-    header.ints().chunks_exact(2).map(|h| (h[0] as usize).min(outputs.labels.dim(1))).collect()
-}
-
-/// What was found in an image.
-struct Found {
-    items: Vec<Detection>,
-    left_out: Vec<f32>,
-    crowded: bool,
-}
-
-impl Found {
-    /// Image number `image` of a batch, a mask for each detection, made of at most `most` proposals.
-    fn of(values: &[Value], image: usize, masks: Vec<Mask>, most: usize) -> Result<Self> {
-        let [header, boxes, scores, labels, candidates, anchors, proposals, ..] = values else {
-            return Err(internal("is incomplete"));
-        };
-        let batch = header.shape.dim(0);
-        let of_image = |v: &'_ Value| v.shape.len() / batch * image..v.shape.len() / batch * (image + 1);
-        let (boxes, scores) = (&boxes.floats()[of_image(boxes)], &scores.floats()[of_image(scores)]);
-        let labels = &labels.ints()[of_image(labels)];
-        let items = masks.into_iter().enumerate().map(|(i, mask)| {
-            let bbox = std::array::from_fn(|c| boxes[4 * i + c]);
-            Detection { bbox, score: scores[i], label: labels[i], mask }
-        });
-        let items: Vec<Detection> = items.collect();
-        let mut left_out: Vec<f32> =
-            candidates.floats()[of_image(candidates)].iter().copied().filter(|&s| s > NONE).collect();
-        left_out.sort_by(|a, b| b.total_cmp(a));
-        left_out.drain(..items.len().min(left_out.len()));
-        let [levels, k] = [1, 2].map(|axis| anchors.shape.dim(axis));
-        let (anchors, proposals) = (&anchors.floats()[of_image(anchors)], &proposals.floats()[of_image(proposals)]);
-        let likely = proposals.iter().filter(|&&logit| logit >= LIKELY).count();
-        let cut = (0..levels).any(|l| anchors[l * k + k - 1] >= LIKELY);
-        let crowded = cut || likely > most;
-        Ok(Self { items, left_out, crowded })
-    }
 }

@@ -25,6 +25,7 @@
 //! | [`shader`] | WGSL preprocessor, reflection and translation |
 //! | [`gpu`] | the only room that names wgpu: device, pipelines, runner |
 //! | [`model`] | the networks, as functions that build a graph |
+//! | [`compiled`] | a network planned, compiled, run and read |
 //! | [`weights`] | files, names, BatchNorm folding |
 //! | [`vision`] | images, detections, masks, drawing |
 //! | [`detector`] | the glue |
@@ -35,6 +36,7 @@
 mod atomic;
 pub mod bench;
 mod cache;
+pub mod compiled;
 pub mod detector;
 pub mod error;
 pub mod gpu;

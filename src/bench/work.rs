@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::shapes;
-use crate::gpu::{Device, Runner};
-use crate::graph::{Plan, Source, Tensor, bytes_of};
+use crate::compiled::PlannedNetwork;
+use crate::gpu::{Device, Pool};
+use crate::graph::{Choices, Source, Tensor, bytes_of};
 use crate::kernels::{Kernel, Launch, Variant};
-use crate::model::{self, Config, Input, Room};
+use crate::model::{Config, Network, Room};
 use crate::ops::{self, Cost, Info, Io, Op};
 use crate::rng::Rng;
 use crate::target::Target;
@@ -53,40 +54,36 @@ impl Given {
 }
 
 impl Work {
-    /// Every different launch of a network, run once on `image`, as planned for `target`: the device, at some
-    /// [`Precision`](crate::Precision).
+    /// Every different launch of a network, run once on `image`, as planned for `target`: the device at some
+    /// [`Precision`](crate::Precision), by `tuning`.
     ///
     /// # Errors
     /// As [`crate::Detector::detect`].
     pub fn of_network(
         device: &Device,
-        target: &Target,
+        (target, tuning): (&Target, &Choices),
         config: &Config,
         weights: &NetworkWeights,
         image: &Image,
     ) -> Result<Vec<Self>> {
         let (size, room) = Room::for_image(config, image.height(), image.width())?;
-        let mut network = model::build(config, weights, &room)?;
-        let kept: Vec<Tensor> = network
-            .graph
-            .nodes
-            .iter()
-            .flat_map(|op| &op.inputs)
-            .filter(|t| !matches!(network.graph.tensors[t.id].source, Source::Constant(_)))
-            .filter(|t| t.info.dtype == DType::U32 || bytes_of(&t.info) <= REAL)
-            .copied()
-            .collect();
-        kept.iter().for_each(|&t| network.graph.keep(t));
-        let plan = Plan::choosing(network.graph.clone(), target, &device.choices())?;
-        let mut runner = Runner::new(device, plan)?;
-        let input = Input::new(&[(image.rgb(), size)], room.height, room.width);
-        let values = runner.run(&input.of(&network), &kept)?;
+        // What ops are given, as far as it is small.
+        let given = |network: &Network| -> Vec<Tensor> {
+            let constant = |t: &&Tensor| matches!(network.graph.tensors[t.id].source, Source::Constant(_));
+            let small = |t: &&Tensor| t.info.dtype == DType::U32 || bytes_of(&t.info) <= REAL;
+            let inputs = network.graph.nodes.iter().flat_map(|op| &op.inputs);
+            inputs.filter(|t| !constant(t) && small(t)).copied().collect()
+        };
+        let planned = PlannedNetwork::keeping(config, weights, room, target, tuning, given)?;
+        let kept = given(&planned.network);
+        let mut network = planned.compile(device, &Pool::new())?;
+        let values = network.run_for(&[(image.rgb(), size)], &kept)?;
         let known: HashMap<usize, Arc<Value>> =
             kept.iter().map(|t| t.id).zip(values.into_iter().map(Arc::new)).collect();
 
         let mut out: Vec<Self> = Vec::new();
         // As planned: with ops taken apart.
-        let graph = &runner.plan().graph;
+        let graph = &network.plan().graph;
         for op in &graph.nodes {
             let given = |t: &Tensor| match (&graph.tensors[t.id].source, known.get(&t.id)) {
                 (Source::Constant(value), _) => Given::Value(value.clone()),

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use maskrcnn::compiled::PlannedNetwork;
 use maskrcnn::graph::Plan;
 use maskrcnn::model::NetworkSize;
 use maskrcnn::weights::NetworkWeights;
-use maskrcnn::{Error, Result, detector};
+use maskrcnn::{Error, Result};
 use serde_json::json;
 
 use super::class::Class;
@@ -52,8 +53,9 @@ pub fn run(args: &Args) -> Result<()> {
         Error::Image { reason, .. } => Error::Image { name: format!("of --image-size {height}x{width}"), reason },
         other => other,
     };
-    let choices = args.model.choices(class.key.as_deref());
-    let (size, plan) = detector::plan(&config, &weights, &class.target, &choices, height, width).map_err(named)?;
+    let tuning = args.model.tuning(class.key.as_deref());
+    let planned = PlannedNetwork::for_image(&config, &weights, &class.target, &tuning, (height, width));
+    let (size, PlannedNetwork { plan, .. }) = planned.map_err(named)?;
     let text = match () {
         () if args.dot => plan.dot(),
         () if args.json => json(&config.name, &class, &size, &plan),

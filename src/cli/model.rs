@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use maskrcnn::graph::Choices;
 use maskrcnn::target::Target;
-use maskrcnn::tune::{self, Kept};
+use maskrcnn::tune::Kept;
 use maskrcnn::weights::{Settings, WeightsFile};
 use maskrcnn::{Config, Detector, Device, Error, Precision, Result};
 use serde_json::{Value, json};
@@ -69,7 +69,10 @@ impl Model {
             note!("{line}");
         }
         lower(&mut settings.config, score);
-        Detector::with_config(&self.device()?.0, &file, settings.config)?.with_precision(self.precision)
+        let device = self.device()?.0;
+        let tuning = self.tuning(Some(&device.key()));
+        let detector = Detector::with_config(&device, &file, settings.config)?;
+        Ok(detector.with_precision(self.precision)?.with_tuning(tuning))
     }
 
     /// The weights and the settings to use them with, without a GPU.
@@ -79,16 +82,12 @@ impl Model {
         Ok((file, config))
     }
 
-    /// The device to use, with the pipelines that earlier runs compiled and the choices that they tuned, and what kernels
-    /// may use at the precision.
+    /// The device to use, with the pipelines that earlier runs compiled, and what kernels may use at the precision.
     pub fn device(&self) -> Result<(Device, Target)> {
         let device = Device::open(self.device.as_deref())?;
         let target = self.precision.on(device.name(), device.target())?;
         device.keep_pipelines();
         compiling::show(&device);
-        if !self.untuned {
-            tune::apply(&device);
-        }
         Ok((device, target))
     }
 
@@ -112,8 +111,8 @@ impl Model {
         Ok((file, settings))
     }
 
-    /// The choices that were tuned for the device of that key, if they are wanted.
-    pub fn choices(&self, key: Option<&str>) -> Choices {
+    /// What was tuned for the device of that key, if it is wanted.
+    pub fn tuning(&self, key: Option<&str>) -> Choices {
         let kept = key.filter(|_| !self.untuned).map(|key| Kept::of(key).choices());
         kept.unwrap_or_default()
     }

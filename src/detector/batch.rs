@@ -1,15 +1,31 @@
 //! Several images a submit.
 
-use super::{Detector, Found, Plans, Ready};
-use crate::model::{Input, NetworkSize, Room};
+use super::{Detector, Found, Plans};
+use crate::model::{Config, NetworkSize, Room};
 use crate::vision::{Detections, Image};
 use crate::{Error, Result};
 
 /// Most images of one submit: systems end what keeps a GPU busy for seconds.
 const MOST: usize = 8;
 
-/// An image with its sizes on the way into the network.
-pub(super) type Sized<'a> = (&'a Image, NetworkSize);
+/// An image with its sizes on the way into the network, and the room that it takes alone.
+pub(super) struct SizedImage<'a> {
+    image: &'a Image,
+    size: NetworkSize,
+    pub room: Room,
+}
+
+impl<'a> SizedImage<'a> {
+    pub fn new(config: &Config, image: &'a Image) -> Result<Self> {
+        let (size, room) = Room::for_image(config, image.height(), image.width())?;
+        Ok(Self { image, size, room })
+    }
+
+    /// What the network is given.
+    pub fn given(&self) -> (&[u8], NetworkSize) {
+        (self.image.rgb(), self.size)
+    }
+}
 
 impl Detector {
     /// Instances in each image, in the images' order: what [`Detector::detect`] finds one by one, but for the last
@@ -25,27 +41,28 @@ impl Detector {
     /// [`Error::Image`] for an image that is too long and narrow, by its number, before any is run; [`Error::Limit`] and
     /// [`Error::Device`] where the device cannot take even one image alone.
     pub fn detect_batch(&self, images: &[Image]) -> Result<Vec<Detections>> {
-        let mut groups: Vec<(Room, Vec<usize>)> = Vec::new();
-        let mut sizes = Vec::with_capacity(images.len());
-        for (i, image) in images.iter().enumerate() {
-            let (size, room) = Room::for_image(&self.config, image.height(), image.width()).map_err(|e| match e {
-                Error::Image { reason, .. } => Error::Image { name: format!("{} of {}", i + 1, images.len()), reason },
-                other => other,
-            })?;
-            sizes.push(size);
-            match groups.iter_mut().find(|(r, _)| r.shares_a_batch(&room)) {
-                Some((_, members)) => members.push(i),
-                None => groups.push((room, vec![i])),
+        let number = |e: Error, i: usize| match e {
+            Error::Image { reason, .. } => Error::Image { name: format!("{} of {}", i + 1, images.len()), reason },
+            other => other,
+        };
+        let sized = images.iter().enumerate();
+        let sized = sized.map(|(i, image)| SizedImage::new(&self.config, image).map_err(|e| number(e, i)));
+        let sized = sized.collect::<Result<Vec<SizedImage>>>()?;
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for (i, image) in sized.iter().enumerate() {
+            match groups.iter_mut().find(|members| sized[members[0]].room.shares_a_batch(&image.room)) {
+                Some(members) => members.push(i),
+                None => groups.push(vec![i]),
             }
         }
         let mut out: Vec<Option<Detections>> = vec![None; images.len()];
-        for (_, members) in groups {
+        for members in groups {
             let mut rest = members.as_slice();
             while !rest.is_empty() {
                 // Powers of two: few plans serve all numbers of images.
                 let (batch, left) = rest.split_at(MOST.min(1 << rest.len().ilog2()));
-                let sized: Vec<Sized> = batch.iter().map(|&i| (&images[i], sizes[i])).collect();
-                for (&i, found) in batch.iter().zip(self.together(&sized)?) {
+                let images: Vec<&SizedImage> = batch.iter().map(|&i| &sized[i]).collect();
+                for (&i, found) in batch.iter().zip(self.together(&images)?) {
                     out[i] = Some(found);
                 }
                 rest = left;
@@ -55,12 +72,9 @@ impl Detector {
     }
 
     /// Images that share a padded size, in as few submits as the device can take.
-    fn together(&self, images: &[Sized]) -> Result<Vec<Detections>> {
-        if let [(image, _)] = images {
-            return Ok(vec![self.detect(image)?]);
-        }
+    fn together(&self, images: &[&SizedImage]) -> Result<Vec<Detections>> {
         if let Some(found) = self.at_once(&mut self.lock(), images)? {
-            return Ok(found);
+            return Ok(images.iter().zip(found).map(|(image, found)| self.found_in(image, found)).collect());
         }
         let (a, b) = images.split_at(images.len() / 2);
         let mut found = self.together(a)?;
@@ -68,21 +82,17 @@ impl Detector {
         Ok(found)
     }
 
-    /// As one batch; nothing where the device cannot take it.
-    fn at_once(&self, plans: &mut Plans, images: &[Sized]) -> Result<Option<Vec<Detections>>> {
-        let mut rooms = Vec::with_capacity(images.len());
-        for (image, _) in images {
-            rooms.push(Room::for_image(&self.config, image.height(), image.width())?.1);
-        }
-        let Some(room) = rooms.into_iter().reduce(Room::joined).filter(|r| !plans.refused.contains(r)) else {
-            return Ok(None);
+    /// As one batch; nothing where the device cannot take it, and halves may be tried.
+    fn at_once(&self, plans: &mut Plans, images: &[&SizedImage]) -> Result<Option<Vec<Found>>> {
+        let Some(room) = images.iter().map(|image| image.room).reduce(Room::joined) else {
+            return Ok(Some(Vec::new()));
         };
+        if plans.refused.contains(&room) {
+            return Ok(None);
+        }
         match self.run(plans, room, images) {
-            Ok(found) => {
-                let whole = images.iter().zip(found);
-                Ok(Some(whole.map(|((image, _), found)| self.found_in(image, found)).collect()))
-            }
-            Err(e @ (Error::Limit { .. } | Error::Device { .. })) => {
+            Ok(found) => Ok(Some(found)),
+            Err(e @ (Error::Limit { .. } | Error::Device { .. })) if images.len() > 1 => {
                 if matches!(e, Error::Device { .. }) {
                     // Half of the batch is to find the memory that this one took.
                     plans.forget();
@@ -94,17 +104,9 @@ impl Detector {
         }
     }
 
-    pub(super) fn found_in(&self, image: &Image, found: Found) -> Detections {
+    pub(super) fn found_in(&self, image: &SizedImage, found: Found) -> Detections {
         let Found { items, left_out, crowded } = found;
-        let found = Detections::new(image.width(), image.height(), self.classes.clone(), items);
+        let found = Detections::new(image.image.width(), image.image.height(), self.classes.clone(), items);
         Detections { left_out, crowded, ..found }
-    }
-}
-
-impl Ready {
-    /// What the network is given for images that it is for.
-    pub(super) fn packed<'a>(&self, images: &[Sized<'a>]) -> Input<'a> {
-        let images: Vec<(&[u8], NetworkSize)> = images.iter().map(|(image, size)| (image.rgb(), *size)).collect();
-        Input::new(&images, self.room.height, self.room.width)
     }
 }

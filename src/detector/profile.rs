@@ -1,12 +1,12 @@
 //! Where the time of one image goes.
 
-use super::batch::Sized;
-use super::{Detector, Ready};
+use super::Detector;
+use super::batch::SizedImage;
 use crate::Result;
+use crate::compiled::CompiledNetwork;
 use crate::gpu::{Clock, Counts, Held, Roofs};
 use crate::graph::{Graph, Node, Plan, Source, Step, Tensor};
 use crate::kernels::Kernel;
-use crate::model::Room;
 use crate::ops::{Cost, Io};
 use crate::tensor::ELEMENT_BYTES;
 use crate::vision::Image;
@@ -90,12 +90,12 @@ impl Detector {
     pub fn profile(&self, image: &Image, runs: usize, clock: Option<Clock>) -> Result<Profile> {
         // This compiles the shaders, and makes room for the bits of all masks.
         let found = self.detect(image)?.len();
-        let (size, room) = Room::for_image(&self.config, image.height(), image.width())?;
+        let image = SizedImage::new(&self.config, image)?;
         let mut plans = self.lock();
-        let index = self.ready(&mut plans, room)?;
-        let ready = &mut plans.ready[index];
+        let network = self.ready(&mut plans, image.room)?;
         let clock = clock.unwrap_or(self.device.clock());
-        let timed = ready.time(&[(image, size)], runs.max(1), clock);
+        let timed = time(network, &image, runs.max(1), clock);
+        let (plan, counts) = (network.plan().clone(), network.counts());
         let (steps, whole, live) = match timed {
             Ok(timed) => timed,
             Err(e) => {
@@ -103,7 +103,6 @@ impl Detector {
                 return Err(e);
             }
         };
-        let (plan, counts) = (ready.runner.plan().clone(), ready.runner.counts());
         let cost = |(step, seconds): (&Step, f64)| {
             let cost = live_cost(&plan.graph, step, &live);
             StepTime { seconds, cost }
@@ -116,34 +115,38 @@ impl Detector {
     }
 }
 
-impl Ready {
-    /// Median seconds of each step and of the whole, and the live rows.
-    fn time(&mut self, images: &[Sized], runs: usize, clock: Clock) -> Result<(Vec<f64>, f64, Vec<Live>)> {
-        let input = self.packed(images);
-        let inputs = input.of(&self.network);
-        let (mut whole, mut steps) = (Vec::new(), vec![Vec::new(); self.runner.plan().steps.len()]);
-        // By turns, so that what else the machine does falls on both alike.
-        for _ in 0..runs {
-            whole.push(self.runner.wall(&inputs)?);
-            let seconds = self.runner.profile(&inputs, clock)?;
-            steps.iter_mut().zip(seconds).for_each(|(all, s)| all.push(s));
-        }
-        let counts: Vec<(Tensor, &'static str)> = LIVE
-            .iter()
-            .filter_map(|(tap, what)| Some((self.network.taps.iter().find(|t| t.name == *tap)?.tensor, *what)))
-            .collect();
-        let tensors: Vec<Tensor> = counts.iter().map(|c| c.0).collect();
-        let values = self.runner.run(&inputs, &tensors)?;
-        let ops = &self.runner.plan().graph.nodes;
-        let live = counts.iter().zip(values).filter_map(|((t, what), value)| {
-            // The selection that counts gives as many scores as there is room for.
-            let op = ops.iter().find(|op| op.outputs.iter().any(|o| o.id == t.id))?;
-            let capacity = op.outputs[0].shape().len();
-            Some(Live { what, count: (value.ints()[0] as usize).min(capacity), capacity, id: t.id })
-        });
-        let live = live.collect();
-        Ok((steps.into_iter().map(median).collect(), median(whole), live))
+/// Median seconds of each step and of the whole, and the live rows.
+fn time(
+    network: &mut CompiledNetwork,
+    image: &SizedImage,
+    runs: usize,
+    clock: Clock,
+) -> Result<(Vec<f64>, f64, Vec<Live>)> {
+    let ends = network.network().clone();
+    let input = network.input(&[image.given()]);
+    let (inputs, runner) = (input.of(&ends), network.runner());
+    let (mut whole, mut steps) = (Vec::new(), vec![Vec::new(); runner.plan().steps.len()]);
+    // By turns, so that what else the machine does falls on both alike.
+    for _ in 0..runs {
+        whole.push(runner.wall(&inputs)?);
+        let seconds = runner.profile(&inputs, clock)?;
+        steps.iter_mut().zip(seconds).for_each(|(all, s)| all.push(s));
     }
+    let counts: Vec<(Tensor, &'static str)> = LIVE
+        .iter()
+        .filter_map(|(tap, what)| Some((ends.taps.iter().find(|t| t.name == *tap)?.tensor, *what)))
+        .collect();
+    let tensors: Vec<Tensor> = counts.iter().map(|c| c.0).collect();
+    let values = runner.run(&inputs, &tensors)?;
+    let ops = &runner.plan().graph.nodes;
+    let live = counts.iter().zip(values).filter_map(|((t, what), value)| {
+        // The selection that counts gives as many scores as there is room for.
+        let op = ops.iter().find(|op| op.outputs.iter().any(|o| o.id == t.id))?;
+        let capacity = op.outputs[0].shape().len();
+        Some(Live { what, count: (value.ints()[0] as usize).min(capacity), capacity, id: t.id })
+    });
+    let live = live.collect();
+    Ok((steps.into_iter().map(median).collect(), median(whole), live))
 }
 
 impl Profile {

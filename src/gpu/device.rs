@@ -10,7 +10,6 @@ use super::kept::Kept;
 use super::pipeline::Pipeline;
 use super::profiler::Clock;
 use super::texture::Texture;
-use crate::graph::Choices;
 use crate::target::Target;
 use crate::tensor::Value;
 use crate::{Error, Result};
@@ -70,7 +69,6 @@ pub(super) struct Shared {
     /// What a file of compiled pipelines is called, where the device has such.
     pub pipelines_name: Option<String>,
     pub kept: OnceLock<Kept>,
-    pub choices: Mutex<Arc<Choices>>,
     pub watcher: Mutex<Option<Watcher>>,
     pub constants: Mutex<HashMap<(usize, String), Constant>>,
     /// Why the device is gone, if it is.
@@ -178,7 +176,6 @@ impl Device {
                 pipelines: Mutex::default(),
                 pipelines_name,
                 kept: OnceLock::new(),
-                choices: Mutex::default(),
                 watcher: Mutex::default(),
                 constants: Mutex::default(),
                 lost,
@@ -195,17 +192,6 @@ impl Device {
     /// A key that tells one GPU and driver from another: what is measured on a device is kept by it.
     pub fn key(&self) -> String {
         self.shared.key.clone()
-    }
-
-    /// The ways to run ops that were chosen for it ([`Device::choose`]); without any, everything is left to the best
-    /// guess.
-    pub fn choices(&self) -> Arc<Choices> {
-        lock(&self.shared.choices).clone()
-    }
-
-    /// Has plans that are made from now on run ops in these ways, for all who share the device.
-    pub fn choose(&self, choices: Choices) {
-        *lock(&self.shared.choices) = Arc::new(choices);
     }
 
     /// The best that the device offers to time a step by.

@@ -132,6 +132,12 @@ impl Plan {
         Ok(out)
     }
 
+    /// The step that writes `tensor` last, if one does.
+    pub fn step_of(&self, tensor: Tensor) -> Option<usize> {
+        let writes = |step: &Step| self.graph.nodes[step.op].outputs.iter().any(|t| t.id == tensor.id);
+        self.steps.iter().rposition(writes)
+    }
+
     /// Bytes of all slots, textures included: what a run needs beside the constants.
     pub fn activation_bytes(&self) -> u64 {
         self.slots.iter().map(|s| s.bytes).sum::<u64>() + self.texture_bytes()

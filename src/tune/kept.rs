@@ -54,18 +54,10 @@ impl Kept {
         Entries::of("tuned", VERSION)?.remove(&device.key())
     }
 
-    /// For [`Device::choose`].
+    /// For plans, and for a detector ([`Detector::with_tuning`](crate::Detector::with_tuning)).
     pub fn choices(self) -> Choices {
         Choices::of_ops(self.names)
     }
-}
-
-/// Has plans on `device` made by what is kept for it; says for how many launches something is.
-pub fn apply(device: &Device) -> usize {
-    let choices = Kept::of(&device.key()).choices();
-    let count = choices.len();
-    device.choose(choices);
-    count
 }
 
 fn shaders() -> String {

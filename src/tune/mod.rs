@@ -14,5 +14,5 @@ mod candidates;
 mod kept;
 mod search;
 
-pub use kept::{Kept, apply};
+pub use kept::Kept;
 pub use search::{Found, Launch, launches, tune};

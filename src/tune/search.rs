@@ -52,7 +52,7 @@ pub struct Found {
 /// graph that they are of.
 ///
 /// # Errors
-/// As [`crate::detector::plan`].
+/// As [`crate::compiled::PlannedNetwork::for_image`].
 pub fn launches(
     target: &Target,
     config: &Config,

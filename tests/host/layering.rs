@@ -24,12 +24,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("weights", &["atomic", "cache", "model", "tensor"]),
     ("model", &["graph", "kernels", "ops", "target", "tensor", "weights"]),
     ("vision", &["atomic"]),
-    ("detector", &["atomic", "gpu", "graph", "kernels", "model", "ops", "target", "tensor", "vision", "weights"]),
+    // A network from its configuration to its results: the detector, the profiler, bench and tests run what it makes.
+    ("compiled", &["gpu", "graph", "model", "ops", "target", "tensor", "vision", "weights"]),
+    (
+        "detector",
+        &["atomic", "compiled", "gpu", "graph", "kernels", "model", "ops", "target", "tensor", "vision", "weights"],
+    ),
     (
         "bench",
         &[
-            "atomic", "gpu", "graph", "kernels", "model", "ops", "rng", "shader", "target", "tensor", "vision",
-            "weights",
+            "atomic", "compiled", "gpu", "graph", "kernels", "model", "ops", "rng", "shader", "target", "tensor",
+            "vision", "weights",
         ],
     ),
     (

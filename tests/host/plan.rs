@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use maskrcnn::graph::{Graph, Place, Plan, Source, Tensor};
+use maskrcnn::compiled::PlannedNetwork;
+use maskrcnn::graph::{Choices, Graph, Place, Plan, Source, Tensor};
 use maskrcnn::kernels::rounded_to_f16;
-use maskrcnn::model::{self, Config, Room};
+use maskrcnn::model::{Config, Room};
 use maskrcnn::ops::Info;
 use maskrcnn::ops::conv2d::Conv2d;
 use maskrcnn::ops::deconv2d::Deconv2d;
@@ -291,7 +292,7 @@ fn plan(config: &Config, weights: &NetworkWeights, height: usize, width: usize, 
     let (image_words, mask_words) = (pixels * 3 / 4, pixels / 4);
     let pyramid_bytes = Room::PYRAMID_BYTES;
     let room = Room { height, width, batch, roi_shift: 0, image_words, mask_words, pyramid_bytes };
-    Plan::new(model::build(config, weights, &room).unwrap().graph, target, &[]).unwrap()
+    PlannedNetwork::new(config, weights, room, target, &Choices::default()).unwrap().plan
 }
 
 #[test]

@@ -71,7 +71,8 @@ pub fn works(args: &Args) -> Result<(Device, Target, Given)> {
     // As many nuclei as the default model would meet in such an image.
     let nuclei = (height as usize * width as usize / 4000).clamp(1, 400);
     let image = scene::nuclei(width, height, 1, nuclei)?.image;
-    let mut works = Work::of_network(&device, &target, &config, &weights, &image)?;
+    let tuning = args.model.tuning(Some(&device.key()));
+    let mut works = Work::of_network(&device, (&target, &tuning), &config, &weights, &image)?;
     works.retain(|w| args.kernel.as_deref().is_none_or(|k| k == w.kernel.name()));
     works.retain(|w| args.op.as_deref().is_none_or(|o| w.label.contains(o)));
     if works.is_empty() {

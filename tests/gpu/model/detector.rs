@@ -1,8 +1,9 @@
 //! What the detector promises besides its answer: how often it speaks to the device, repeatability, sharing.
 
-use maskrcnn::gpu::{Counters, Runner};
-use maskrcnn::graph::{Choices, Plan};
-use maskrcnn::model::{self, Config, Input, NetworkSize, Room};
+use maskrcnn::compiled::PlannedNetwork;
+use maskrcnn::gpu::{Counters, Pool};
+use maskrcnn::graph::Choices;
+use maskrcnn::model::{Config, NetworkSize, Room};
 use maskrcnn::vision::scene;
 use maskrcnn::{Detections, Detector, Device, Image, Mask};
 
@@ -140,21 +141,18 @@ fn in_room(config: &Config, image: &Image, change: impl Fn(&mut Room)) -> Found 
         pyramid_bytes: Room::PYRAMID_BYTES,
     };
     change(&mut room);
-    let network = model::build(config, &weights(), &room).unwrap();
-    let (o, masks) = (network.outputs, network.outputs.masks.unwrap());
-    let mut runner = Runner::new(device(), Plan::new(network.graph.clone(), &device().target(), &[]).unwrap()).unwrap();
-    let input = Input::new(&[(image.rgb(), size)], room.height, room.width);
-    let values = runner.run(&input.of(&network), &[o.header, masks.places, masks.bits, o.boxes, o.scores]).unwrap();
-    let (n, bits) = (values[0].ints()[0] as usize, values[2].ints());
-    let mask = |p: &[u32]| {
-        let words = (p[2].div_ceil(32) * p[3]) as usize;
-        Mask::from_bits(p[0], p[1], p[2], p[3], bits[p[4] as usize..][..words].to_vec()).unwrap()
-    };
+    let (target, guess) = (device().target(), Choices::default());
+    let planned = PlannedNetwork::new(config, &weights(), room, &target, &guess).unwrap();
+    let mut network = planned.compile(device(), &Pool::new()).unwrap();
+    let mut values = network.run(&[(image.rgb(), size)]).unwrap();
+    let (mut masks, replays) = network.masks(&mut values).unwrap();
+    assert_eq!(replays, 0, "the masks had no room");
+    let n = values.found()[0];
     Found {
-        words: values[0].ints()[1] as usize,
-        masks: values[1].ints().chunks(8).take(n).map(mask).collect(),
-        boxes: values[3].floats()[..4 * n].to_vec(),
-        scores: values[4].floats()[..n].to_vec(),
+        words: values.header.ints()[1] as usize,
+        masks: masks.remove(0),
+        boxes: values.boxes.floats()[..4 * n].to_vec(),
+        scores: values.scores.floats()[..n].to_vec(),
     }
 }
 
@@ -273,8 +271,7 @@ fn no_choice_moves_a_result() {
     let image = picture(250, 200, 3);
     let device = own_device();
     let find = |names: &[&str]| {
-        device.choose(Choices::forced(names));
-        let detector = Detector::with_config(&device, file(), small()).unwrap();
+        let detector = Detector::with_config(&device, file(), small()).unwrap().with_tuning(Choices::forced(names));
         let plan = detector.plan(200, 250).unwrap();
         (detector.detect(&image).unwrap(), plan)
     };

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use maskrcnn::Mask;
-use maskrcnn::gpu::Runner;
-use maskrcnn::graph::{Node, Plan, Tensor};
+use maskrcnn::compiled::{CompiledNetwork, PlannedNetwork, masks_of};
+use maskrcnn::gpu::Pool;
+use maskrcnn::graph::{Choices, Node, Tensor};
 use maskrcnn::kernels::Kernel;
-use maskrcnn::model::{self, Input, Network, Room, Tap};
+use maskrcnn::model::{Network, Room, Tap};
 use maskrcnn::tensor::Value;
 
 use super::golden::{Golden, boxes, swap};
@@ -14,8 +15,7 @@ use crate::common::device;
 
 /// A network made for one golden's image.
 pub struct Ours {
-    network: Network,
-    runner: Runner,
+    network: CompiledNetwork,
     taps: HashMap<String, Tap>,
     /// What it last computed, by tap; also "places" and "bits", and "post.boxes".
     pub values: HashMap<String, Value>,
@@ -34,29 +34,31 @@ impl Ours {
             mask_words: config.box_head.detections_per_img * (image.height() * image.width().div_ceil(32)) as usize,
             pyramid_bytes: Room::PYRAMID_BYTES,
         };
-        let mut network = model::build(config, &golden.weights, &room).unwrap();
-        let mut taps: HashMap<String, Tap> = network.taps.iter().map(|t| (t.name.clone(), t.clone())).collect();
-        let mut more = |name: &str, tensor| taps.insert(name.into(), Tap { name: name.into(), tensor, map: None });
-        more("post.boxes", network.outputs.boxes);
-        if let Some(masks) = network.outputs.masks {
-            more("places", masks.places);
-            more("bits", masks.bits);
-        }
-        taps.values().for_each(|t| network.graph.keep(t.tensor));
-        let plan = Plan::new(network.graph.clone(), &device().target(), &[]).unwrap();
-        let runner = Runner::new(device(), plan).unwrap();
-        let mut ours = Self { network, runner, taps, values: HashMap::new() };
-        let input = Input::new(&[(image.rgb(), golden.size)], room.height, room.width);
-        let inputs = input.of(&ours.network);
-        let all = 0..ours.runner.plan().steps.len();
-        ours.execute(all, &inputs);
+        let taps = |network: &Network| -> HashMap<String, Tap> {
+            let mut taps: HashMap<String, Tap> = network.taps.iter().map(|t| (t.name.clone(), t.clone())).collect();
+            let mut more = |name: &str, tensor| taps.insert(name.into(), Tap { name: name.into(), tensor, map: None });
+            more("post.boxes", network.outputs.boxes);
+            if let Some(masks) = network.outputs.masks {
+                more("places", masks.places);
+                more("bits", masks.bits);
+            }
+            taps
+        };
+        let kept = |network: &Network| taps(network).values().map(|t| t.tensor).collect();
+        let (target, guess) = (device().target(), Choices::default());
+        let planned = PlannedNetwork::keeping(config, &golden.weights, room, &target, &guess, kept).unwrap();
+        let network = planned.compile(device(), &Pool::new()).unwrap();
+        let mut ours = Self { taps: taps(network.network()), network, values: HashMap::new() };
+        let (input, ends) = (ours.network.input(&[(image.rgb(), golden.size)]), ours.network.network().clone());
+        let all = 0..ours.network.plan().steps.len();
+        ours.execute(all, &input.of(&ends));
         ours
     }
 
     /// Runs again from the step of that name up to, and without, the one of the other name (or to the end), with the
     /// golden's tensors in place of what our own stages made.
     pub fn rerun(&mut self, step: &str, until: Option<&str>, golden: &Golden, fed: &[&str]) {
-        let ops = &self.runner.plan().graph.nodes;
+        let ops = &self.network.plan().graph.nodes;
         // An op that was taken apart begins with its first piece.
         let named = |op: &Node<dyn Kernel>, label: &str| {
             op.label.strip_prefix(label).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
@@ -67,14 +69,14 @@ impl Ours {
         let values = self.fed(golden, fed);
         let mut inputs: Vec<(Tensor, &[u8])> = values.iter().map(|(t, v)| (*t, v.bytes())).collect();
         // Nobody's memory is kept past its last reader, so the frames come in anew.
-        inputs.push((self.network.frames, bytemuck::bytes_of(&frame)));
+        inputs.push((self.network.network().frames, bytemuck::bytes_of(&frame)));
         self.execute(steps, &inputs);
     }
 
     fn execute(&mut self, steps: std::ops::Range<usize>, inputs: &[(Tensor, &[u8])]) {
         let taps: Vec<&Tap> = self.taps.values().collect();
         let tensors: Vec<Tensor> = taps.iter().map(|t| t.tensor).collect();
-        let values = self.runner.run_steps(steps, inputs, &tensors).unwrap();
+        let values = self.network.runner().run_steps(steps, inputs, &tensors).unwrap();
         self.values = taps.iter().zip(&values).map(|(tap, value)| (tap.name.clone(), tap.of(value))).collect();
     }
 
@@ -154,11 +156,6 @@ impl Ours {
 
     /// The masks of the detections.
     pub fn masks(&self) -> Vec<Mask> {
-        let (places, bits) = (self.values["places"].ints(), self.values["bits"].ints());
-        let mask = |p: &[u32]| {
-            let words = (p[2].div_ceil(32) * p[3]) as usize;
-            Mask::from_bits(p[0], p[1], p[2], p[3], bits[p[4] as usize..][..words].to_vec()).unwrap()
-        };
-        places.chunks(8).take(self.count("det.count")).map(mask).collect()
+        masks_of(&self.values["places"], &self.values["bits"], 0, self.count("det.count")).unwrap()
     }
 }

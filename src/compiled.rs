@@ -1,0 +1,165 @@
+//! A network on its way from a configuration to results: built and planned for a class of devices, compiled for one of
+//! them, run, and read.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `outputs` | results by name |
+//! | `masks` | bits to masks, also where they pass the room that was made for them |
+
+mod masks;
+mod outputs;
+
+pub use masks::masks_of;
+pub use outputs::{MaskValues, OutputValues};
+
+use crate::gpu::{Counts, Device, Pool, Runner};
+use crate::graph::{Choices, Plan, Tensor};
+use crate::model::{self, Config, Input, Network, NetworkSize, Room};
+use crate::target::Target;
+use crate::weights::NetworkWeights;
+use crate::{Error, Result};
+
+/// A network planned for a size and a class of devices. No device is needed.
+#[derive(Clone, Debug)]
+pub struct PlannedNetwork {
+    /// What it is for.
+    pub room: Room,
+    /// Its graph as it was built, with its ends.
+    pub network: Network,
+    /// How it is run.
+    pub plan: Plan,
+    /// From which probability on a pixel is the mask's.
+    threshold: f32,
+}
+
+impl PlannedNetwork {
+    /// Builds and plans the network that `config` and `weights` describe, for images that fit into `room` and devices
+    /// such as `target`; `tuning` says how ops are run where that is not left to the best guess.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where weights and configuration do not fit each other.
+    pub fn new(
+        config: &Config,
+        weights: &NetworkWeights,
+        room: Room,
+        target: &Target,
+        tuning: &Choices,
+    ) -> Result<Self> {
+        Self::keeping(config, weights, room, target, tuning, |_| Vec::new())
+    }
+
+    /// As [`PlannedNetwork::new`], with more tensors of the network kept to be read than its results.
+    ///
+    /// # Errors
+    /// As [`PlannedNetwork::new`].
+    pub fn keeping(
+        config: &Config,
+        weights: &NetworkWeights,
+        room: Room,
+        target: &Target,
+        tuning: &Choices,
+        kept: impl FnOnce(&Network) -> Vec<Tensor>,
+    ) -> Result<Self> {
+        let mut network = model::build(config, weights, &room)?;
+        kept(&network).into_iter().for_each(|t| network.graph.keep(t));
+        let plan = Plan::choosing(network.graph.clone(), target, tuning)?;
+        let threshold = config.mask.as_ref().map_or(0.5, |m| m.threshold);
+        Ok(Self { room, network, plan, threshold })
+    }
+
+    /// As a [`Detector`](crate::Detector) plans it for one image of so many rows and columns, and the sizes on the way
+    /// there.
+    ///
+    /// # Errors
+    /// As [`PlannedNetwork::new`]; [`Error::Image`] for an image that is too long and narrow, [`Error::Limit`] for one
+    /// that no device can take.
+    pub fn for_image(
+        config: &Config,
+        weights: &NetworkWeights,
+        target: &Target,
+        tuning: &Choices,
+        (height, width): (u32, u32),
+    ) -> Result<(NetworkSize, Self)> {
+        let (size, room) = Room::for_image(config, height, width)?;
+        Ok((size, Self::new(config, weights, room, target, tuning)?))
+    }
+
+    /// Makes it ready to run: shaders compiled, weights and memory on the device. Its activations lie in the pool's
+    /// slots, which it may share with others whose owner runs them one at a time.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where a tensor or a grid is too large for the device, [`Error::Shader`] where a kernel does not
+    /// compile, [`Error::Device`] where memory runs out.
+    pub fn compile(self, device: &Device, pool: &Pool) -> Result<CompiledNetwork> {
+        let Self { room, network, plan, threshold } = self;
+        let runner = Runner::with_pool(device, plan, pool)?;
+        Ok(CompiledNetwork { room, network, runner, threshold })
+    }
+}
+
+/// A network on a device.
+pub struct CompiledNetwork {
+    room: Room,
+    network: Network,
+    runner: Runner,
+    threshold: f32,
+}
+
+impl CompiledNetwork {
+    /// What it is for.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Its graph as it was built, with its ends.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// How it is run.
+    pub fn plan(&self) -> &Plan {
+        self.runner.plan()
+    }
+
+    /// What it holds on the device.
+    pub fn counts(&self) -> Counts {
+        self.runner.counts()
+    }
+
+    /// What replays the plan, for who measures steps or feeds them.
+    pub fn runner(&mut self) -> &mut Runner {
+        &mut self.runner
+    }
+
+    /// What goes in for as many images as it is for (RGB, 3 bytes a pixel, with their sizes on the way in).
+    pub fn input<'a>(&self, images: &[(&'a [u8], NetworkSize)]) -> Input<'a> {
+        Input::new(images, self.room.height, self.room.width)
+    }
+
+    /// Runs as many images as it is for.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn run(&mut self, images: &[(&[u8], NetworkSize)]) -> Result<OutputValues> {
+        let tensors = self.network.outputs.tensors();
+        let values = self.run_for(images, &tensors)?;
+        self.network.outputs.read(tensors.into_iter().zip(values))
+    }
+
+    /// As [`CompiledNetwork::run`], and reads other tensors than the results: such as are kept.
+    ///
+    /// # Errors
+    /// As [`CompiledNetwork::run`].
+    pub fn run_for(
+        &mut self,
+        images: &[(&[u8], NetworkSize)],
+        tensors: &[Tensor],
+    ) -> Result<Vec<crate::tensor::Value>> {
+        let input = self.input(images);
+        self.runner.run(&input.of(&self.network), tensors)
+    }
+}
+
+fn internal(reason: &str) -> Error {
+    Error::Device { device: "result".into(), reason: reason.into() }
+}

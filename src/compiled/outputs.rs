@@ -1,0 +1,128 @@
+//! What a run gives, by name.
+
+use super::internal;
+use crate::Result;
+use crate::graph::Tensor;
+use crate::model::Outputs;
+use crate::tensor::Value;
+
+/// The values of a network's [`Outputs`], of B images with n detections at most.
+#[derive(Clone, Debug)]
+pub struct OutputValues {
+    /// `[B,2]`: detections found, words of bits needed.
+    pub header: Value,
+    /// `[B,n,4]`, original pixels.
+    pub boxes: Value,
+    /// `[B,1,n]`, falling.
+    pub scores: Value,
+    /// `[B,n]`.
+    pub labels: Value,
+    /// `[B,classes,proposals]`: scores of all that passed the score threshold and NMS.
+    pub candidates: Value,
+    /// `[B,levels,k]`: logits of the anchors that the RPN's NMS was given.
+    pub anchors: Value,
+    /// `[B,levels,k]`: logits of those that it kept.
+    pub proposals: Value,
+    /// The masks, where the network has a mask head.
+    pub masks: Option<MaskValues>,
+}
+
+/// The values of [`MaskOutputs`](crate::model::MaskOutputs).
+#[derive(Clone, Debug)]
+pub struct MaskValues {
+    /// `[B,n,8]`: see [`crate::ops::paste_layout::PasteLayout`].
+    pub places: Value,
+    /// `[B,words]`.
+    pub bits: Value,
+}
+
+impl Outputs {
+    /// The tensors to read back for [`Outputs::read`].
+    pub fn tensors(&self) -> Vec<Tensor> {
+        let [anchors, proposals] = self.anchors;
+        let mut out = vec![self.header, self.boxes, self.scores, self.labels, self.candidates, anchors, proposals];
+        out.extend(self.masks.iter().flat_map(|m| [m.places, m.bits]));
+        out
+    }
+
+    /// What was read back, by name, in whatever order it comes.
+    ///
+    /// # Errors
+    /// Where one of the tensors is not among them: that would be our own mistake.
+    pub fn read(&self, values: impl IntoIterator<Item = (Tensor, Value)>) -> Result<OutputValues> {
+        let mut values: Vec<(usize, Value)> = values.into_iter().map(|(t, value)| (t.id, value)).collect();
+        let mut take = |tensor: Tensor| {
+            let at = values.iter().position(|(id, _)| *id == tensor.id);
+            at.map(|at| values.swap_remove(at).1).ok_or_else(|| internal("is incomplete"))
+        };
+        let masks = match self.masks {
+            Some(m) => Some(MaskValues { places: take(m.places)?, bits: take(m.bits)? }),
+            None => None,
+        };
+        Ok(OutputValues {
+            header: take(self.header)?,
+            boxes: take(self.boxes)?,
+            scores: take(self.scores)?,
+            labels: take(self.labels)?,
+            candidates: take(self.candidates)?,
+            anchors: take(self.anchors[0])?,
+            proposals: take(self.anchors[1])?,
+            masks,
+        })
+    }
+}
+
+impl OutputValues {
+    /// How many were found in each image.
+    pub fn found(&self) -> Vec<usize> {
+        let most = self.labels.shape.dim(1);
+        self.header.ints().chunks_exact(2).map(|h| (h[0] as usize).min(most)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Info;
+
+    /// A network's ends, as the tensors of these numbers.
+    fn outputs(ids: [usize; 9]) -> Outputs {
+        let tensor = |i: usize| Tensor { id: ids[i], info: Info::u32([1]) };
+        let masks = crate::model::MaskOutputs { places: tensor(7), soft: tensor(8), bits: tensor(8) };
+        Outputs {
+            header: tensor(0),
+            boxes: tensor(1),
+            scores: tensor(2),
+            labels: tensor(3),
+            candidates: tensor(4),
+            anchors: [tensor(5), tensor(6)],
+            masks: Some(masks),
+        }
+    }
+
+    #[test]
+    fn results_are_found_by_name_in_any_order() {
+        let outputs = outputs([4, 8, 15, 16, 23, 42, 1, 0, 99]);
+        let mut values: Vec<(Tensor, Value)> =
+            outputs.tensors().into_iter().map(|t| (t, Value::u32([1], vec![t.id as u32]))).collect();
+        for _ in 0..values.len() {
+            values.rotate_left(1);
+            let read = outputs.read(values.clone()).unwrap();
+            let masks = read.masks.unwrap();
+            let seen = [
+                &read.header,
+                &read.boxes,
+                &read.scores,
+                &read.labels,
+                &read.candidates,
+                &read.anchors,
+                &read.proposals,
+                &masks.places,
+                &masks.bits,
+            ];
+            assert_eq!(seen.map(|v| v.ints()[0]), [4, 8, 15, 16, 23, 42, 1, 0, 99]);
+        }
+        values.remove(2);
+        assert!(outputs.read(values).unwrap_err().to_string().contains("incomplete"));
+    }
+}

@@ -1,0 +1,48 @@
+//! From a network's results to detections.
+
+use crate::compiled::OutputValues;
+use crate::ops::topk::NONE;
+use crate::tensor::Value;
+use crate::vision::{Detection, Mask};
+
+/// The logit from which on the RPN takes an anchor for an object: 0.9. With the default model, the weakest of the anchors
+/// that NMS was given of a level had -1.5 at most in an image of 84 nuclei, and 9.3 in one of 1,500.
+const LIKELY: f32 = 2.197;
+
+/// What was found in an image.
+pub(super) struct Found {
+    pub items: Vec<Detection>,
+    pub left_out: Vec<f32>,
+    pub crowded: bool,
+}
+
+impl Found {
+    /// What is in each image of a run: a mask for each detection, made of at most `most` proposals.
+    pub fn of(values: &OutputValues, masks: Vec<Vec<Mask>>, most: usize) -> Vec<Self> {
+        masks.into_iter().enumerate().map(|(image, masks)| Self::in_image(values, image, masks, most)).collect()
+    }
+
+    fn in_image(v: &OutputValues, image: usize, masks: Vec<Mask>, most: usize) -> Self {
+        let [boxes, scores, candidates] = [&v.boxes, &v.scores, &v.candidates].map(|v| part(v, v.floats(), image));
+        let [anchors, proposals] = [&v.anchors, &v.proposals].map(|v| part(v, v.floats(), image));
+        let labels = part(&v.labels, v.labels.ints(), image);
+        let items = masks.into_iter().enumerate().map(|(i, mask)| {
+            let bbox = std::array::from_fn(|c| boxes[4 * i + c]);
+            Detection { bbox, score: scores[i], label: labels[i], mask }
+        });
+        let items: Vec<Detection> = items.collect();
+        let mut left_out: Vec<f32> = candidates.iter().copied().filter(|&s| s > NONE).collect();
+        left_out.sort_by(|a, b| b.total_cmp(a));
+        left_out.drain(..items.len().min(left_out.len()));
+        let [levels, k] = [1, 2].map(|axis| v.anchors.shape.dim(axis));
+        let likely = proposals.iter().filter(|&&logit| logit >= LIKELY).count();
+        let cut = (0..levels).any(|l| anchors[l * k + k - 1] >= LIKELY);
+        Self { items, left_out, crowded: cut || likely > most }
+    }
+}
+
+/// The elements of a batch's value that are an image's.
+fn part<'a, T>(value: &Value, elements: &'a [T], image: usize) -> &'a [T] {
+    let one = elements.len() / value.shape.dim(0).max(1);
+    &elements[one * image..one * (image + 1)]
+}
