@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use maskrcnn::gpu::{Device, Runner};
-use maskrcnn::graph::{Graph, Plan, Tensor};
-use maskrcnn::kernels::REGISTRY;
+use maskrcnn::engine::gpu::{Device, Runner};
+use maskrcnn::engine::graph::{Graph, Plan, Tensor};
+use maskrcnn::engine::kernels::REGISTRY;
 
 /// Runs in one submit at most: a watchdog may kill what lasts for seconds.
 const MOST: u64 = 200;

@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use maskrcnn::vision::{ReadOptions, Reading};
+use maskrcnn::engine::vision::{ReadOptions, Reading};
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);

@@ -1,13 +1,14 @@
 //! The glue: an image to a plan to detections.
 
 mod batch;
+mod builder;
 mod found;
 mod profile;
 mod trace;
 
+pub use builder::DetectorBuilder;
 pub use profile::{Live, Profile, StageTime, StepTime};
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use batch::SizedImage;
@@ -18,19 +19,12 @@ use crate::gpu::{Counters, Device, Pool};
 use crate::graph::{Choices, Plan};
 use crate::model::{Config, Precision, Room};
 use crate::target::Target;
-use crate::vision::{Detections, Image};
-use crate::weights::{NetworkWeights, WeightsFile};
+use crate::vision::{Detections, Pixels};
+use crate::weights::NetworkWeights;
 use crate::{Error, Result};
 
 /// Networks that stay compiled; a further size pushes out the one that was not used for longest.
 const COMPILED: usize = 8;
-
-/// The default model: Mask R-CNN for cell nuclei, trained for this project on CC0 images.
-#[cfg(all(feature = "embedded-model", not(model_left_out)))]
-static EMBEDDED: Option<&[u8]> = Some(include_bytes!("../assets/nuclei.safetensors"));
-/// The registry's package has no room for it.
-#[cfg(all(feature = "embedded-model", model_left_out))]
-static EMBEDDED: Option<&[u8]> = None;
 
 /// A network on a device. Shared freely between threads; images are done one after the other.
 pub struct Detector {
@@ -64,96 +58,6 @@ impl Plans {
 }
 
 impl Detector {
-    /// The embedded default model, on the best device here.
-    ///
-    /// # Errors
-    /// [`Error::NoAdapter`] where there is no GPU driver.
-    #[cfg(feature = "embedded-model")]
-    pub fn embedded() -> Result<Self> {
-        Self::embedded_on(&Device::open(None)?)
-    }
-
-    /// The embedded default model, on a device.
-    ///
-    /// # Errors
-    /// [`Error::Limit`], [`Error::Device`] where the device cannot take it.
-    #[cfg(feature = "embedded-model")]
-    pub fn embedded_on(device: &Device) -> Result<Self> {
-        Self::new(device, &Self::embedded_weights()?)
-    }
-
-    /// The embedded default model's file, to look at or to run with other settings ([`Detector::with_config`]).
-    ///
-    /// # Errors
-    /// [`Error::Weights`] where the crate was built from the registry's package, which has no room for the model.
-    #[cfg(feature = "embedded-model")]
-    pub fn embedded_weights() -> Result<WeightsFile> {
-        let name = "the embedded default model";
-        let bytes = EMBEDDED.ok_or_else(|| Error::Weights {
-            file: name.into(),
-            reason: "is not in the registry's package: build from the repository, or give a weights file".into(),
-        })?;
-        WeightsFile::from_bytes(bytes, name)
-    }
-
-    /// A weights file, on the best device here.
-    ///
-    /// # Errors
-    /// [`Error::Weights`], [`Error::Tensor`], [`Error::Config`] for what is wrong with the file;
-    /// [`Error::NoAdapter`] where there is no GPU driver.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let file = WeightsFile::open(path)?;
-        Self::new(&Device::open(None)?, &file)
-    }
-
-    /// A weights file with its own settings ([`WeightsFile::settings`]), on a device.
-    ///
-    /// # Errors
-    /// As [`Detector::open`].
-    pub fn new(device: &Device, file: &WeightsFile) -> Result<Self> {
-        Self::with_config(device, file, file.config()?)
-    }
-
-    /// A weights file with a configuration of the caller's, on a device.
-    ///
-    /// # Errors
-    /// As [`Detector::open`].
-    pub fn with_config(device: &Device, file: &WeightsFile, config: Config) -> Result<Self> {
-        let weights = NetworkWeights::load(file, &config)?;
-        let classes = config.class_names.clone().into();
-        let target = device.target();
-        let (device, tuning) = (device.clone(), Choices::default());
-        Ok(Self { device, config, classes, weights, target, tuning, plans: Mutex::default() })
-    }
-
-    /// The same detector with its products computed in another precision than [`Precision::F32`], which all begin with:
-    ///
-    /// ```no_run
-    /// # #[cfg(feature = "embedded-model")]
-    /// # fn main() -> maskrcnn::Result<()> {
-    /// use maskrcnn::{Detector, Precision};
-    ///
-    /// let detector = Detector::embedded()?.with_precision(Precision::Auto)?;
-    /// # Ok(())
-    /// # }
-    /// # #[cfg(not(feature = "embedded-model"))]
-    /// # fn main() {}
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Device`] where f16 is asked of a device whose shaders lack it.
-    pub fn with_precision(self, precision: Precision) -> Result<Self> {
-        let target = precision.on(self.device.name(), self.device.target())?;
-        // Plans of the former precision are not those of this one.
-        Ok(Self { target, plans: Mutex::default(), ..self })
-    }
-
-    /// The same detector with its ops run in these ways, where they would be left to the best guess: what
-    /// `maskrcnn tune` found for the device ([`crate::tune::Kept::choices`]).
-    pub fn with_tuning(self, tuning: Choices) -> Self {
-        Self { tuning, plans: Mutex::default(), ..self }
-    }
-
     /// What its products are computed in here: f32 or f16, also where [`Precision::Auto`] was asked for.
     pub fn precision(&self) -> Precision {
         if self.target.wants_f16() { Precision::F16 } else { Precision::F32 }
@@ -179,13 +83,14 @@ impl Detector {
         self.lock().replays
     }
 
-    /// Instances in an image, by falling score: all that the configuration's score threshold lets through.
+    /// Instances in an [`Image`](crate::Image) or in [`Pixels`] that are somebody else's, by falling score: all that the
+    /// configuration's score threshold lets through.
     ///
     /// # Errors
     /// [`Error::Image`] for an image that is too long and narrow; [`Error::Limit`] and [`Error::Device`] where the
     /// device cannot take it.
-    pub fn detect(&self, image: &Image) -> Result<Detections> {
-        let image = SizedImage::new(&self.config, image)?;
+    pub fn detect<'a>(&self, image: impl Into<Pixels<'a>>) -> Result<Detections> {
+        let image = SizedImage::new(&self.config, image.into())?;
         let found = self.run(&mut self.lock(), image.room, &[&image])?;
         found.into_iter().next().map(|found| self.found_in(&image, found)).ok_or_else(|| internal("is of no image"))
     }

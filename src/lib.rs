@@ -15,46 +15,119 @@
 //! # }
 //! ```
 //!
+//! Everything else is the [`engine`], whose names change from version to version:
+//!
 //! | room | what is in it |
 //! |---|---|
-//! | [`tensor`] | shapes, element types, tensors in host memory |
-//! | [`graph`] | tensors and ops as data, the builder, the planner |
-//! | [`ops`] | what a network is made of: shapes, cost and CPU twin of each op |
-//! | [`kernels`] | one contract and cases for each shader |
-//! | [`lowering`] | how an op becomes launches of kernels |
-//! | [`shader`] | WGSL preprocessor, reflection and translation |
-//! | [`gpu`] | the only room that names wgpu: device, pipelines, runner |
-//! | [`model`] | the networks, as functions that build a graph |
-//! | [`compiled`] | a network planned, compiled, run and read |
-//! | [`weights`] | files, names, BatchNorm folding |
-//! | [`vision`] | images, detections, masks, drawing |
-//! | [`detector`] | the glue |
-//! | [`mod@bench`] | the instruments: kernels timed and compared |
-//! | [`tune`] | for each launch, the fastest way on this device |
+//! | [`engine::tensor`] | shapes, element types, tensors in host memory |
+//! | [`engine::graph`] | tensors and ops as data, the builder, the planner |
+//! | [`engine::ops`] | what a network is made of: shapes, cost and CPU twin of each op |
+//! | [`engine::kernels`] | one contract and cases for each shader |
+//! | [`engine::lowering`] | how an op becomes launches of kernels |
+//! | [`engine::shader`] | WGSL preprocessor, reflection and translation |
+//! | [`engine::gpu`] | the only room that names wgpu: device, pipelines, runner |
+//! | [`engine::model`] | the networks, as functions that build a graph |
+//! | [`engine::compiled`] | a network planned, compiled, run and read |
+//! | [`engine::weights`] | files, names, BatchNorm folding |
+//! | [`engine::vision`] | images, detections, masks, drawing |
+//! | [`engine::detector`] | the glue |
+//! | [`engine::bench`] | the instruments: kernels timed and compared |
+//! | [`engine::tune`] | for each launch, the fastest way on this device |
 #![cfg_attr(not(feature = "embedded-model"), doc = "\n(Built without `embedded-model`: use [`Detector::open`].)")]
 
 mod atomic;
-pub mod bench;
+mod bench;
 mod cache;
-pub mod compiled;
-pub mod detector;
-pub mod error;
-pub mod gpu;
-pub mod graph;
-pub mod kernels;
-pub mod lowering;
-pub mod model;
-pub mod ops;
-pub mod rng;
-pub mod shader;
-pub mod target;
-pub mod tensor;
-pub mod tune;
-pub mod vision;
-pub mod weights;
+mod compiled;
+mod detector;
+mod error;
+mod gpu;
+mod graph;
+mod kernels;
+mod lowering;
+mod model;
+mod ops;
+mod rng;
+mod shader;
+mod target;
+mod tensor;
+mod tune;
+mod vision;
+mod weights;
 
-pub use detector::Detector;
+pub use detector::{Detector, DetectorBuilder};
 pub use error::{Error, Result};
 pub use gpu::Device;
+pub use graph::Choices as Tuning;
 pub use model::{Config, Precision};
-pub use vision::{Detection, Detections, Image, Mask};
+pub use vision::{Detection, Detections, Image, Mask, PixelFormat, Pixels, Rle};
+pub use weights::{WeightsFile, published};
+
+/// What the detector is made of, for who looks inside, measures, or builds networks of their own: **unstable**, names
+/// and meanings change from version to version without notice. What is outside of it is what a program can rely on.
+pub mod engine {
+    /// The instruments: kernels timed and compared.
+    pub mod bench {
+        pub use crate::bench::*;
+    }
+    /// A network planned, compiled, run and read.
+    pub mod compiled {
+        pub use crate::compiled::*;
+    }
+    /// The glue.
+    pub mod detector {
+        pub use crate::detector::*;
+    }
+    /// The only room that names wgpu: device, pipelines, runner.
+    pub mod gpu {
+        pub use crate::gpu::*;
+    }
+    /// Tensors and ops as data, the builder, the planner.
+    pub mod graph {
+        pub use crate::graph::*;
+    }
+    /// One contract and cases for each shader.
+    pub mod kernels {
+        pub use crate::kernels::*;
+    }
+    /// How an op becomes launches of kernels.
+    pub mod lowering {
+        pub use crate::lowering::*;
+    }
+    /// The networks, as functions that build a graph.
+    pub mod model {
+        pub use crate::model::*;
+    }
+    /// What a network is made of: shapes, cost and CPU twin of each op.
+    pub mod ops {
+        pub use crate::ops::*;
+    }
+    /// Numbers that look random and are the same at every call.
+    pub mod rng {
+        pub use crate::rng::*;
+    }
+    /// WGSL preprocessor, reflection and translation.
+    pub mod shader {
+        pub use crate::shader::*;
+    }
+    /// What plans are made for: what a device can do, what is wanted, and what pays.
+    pub mod target {
+        pub use crate::target::*;
+    }
+    /// Shapes, element types, tensors in host memory.
+    pub mod tensor {
+        pub use crate::tensor::*;
+    }
+    /// For each launch, the fastest way on this device.
+    pub mod tune {
+        pub use crate::tune::*;
+    }
+    /// Images, detections, masks, drawing.
+    pub mod vision {
+        pub use crate::vision::*;
+    }
+    /// Files, names, BatchNorm folding.
+    pub mod weights {
+        pub use crate::weights::*;
+    }
+}

@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
-use maskrcnn::weights::WeightsFile;
+use maskrcnn::engine::weights::WeightsFile;
 
 /// Counts what is allocated.
 struct Counting;

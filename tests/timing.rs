@@ -99,7 +99,7 @@ fn slower_faster_and_equal_are_told_apart() {
 
 /// The default model on the demo image: the steps' times add up to the time of the whole.
 fn steps_add_up_to_the_whole() {
-    let detector = Detector::embedded_on(common::device()).unwrap();
+    let detector = Detector::builder().device(common::device()).build().unwrap();
     let image = Image::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.png")).unwrap();
     let mut seen = Vec::new();
     for _ in 0..TRIES {

@@ -1,13 +1,14 @@
 //! What had to be assumed of a network, since its file does not tell, in words.
 
 use maskrcnn::Config;
-use maskrcnn::weights::{Doubt, Origin, Settings};
+use maskrcnn::engine::weights::{Doubt, Origin, Settings};
 
 /// A line about BatchNorm's epsilon, if it is a guess.
 pub fn epsilon(file: &str, settings: &Settings) -> Option<String> {
     let Doubt { other, channels, changed, most } = settings.epsilon.doubt?;
     let eps = settings.config.backbone.eps_text();
-    let other = maskrcnn::model::config::Backbone { bn_eps: other, ..settings.config.backbone.clone() }.eps_text();
+    let other =
+        maskrcnn::engine::model::config::Backbone { bn_eps: other, ..settings.config.backbone.clone() }.eps_text();
     let because = &settings.epsilon.because;
     let assumed = format!("{file} does not tell BatchNorm's epsilon; {eps} is assumed, as {because}");
     if changed == 0 {

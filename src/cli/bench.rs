@@ -6,9 +6,9 @@ mod show;
 use std::path::PathBuf;
 
 use jobs::{Job, Try};
-use maskrcnn::bench::record::{Against, Entry};
-use maskrcnn::bench::{Change, Effort, Record, Sources, compare, measure, stats};
-use maskrcnn::gpu::{Clock, Roofs};
+use maskrcnn::engine::bench::record::{Against, Entry};
+use maskrcnn::engine::bench::{Change, Effort, Record, Sources, compare, measure, stats};
+use maskrcnn::engine::gpu::{Clock, Roofs};
 use maskrcnn::{Device, Error, Result};
 use show::{Judged, Show};
 

@@ -1,8 +1,8 @@
 //! What to plan and compile for: what a device can do, without opening it.
 
 use maskrcnn::Result;
-use maskrcnn::gpu::{Adapter, choose};
-use maskrcnn::target::Target;
+use maskrcnn::engine::gpu::{Adapter, choose};
+use maskrcnn::engine::target::Target;
 
 /// What WebGPU promises of one binding, in bytes.
 const PROMISED_BINDING: u64 = 128 << 20;

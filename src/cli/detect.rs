@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use maskrcnn::vision::{coco, overlay, results};
+use maskrcnn::engine::vision::{coco, overlay, results};
 use maskrcnn::{Config, Detections, Detector, Error, Image, Result};
 
 use self::plan::{Job, Plan};

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// Prints every adapter with what it can do.
 pub fn run() -> ExitCode {
-    let list = maskrcnn::gpu::adapters();
+    let list = maskrcnn::engine::gpu::adapters();
     if list.is_empty() {
         note!(
             "error: no usable GPU: no Vulkan, Metal or DX12 driver was found; install the graphics driver, or a \
@@ -25,7 +25,7 @@ pub fn run() -> ExitCode {
         say!(
             "   subgroups {subgroups}, f16 {}, time stamps {}",
             yes(a.target.can.f16),
-            yes(a.clock == maskrcnn::gpu::Clock::Stamps)
+            yes(a.clock == maskrcnn::engine::gpu::Clock::Stamps)
         );
         let matrices: Vec<String> = a.target.can.matrices.iter().map(|m| m.to_string()).collect();
         say!("   cooperative matrices: {}", if matrices.is_empty() { "none".into() } else { matrices.join(", ") });

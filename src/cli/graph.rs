@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use maskrcnn::compiled::PlannedNetwork;
-use maskrcnn::graph::Plan;
-use maskrcnn::model::NetworkSize;
-use maskrcnn::weights::NetworkWeights;
+use maskrcnn::engine::compiled::PlannedNetwork;
+use maskrcnn::engine::graph::Plan;
+use maskrcnn::engine::model::NetworkSize;
+use maskrcnn::engine::weights::NetworkWeights;
 use maskrcnn::{Error, Result};
 use serde_json::json;
 

@@ -68,7 +68,7 @@ pub fn run() -> ExitCode {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         // A decoder's panic becomes an error that names the file.
-        if !maskrcnn::vision::is_decoding() {
+        if !maskrcnn::engine::vision::is_decoding() {
             hook(info);
         }
     }));

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use maskrcnn::graph::Choices;
-use maskrcnn::target::Target;
-use maskrcnn::tune::Kept;
-use maskrcnn::weights::{Settings, WeightsFile};
+use maskrcnn::engine::graph::Choices;
+use maskrcnn::engine::target::Target;
+use maskrcnn::engine::tune::Kept;
+use maskrcnn::engine::weights::{Settings, WeightsFile};
 use maskrcnn::{Config, Detector, Device, Error, Precision, Result};
 use serde_json::{Value, json};
 
@@ -71,8 +71,8 @@ impl Model {
         lower(&mut settings.config, score);
         let device = self.device()?.0;
         let tuning = self.tuning(Some(&device.key()));
-        let detector = Detector::with_config(&device, &file, settings.config)?;
-        Ok(detector.with_precision(self.precision)?.with_tuning(tuning))
+        let detector = Detector::builder().weights_file(&file).config(settings.config);
+        detector.device(&device).precision(self.precision).tuning(tuning).build()
     }
 
     /// The weights and the settings to use them with, without a GPU.

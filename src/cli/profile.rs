@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use maskrcnn::Result;
-use maskrcnn::detector::Profile;
-use maskrcnn::gpu::{Clock, Roofs};
-use maskrcnn::ops::Cost;
+use maskrcnn::engine::detector::Profile;
+use maskrcnn::engine::gpu::{Clock, Roofs};
+use maskrcnn::engine::ops::Cost;
 
 use super::model::Model;
 use super::reading::Reading;

@@ -4,7 +4,8 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskrcnn::weights::pull::{ORIGIN, PUBLISHED, Progress, Published, cache_dir, cached, pull, shown_size};
+use maskrcnn::engine::weights::not_here;
+use maskrcnn::engine::weights::pull::{ORIGIN, PUBLISHED, Progress, Published, cache_dir, cached, pull, shown_size};
 use maskrcnn::{Error, Result};
 
 /// Brings the weights with this name into the user's cache folder, from `mirror` if there is one, and prints where
@@ -33,8 +34,7 @@ pub fn offer(p: &Published) -> Result<PathBuf> {
             return fetch(p, ORIGIN, &dir);
         }
     }
-    let reason = format!("not here yet: `maskrcnn weights pull {}` brings it, {}", p.name, shown_size(p.bytes));
-    Err(Error::Weights { file: p.name.into(), reason })
+    Err(not_here(p))
 }
 
 fn ask(p: &Published, answers: &mut dyn BufRead, out: &mut dyn Write) -> io::Result<bool> {

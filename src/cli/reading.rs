@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use maskrcnn::vision::{About, Normalize, Note, ReadOptions};
+use maskrcnn::engine::vision::{About, Normalize, Note, ReadOptions};
 use maskrcnn::{Image, Result};
 
 /// How pictures are read.

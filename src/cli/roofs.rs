@@ -1,6 +1,6 @@
 //! What is to be said of roofs.
 
-use maskrcnn::gpu::Roofs;
+use maskrcnn::engine::gpu::Roofs;
 
 /// What it means that a step is faster than the roof of a copy.
 pub const CACHED: &str = "faster than the roof of a copy through memory: the tensors stayed in a cache, or not all were \

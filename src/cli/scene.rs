@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use maskrcnn::vision::results::{is_ours, save_png_atomic};
-use maskrcnn::vision::scene;
+use maskrcnn::engine::vision::results::{is_ours, save_png_atomic};
+use maskrcnn::engine::vision::scene;
 use maskrcnn::{Error, Result};
 
 /// The options of `scene`.

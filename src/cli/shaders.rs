@@ -6,11 +6,11 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use maskrcnn::kernels::{self, Case, Entry, REGISTRY, Variant};
-use maskrcnn::ops::{Info, Io};
-use maskrcnn::shader::emit::{Language, Valid, save};
-use maskrcnn::shader::{compile, reflect};
-use maskrcnn::target::Factors;
+use maskrcnn::engine::kernels::{self, Case, Entry, REGISTRY, Variant};
+use maskrcnn::engine::ops::{Info, Io};
+use maskrcnn::engine::shader::emit::{Language, Valid, save};
+use maskrcnn::engine::shader::{compile, reflect};
+use maskrcnn::engine::target::Factors;
 use maskrcnn::{Error, Result};
 
 use super::class::Class;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use maskrcnn::bench::Effort;
-use maskrcnn::tune::{self, Kept, Launch};
-use maskrcnn::weights::NetworkWeights;
+use maskrcnn::engine::bench::Effort;
+use maskrcnn::engine::tune::{self, Kept, Launch};
+use maskrcnn::engine::weights::NetworkWeights;
 use maskrcnn::{Error, Result};
 use serde_json::json;
 

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use maskrcnn::weights::convert::{self, Precision};
-use maskrcnn::weights::inspect::Inventory;
-use maskrcnn::weights::pull::Published;
-use maskrcnn::weights::{Origin, Part, Settings, WeightsFile};
+use maskrcnn::engine::weights::convert::{self, Precision};
+use maskrcnn::engine::weights::inspect::Inventory;
+use maskrcnn::engine::weights::pull::Published;
+use maskrcnn::engine::weights::{Origin, Part, Settings, WeightsFile};
 use maskrcnn::{Config, Error, Result};
 
 use super::model::Changes;

@@ -1,8 +1,10 @@
 //! Several images a submit.
 
+use std::borrow::Cow;
+
 use super::{Detector, Found, Plans};
 use crate::model::{Config, NetworkSize, Room};
-use crate::vision::{Detections, Image};
+use crate::vision::{Detections, Pixels};
 use crate::{Error, Result};
 
 /// Most images of one submit: systems end what keeps a GPU busy for seconds.
@@ -10,20 +12,23 @@ const MOST: usize = 8;
 
 /// An image with its sizes on the way into the network, and the room that it takes alone.
 pub(super) struct SizedImage<'a> {
-    image: &'a Image,
+    width: u32,
+    height: u32,
+    rgb: Cow<'a, [u8]>,
     size: NetworkSize,
     pub room: Room,
 }
 
 impl<'a> SizedImage<'a> {
-    pub fn new(config: &Config, image: &'a Image) -> Result<Self> {
-        let (size, room) = Room::for_image(config, image.height(), image.width())?;
-        Ok(Self { image, size, room })
+    pub fn new(config: &Config, image: Pixels<'a>) -> Result<Self> {
+        let (width, height) = (image.width(), image.height());
+        let (size, room) = Room::for_image(config, height, width)?;
+        Ok(Self { width, height, rgb: image.rgb(), size, room })
     }
 
     /// What the network is given.
     pub fn given(&self) -> (&[u8], NetworkSize) {
-        (self.image.rgb(), self.size)
+        (&self.rgb, self.size)
     }
 }
 
@@ -40,13 +45,18 @@ impl Detector {
     /// # Errors
     /// [`Error::Image`] for an image that is too long and narrow, by its number, before any is run; [`Error::Limit`] and
     /// [`Error::Device`] where the device cannot take even one image alone.
-    pub fn detect_batch(&self, images: &[Image]) -> Result<Vec<Detections>> {
+    pub fn detect_batch<'a, I>(&self, images: I) -> Result<Vec<Detections>>
+    where
+        I: IntoIterator,
+        I::Item: Into<Pixels<'a>>,
+    {
+        let images: Vec<Pixels> = images.into_iter().map(Into::into).collect();
         let number = |e: Error, i: usize| match e {
             Error::Image { reason, .. } => Error::Image { name: format!("{} of {}", i + 1, images.len()), reason },
             other => other,
         };
         let sized = images.iter().enumerate();
-        let sized = sized.map(|(i, image)| SizedImage::new(&self.config, image).map_err(|e| number(e, i)));
+        let sized = sized.map(|(i, image)| SizedImage::new(&self.config, *image).map_err(|e| number(e, i)));
         let sized = sized.collect::<Result<Vec<SizedImage>>>()?;
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for (i, image) in sized.iter().enumerate() {
@@ -106,7 +116,7 @@ impl Detector {
 
     pub(super) fn found_in(&self, image: &SizedImage, found: Found) -> Detections {
         let Found { items, left_out, crowded } = found;
-        let found = Detections::new(image.image.width(), image.image.height(), self.classes.clone(), items);
+        let found = Detections::new(image.width, image.height, self.classes.clone(), items);
         Detections { left_out, crowded, ..found }
     }
 }

@@ -90,7 +90,7 @@ impl Detector {
     pub fn profile(&self, image: &Image, runs: usize, clock: Option<Clock>) -> Result<Profile> {
         // This compiles the shaders, and makes room for the bits of all masks.
         let found = self.detect(image)?.len();
-        let image = SizedImage::new(&self.config, image)?;
+        let image = SizedImage::new(&self.config, image.into())?;
         let mut plans = self.lock();
         let network = self.ready(&mut plans, image.room)?;
         let clock = clock.unwrap_or(self.device.clock());

@@ -54,9 +54,17 @@ impl Kept {
         Entries::of("tuned", VERSION)?.remove(&device.key())
     }
 
-    /// For plans, and for a detector ([`Detector::with_tuning`](crate::Detector::with_tuning)).
+    /// For plans, and for a detector ([`DetectorBuilder::tuning`](crate::DetectorBuilder::tuning)).
     pub fn choices(self) -> Choices {
         Choices::of_ops(self.names)
+    }
+}
+
+impl Choices {
+    /// What `maskrcnn tune` found for this device and this version's shaders; the best guess for every op where it found
+    /// nothing.
+    pub fn kept_for(device: &Device) -> Self {
+        Kept::of(&device.key()).choices()
     }
 }
 

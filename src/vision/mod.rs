@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `image` | image files to 8-bit RGB with what was assumed on the way, or an error that says what is wrong |
+//! | `pixels` | images whose pixels somebody else holds |
 //! | `mask`, `rle` | an instance's bits, and COCO's run-length code of them |
 //! | `detections` | what a network found in an image |
 //! | `coco` | that as a COCO results file |
@@ -20,6 +21,7 @@ mod detections;
 mod draw;
 mod image;
 mod mask;
+mod pixels;
 #[cfg(feature = "cli")]
 pub mod results;
 mod rle;
@@ -30,6 +32,7 @@ pub use self::detections::{Detection, Detections};
 pub use self::draw::overlay;
 pub use self::image::{About, Image, MAX_PIXELS, MAX_SIDE, Normalize, Note, ReadOptions, Reading, is_decoding};
 pub use self::mask::{Mask, Run};
+pub use self::pixels::{PixelFormat, Pixels};
 #[cfg(feature = "cli")]
 pub use self::results::save_png_atomic;
 pub use self::rle::Rle;

@@ -26,6 +26,7 @@ mod header;
 mod infer;
 pub mod inspect;
 mod layout;
+mod locate;
 mod names;
 mod part;
 mod pth;
@@ -43,5 +44,8 @@ pub use canonical::{
     Block, Body, BoxHeadWeights, Conv, Fpn, Linear, MaskHeadWeights, NetworkWeights, Predictor, RpnWeights,
 };
 pub use file::{Format, WeightsFile};
+#[cfg(feature = "pull")]
+pub use locate::not_here;
+pub use locate::{locate, published};
 pub use part::Part;
 pub use settings::{Doubt, Epsilon, Origin, Settings};

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Cursor;
 
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
-use maskrcnn::vision::coco::{CocoResult, ImageId};
+use maskrcnn::engine::vision::coco::{CocoResult, ImageId};
 
 use crate::{check, files, names, results, run, save, scene};
 

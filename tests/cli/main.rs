@@ -20,7 +20,7 @@ use std::fs;
 use std::path::Path;
 
 use image::{DynamicImage, RgbImage};
-use maskrcnn::vision::coco::CocoResult;
+use maskrcnn::engine::vision::coco::CocoResult;
 use program::{Ran, program};
 
 fn run(dir: &Path, args: &[&str]) -> Ran {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use maskrcnn::vision::coco::ImageId;
+use maskrcnn::engine::vision::coco::ImageId;
 
 use crate::{files, results, run, scene};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::program::{Ran, program};
 use image::{Frame, ImageBuffer, Luma, RgbImage, Rgba, RgbaImage};
-use maskrcnn::vision::coco::CocoResult;
+use maskrcnn::engine::vision::coco::CocoResult;
 
 fn run(dir: &Path, args: &[&str]) -> Ran {
     Ran::new(program().current_dir(dir).args(args).output().unwrap())

@@ -4,12 +4,12 @@
 use std::cell::OnceCell;
 use std::sync::{Arc, OnceLock};
 
-use maskrcnn::gpu::{Device, Runner};
-use maskrcnn::graph::{Graph, Plan, Tensor};
-use maskrcnn::kernels::{Case, Tolerance, Variant, rounded_to_f16};
-use maskrcnn::ops::Info;
-use maskrcnn::target::{Factors, Target};
-use maskrcnn::tensor::{DType, Data, Value};
+use maskrcnn::engine::gpu::{Device, Runner};
+use maskrcnn::engine::graph::{Graph, Plan, Tensor};
+use maskrcnn::engine::kernels::{Case, Tolerance, Variant, rounded_to_f16};
+use maskrcnn::engine::ops::Info;
+use maskrcnn::engine::target::{Factors, Target};
+use maskrcnn::engine::tensor::{DType, Data, Value};
 
 /// The device that the tests run on: `MASKRCNN_DEVICE`, or the best one. A machine without one fails.
 pub fn device() -> &'static Device {

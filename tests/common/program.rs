@@ -67,7 +67,7 @@ pub fn run_with_cache(dir: &Path, cache: &Path, args: &[&str]) -> Ran {
 /// second, and another device's.
 pub fn write_roofs(cache: &Path, fma: f64) {
     let choice = std::env::var("MASKRCNN_DEVICE").ok();
-    let key = maskrcnn::gpu::choose(choice.as_deref()).unwrap_or_else(|e| panic!("{e}")).key();
+    let key = maskrcnn::engine::gpu::choose(choice.as_deref()).unwrap_or_else(|e| panic!("{e}")).key();
     let roof = serde_json::json!({ "copy": 2e9, "fma": fma, "matrix": null, "steady": true });
     let all = serde_json::json!({ "version": 3, "devices": { key: roof, "another": roof } });
     std::fs::create_dir_all(cache).unwrap();

@@ -92,7 +92,7 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
     // The default model's convolutions have one group.
     let groups = "grouped_conv2d";
     let elsewhere = |n: &&str| n.starts_with("roof") || gpus.contains(n) || large.contains(n) || *n == groups;
-    for kernel in maskrcnn::kernels::REGISTRY.iter().map(|e| e.name).filter(|n| !elsewhere(n)) {
+    for kernel in maskrcnn::engine::kernels::REGISTRY.iter().map(|e| e.name).filter(|n| !elsewhere(n)) {
         assert!(kernels.contains(kernel), "{kernel} is not measured");
     }
     // One launch that the network has several times is measured once.

@@ -61,7 +61,7 @@ fn compile() {
         shaders.push((now - *before, format!("{} {}", c.kernel, c.variant)));
         (*before, *last) = (now, (c.done, c.of));
     });
-    let detector = Detector::embedded_on(&device).unwrap();
+    let detector = Detector::builder().device(&device).build().unwrap();
     detector.warm_up(520, 704).unwrap();
     let (_, mut shaders, (done, of)) = std::mem::replace(&mut *seen.lock().unwrap(), (0.0, Vec::new(), (0, 0)));
     let total: f64 = shaders.iter().map(|s| s.0).sum();

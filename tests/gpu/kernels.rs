@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use crate::common::{Twins, device, difference, graph_of, run_case, same_bits, target};
-use maskrcnn::gpu::Runner;
-use maskrcnn::graph::{Graph, Plan};
-use maskrcnn::kernels::{Case, REGISTRY, Tolerance};
-use maskrcnn::ops::Op;
-use maskrcnn::ops::frame::Frame;
-use maskrcnn::ops::preprocess::Preprocess;
-use maskrcnn::ops::sampling::Sampling;
-use maskrcnn::ops::topk::{NONE, TopK};
-use maskrcnn::ops::{Info, Io};
-use maskrcnn::rng::Rng;
-use maskrcnn::tensor::{Data, Value};
+use maskrcnn::engine::gpu::Runner;
+use maskrcnn::engine::graph::{Graph, Plan};
+use maskrcnn::engine::kernels::{Case, REGISTRY, Tolerance};
+use maskrcnn::engine::ops::Op;
+use maskrcnn::engine::ops::frame::Frame;
+use maskrcnn::engine::ops::preprocess::Preprocess;
+use maskrcnn::engine::ops::sampling::Sampling;
+use maskrcnn::engine::ops::topk::{NONE, TopK};
+use maskrcnn::engine::ops::{Info, Io};
+use maskrcnn::engine::rng::Rng;
+use maskrcnn::engine::tensor::{Data, Value};
 
 /// One kernel's cases. With `MASKRCNN_FIRST_VARIANT_ONLY` each runs in the first of its variants, which is the one that a
 /// plan would take: `make check` has no time for the others.
 fn check(name: &str) {
-    let entry = maskrcnn::kernels::entry(name).expect("registered");
+    let entry = maskrcnn::engine::kernels::entry(name).expect("registered");
     let most = if std::env::var_os("MASKRCNN_FIRST_VARIANT_ONLY").is_some() { 1 } else { usize::MAX };
     let mut failures = Vec::new();
     for case in (entry.cases)() {
@@ -151,15 +151,15 @@ fn what_is_sent_resizes_as_the_whole_does() {
 /// A convolution taken apart is the convolution, within the same tolerance.
 #[test]
 fn winograd_is_convolution() {
-    let taken = apart("winograd", maskrcnn::kernels::conv2d::cases());
+    let taken = apart("winograd", maskrcnn::engine::kernels::conv2d::cases());
     assert!(taken >= 5, "only {taken} cases are taken apart");
 }
 
 /// So are a fully connected layer and a convolution whose sums are split.
 #[test]
 fn split_sums_are_the_whole() {
-    let taken = apart("split-k", maskrcnn::kernels::linear::cases());
+    let taken = apart("split-k", maskrcnn::engine::kernels::linear::cases());
     assert!(taken >= 6, "only {taken} layers are taken apart");
-    let taken = apart("split-k", maskrcnn::kernels::conv2d::cases());
+    let taken = apart("split-k", maskrcnn::engine::kernels::conv2d::cases());
     assert!(taken >= 9, "only {taken} convolutions are taken apart");
 }

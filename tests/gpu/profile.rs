@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::common::device;
 use crate::program::{settled, write_roofs};
-use maskrcnn::gpu::Clock;
+use maskrcnn::engine::gpu::Clock;
 use maskrcnn::{Detector, Image};
 use serde_json::Value;
 
@@ -269,7 +269,7 @@ fn mistakes_are_told_in_one_line() {
 #[test]
 fn every_clock_times_every_step() {
     let dir = folder();
-    let detector = Detector::embedded_on(device()).unwrap();
+    let detector = Detector::builder().device(device()).build().unwrap();
     let image = Image::open(dir.path().join("a.png")).unwrap();
     let steps = detector.plan(image.height(), image.width()).unwrap().steps.len();
     for clock in [Clock::Wall, Clock::Passes, Clock::Stamps] {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::common::device;
 use maskrcnn::Device;
-use maskrcnn::gpu::{Pool, Runner};
-use maskrcnn::graph::{Graph, Plan, Tensor};
-use maskrcnn::kernels::roof_copy::RoofCopy;
-use maskrcnn::ops::Info;
-use maskrcnn::ops::max_pool::MaxPool;
-use maskrcnn::tensor::Value;
+use maskrcnn::engine::gpu::{Pool, Runner};
+use maskrcnn::engine::graph::{Graph, Plan, Tensor};
+use maskrcnn::engine::kernels::roof_copy::RoofCopy;
+use maskrcnn::engine::ops::Info;
+use maskrcnn::engine::ops::max_pool::MaxPool;
+use maskrcnn::engine::tensor::Value;
 
 /// A copy of so many floats, in slots of `pool`, with its input and its output.
 struct Copier {

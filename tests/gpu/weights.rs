@@ -6,10 +6,10 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use crate::program::{Ran, run_with_cache};
-use maskrcnn::model::config::{Backbone, BlockKind, BoxHead, MaskHead};
-use maskrcnn::tensor::HostTensor;
-use maskrcnn::vision::coco::CocoResult;
-use maskrcnn::weights::{NetworkWeights, WeightsFile, synth};
+use maskrcnn::engine::model::config::{Backbone, BlockKind, BoxHead, MaskHead};
+use maskrcnn::engine::tensor::HostTensor;
+use maskrcnn::engine::vision::coco::CocoResult;
+use maskrcnn::engine::weights::{NetworkWeights, WeightsFile, synth};
 use maskrcnn::{Config, Detector, Device, Image};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -60,7 +60,8 @@ fn detect(dir: &Path, weights: &str, options: &[&str]) -> (Vec<CocoResult>, Ran)
 fn checkpoints_are_detected_with_as_they_are() {
     let config = tiny();
     let device = Device::open(std::env::var("MASKRCNN_DEVICE").ok().as_deref()).unwrap();
-    let detector = Detector::new(&device, &synth::synthetic_file(&config, 3).unwrap()).unwrap();
+    let detector =
+        Detector::builder().device(&device).weights_file(&synth::synthetic_file(&config, 3).unwrap()).build().unwrap();
     for name in ["tiny_zip.pth", "tiny_legacy.pth"] {
         let dir = folder(name);
         let (found, ran) = detect(dir.path(), "model.pth", &["--bn-eps", "1e-5"]);

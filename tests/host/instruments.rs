@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use maskrcnn::kernels::REGISTRY;
-use maskrcnn::shader::emit::Language;
+use maskrcnn::engine::kernels::REGISTRY;
+use maskrcnn::engine::shader::emit::Language;
 
 /// A run of the program that ended.
 struct Ran {

@@ -9,3 +9,4 @@ mod shaders;
 #[cfg(feature = "emit")]
 #[path = "../common/skipped.rs"]
 mod skipped;
+mod surface;

@@ -11,12 +11,12 @@ use std::sync::OnceLock;
 
 #[cfg(feature = "emit")]
 use crate::skipped::skipped;
-use maskrcnn::kernels::{Entry, Launch, REGISTRY, Variant};
-use maskrcnn::ops::{Info, Io};
+use maskrcnn::engine::kernels::{Entry, Launch, REGISTRY, Variant};
+use maskrcnn::engine::ops::{Info, Io};
 #[cfg(feature = "emit")]
-use maskrcnn::shader::emit::{Language, Valid};
-use maskrcnn::shader::{Access, Processed, Reflection, SNIPPETS, compile, reflect};
-use maskrcnn::target::{Caps, Factors, Matrices, Matrix, Policy, Target, policy};
+use maskrcnn::engine::shader::emit::{Language, Valid};
+use maskrcnn::engine::shader::{Access, Processed, Reflection, SNIPPETS, compile, reflect};
+use maskrcnn::engine::target::{Caps, Factors, Matrices, Matrix, Policy, Target, policy};
 
 /// Devices of all kinds: the least, CPU drivers, GPUs with one subgroup size, a GPU with several; each also with
 /// cooperative matrices, and f16 wanted.

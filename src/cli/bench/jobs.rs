@@ -1,12 +1,12 @@
 //! Which launches and variants to measure: all that can be wrong with the options is told here, before the first of them
 //! is timed.
 
-use maskrcnn::bench::record::Entry;
-use maskrcnn::bench::{Record, Sources, Work};
-use maskrcnn::kernels::{self, Variant};
-use maskrcnn::target::Target;
-use maskrcnn::vision::scene;
-use maskrcnn::weights::NetworkWeights;
+use maskrcnn::engine::bench::record::Entry;
+use maskrcnn::engine::bench::{Record, Sources, Work};
+use maskrcnn::engine::kernels::{self, Variant};
+use maskrcnn::engine::target::Target;
+use maskrcnn::engine::vision::scene;
+use maskrcnn::engine::weights::NetworkWeights;
 use maskrcnn::{Device, Error, Result};
 
 use super::Args;

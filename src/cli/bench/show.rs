@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use maskrcnn::bench::{Change, Measured, Record, Verdict, Work, stats};
-use maskrcnn::kernels::Variant;
+use maskrcnn::engine::bench::{Change, Measured, Record, Verdict, Work, stats};
+use maskrcnn::engine::kernels::Variant;
 use maskrcnn::{Error, Result};
 
 use super::jobs::Job;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-use maskrcnn::vision::coco::ImageId;
+use maskrcnn::engine::vision::coco::ImageId;
 
 /// The stem of each image's results: its own. Images that share one take their whole names, if their endings set them
 /// apart, and have as many of their folders before those as do; the order of the images is of no matter, and so is

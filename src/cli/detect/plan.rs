@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use maskrcnn::vision::coco::ImageId;
-use maskrcnn::vision::results::{Obstacle, Pair};
+use maskrcnn::engine::vision::coco::ImageId;
+use maskrcnn::engine::vision::results::{Obstacle, Pair};
 use maskrcnn::{Error, Result};
 
 use super::names;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use maskrcnn::kernels::{Case, Entry, Variant};
-use maskrcnn::shader::{Access, Binding, Reflection, compile, reflect};
+use maskrcnn::engine::kernels::{Case, Entry, Variant};
+use maskrcnn::engine::shader::{Access, Binding, Reflection, compile, reflect};
 use maskrcnn::{Error, Result};
 use serde_json::json;
 

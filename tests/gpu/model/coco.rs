@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use maskrcnn::Detector;
-use maskrcnn::weights::NetworkWeights;
+use maskrcnn::engine::weights::NetworkWeights;
 
 use super::compare::Report;
 use super::full;
@@ -54,7 +54,12 @@ fn detections() {
     ] {
         let golden = Golden::open(name);
         let network = generated::network(model);
-        let detector = Detector::with_config(device(), &network.file, golden.config.clone()).unwrap();
+        let detector = Detector::builder()
+            .device(device())
+            .weights_file(&network.file)
+            .config(golden.config.clone())
+            .build()
+            .unwrap();
         let mut report = Report::default();
         full::matched(&mut report, &detector, &golden, SHARE);
         report.finish(name);
@@ -103,7 +108,12 @@ fn at_real_size() {
         let alone = stages::each_alone(&mut ours, &golden, COCO);
         drop(ours);
         let network = generated::network(&golden.config.name);
-        let detector = Detector::with_config(device(), &network.file, golden.config.clone()).unwrap();
+        let detector = Detector::builder()
+            .device(device())
+            .weights_file(&network.file)
+            .config(golden.config.clone())
+            .build()
+            .unwrap();
         full::matched(&mut report, &detector, &golden, SHARE);
         for (report, what) in [(report, "from the pixels on"), (alone, "stage by stage")] {
             failures.extend(report.failures.iter().map(|f| format!("{}: {f}", golden.name)));

@@ -1,10 +1,10 @@
 //! What the detector promises besides its answer: how often it speaks to the device, repeatability, sharing.
 
-use maskrcnn::compiled::PlannedNetwork;
-use maskrcnn::gpu::{Counters, Pool};
-use maskrcnn::graph::Choices;
-use maskrcnn::model::{Config, NetworkSize, Room};
-use maskrcnn::vision::scene;
+use maskrcnn::engine::compiled::PlannedNetwork;
+use maskrcnn::engine::gpu::{Counters, Pool};
+use maskrcnn::engine::graph::Choices;
+use maskrcnn::engine::model::{Config, NetworkSize, Room};
+use maskrcnn::engine::vision::scene;
 use maskrcnn::{Detections, Detector, Device, Image, Mask};
 
 use super::golden::{Golden, file, weights};
@@ -36,7 +36,7 @@ pub fn since(detector: &Detector, before: Counters) -> [u64; 3] {
 
 #[test]
 fn one_submit_one_wait_one_map() {
-    let detector = Detector::with_config(&own_device(), file(), small()).unwrap();
+    let detector = Detector::builder().device(&own_device()).weights_file(file()).config(small()).build().unwrap();
     let image = picture(250, 200, 3);
     let mut answers = Vec::new();
     for call in ["first", "second", "third"] {
@@ -51,13 +51,22 @@ fn one_submit_one_wait_one_map() {
 
 #[test]
 fn sizes_in_turn_give_what_each_gives_alone() {
-    let detector = Detector::with_config(device(), file(), small()).unwrap();
+    let detector = Detector::builder().device(device()).weights_file(file()).config(small()).build().unwrap();
     // The first two share a plan and differ in its frame; a ninth plan pushes one out.
     let mut sizes = vec![(117, 100), (118, 100), (112, 140), (250, 200)];
     sizes.extend((1..=6).map(|i| (100 + 40 * i, 100)));
     let images: Vec<Image> = sizes.iter().zip(1..).map(|(&(w, h), seed)| picture(w, h, seed)).collect();
     let alone: Vec<Detections> = (images.iter())
-        .map(|image| Detector::with_config(device(), file(), small()).unwrap().detect(image).unwrap())
+        .map(|image| {
+            Detector::builder()
+                .device(device())
+                .weights_file(file())
+                .config(small())
+                .build()
+                .unwrap()
+                .detect(image)
+                .unwrap()
+        })
         .collect();
     for round in 0..2 {
         for (image, want) in images.iter().zip(&alone) {
@@ -70,13 +79,14 @@ fn sizes_in_turn_give_what_each_gives_alone() {
 
 #[test]
 fn two_threads_share_a_detector() {
-    let detector = Detector::with_config(device(), file(), small()).unwrap();
+    let detector = Detector::builder().device(device()).weights_file(file()).config(small()).build().unwrap();
     let images = [picture(250, 200, 3), picture(112, 140, 4)];
     let want = images.each_ref().map(|image| detector.detect(image).unwrap());
     assert!(want[0] != want[1]);
     std::thread::scope(|s| {
         for (image, want) in images.iter().zip(&want) {
-            s.spawn(|| (0..3).for_each(|_| assert!(detector.detect(image).unwrap() == *want)));
+            let detector = &detector;
+            s.spawn(move || (0..3).for_each(|_| assert!(detector.detect(image).unwrap() == *want)));
         }
     });
 }
@@ -92,7 +102,7 @@ pub fn crowded() -> Config {
 
 #[test]
 fn masks_without_room_are_pasted_again() {
-    let detector = Detector::with_config(&own_device(), file(), crowded()).unwrap();
+    let detector = Detector::builder().device(&own_device()).weights_file(file()).config(crowded()).build().unwrap();
     let image = picture(250, 200, 5);
     let before = detector.counters();
     let first = detector.detect(&image).unwrap();
@@ -178,8 +188,8 @@ fn a_pyramid_in_parts_shows_the_same() {
 fn a_lost_device_is_an_error_and_stays_one() {
     let choice = std::env::var("MASKRCNN_DEVICE").ok();
     let device = maskrcnn::Device::open(choice.as_deref()).expect("a GPU");
-    let detector = Detector::embedded_on(&device).expect("the embedded model");
-    let image = maskrcnn::vision::scene::blank(64, 48, 0).expect("an image");
+    let detector = Detector::builder().device(&device).build().expect("the embedded model");
+    let image = maskrcnn::engine::vision::scene::blank(64, 48, 0).expect("an image");
     detector.detect(&image).expect("a device that works");
     device.destroy();
     for _ in 0..2 {
@@ -203,7 +213,7 @@ pub fn same_but_for_digits(what: &str, got: &Detections, want: &Detections) {
 
 #[test]
 fn a_batch_finds_what_its_images_show_alone() {
-    let detector = Detector::with_config(&own_device(), file(), small()).unwrap();
+    let detector = Detector::builder().device(&own_device()).weights_file(file()).config(small()).build().unwrap();
     // Three share a padded size though not their own; one among them is of another, and one shows nothing.
     let sizes = [(117, 100), (250, 200), (118, 100), (117, 100)];
     let mut images: Vec<Image> = sizes.iter().zip(1..).map(|(&(w, h), seed)| picture(w, h, seed)).collect();
@@ -219,7 +229,7 @@ fn a_batch_finds_what_its_images_show_alone() {
             same_but_for_digits(&format!("round {round}, image {i}"), got, want);
         }
     }
-    assert!(detector.detect_batch(&[]).unwrap().is_empty());
+    assert!(detector.detect_batch(&[] as &[Image]).unwrap().is_empty());
     let strip = scene::blank(3000, 1, 7).unwrap();
     let message = detector.detect_batch(&[images[0].clone(), strip]).unwrap_err().to_string();
     assert!(message.contains("2 of 2") && message.contains("narrow"), "{message}");
@@ -227,11 +237,18 @@ fn a_batch_finds_what_its_images_show_alone() {
 
 #[test]
 fn masks_of_a_batch_without_room_are_pasted_again() {
-    let detector = Detector::with_config(&own_device(), file(), crowded()).unwrap();
+    let detector = Detector::builder().device(&own_device()).weights_file(file()).config(crowded()).build().unwrap();
     let images = [picture(250, 200, 5), picture(250, 200, 6)];
-    let alone = images
-        .each_ref()
-        .map(|image| Detector::with_config(device(), file(), crowded()).unwrap().detect(image).unwrap());
+    let alone = images.each_ref().map(|image| {
+        Detector::builder()
+            .device(device())
+            .weights_file(file())
+            .config(crowded())
+            .build()
+            .unwrap()
+            .detect(image)
+            .unwrap()
+    });
     for replays in [1, 1] {
         let together = detector.detect_batch(&images).unwrap();
         assert_eq!(detector.paste_replays(), replays);
@@ -254,7 +271,7 @@ fn a_batch_that_is_too_large_is_cut() {
             same_but_for_digits(&format!("image {i}"), got, &detector.detect(image).unwrap());
         }
     };
-    let detector = Detector::new(&own_device(), file()).unwrap();
+    let detector = Detector::builder().device(&own_device()).weights_file(file()).build().unwrap();
     large(&detector, &images, 1);
 
     let mut config = detector.config().clone();
@@ -262,7 +279,11 @@ fn a_batch_that_is_too_large_is_cut() {
     let device = own_device();
     // Inputs of the mask head: 100,352 bytes a detection.
     let fits = device.max_binding() >= 1400 * 100_352;
-    large(&Detector::with_config(&device, file(), config).unwrap(), &images[..2], if fits { 1 } else { 2 });
+    large(
+        &Detector::builder().device(&device).weights_file(file()).config(config).build().unwrap(),
+        &images[..2],
+        if fits { 1 } else { 2 },
+    );
 }
 
 /// Whatever a tuner may choose, by any method and any variant.
@@ -271,7 +292,13 @@ fn no_choice_moves_a_result() {
     let image = picture(250, 200, 3);
     let device = own_device();
     let find = |names: &[&str]| {
-        let detector = Detector::with_config(&device, file(), small()).unwrap().with_tuning(Choices::forced(names));
+        let detector = Detector::builder()
+            .device(&device)
+            .weights_file(file())
+            .config(small())
+            .tuning(Choices::forced(names))
+            .build()
+            .unwrap();
         let plan = detector.plan(200, 250).unwrap();
         (detector.detect(&image).unwrap(), plan)
     };

@@ -52,7 +52,7 @@ fn demo_detections() {
     let golden = Golden::open("demo_full");
     let image = Image::open(path("assets/demo.png")).unwrap();
     assert!(image == golden.image, "assets/demo.png is not the picture that the golden was made of");
-    let detector = Detector::new(device(), file()).unwrap();
+    let detector = Detector::builder().device(device()).weights_file(file()).build().unwrap();
     assert_eq!(*detector.config(), golden.config);
     same_as_oracle(&detector, &golden);
 }

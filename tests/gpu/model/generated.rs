@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use maskrcnn::model::Config;
-use maskrcnn::tensor::HostTensor;
-use maskrcnn::weights::synth::synthetic;
-use maskrcnn::weights::{NetworkWeights, WeightsFile};
+use maskrcnn::engine::model::Config;
+use maskrcnn::engine::tensor::HostTensor;
+use maskrcnn::engine::weights::synth::synthetic;
+use maskrcnn::engine::weights::{NetworkWeights, WeightsFile};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use maskrcnn::model::{Config, NetworkSize};
-use maskrcnn::ops::frame::Frame;
-use maskrcnn::tensor::Value;
-use maskrcnn::weights::{NetworkWeights, WeightsFile};
+use maskrcnn::engine::model::{Config, NetworkSize};
+use maskrcnn::engine::ops::frame::Frame;
+use maskrcnn::engine::tensor::Value;
+use maskrcnn::engine::weights::{NetworkWeights, WeightsFile};
 use maskrcnn::{Image, Mask};
 use safetensors::SafeTensors;
 

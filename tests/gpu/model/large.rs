@@ -1,7 +1,7 @@
 //! Images larger than a binding, masks larger than a binding, and more instances than the settings have room for.
 
-use maskrcnn::graph::Place;
-use maskrcnn::vision::scene;
+use maskrcnn::engine::graph::Place;
+use maskrcnn::engine::vision::scene;
 use maskrcnn::{Config, Detections, Detector, Error, Image};
 
 use super::detector::{crowded, own_device, picture, same_but_for_digits, since, small};
@@ -9,7 +9,14 @@ use super::golden::file;
 use crate::common::device;
 
 fn found(config: &Config, image: &Image) -> Detections {
-    Detector::with_config(device(), file(), config.clone()).unwrap().detect(image).unwrap()
+    Detector::builder()
+        .device(device())
+        .weights_file(file())
+        .config(config.clone())
+        .build()
+        .unwrap()
+        .detect(image)
+        .unwrap()
 }
 
 /// An image whose every pixel is a square of so many.
@@ -51,7 +58,7 @@ fn masks_larger_than_a_binding() {
     let mut config = crowded();
     (config.rpn.post_nms_top_n, config.box_head.detections_per_img) = (100, 40);
     let device = own_device();
-    let whole = Detector::with_config(&device, file(), config.clone()).unwrap();
+    let whole = Detector::builder().device(&device).weights_file(file()).config(config.clone()).build().unwrap();
     let plan = whole.plan(image.height(), image.width()).unwrap();
     // What lies nowhere needs no binding.
     let lies = |&t: &usize| plan.places[t] != Place::None;
@@ -60,7 +67,12 @@ fn masks_larger_than_a_binding() {
     let bits: usize = want.iter().map(|d| (d.bbox[2] - d.bbox[0]) as usize * (d.bbox[3] - d.bbox[1]) as usize).sum();
     assert!(bits as u64 / 8 > largest, "{bits} bits test nothing: {largest} bytes fit");
 
-    let narrow = Detector::with_config(&device.with_max_binding(largest), file(), config.clone()).unwrap();
+    let narrow = Detector::builder()
+        .device(&device.with_max_binding(largest))
+        .weights_file(file())
+        .config(config.clone())
+        .build()
+        .unwrap();
     // Once for the room that can be had and once for the rest, then for the rest alone.
     for (round, least) in [2, 1].into_iter().enumerate() {
         let replays = narrow.paste_replays();
@@ -71,7 +83,7 @@ fn masks_larger_than_a_binding() {
         assert!(narrow.detect(&other).unwrap() == whole.detect(&other).unwrap());
     }
     let tiny = device.with_max_binding(largest - 16);
-    match Detector::with_config(&tiny, file(), config).unwrap().detect(&image) {
+    match Detector::builder().device(&tiny).weights_file(file()).config(config).build().unwrap().detect(&image) {
         Err(Error::Limit { limit, .. }) => assert_eq!(limit, largest - 16),
         other => panic!("{:?}", other.map(|d| d.len())),
     }
@@ -88,7 +100,7 @@ fn what_found_no_room_is_told() {
     let few = found(&config, &image);
     assert_eq!(few.items, all.items[..3]);
     assert_eq!(few.left_out, all.items[3..].iter().map(|d| d.score).collect::<Vec<_>>());
-    let own = Detector::with_config(&own_device(), file(), config).unwrap();
+    let own = Detector::builder().device(&own_device()).weights_file(file()).config(config).build().unwrap();
     let before = own.counters();
     let both = own.detect_batch(&[image.clone(), scene::blank(250, 200, 3).unwrap()]).unwrap();
     assert_eq!(since(&own, before), [1; 3]);
@@ -115,7 +127,7 @@ fn thousands_of_detections() {
     config.rpn.post_nms_top_n = 5000;
     let want = found(&config, &image);
     (config.rpn.post_nms_top_n, config.box_head.detections_per_img) = (6000, 3000);
-    let detector = Detector::with_config(device(), file(), config).unwrap();
+    let detector = Detector::builder().device(device()).weights_file(file()).config(config).build().unwrap();
     let plan = detector.plan(200, 250).unwrap();
     let parts = |name: &str| plan.graph.nodes.iter().filter(|op| op.label.starts_with(name)).count();
     assert!(parts("box.align") > 1 && parts("mask.align") > 1 && parts("box.best") == 3);

@@ -57,7 +57,12 @@ fn blank_stage_by_stage() {
 fn small_detections() {
     for name in ["scene_small", "flat_small", "blank_small"] {
         let golden = Golden::open(name);
-        let detector = Detector::with_config(device(), golden::file(), golden.config.clone()).unwrap();
+        let detector = Detector::builder()
+            .device(device())
+            .weights_file(golden::file())
+            .config(golden.config.clone())
+            .build()
+            .unwrap();
         full::same_as_oracle(&detector, &golden);
     }
 }
@@ -66,6 +71,6 @@ fn small_detections() {
 fn nothing_is_found_in_a_blank_image() {
     let golden = Golden::open("blank_small");
     assert!(golden.boxes("det.boxes").is_empty());
-    let detector = Detector::new(device(), golden::file()).unwrap();
+    let detector = Detector::builder().device(device()).weights_file(golden::file()).build().unwrap();
     assert!(detector.detect(&golden.image).unwrap().is_empty());
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use maskrcnn::Mask;
-use maskrcnn::compiled::{CompiledNetwork, PlannedNetwork, masks_of};
-use maskrcnn::gpu::Pool;
-use maskrcnn::graph::{Choices, Node, Tensor};
-use maskrcnn::kernels::Kernel;
-use maskrcnn::model::{Network, Room, Tap};
-use maskrcnn::tensor::Value;
+use maskrcnn::engine::compiled::{CompiledNetwork, PlannedNetwork, masks_of};
+use maskrcnn::engine::gpu::Pool;
+use maskrcnn::engine::graph::{Choices, Node, Tensor};
+use maskrcnn::engine::kernels::Kernel;
+use maskrcnn::engine::model::{Network, Room, Tap};
+use maskrcnn::engine::tensor::Value;
 
 use super::golden::{Golden, boxes, swap};
 use crate::common::device;

@@ -9,13 +9,13 @@ use crate::common::device;
 #[test]
 fn halves_find_what_floats_find() {
     if !device().target().can.f16 {
-        let error = Detector::new(device(), file()).unwrap().with_precision(Precision::F16).err();
+        let error = Detector::builder().device(device()).weights_file(file()).precision(Precision::F16).build().err();
         assert!(matches!(error, Some(Error::Device { .. })), "{error:?}");
         return;
     }
     let image = Image::open(path("assets/demo.png")).unwrap();
     let detect = |precision: Precision| {
-        let detector = Detector::new(device(), file()).unwrap().with_precision(precision).unwrap();
+        let detector = Detector::builder().device(device()).weights_file(file()).precision(precision).build().unwrap();
         assert_eq!(detector.precision(), precision);
         detector.detect(&image).unwrap().above(0.5)
     };
