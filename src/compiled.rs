@@ -89,7 +89,7 @@ impl PlannedNetwork {
     ///
     /// # Errors
     /// [`Error::Limit`] where a tensor or a grid is too large for the device, [`Error::Shader`] where a kernel does not
-    /// compile, [`Error::Device`] where memory runs out.
+    /// compile, [`Error::OutOfMemory`] where memory runs out.
     pub fn compile(self, device: &Device, pool: &Pool) -> Result<CompiledNetwork> {
         let Self { room, network, plan, threshold } = self;
         let runner = Runner::with_pool(device, plan, pool)?;
@@ -139,7 +139,7 @@ impl CompiledNetwork {
     /// Runs as many images as it is for.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Device`] where the device fails.
     pub fn run(&mut self, images: &[(&[u8], NetworkSize)]) -> Result<OutputValues> {
         let tensors = self.network.outputs.tensors();
         let values = self.run_for(images, &tensors)?;
@@ -161,5 +161,5 @@ impl CompiledNetwork {
 }
 
 fn internal(reason: &str) -> Error {
-    Error::Device { device: "result".into(), reason: reason.into() }
+    Error::Internal(format!("the result {reason}"))
 }

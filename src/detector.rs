@@ -87,8 +87,8 @@ impl Detector {
     /// configuration's score threshold lets through.
     ///
     /// # Errors
-    /// [`Error::Image`] for an image that is too long and narrow; [`Error::Limit`] and [`Error::Device`] where the
-    /// device cannot take it.
+    /// [`Error::Image`] for an image that is too long and narrow; [`Error::Limit`] and [`Error::OutOfMemory`] where the
+    /// device cannot take it; [`Error::DeviceLost`] and [`Error::Device`] where it fails.
     pub fn detect<'a>(&self, image: impl Into<Pixels<'a>>) -> Result<Detections> {
         let image = SizedImage::new(&self.config, image.into())?;
         let found = self.run(&mut self.lock(), image.room, &[&image])?;
@@ -158,5 +158,5 @@ impl Detector {
 }
 
 fn internal(reason: &str) -> Error {
-    Error::Device { device: "result".into(), reason: reason.into() }
+    Error::Internal(format!("the result {reason}"))
 }

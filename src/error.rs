@@ -45,9 +45,26 @@ pub enum Error {
     #[error("kernel `{kernel}`: {reason}")]
     Shader { kernel: String, reason: String },
 
-    /// The device failed while working.
+    /// The device has no memory left for something. Less at once may fit: a smaller batch, image or input size.
+    #[error("GPU {device}: {reason}")]
+    OutOfMemory { device: String, reason: String },
+
+    /// The device is gone: unplugged, reset by the system, or given back ([`Device::destroy`](crate::Device::destroy)).
+    /// All that was made on it is lost with it.
+    #[error("GPU {device}: {reason}")]
+    DeviceLost { device: String, reason: String },
+
+    /// Something was asked of a device that it does not offer.
+    #[error("GPU {device}: {reason}")]
+    Unsupported { device: String, reason: String },
+
+    /// The device failed while working, in another way.
     #[error("GPU {device}: {reason}")]
     Device { device: String, reason: String },
+
+    /// What cannot be, is: a mistake of this library's.
+    #[error("internal error: {0}; please report it")]
+    Internal(String),
 
     /// Reading or writing a file failed.
     #[error("{}: {source}", path.display())]

@@ -15,7 +15,7 @@ impl CompiledNetwork {
     /// binding.
     ///
     /// # Errors
-    /// [`Error::Limit`] where they cannot be held; [`Error::Device`] where the device fails.
+    /// [`Error::Limit`] where they cannot be held; others where the device fails.
     pub fn masks(&mut self, run: &mut OutputValues) -> Result<(Vec<Vec<Mask>>, u64)> {
         let counts = run.found();
         let Some(values) = &mut run.masks else {
@@ -91,7 +91,7 @@ impl CompiledNetwork {
 /// The first `count` masks of an image of a batch, from the places and bits that the network gives.
 ///
 /// # Errors
-/// Where a mask's bits do not lie in the image's: that would be our own mistake.
+/// [`Error::Internal`] where a mask's bits do not lie in the image's.
 pub fn masks_of(all: &Value, values: &Value, image: usize, count: usize) -> Result<Vec<Mask>> {
     places(all, image, count).map(|place| mask(place, 0, bits(values, image))).collect()
 }

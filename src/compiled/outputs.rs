@@ -48,7 +48,7 @@ impl Outputs {
     /// What was read back, by name, in whatever order it comes.
     ///
     /// # Errors
-    /// Where one of the tensors is not among them: that would be our own mistake.
+    /// [`crate::Error::Internal`] where one of the tensors is not among them.
     pub fn read(&self, values: impl IntoIterator<Item = (Tensor, Value)>) -> Result<OutputValues> {
         let mut values: Vec<(usize, Value)> = values.into_iter().map(|(t, value)| (t.id, value)).collect();
         let mut take = |tensor: Tensor| {

@@ -44,7 +44,8 @@ impl Detector {
     ///
     /// # Errors
     /// [`Error::Image`] for an image that is too long and narrow, by its number, before any is run; [`Error::Limit`] and
-    /// [`Error::Device`] where the device cannot take even one image alone.
+    /// [`Error::OutOfMemory`] where the device cannot take even one image alone; [`Error::DeviceLost`] and
+    /// [`Error::Device`] where it fails.
     pub fn detect_batch<'a, I>(&self, images: I) -> Result<Vec<Detections>>
     where
         I: IntoIterator,
@@ -102,11 +103,9 @@ impl Detector {
         }
         match self.run(plans, room, images) {
             Ok(found) => Ok(Some(found)),
-            Err(e @ (Error::Limit { .. } | Error::Device { .. })) if images.len() > 1 => {
-                if matches!(e, Error::Device { .. }) {
-                    // Half of the batch is to find the memory that this one took.
-                    plans.forget();
-                }
+            // Half of the batch may fit, in the memory that this one took.
+            Err(Error::Limit { .. } | Error::OutOfMemory { .. }) if images.len() > 1 => {
+                plans.forget();
                 plans.refused.push(room);
                 Ok(None)
             }

@@ -93,7 +93,7 @@ impl<'a> DetectorBuilder<'a> {
     /// # Errors
     /// [`Error::Io`], [`Error::Weights`], [`Error::Tensor`] for what is wrong with the file, [`Error::Config`] for
     /// settings that cannot be, and where there is no model to take; [`Error::NoAdapter`] where there is no GPU driver;
-    /// [`Error::Device`] where f16 is asked of a device whose shaders lack it.
+    /// [`Error::Unsupported`] where f16 is asked of a device whose shaders lack it.
     pub fn build(self) -> Result<Detector> {
         let read;
         let file = match self.weights {

@@ -86,7 +86,7 @@ impl Detector {
     /// a clock, the best that the device offers is taken.
     ///
     /// # Errors
-    /// As [`Detector::detect`]; [`Error::Device`](crate::Error::Device) where the device does not offer such a clock.
+    /// As [`Detector::detect`]; [`Error::Unsupported`](crate::Error::Unsupported) where the device does not offer such a clock.
     pub fn profile(&self, image: &Image, runs: usize, clock: Option<Clock>) -> Result<Profile> {
         // This compiles the shaders, and makes room for the bits of all masks.
         let found = self.detect(image)?.len();

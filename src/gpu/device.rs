@@ -74,7 +74,7 @@ pub(super) struct Shared {
     /// Why the device is gone, if it is.
     pub lost: Arc<OnceLock<String>>,
     /// The first error that wgpu reported outside of any call and nobody has been told yet.
-    pub failure: Arc<Mutex<Option<String>>>,
+    pub failure: Arc<Mutex<Option<wgpu::Error>>>,
 }
 
 /// A constant on the device, and the host value that it is kept for.
@@ -157,7 +157,7 @@ impl Device {
         let note = failure.clone();
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| {
             // The first error is the cause; what follows it is noise.
-            lock(&note).get_or_insert(e.to_string());
+            lock(&note).get_or_insert(e);
         }));
         Ok(Self {
             least: None,
@@ -214,7 +214,7 @@ impl Device {
         Self { least: Some(bytes), ..self.clone() }
     }
 
-    /// Gives the GPU's memory back at once; every later call on this device fails with [`Error::Device`].
+    /// Gives the GPU's memory back at once; every later call on this device fails with [`Error::DeviceLost`].
     pub fn destroy(&self) {
         self.shared.device.destroy();
     }
@@ -237,11 +237,14 @@ impl Device {
 
     /// What went wrong since the last look, as an error; the loss of the device at every look.
     pub(super) fn check(&self) -> Result<()> {
-        let failed = |reason| Err(Error::Device { device: self.shared.name.clone(), reason });
+        let device = || self.shared.name.clone();
         let failure = lock(&self.shared.failure).take();
         match (self.shared.lost.get(), failure) {
-            (Some(reason), _) => failed(reason.clone()),
-            (None, Some(reason)) => failed(reason),
+            (Some(reason), _) => Err(Error::DeviceLost { device: device(), reason: reason.clone() }),
+            (None, Some(e @ wgpu::Error::OutOfMemory { .. })) => {
+                Err(Error::OutOfMemory { device: device(), reason: e.to_string() })
+            }
+            (None, Some(e)) => Err(Error::Device { device: device(), reason: e.to_string() }),
             (None, None) => Ok(()),
         }
     }
@@ -274,7 +277,7 @@ impl Device {
         });
         match pollster::block_on(scope.pop()) {
             None => Ok(buffer),
-            Some(_) => Err(Error::Device {
+            Some(_) => Err(Error::OutOfMemory {
                 device: s.name.clone(),
                 reason: format!("out of memory for {label} ({size} bytes); use a smaller image or input size"),
             }),

@@ -68,12 +68,12 @@ impl Runner {
     /// Runs every step; gives the seconds of each.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device does not offer such a clock, or fails.
+    /// [`Error::Unsupported`] where the device does not offer such a clock; others where it fails.
     pub fn profile(&mut self, inputs: &[(Tensor, &[u8])], clock: Clock) -> Result<Vec<f64>> {
         let device = self.device.clone();
         if clock > device.clock() {
             let reason = format!("does not offer {clock}; it offers {}", device.clock());
-            return Err(Error::Device { device: device.name().into(), reason });
+            return Err(Error::Unsupported { device: device.name().into(), reason });
         }
         self.bind_all()?;
         let mut encoder = device.shared.device.create_command_encoder(&Default::default());

@@ -69,7 +69,7 @@ impl Runner {
     ///
     /// # Errors
     /// [`Error::Limit`] where a tensor or a grid is too large for the device, [`Error::Shader`] where a kernel does
-    /// not compile, [`Error::Device`] where memory runs out.
+    /// not compile, [`Error::OutOfMemory`] where memory runs out.
     pub fn new(device: &Device, plan: Plan) -> Result<Self> {
         Self::bake(device, plan, Pool::new(), Checks::Off)
     }

@@ -72,7 +72,7 @@ impl Device {
         });
         if pollster::block_on(scope.pop()).is_some() {
             let reason = format!("out of memory for {label} ({bytes} bytes); use a smaller image or input size");
-            return Err(Error::Device { device: self.shared.name.clone(), reason });
+            return Err(Error::OutOfMemory { device: self.shared.name.clone(), reason });
         }
         let view = texture.create_view(&Default::default());
         Ok(Texture { texture, view })

@@ -26,7 +26,7 @@ impl Precision {
     /// What kernels may use on a device, with [`Target::wants`] as this precision has it there.
     ///
     /// # Errors
-    /// [`Error::Device`] where f16 is asked of a device whose shaders lack it.
+    /// [`Error::Unsupported`] where f16 is asked of a device whose shaders lack it.
     pub fn on(self, device: &str, target: Target) -> Result<Target> {
         let can = &target.can;
         let f16 = match self {
@@ -36,7 +36,7 @@ impl Precision {
         };
         if f16 && !can.f16 {
             let reason = "its shaders have no f16; take precision f32, or auto, which is f32 there".into();
-            return Err(Error::Device { device: device.into(), reason });
+            return Err(Error::Unsupported { device: device.into(), reason });
         }
         Ok(target.with(if f16 { Factors::F16 } else { Factors::F32 }))
     }

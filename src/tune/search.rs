@@ -154,5 +154,5 @@ fn bytes(value: &Value) -> &[u8] {
 }
 
 fn internal(reason: &str) -> Error {
-    Error::Shape { op: "tune".into(), reason: reason.into() }
+    Error::Internal(format!("the tuner met {reason}"))
 }

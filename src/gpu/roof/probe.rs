@@ -119,7 +119,7 @@ impl<K: Kernel + 'static, F: Fn(usize) -> K> Probe<F> {
             return Ok(rate);
         }
         let reason = "its clock stands still, so its speed cannot be measured".into();
-        Err(Error::Device { device: device.name().into(), reason })
+        Err(Error::Unsupported { device: device.name().into(), reason })
     }
 
     fn variants(&self, device: &Device, size: Size) -> Vec<&'static str> {

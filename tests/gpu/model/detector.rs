@@ -193,9 +193,15 @@ fn a_lost_device_is_an_error_and_stays_one() {
     detector.detect(&image).expect("a device that works");
     device.destroy();
     for _ in 0..2 {
-        match detector.detect(&image) {
-            Err(maskrcnn::Error::Device { reason, .. }) => assert!(reason.contains("open it again"), "{reason}"),
-            other => panic!("a destroyed device gave {other:?}"),
+        // A batch is not cut in halves for it.
+        let batch = detector.detect_batch([&image, &image]).map(|_| ());
+        for told in [detector.detect(&image).map(|_| ()), batch] {
+            match told {
+                Err(maskrcnn::Error::DeviceLost { reason, .. }) => {
+                    assert!(reason.contains("open it again"), "{reason}")
+                }
+                other => panic!("a destroyed device gave {other:?}"),
+            }
         }
     }
 }

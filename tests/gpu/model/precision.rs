@@ -10,7 +10,7 @@ use crate::common::device;
 fn halves_find_what_floats_find() {
     if !device().target().can.f16 {
         let error = Detector::builder().device(device()).weights_file(file()).precision(Precision::F16).build().err();
-        assert!(matches!(error, Some(Error::Device { .. })), "{error:?}");
+        assert!(matches!(error, Some(Error::Unsupported { .. })), "{error:?}");
         return;
     }
     let image = Image::open(path("assets/demo.png")).unwrap();
