@@ -12,7 +12,7 @@ mod outputs;
 pub use masks::masks_of;
 pub use outputs::{MaskValues, OutputValues};
 
-use crate::gpu::{Counts, Device, Pool, Runner};
+use crate::gpu::{Counts, Device, Pool, Runner, Submitted};
 use crate::graph::{Choices, Plan, Tensor};
 use crate::model::{self, Config, Input, Network, NetworkSize, Room};
 use crate::target::Target;
@@ -97,6 +97,12 @@ impl PlannedNetwork {
     }
 }
 
+/// A run that a network's device was given.
+pub struct Run {
+    submitted: Submitted,
+    tensors: Vec<Tensor>,
+}
+
 /// A network on a device.
 pub struct CompiledNetwork {
     room: Room,
@@ -141,9 +147,30 @@ impl CompiledNetwork {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Device`] where the device fails.
     pub fn run(&mut self, images: &[(&[u8], NetworkSize)]) -> Result<OutputValues> {
-        let tensors = self.network.outputs.tensors();
-        let values = self.run_for(images, &tensors)?;
-        self.network.outputs.read(tensors.into_iter().zip(values))
+        let input = self.input(images);
+        let run = self.submit(&input, false)?;
+        self.wait(run)
+    }
+
+    /// Gives the device a run of [`CompiledNetwork::input`], and does not wait for it. [`CompiledNetwork::masks`] needs
+    /// what that leaves on the device: until then, nothing else may run in the pool.
+    ///
+    /// # Errors
+    /// As [`CompiledNetwork::run`].
+    pub fn submit(&mut self, input: &Input, soft: bool) -> Result<Run> {
+        let tensors = self.network.outputs.tensors(soft);
+        let steps = 0..self.plan().steps.len();
+        let submitted = self.runner.submit_steps(steps, &input.of(&self.network), &tensors)?;
+        Ok(Run { submitted, tensors })
+    }
+
+    /// Waits for a run of this network.
+    ///
+    /// # Errors
+    /// As [`CompiledNetwork::run`].
+    pub fn wait(&self, run: Run) -> Result<OutputValues> {
+        let values = run.submitted.wait()?;
+        self.network.outputs.read(run.tensors.into_iter().zip(values))
     }
 
     /// As [`CompiledNetwork::run`], and reads other tensors than the results: such as are kept.

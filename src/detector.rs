@@ -3,16 +3,17 @@
 mod batch;
 mod builder;
 mod found;
+mod pending;
 mod profile;
 mod trace;
 
 pub use builder::DetectorBuilder;
+pub use pending::{Options, Pending};
 pub use profile::{Live, Profile, StageTime, StepTime};
 
 use std::sync::{Arc, Mutex};
 
-use batch::SizedImage;
-use found::Found;
+use pending::Desk;
 
 use crate::compiled::{CompiledNetwork, PlannedNetwork};
 use crate::gpu::{Counters, Device, Pool};
@@ -44,6 +45,7 @@ struct Plans {
     /// One for each size, most recently used last.
     networks: Vec<CompiledNetwork>,
     replays: u64,
+    desk: Desk,
     /// Batches that the device could not take.
     refused: Vec<Room>,
     /// Slots of all plans.
@@ -90,9 +92,7 @@ impl Detector {
     /// [`Error::Image`] for an image that is too long and narrow; [`Error::Limit`] and [`Error::OutOfMemory`] where the
     /// device cannot take it; [`Error::DeviceLost`] and [`Error::Device`] where it fails.
     pub fn detect<'a>(&self, image: impl Into<Pixels<'a>>) -> Result<Detections> {
-        let image = SizedImage::new(&self.config, image.into())?;
-        let found = self.run(&mut self.lock(), image.room, &[&image])?;
-        found.into_iter().next().map(|found| self.found_in(&image, found)).ok_or_else(|| internal("is of no image"))
+        self.detect_with(image, &Options::default())
     }
 
     /// Makes all ready for images of that size, as their first [`Detector::detect`] would: the plan, its shaders compiled
@@ -105,27 +105,6 @@ impl Detector {
         self.ready(&mut self.lock(), room).map(|_| ())
     }
 
-    /// Runs images whose rooms fit into `room`; gives what is in each.
-    fn run(&self, plans: &mut Plans, room: Room, images: &[&SizedImage]) -> Result<Vec<Found>> {
-        let images: Vec<_> = images.iter().map(|image| image.given()).collect();
-        let network = self.ready(plans, room)?;
-        let found = network.run(&images).and_then(|mut values| {
-            let (masks, replays) = network.masks(&mut values)?;
-            Ok((Found::of(&values, masks, self.config.rpn.post_nms_top_n), replays))
-        });
-        match found {
-            Ok((found, replays)) => {
-                plans.replays += replays;
-                Ok(found)
-            }
-            Err(e) => {
-                // What a failed run left behind is not trusted with the next image.
-                plans.forget();
-                Err(e)
-            }
-        }
-    }
-
     /// The plan for an image of that size, as `detect` would run it.
     ///
     /// # Errors
@@ -135,8 +114,9 @@ impl Detector {
         Ok(PlannedNetwork::for_image(config, weights, &self.target, &self.tuning, (height, width))?.1.plan)
     }
 
-    /// The network for images that fit into `room`.
+    /// The network for images that fit into `room`, when nothing else is on the device.
     fn ready<'p>(&self, plans: &'p mut Plans, room: Room) -> Result<&'p mut CompiledNetwork> {
+        self.settle(plans);
         let networks = &mut plans.networks;
         if let Some(at) = networks.iter().position(|n| *n.room() == room) {
             networks[at..].rotate_left(1);

@@ -55,12 +55,12 @@ mod tune;
 mod vision;
 mod weights;
 
-pub use detector::{Detector, DetectorBuilder};
+pub use detector::{Detector, DetectorBuilder, Options, Pending};
 pub use error::{Error, Result};
 pub use gpu::Device;
 pub use graph::Choices as Tuning;
 pub use model::{Config, Precision};
-pub use vision::{Detection, Detections, Image, Mask, PixelFormat, Pixels, Rle};
+pub use vision::{Detection, Detections, Image, Mask, PixelFormat, Pixels, Rle, SoftMask};
 pub use weights::{WeightsFile, published};
 
 /// What the detector is made of, for who looks inside, measures, or builds networks of their own: **unstable**, names

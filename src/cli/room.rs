@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn what_is_cut_is_told_with_the_option_that_helps() {
         let mut config = Config::default();
-        let one = Detection { bbox: [0.0; 4], score: 0.9, label: 1, mask: Mask::default() };
+        let one = Detection { bbox: [0.0; 4], score: 0.9, label: 1, mask: Mask::default(), soft: None };
         let with = |n: usize, left_out: usize, crowded: bool, config: &Config| {
             let found = Detections::new(9, 9, [].into(), vec![one.clone(); n]);
             super::told(&Detections { left_out: vec![0.9; left_out], crowded, ..found }, config)

@@ -34,14 +34,17 @@ pub struct MaskValues {
     pub places: Value,
     /// `[B,words]`.
     pub bits: Value,
+    /// `[B·n,M,M]`, 0..1, where they were asked for.
+    pub soft: Option<Value>,
 }
 
 impl Outputs {
-    /// The tensors to read back for [`Outputs::read`].
-    pub fn tensors(&self) -> Vec<Tensor> {
+    /// The tensors to read back for [`Outputs::read`], with or without the soft masks: of 100 detections, 300 KiB.
+    pub fn tensors(&self, soft: bool) -> Vec<Tensor> {
         let [anchors, proposals] = self.anchors;
         let mut out = vec![self.header, self.boxes, self.scores, self.labels, self.candidates, anchors, proposals];
         out.extend(self.masks.iter().flat_map(|m| [m.places, m.bits]));
+        out.extend(self.masks.iter().filter(|_| soft).map(|m| m.soft));
         out
     }
 
@@ -51,12 +54,14 @@ impl Outputs {
     /// [`crate::Error::Internal`] where one of the tensors is not among them.
     pub fn read(&self, values: impl IntoIterator<Item = (Tensor, Value)>) -> Result<OutputValues> {
         let mut values: Vec<(usize, Value)> = values.into_iter().map(|(t, value)| (t.id, value)).collect();
-        let mut take = |tensor: Tensor| {
+        let mut find = |tensor: Tensor| {
             let at = values.iter().position(|(id, _)| *id == tensor.id);
-            at.map(|at| values.swap_remove(at).1).ok_or_else(|| internal("is incomplete"))
+            at.map(|at| values.swap_remove(at).1)
         };
+        let soft = self.masks.and_then(|m| find(m.soft));
+        let mut take = |tensor: Tensor| find(tensor).ok_or_else(|| internal("is incomplete"));
         let masks = match self.masks {
-            Some(m) => Some(MaskValues { places: take(m.places)?, bits: take(m.bits)? }),
+            Some(m) => Some(MaskValues { places: take(m.places)?, bits: take(m.bits)?, soft }),
             None => None,
         };
         Ok(OutputValues {
@@ -86,9 +91,9 @@ mod tests {
     use crate::ops::Info;
 
     /// A network's ends, as the tensors of these numbers.
-    fn outputs(ids: [usize; 9]) -> Outputs {
+    fn outputs(ids: [usize; 10]) -> Outputs {
         let tensor = |i: usize| Tensor { id: ids[i], info: Info::u32([1]) };
-        let masks = crate::model::MaskOutputs { places: tensor(7), soft: tensor(8), bits: tensor(8) };
+        let masks = crate::model::MaskOutputs { places: tensor(7), soft: tensor(9), bits: tensor(8) };
         Outputs {
             header: tensor(0),
             boxes: tensor(1),
@@ -102,13 +107,14 @@ mod tests {
 
     #[test]
     fn results_are_found_by_name_in_any_order() {
-        let outputs = outputs([4, 8, 15, 16, 23, 42, 1, 0, 99]);
+        let outputs = outputs([4, 8, 15, 16, 23, 42, 1, 0, 99, 7]);
         let mut values: Vec<(Tensor, Value)> =
-            outputs.tensors().into_iter().map(|t| (t, Value::u32([1], vec![t.id as u32]))).collect();
+            outputs.tensors(true).into_iter().map(|t| (t, Value::u32([1], vec![t.id as u32]))).collect();
         for _ in 0..values.len() {
             values.rotate_left(1);
             let read = outputs.read(values.clone()).unwrap();
             let masks = read.masks.unwrap();
+            assert_eq!(masks.soft.unwrap().ints()[0], 7);
             let seen = [
                 &read.header,
                 &read.boxes,

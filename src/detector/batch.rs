@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Detector, Found, Plans};
+use super::found::Found;
+use super::{Detector, Options, Plans};
 use crate::model::{Config, NetworkSize, Room};
 use crate::vision::{Detections, Pixels};
 use crate::{Error, Result};
@@ -12,8 +13,8 @@ const MOST: usize = 8;
 
 /// An image with its sizes on the way into the network, and the room that it takes alone.
 pub(super) struct SizedImage<'a> {
-    width: u32,
-    height: u32,
+    pub width: u32,
+    pub height: u32,
     rgb: Cow<'a, [u8]>,
     size: NetworkSize,
     pub room: Room,
@@ -101,7 +102,7 @@ impl Detector {
         if plans.refused.contains(&room) {
             return Ok(None);
         }
-        match self.run(plans, room, images) {
+        match self.run(plans, room, images, Options::default()) {
             Ok(found) => Ok(Some(found)),
             // Half of the batch may fit, in the memory that this one took.
             Err(Error::Limit { .. } | Error::OutOfMemory { .. }) if images.len() > 1 => {
@@ -114,8 +115,13 @@ impl Detector {
     }
 
     pub(super) fn found_in(&self, image: &SizedImage, found: Found) -> Detections {
+        self.detections(image.width, image.height, found)
+    }
+
+    /// What was found in an image of that size.
+    pub(super) fn detections(&self, width: u32, height: u32, found: Found) -> Detections {
         let Found { items, left_out, crowded } = found;
-        let found = Detections::new(image.width, image.height, self.classes.clone(), items);
+        let found = Detections::new(width, height, self.classes.clone(), items);
         Detections { left_out, crowded, ..found }
     }
 }

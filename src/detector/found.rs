@@ -3,7 +3,7 @@
 use crate::compiled::OutputValues;
 use crate::ops::topk::NONE;
 use crate::tensor::Value;
-use crate::vision::{Detection, Mask};
+use crate::vision::{Detection, Mask, SoftMask};
 
 /// The logit from which on the RPN takes an anchor for an object: 0.9. With the default model, the weakest of the anchors
 /// that NMS was given of a level had -1.5 at most in an image of 84 nuclei, and 9.3 in one of 1,500.
@@ -28,7 +28,7 @@ impl Found {
         let labels = part(&v.labels, v.labels.ints(), image);
         let items = masks.into_iter().enumerate().map(|(i, mask)| {
             let bbox = std::array::from_fn(|c| boxes[4 * i + c]);
-            Detection { bbox, score: scores[i], label: labels[i], mask }
+            Detection { bbox, score: scores[i], label: labels[i], mask, soft: soft(v, image, i) }
         });
         let items: Vec<Detection> = items.collect();
         let mut left_out: Vec<f32> = candidates.iter().copied().filter(|&s| s > NONE).collect();
@@ -45,4 +45,13 @@ impl Found {
 fn part<'a, T>(value: &Value, elements: &'a [T], image: usize) -> &'a [T] {
     let one = elements.len() / value.shape.dim(0).max(1);
     &elements[one * image..one * (image + 1)]
+}
+
+/// The soft mask of detection `i` of an image, where it was asked for.
+fn soft(v: &OutputValues, image: usize, i: usize) -> Option<SoftMask> {
+    let all = v.masks.as_ref()?.soft.as_ref()?;
+    let (most, side) = (v.labels.shape.dim(1), all.shape.dim(1));
+    let cells = side * side;
+    let values = all.floats().get(cells * (image * most + i)..)?.get(..cells)?.to_vec();
+    Some(SoftMask { side, values })
 }

@@ -21,4 +21,4 @@ pub use pool::Pool;
 pub use profiler::Clock;
 pub use replay::Replay;
 pub use roof::Roofs;
-pub use runner::{Counts, Output, Runner};
+pub use runner::{Counts, Output, Runner, Submitted};

@@ -55,7 +55,7 @@ impl<'a> Stamps<'a> {
         let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
         let back = self.device.buffer("time stamps, read", size, usage)?;
         encoder.copy_buffer_to_buffer(&resolved, 0, &back, 0, size);
-        let bytes = self.device.submit_and_read(encoder, &back)?;
+        let bytes = self.device.read(self.device.submit_to_read(encoder, back))?;
         let stamps: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
         let first = stamps.first().copied().unwrap_or(0);
         let tick = self.device.shared.queue.get_timestamp_period() as f64 * 1e-9;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::device::{Device, Memory, lock};
 use super::pipeline::{Checks, Pipeline};
 use super::pool::{Pool, Slots};
+use super::transfer::Reading;
 use crate::graph::{Place, Plan, Source, Tensor, bytes_of};
 use crate::kernels::{Kernel, Variant};
 use crate::shader::Access;
@@ -317,13 +318,46 @@ impl Runner {
         inputs: &[(Tensor, &[u8])],
         outputs: &[Tensor],
     ) -> Result<Vec<Output>> {
+        self.submit_steps(steps, inputs, outputs)?.wait()
+    }
+
+    /// As [`Runner::run_steps`], without waiting. What was submitted is done in order, so that the next run may be
+    /// submitted before this one is read; it writes over what this one leaves in the kept tensors.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn submit_steps(
+        &mut self,
+        steps: std::ops::Range<usize>,
+        inputs: &[(Tensor, &[u8])],
+        outputs: &[Tensor],
+    ) -> Result<Submitted> {
         self.bind_all()?;
         let mut encoder = self.device.shared.device.create_command_encoder(&Default::default());
         self.upload(&mut encoder, inputs)?;
         self.record(&mut encoder, steps, |_, _| {});
-        let (back, ranges) = self.copy_back(&mut encoder, outputs)?;
-        let bytes = self.device.submit_and_read(encoder, &back)?;
-        let value = |(t, at): (&Tensor, &u64)| {
+        let (back, starts) = self.copy_back(&mut encoder, outputs)?;
+        let reading = self.device.submit_to_read(encoder, back);
+        Ok(Submitted { device: self.device.clone(), reading, outputs: outputs.iter().copied().zip(starts).collect() })
+    }
+}
+
+/// A run that the device was given.
+pub struct Submitted {
+    device: Device,
+    reading: Reading,
+    /// What is read, and where it begins.
+    outputs: Vec<(Tensor, u64)>,
+}
+
+impl Submitted {
+    /// Waits until it is done; gives what is read, in the order that it was asked for.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn wait(self) -> Result<Vec<Output>> {
+        let bytes = self.device.read(self.reading)?;
+        let value = |(t, at): &(Tensor, u64)| {
             let at = *at as usize;
             let part = &bytes[at..at + t.info.shape.len() * crate::tensor::ELEMENT_BYTES];
             let data = match t.info.dtype {
@@ -332,6 +366,6 @@ impl Runner {
             };
             Value { shape: t.info.shape, data }
         };
-        Ok(outputs.iter().zip(&ranges).map(value).collect())
+        Ok(self.outputs.iter().map(value).collect())
     }
 }

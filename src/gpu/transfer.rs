@@ -7,6 +7,13 @@ use super::device::{Constant, Device, Memory, lock};
 use crate::tensor::Value;
 use crate::{Error, Result};
 
+/// A buffer that is read when the device is done.
+pub(super) struct Reading {
+    submitted: wgpu::SubmissionIndex,
+    buffer: wgpu::Buffer,
+    mapped: std::sync::mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+}
+
 impl Device {
     /// Submits and waits.
     pub(super) fn submit_and_wait(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
@@ -20,22 +27,31 @@ impl Device {
         Ok(())
     }
 
-    /// Submits, waits, and reads a buffer.
-    pub(super) fn submit_and_read(&self, encoder: wgpu::CommandEncoder, buffer: &wgpu::Buffer) -> Result<Vec<u8>> {
+    /// Submits, and asks for a buffer to be read once that is done.
+    pub(super) fn submit_to_read(&self, encoder: wgpu::CommandEncoder, buffer: wgpu::Buffer) -> Reading {
         let s = &self.shared;
-        s.queue.submit([encoder.finish()]);
+        let submitted = s.queue.submit([encoder.finish()]);
         s.counters.submits.fetch_add(1, Ordering::Relaxed);
-        let (tx, rx) = std::sync::mpsc::channel();
+        let (tx, mapped) = std::sync::mpsc::channel();
         buffer.slice(..).map_async(wgpu::MapMode::Read, move |r| {
-            // The receiver is gone only where the wait below has failed already.
+            // The receiver is gone where nobody waits any more.
             let _ = tx.send(r);
         });
         s.counters.maps.fetch_add(1, Ordering::Relaxed);
+        Reading { submitted, buffer, mapped }
+    }
+
+    /// Waits for what was submitted, and reads it.
+    pub(super) fn read(&self, reading: Reading) -> Result<Vec<u8>> {
+        let s = &self.shared;
+        let Reading { submitted, buffer, mapped } = reading;
         s.counters.waits.fetch_add(1, Ordering::Relaxed);
-        let waited = s.device.poll(wgpu::PollType::wait_indefinitely());
+        // Not for what was submitted after it.
+        let waited = s.device.poll(wgpu::PollType::Wait { submission_index: Some(submitted), timeout: None });
         self.check()?;
         waited.map_err(|e| self.failed(format!("waiting for the result: {e}")))?;
-        rx.recv()
+        mapped
+            .recv()
             .map_err(|e| self.failed(format!("the result never came: {e}")))?
             .map_err(|e| self.failed(format!("the result could not be mapped: {e}")))?;
         let view = buffer.get_mapped_range(..).map_err(|e| self.failed(format!("reading the result: {e}")))?;

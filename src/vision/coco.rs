@@ -95,7 +95,7 @@ mod tests {
     use crate::vision::mask::Mask;
 
     fn found(mask: Mask) -> Detections {
-        let d = Detection { bbox: [1.5, 2.0, 4.0, 6.0], score: 0.75, label: 1, mask };
+        let d = Detection { bbox: [1.5, 2.0, 4.0, 6.0], score: 0.75, label: 1, mask, soft: None };
         Detections::new(7, 5, ["", "nucleus"].map(String::from).into(), vec![d])
     }
 

@@ -18,6 +18,19 @@ pub struct Detection {
     pub label: u32,
     /// The pixels of the original image; [empty](Mask::is_empty) where the model gives boxes only.
     pub mask: Mask,
+    /// The mask before it was cut at its threshold, where that was asked for
+    /// ([`Options::soft_masks`](crate::Options::soft_masks)).
+    pub soft: Option<SoftMask>,
+}
+
+/// How likely each part of a detection's box is its object's, as the network's mask head says: a square of cells laid over
+/// the box, of which [`Detection::mask`] is the enlargement, cut at the configuration's threshold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SoftMask {
+    /// Rows, and cells of a row: 28 in most networks.
+    pub side: usize,
+    /// Probabilities, 0 to 1, row by row.
+    pub values: Vec<f32>,
 }
 
 /// All instances found in an image, by falling score. Derefs to the slice of them.
@@ -123,7 +136,7 @@ mod tests {
     use super::*;
 
     fn found() -> Detections {
-        let one = |score, label| Detection { bbox: [0.0; 4], score, label, mask: Mask::default() };
+        let one = |score, label| Detection { bbox: [0.0; 4], score, label, mask: Mask::default(), soft: None };
         let classes = ["background", "cat", "dog"].map(String::from).into();
         Detections::new(10, 10, classes, vec![one(0.2, 1), one(0.9, 2), one(0.5, 7), one(0.7, 2), one(0.7, 1)])
     }

@@ -27,7 +27,7 @@ pub mod results;
 mod rle;
 pub mod scene;
 
-pub use self::detections::{Detection, Detections};
+pub use self::detections::{Detection, Detections, SoftMask};
 #[cfg(feature = "cli")]
 pub use self::draw::overlay;
 pub use self::image::{About, Image, MAX_PIXELS, MAX_SIDE, Normalize, Note, ReadOptions, Reading, is_decoding};

@@ -3,7 +3,8 @@ use crate::vision::detections::Detection;
 use crate::vision::scene;
 
 fn found(width: u32, height: u32, items: Vec<([f32; 4], Mask)>) -> Detections {
-    let items = items.into_iter().map(|(bbox, mask)| Detection { bbox, score: 0.9, label: 1, mask }).collect();
+    let items =
+        items.into_iter().map(|(bbox, mask)| Detection { bbox, score: 0.9, label: 1, mask, soft: None }).collect();
     Detections::new(width, height, ["", "nucleus"].map(String::from).into(), items)
 }
 

@@ -8,7 +8,8 @@ use crate::vision::{Detection, Detections, Image, Mask};
 /// Results with `count` entries.
 fn found(count: usize) -> Vec<CocoResult> {
     let mask = Mask::from_fn(1, 1, 2, 2, |_, _| true);
-    let one = |i| Detection { bbox: [1.0, 1.0, 3.0, 3.0 + i as f32], score: 0.5, label: 1, mask: mask.clone() };
+    let one =
+        |i| Detection { bbox: [1.0, 1.0, 3.0, 3.0 + i as f32], score: 0.5, label: 1, mask: mask.clone(), soft: None };
     let names = ["", "a \"}\n{"].map(String::from).into();
     results(&Detections::new(8, 8, names, (0..count).map(one).collect()), "x")
 }

@@ -10,6 +10,7 @@ mod golden;
 mod large;
 mod levels;
 mod ours;
+mod pending;
 mod precision;
 mod stages;
 

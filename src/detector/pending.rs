@@ -1,0 +1,181 @@
+//! Images on their way: given to the device, and not waited for.
+
+use super::batch::SizedImage;
+use super::found::Found;
+use super::{Detector, Plans, internal};
+use crate::Result;
+use crate::compiled::Run;
+use crate::model::{Input, Room};
+use crate::vision::{Detections, Pixels};
+
+/// What is wanted of an image beside what is always given. Take the rest as it is by default, so that options may be
+/// added: `Options { soft_masks: true, ..Options::default() }`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Each detection's mask before it is cut at its threshold ([`Detection::soft`](crate::Detection::soft)).
+    pub soft_masks: bool,
+}
+
+/// An image that the device works on ([`Detector::submit`]). Dropping it gives up its answer.
+#[must_use = "the answer is had by `wait`"]
+pub struct Pending<'d> {
+    detector: &'d Detector,
+    ticket: u64,
+    width: u32,
+    height: u32,
+}
+
+/// The run that the device was given last, until it is read.
+pub(super) struct InFlight {
+    ticket: u64,
+    room: Room,
+    run: Run,
+}
+
+/// Answers that were read before anyone asked for them, by ticket.
+#[derive(Default)]
+pub(super) struct Desk {
+    tickets: u64,
+    in_flight: Option<InFlight>,
+    answers: Vec<(u64, Result<Vec<Found>>)>,
+}
+
+impl Desk {
+    /// The answer to a ticket, if it is here.
+    pub fn take(&mut self, ticket: u64) -> Option<Result<Vec<Found>>> {
+        let at = self.answers.iter().position(|a| a.0 == ticket)?;
+        Some(self.answers.swap_remove(at).1)
+    }
+}
+
+impl Detector {
+    /// As [`Detector::detect`], with what else is wanted.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    pub fn detect_with<'a>(&self, image: impl Into<Pixels<'a>>, options: &Options) -> Result<Detections> {
+        let image = SizedImage::new(&self.config, image.into())?;
+        let found = self.run(&mut self.lock(), image.room, &[&image], *options)?;
+        found.into_iter().next().map(|found| self.found_in(&image, found)).ok_or_else(|| internal("is of no image"))
+    }
+
+    /// Gives the device an image, and does not wait for the answer: what the caller does until [`Pending::wait`] overlaps
+    /// with the device's work. The pixels are read before this returns.
+    ///
+    /// One image is on the device at a time. While there is one, a further call (of any thread, on this detector) makes
+    /// its own ready, then waits for the other and keeps its answer for [`Pending::wait`]. So the way to keep the device
+    /// busy is to submit the next image first, and then to use the answer before it:
+    ///
+    /// ```no_run
+    /// # fn write(found: maskrcnn::Detections) {}
+    /// # fn main() -> maskrcnn::Result<()> {
+    /// # let images: Vec<maskrcnn::Image> = Vec::new();
+    /// # let detector = maskrcnn::Detector::open("model.pth")?;
+    /// let mut before: Option<maskrcnn::Pending> = None;
+    /// for image in &images {
+    ///     let now = detector.submit(image)?;
+    ///     if let Some(pending) = before.replace(now) {
+    ///         write(pending.wait()?); // while the device works on `image`
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    pub fn submit<'a>(&self, image: impl Into<Pixels<'a>>) -> Result<Pending<'_>> {
+        self.submit_with(image, &Options::default())
+    }
+
+    /// As [`Detector::submit`], with what else is wanted.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    pub fn submit_with<'a>(&self, image: impl Into<Pixels<'a>>, options: &Options) -> Result<Pending<'_>> {
+        let image = SizedImage::new(&self.config, image.into())?;
+        let ticket = self.give(&mut self.lock(), image.room, &[&image], *options)?;
+        Ok(Pending { detector: self, ticket, width: image.width, height: image.height })
+    }
+
+    /// Runs images whose rooms fit into `room`; gives what is in each.
+    pub(super) fn run(
+        &self,
+        plans: &mut Plans,
+        room: Room,
+        images: &[&SizedImage],
+        options: Options,
+    ) -> Result<Vec<Found>> {
+        let ticket = self.give(plans, room, images, options)?;
+        self.answer(plans, ticket)
+    }
+
+    /// Gives the device images whose rooms fit into `room`.
+    fn give(&self, plans: &mut Plans, room: Room, images: &[&SizedImage], options: Options) -> Result<u64> {
+        let images: Vec<_> = images.iter().map(|image| image.given()).collect();
+        // What is done here is done while the device works on another.
+        let input = Input::new(&images, room.height, room.width);
+        let run = match self.ready(plans, room)?.submit(&input, options.soft_masks) {
+            Ok(run) => run,
+            Err(e) => {
+                plans.forget();
+                return Err(e);
+            }
+        };
+        plans.desk.tickets += 1;
+        let ticket = plans.desk.tickets;
+        plans.desk.in_flight = Some(InFlight { ticket, room, run });
+        Ok(ticket)
+    }
+
+    /// The answer to a ticket.
+    fn answer(&self, plans: &mut Plans, ticket: u64) -> Result<Vec<Found>> {
+        if let Some(answer) = plans.desk.take(ticket) {
+            return answer;
+        }
+        self.settle(plans);
+        plans.desk.take(ticket).unwrap_or_else(|| Err(internal("was given away")))
+    }
+
+    /// Waits for what the device was given, and keeps its answer: what comes next may write over what masks are still made
+    /// from.
+    pub(super) fn settle(&self, plans: &mut Plans) {
+        let Some(InFlight { ticket, room, run }) = plans.desk.in_flight.take() else { return };
+        let answer = self.finish(plans, room, run);
+        if answer.is_err() {
+            // What a failed run left behind is not trusted with the next image.
+            plans.forget();
+        }
+        plans.desk.answers.push((ticket, answer));
+    }
+
+    fn finish(&self, plans: &mut Plans, room: Room, run: Run) -> Result<Vec<Found>> {
+        let network = plans.networks.iter_mut().find(|n| *n.room() == room);
+        let network = network.ok_or_else(|| internal("is of no network"))?;
+        let mut values = network.wait(run)?;
+        let (masks, replays) = network.masks(&mut values)?;
+        plans.replays += replays;
+        Ok(Found::of(&values, masks, self.config.rpn.post_nms_top_n))
+    }
+}
+
+impl Pending<'_> {
+    /// Waits until the device is done with it; what was found.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    pub fn wait(self) -> Result<Detections> {
+        let found = self.detector.answer(&mut self.detector.lock(), self.ticket)?;
+        let found = found.into_iter().next().ok_or_else(|| internal("is of no image"))?;
+        Ok(self.detector.detections(self.width, self.height, found))
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let desk = &mut self.detector.lock().desk;
+        // What the device is at, it ends by itself.
+        desk.in_flight.take_if(|f| f.ticket == self.ticket);
+        desk.take(self.ticket);
+    }
+}
