@@ -12,9 +12,10 @@ mod outputs;
 pub use masks::masks_of;
 pub use outputs::{MaskValues, OutputValues};
 
+use crate::config::Config;
 use crate::gpu::{Counts, Device, Pool, Runner, Submitted};
 use crate::graph::{Choices, Plan, Tensor};
-use crate::model::{self, Config, Input, Network, NetworkSize, Room};
+use crate::model::{self, Input, Network, NetworkSize, Room};
 use crate::target::Target;
 use crate::weights::NetworkWeights;
 use crate::{Error, Result};

@@ -16,9 +16,10 @@ use std::sync::{Arc, Mutex};
 use pending::Desk;
 
 use crate::compiled::{CompiledNetwork, PlannedNetwork};
+use crate::config::Config;
 use crate::gpu::{Counters, Device, Pool};
 use crate::graph::{Choices, Plan};
-use crate::model::{Config, Precision, Room};
+use crate::model::{Precision, Room};
 use crate::target::Target;
 use crate::vision::{Detections, Pixels};
 use crate::weights::NetworkWeights;

@@ -26,6 +26,7 @@
 //! | [`engine::lowering`] | how an op becomes launches of kernels |
 //! | [`engine::shader`] | WGSL preprocessor, reflection and translation |
 //! | [`engine::gpu`] | the only room that names wgpu: device, pipelines, runner |
+//! | [`engine::config`] | every setting of a network |
 //! | [`engine::model`] | the networks, as functions that build a graph |
 //! | [`engine::compiled`] | a network planned, compiled, run and read |
 //! | [`engine::weights`] | files, names, BatchNorm folding |
@@ -39,6 +40,7 @@ mod atomic;
 mod bench;
 mod cache;
 mod compiled;
+mod config;
 mod detector;
 mod error;
 mod gpu;
@@ -55,11 +57,12 @@ mod tune;
 mod vision;
 mod weights;
 
+pub use config::Config;
 pub use detector::{Detector, DetectorBuilder, Options, Pending};
 pub use error::{Error, Result};
 pub use gpu::Device;
 pub use graph::Choices as Tuning;
-pub use model::{Config, Precision};
+pub use model::Precision;
 pub use vision::{Detection, Detections, Image, Mask, PixelFormat, Pixels, Rle, SoftMask};
 pub use weights::{WeightsFile, published};
 
@@ -73,6 +76,10 @@ pub mod engine {
     /// A network planned, compiled, run and read.
     pub mod compiled {
         pub use crate::compiled::*;
+    }
+    /// Every setting of a network.
+    pub mod config {
+        pub use crate::config::*;
     }
     /// The glue.
     pub mod detector {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::shapes;
 use crate::compiled::PlannedNetwork;
+use crate::config::Config;
 use crate::gpu::{Device, Pool};
-use crate::graph::{Choices, Source, Tensor, bytes_of};
+use crate::graph::{Choices, Source, Tensor, bytes_of, fuse};
 use crate::kernels::{Kernel, Launch, Variant};
-use crate::model::{Config, Network, Room};
+use crate::model::{Network, Room};
 use crate::ops::{self, Cost, Info, Io, Op};
 use crate::rng::Rng;
 use crate::target::Target;
@@ -69,9 +70,11 @@ impl Work {
         let (size, room) = Room::for_image(config, image.height(), image.width())?;
         // What ops are given, as far as it is small.
         let given = |network: &Network| -> Vec<Tensor> {
-            let constant = |t: &&Tensor| matches!(network.graph.tensors[t.id].source, Source::Constant(_));
+            // What lies between ops that are made one would keep them apart, were it kept.
+            let graph = fuse(network.graph.clone(), target, tuning);
+            let constant = |t: &&Tensor| matches!(graph.tensors[t.id].source, Source::Constant(_));
             let small = |t: &&Tensor| t.info.dtype == DType::U32 || bytes_of(&t.info) <= REAL;
-            let inputs = network.graph.nodes.iter().flat_map(|op| &op.inputs);
+            let inputs = graph.nodes.iter().flat_map(|op| &op.inputs);
             inputs.filter(|t| !constant(t) && small(t)).copied().collect()
         };
         let planned = PlannedNetwork::keeping(config, weights, room, target, tuning, given)?;

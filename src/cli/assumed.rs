@@ -7,8 +7,7 @@ use maskrcnn::engine::weights::{Doubt, Origin, Settings};
 pub fn epsilon(file: &str, settings: &Settings) -> Option<String> {
     let Doubt { other, channels, changed, most } = settings.epsilon.doubt?;
     let eps = settings.config.backbone.eps_text();
-    let other =
-        maskrcnn::engine::model::config::Backbone { bn_eps: other, ..settings.config.backbone.clone() }.eps_text();
+    let other = maskrcnn::engine::config::Backbone { bn_eps: other, ..settings.config.backbone.clone() }.eps_text();
     let because = &settings.epsilon.because;
     let assumed = format!("{file} does not tell BatchNorm's epsilon; {eps} is assumed, as {because}");
     if changed == 0 {

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::found::Found;
 use super::{Detector, Options, Plans};
-use crate::model::{Config, NetworkSize, Room};
+use crate::config::Config;
+use crate::model::{NetworkSize, Room};
 use crate::vision::{Detections, Pixels};
 use crate::{Error, Result};
 

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::Detector;
+use crate::config::Config;
 use crate::gpu::Device;
 use crate::graph::Choices as Tuning;
-use crate::model::{Config, Precision};
+use crate::model::Precision;
 use crate::weights::{NetworkWeights, WeightsFile, locate};
 use crate::{Error, Result};
 

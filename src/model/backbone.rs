@@ -1,8 +1,9 @@
 //! ResNet bodies and the feature pyramid (torchvision, `models/resnet.py`, `ops/feature_pyramid_network.py`).
 
 use super::pyramid::Pyramid;
-use super::{Builder, Config, Room};
+use super::{Builder, Room};
 use crate::Result;
+use crate::config::Config;
 use crate::graph::Tensor;
 use crate::ops::max_pool::MaxPool;
 use crate::weights::{Block, Body, Fpn};

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::config::MaskHead;
 use super::pyramid::{Part, Pyramid};
 use super::rpn::Rois;
-use super::{Builder, Config, MaskOutputs, Outputs, Room};
+use super::{Builder, MaskOutputs, Outputs, Room};
 use crate::Result;
+use crate::config::Config;
+use crate::config::MaskHead;
 use crate::graph::Tensor;
 use crate::ops::class_decode::ClassDecode;
 use crate::ops::collect::Collect;

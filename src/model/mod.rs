@@ -2,7 +2,6 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `config` | every setting of a network |
 //! | `precision` | f32 or f16 |
 //! | `size` | from an image's size to the network's input |
 //! | `input` | what a network is given for a batch of images |
@@ -14,7 +13,6 @@
 
 mod anchors;
 mod backbone;
-pub mod config;
 mod heads;
 mod input;
 mod precision;
@@ -22,7 +20,6 @@ mod pyramid;
 mod rpn;
 mod size;
 
-pub use config::Config;
 pub use input::Input;
 pub use precision::Precision;
 pub use size::NetworkSize;
@@ -30,6 +27,7 @@ pub use size::NetworkSize;
 use std::sync::Arc;
 
 use crate::Result;
+use crate::config::Config;
 use crate::graph::{Graph, Tensor};
 use crate::ops::Info;
 use crate::ops::frame::FRAME_WORDS;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::anchors::{Level, table};
 use super::pyramid::Pyramid;
-use super::{Builder, Config, Room};
+use super::{Builder, Room};
 use crate::Result;
+use crate::config::Config;
 use crate::graph::Tensor;
 use crate::ops::collect::Collect;
 use crate::ops::nms::Nms;

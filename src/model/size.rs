@@ -1,6 +1,6 @@
 //! From an image's size to the network's input (torchvision, `models/detection/transform.py`).
 
-use super::config::Transform;
+use crate::config::Transform;
 use crate::ops::sampling::Sampling;
 use crate::{Error, Result};
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::file::WeightsFile;
 use super::fold::{columns_last, transposed_channels_last};
 use super::source::Source;
+use crate::config::Config;
+use crate::config::{Backbone, BlockKind, BoxHead, MaskHead};
 use crate::error::Result;
-use crate::model::Config;
-use crate::model::config::{Backbone, BlockKind, BoxHead, MaskHead};
 use crate::tensor::{HostTensor, Value};
 
 /// A convolution (cross-correlation, as in torch).

@@ -11,8 +11,8 @@ use safetensors::tensor::View;
 use super::canonical::NetworkWeights;
 use super::file::WeightsFile;
 use super::layout::{layout, present_name};
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::Config;
 use crate::tensor::HostTensor;
 
 /// Element type of the matrices and convolution kernels of a converted file. Vectors (biases, BatchNorm) stay f32:

@@ -7,8 +7,8 @@
 
 use super::file::WeightsFile;
 use super::settings::{Doubt, Epsilon, Origin};
-use crate::model::Config;
-use crate::model::config::{Backbone, BlockKind};
+use crate::config::Config;
+use crate::config::{Backbone, BlockKind};
 
 /// What torch's BatchNorm has, and torchvision's frozen one.
 const USUAL: f32 = 1e-5;

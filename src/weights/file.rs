@@ -14,8 +14,8 @@ use super::part::{self, Part};
 use super::settings::Settings;
 use super::sniff::format_of;
 use super::{header, pth};
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::Config;
 use crate::tensor::HostTensor;
 
 /// What every message about an unreadable file ends with.

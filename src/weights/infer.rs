@@ -9,9 +9,9 @@ use super::file::WeightsFile;
 use super::layout::present_name;
 use super::names::{counted, shown};
 use super::settings::{Epsilon, Origin, Settings, leaves};
+use crate::config::Config;
+use crate::config::{Backbone, BlockKind, MaskHead};
 use crate::error::{Error, Result};
-use crate::model::Config;
-use crate::model::config::{Backbone, BlockKind, MaskHead};
 
 /// Settings that names and shapes of tensors tell, by dotted name.
 const TOLD: [&str; 16] = [

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::WeightsFile;
 use super::layout::{layout, present_name};
-use crate::model::Config;
+use crate::config::Config;
 
 /// The tensors of a file against those that a network needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The state dict of a network: every tensor that torchvision saves, by its present name.
 
-use crate::model::Config;
-use crate::model::config::BlockKind;
+use crate::config::BlockKind;
+use crate::config::Config;
 
 /// Names and torch shapes of a state dict; kept apart from the loader's own list, so that each can test the other.
 pub(super) fn layout(config: &Config) -> Vec<(String, Vec<usize>)> {

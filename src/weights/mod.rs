@@ -1,7 +1,7 @@
 //! Weights: from a file in torch's layout to the one canonical form that the network is built from.
 //!
 //! [`WeightsFile`] opens and checks a file and hands out single tensors as f32. [`NetworkWeights::load`] asks it for
-//! what a [`Config`](crate::model::Config) needs, folds BatchNorm into the convolutions and turns every tensor into
+//! what a [`Config`](crate::config::Config) needs, folds BatchNorm into the convolutions and turns every tensor into
 //! the shaders' layout.
 //!
 //! | file | what is in it |

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::Config;
 
 /// Where the value of a setting comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Settings {
     origins: BTreeMap<String, Origin>,
 }
 
-/// How BatchNorm's epsilon ([`bn_eps`](crate::model::config::Backbone::bn_eps)) was found: torchvision's files do not
+/// How BatchNorm's epsilon ([`bn_eps`](crate::config::Backbone::bn_eps)) was found: torchvision's files do not
 /// have it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epsilon {

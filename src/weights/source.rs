@@ -6,8 +6,8 @@ use super::canonical::{Conv, Predictor};
 use super::file::WeightsFile;
 use super::fold::{BatchNorm, channels_last, fold};
 use super::names::{counted, shown};
+use crate::config::Backbone;
 use crate::error::{Error, Result};
-use crate::model::config::Backbone;
 use crate::tensor::HostTensor;
 
 /// A weights file being read. A layer goes by its `stem`, the tensor name up to `.weight`; where torchvision renamed

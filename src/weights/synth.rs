@@ -25,8 +25,8 @@
 use super::convert::{Typed, serialize};
 use super::file::WeightsFile;
 use super::layout::layout;
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::Config;
 use crate::tensor::HostTensor;
 
 /// All tensors of the network that `config` describes, with torchvision's names and layouts, in state-dict order; see

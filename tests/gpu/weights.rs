@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use crate::program::{Ran, run_with_cache};
-use maskrcnn::engine::model::config::{Backbone, BlockKind, BoxHead, MaskHead};
+use maskrcnn::engine::config::{Backbone, BlockKind, BoxHead, MaskHead};
 use maskrcnn::engine::tensor::HostTensor;
 use maskrcnn::engine::vision::coco::CocoResult;
 use maskrcnn::engine::weights::{NetworkWeights, WeightsFile, synth};

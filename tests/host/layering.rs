@@ -20,28 +20,32 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("shader", &["atomic", "kernels"]),
     ("graph", &["kernels", "lowering", "ops", "rng", "target", "tensor"]),
     ("gpu", &["atomic", "cache", "graph", "kernels", "ops", "rng", "shader", "target", "tensor"]),
-    // A weights file carries the configuration, and the network is built from weights: the two know each other.
-    ("weights", &["atomic", "cache", "model", "tensor"]),
-    ("model", &["graph", "kernels", "ops", "target", "tensor", "weights"]),
+    // Every setting of a network.
+    ("config", &["tensor"]),
+    ("weights", &["atomic", "cache", "config", "tensor"]),
+    ("model", &["config", "graph", "kernels", "ops", "target", "tensor", "weights"]),
     ("vision", &["atomic"]),
     // A network from its configuration to its results: the detector, the profiler, bench and tests run what it makes.
-    ("compiled", &["gpu", "graph", "model", "ops", "target", "tensor", "vision", "weights"]),
+    ("compiled", &["config", "gpu", "graph", "model", "ops", "target", "tensor", "vision", "weights"]),
     (
         "detector",
-        &["atomic", "compiled", "gpu", "graph", "kernels", "model", "ops", "target", "tensor", "vision", "weights"],
+        &[
+            "atomic", "config", "compiled", "gpu", "graph", "kernels", "model", "ops", "target", "tensor", "vision",
+            "weights",
+        ],
     ),
     (
         "bench",
         &[
-            "atomic", "compiled", "gpu", "graph", "kernels", "model", "ops", "rng", "shader", "target", "tensor",
-            "vision", "weights",
+            "config", "atomic", "compiled", "gpu", "graph", "kernels", "model", "ops", "rng", "shader", "target",
+            "tensor", "vision", "weights",
         ],
     ),
     (
         "tune",
         &[
-            "bench", "cache", "gpu", "graph", "kernels", "lowering", "model", "ops", "rng", "shader", "target",
-            "tensor", "weights",
+            "config", "bench", "cache", "gpu", "graph", "kernels", "lowering", "model", "ops", "rng", "shader",
+            "target", "tensor", "weights",
         ],
     ),
     ("cli", &[]),
@@ -125,7 +129,8 @@ fn room_of(name: &str) -> &str {
         "Error" | "Result" => "error",
         "Device" => "gpu",
         "Detector" => "detector",
-        "Config" | "Precision" => "model",
+        "Config" => "config",
+        "Precision" => "model",
         "Detection" | "Detections" | "Image" | "Mask" => "vision",
         other => other,
     }

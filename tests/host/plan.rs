@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use maskrcnn::engine::compiled::PlannedNetwork;
+use maskrcnn::engine::config::Config;
 use maskrcnn::engine::graph::{Choices, Graph, Place, Plan, Source, Tensor};
 use maskrcnn::engine::kernels::rounded_to_f16;
-use maskrcnn::engine::model::{Config, Room};
+use maskrcnn::engine::model::Room;
 use maskrcnn::engine::ops::Info;
 use maskrcnn::engine::ops::conv2d::Conv2d;
 use maskrcnn::engine::ops::deconv2d::Deconv2d;
@@ -652,7 +653,7 @@ fn a_body_of_other_stages_has_a_pyramid_of_its_own() {
         let p = plan(&config, &weights, 256, 320, 2, &CPU);
         assert_eq!(check(&p), Ok(()), "{stages} stages");
         let align = p.graph.nodes.iter().find(|n| n.label == "box.align").unwrap();
-        let told = maskrcnn::ops::key(align.op.as_ref());
+        let told = maskrcnn::engine::ops::key(align.op.as_ref());
         let scales = ["0.25", "0.25,0.125", "0.25,0.125,0.0625", "0.25,0.125,0.0625,0.03125"][stages - 1];
         assert!(told.contains(&format!("scales={scales} ")), "{told}");
         let level = |name: &str| {

@@ -143,6 +143,8 @@ impl Row {
             if begin + width([numbers.join(", ")]) > COLUMNS {
                 // Below the constants, where the line has no room for them.
                 let list = wrapped(&numbers, ", ", COLUMNS, wide + 8 + cases.len());
+                let words: Vec<String> = constants.split(' ').map(String::from).collect();
+                let constants = wrapped(&words, " ", COLUMNS, wide + 6);
                 let _ = writeln!(out, "  {blank:wide$}    {constants}\n  {blank:wide$}      {cases}{list}");
                 continue;
             }

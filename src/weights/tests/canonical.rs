@@ -1,9 +1,9 @@
 use safetensors::tensor::Dtype;
 
 use super::{Raw, Tensors, nuclei, serialize, tiny_config, tiny_model, tiny_v2_config};
+use crate::config::BlockKind;
+use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::Config;
-use crate::model::config::BlockKind;
 use crate::weights::synth::{synthetic, synthetic_file};
 use crate::weights::{NetworkWeights, WeightsFile};
 

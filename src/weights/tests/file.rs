@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use safetensors::tensor::Dtype;
 
 use super::{nuclei, serialize, single, tiny_config, tiny_model};
+use crate::config::BlockKind;
 use crate::error::Error;
-use crate::model::config::BlockKind;
 use crate::weights::WeightsFile;
 
 /// The reason of the `Error::Weights` due for these bytes; the message must name the file.

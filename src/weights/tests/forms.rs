@@ -4,9 +4,9 @@ use half::f16;
 use safetensors::tensor::Dtype;
 
 use super::{Raw, Tensors, serialize, tiny_config, tiny_model, tiny_v2_config};
+use crate::config::BlockKind;
+use crate::config::Config;
 use crate::error::Error;
-use crate::model::Config;
-use crate::model::config::BlockKind;
 use crate::weights::convert::{self, Precision};
 use crate::weights::inspect::Inventory;
 use crate::weights::{NetworkWeights, WeightsFile};

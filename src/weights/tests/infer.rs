@@ -1,9 +1,9 @@
 //! Configurations read off the names and shapes of tensors.
 
 use super::{Raw, Tensors, serialize, tiny_config, tiny_model, tiny_v2_config};
+use crate::config::Config;
+use crate::config::{BlockKind, MaskHead};
 use crate::error::{Error, Result};
-use crate::model::Config;
-use crate::model::config::{BlockKind, MaskHead};
 use crate::weights::{NetworkWeights, Origin, Settings, WeightsFile};
 
 fn settings(tensors: &Tensors, name: &str) -> Result<Settings> {

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::model::Config;
-use crate::model::config::{Backbone, BlockKind, BoxHead, MaskHead};
+use crate::config::Config;
+use crate::config::{Backbone, BlockKind, BoxHead, MaskHead};
 
 /// A tensor as bytes, to be altered.
 #[derive(Clone)]

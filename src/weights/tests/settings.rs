@@ -4,8 +4,8 @@ use safetensors::tensor::Dtype;
 use serde_json::json;
 
 use super::{Raw, Tensors, serialize, tiny_config, tiny_model, tiny_v2_config};
-use crate::model::Config;
-use crate::model::config::{Backbone, BlockKind};
+use crate::config::Config;
+use crate::config::{Backbone, BlockKind};
 use crate::weights::{Origin, Settings, WeightsFile};
 
 fn settings(tensors: &Tensors, name: &str) -> Settings {

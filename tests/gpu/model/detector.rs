@@ -1,9 +1,10 @@
 //! What the detector promises besides its answer: how often it speaks to the device, repeatability, sharing.
 
 use maskrcnn::engine::compiled::PlannedNetwork;
+use maskrcnn::engine::config::Config;
 use maskrcnn::engine::gpu::{Counters, Pool};
 use maskrcnn::engine::graph::Choices;
-use maskrcnn::engine::model::{Config, NetworkSize, Room};
+use maskrcnn::engine::model::{NetworkSize, Room};
 use maskrcnn::engine::vision::scene;
 use maskrcnn::{Detections, Detector, Device, Image, Mask};
 

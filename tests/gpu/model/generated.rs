@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use maskrcnn::engine::model::Config;
+use maskrcnn::engine::config::Config;
 use maskrcnn::engine::tensor::HostTensor;
 use maskrcnn::engine::weights::synth::synthetic;
 use maskrcnn::engine::weights::{NetworkWeights, WeightsFile};

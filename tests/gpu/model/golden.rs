@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use maskrcnn::engine::model::{Config, NetworkSize};
+use maskrcnn::engine::config::Config;
+use maskrcnn::engine::model::NetworkSize;
 use maskrcnn::engine::ops::frame::Frame;
 use maskrcnn::engine::tensor::Value;
 use maskrcnn::engine::weights::{NetworkWeights, WeightsFile};
