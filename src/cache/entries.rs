@@ -72,7 +72,12 @@ impl Entries {
                 _ => None,
             }
         };
-        read().unwrap_or_default()
+        read().unwrap_or_else(|| {
+            if self.path.exists() {
+                log::warn!("{}: is damaged, or of another version, and is ignored", self.path.display());
+            }
+            Map::new()
+        })
     }
 
     fn write(&self, devices: Map<String, Value>) -> Result<()> {

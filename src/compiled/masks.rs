@@ -28,6 +28,7 @@ impl CompiledNetwork {
             let masks = images.map(|(image, &n)| masks_of(&values.places, &values.bits, image, n));
             return Ok((masks.collect::<Result<_>>()?, 0));
         }
+        log::debug!("the bits of masks take {needed} words, and there are {capacity}: they are pasted again");
         let capacity = self.room_for(&counts, &values.places, needed)?;
         values.bits = self.paste(capacity, 0)?;
         let (mut masks, mut first, mut replays) = (Vec::with_capacity(counts.len()), 0, 1);

@@ -106,7 +106,8 @@ impl Detector {
         match self.run(plans, room, images, Options::default()) {
             Ok(found) => Ok(Some(found)),
             // Half of the batch may fit, in the memory that this one took.
-            Err(Error::Limit { .. } | Error::OutOfMemory { .. }) if images.len() > 1 => {
+            Err(e @ (Error::Limit { .. } | Error::OutOfMemory { .. })) if images.len() > 1 => {
+                log::warn!("a batch of {} images does not fit and is cut in halves, for good: {e}", images.len());
                 plans.forget();
                 plans.refused.push(room);
                 Ok(None)

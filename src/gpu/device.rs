@@ -159,6 +159,7 @@ impl Device {
             // The first error is the cause; what follows it is noise.
             lock(&note).get_or_insert(e);
         }));
+        log::info!("adapter chosen: {} ({})", adapter.name, adapter.key());
         Ok(Self {
             least: None,
             shared: Arc::new(Shared {

@@ -31,7 +31,13 @@ impl Device {
     /// Says whether the device has such a cache: with Vulkan only, and many drivers keep a cache of their own. lavapipe
     /// 22.3 gives nothing to keep. Without this call nothing is read or written.
     pub fn keep_pipelines(&self) -> bool {
-        cache::dir("pipelines").is_ok_and(|dir| self.keep_pipelines_in(&dir))
+        match cache::dir("pipelines") {
+            Ok(dir) => self.keep_pipelines_in(&dir),
+            Err(e) => {
+                log::warn!("compiled pipelines are not kept: {e}");
+                false
+            }
+        }
     }
 
     /// As [`Device::keep_pipelines`], in a folder of the caller's that nobody else can write to: a driver trusts what it
@@ -48,7 +54,8 @@ impl Device {
         // SAFETY: the data is what `get_data` gave: only `save_pipelines` writes such files, into a folder of the user's
         // own, whole or not at all, and a checksum tells damage. wgpu compares device and driver besides.
         let cache = unsafe { s.device.create_pipeline_cache(&descriptor) };
-        if pollster::block_on(scope.pop()).is_some() {
+        if let Some(e) = pollster::block_on(scope.pop()) {
+            log::warn!("compiled pipelines are not kept: {e}");
             return false;
         }
         // What there is before anything is compiled: a driver that keeps nothing never gives more.
@@ -68,9 +75,13 @@ impl Device {
         let Some(kept) = self.shared.kept.get().filter(|k| k.changed.swap(false, Ordering::Relaxed)) else { return };
         let Some(data) = kept.cache.get_data() else { return };
         let (sum, mut saved) = (crc32fast::hash(&data), lock(&kept.saved));
+        if sum == *saved {
+            return;
+        }
         // Where it cannot be kept, the next start takes longer: that is all.
-        if sum != *saved && write(&kept.path, &kept.head, &data).is_ok() {
-            *saved = sum;
+        match write(&kept.path, &kept.head, &data) {
+            Ok(()) => *saved = sum,
+            Err(e) => log::warn!("compiled pipelines could not be kept: {e}"),
         }
     }
 }
@@ -90,12 +101,16 @@ fn write(path: &Path, head: &[u8], data: &[u8]) -> crate::Result<()> {
 /// The data of such a file; none where it is not there, damaged, or of another device or version.
 fn read(path: &Path, head: &[u8]) -> Option<Vec<u8>> {
     let about = fs::metadata(path).ok()?;
-    if !about.is_file() || about.len() > MOST_BYTES {
-        return None;
+    let data = || {
+        let file = (about.is_file() && about.len() <= MOST_BYTES).then(|| fs::read(path).ok())??;
+        let (sum, data) = file.strip_prefix(head)?.split_first_chunk::<4>()?;
+        (u32::from_le_bytes(*sum) == crc32fast::hash(data)).then(|| data.to_vec())
+    };
+    let data = data();
+    if data.is_none() {
+        log::warn!("{}: is no cache of pipelines for this device and version; they are compiled anew", path.display());
     }
-    let file = fs::read(path).ok()?;
-    let (sum, data) = file.strip_prefix(head)?.split_first_chunk::<4>()?;
-    (u32::from_le_bytes(*sum) == crc32fast::hash(data)).then(|| data.to_vec())
+    data
 }
 
 #[cfg(test)]

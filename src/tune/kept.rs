@@ -30,10 +30,16 @@ impl Kept {
     /// other shaders. A damaged file is as good as none.
     pub fn of(device: &str) -> Self {
         let now = shaders();
-        let kept = Entries::of("tuned", VERSION).ok().and_then(|e| e.get(device));
-        kept.and_then(|k| serde_json::from_value::<Self>(k).ok())
-            .filter(|k| k.shaders == now)
-            .unwrap_or(Self { shaders: now, names: BTreeMap::new() })
+        let entries = Entries::of("tuned", VERSION).ok();
+        let none = Self { shaders: now, names: BTreeMap::new() };
+        let Some(entry) = entries.as_ref().and_then(|e| e.get(device)) else { return none };
+        let file = entries.map_or_else(String::new, |e| e.path().display().to_string());
+        match serde_json::from_value::<Self>(entry) {
+            Ok(kept) if kept.shaders == none.shaders => return kept,
+            Ok(_) => log::warn!("{file}: was tuned with other shaders, and is ignored; `maskrcnn tune` finds anew"),
+            Err(e) => log::warn!("{file}: is ignored for {device}: {e}"),
+        }
+        none
     }
 
     /// Keeps it, in the place of what was kept for the device; gives the file.

@@ -138,8 +138,8 @@ fn surface() -> String {
                         Some(false) => {
                             let first = lines.len() - lines[at..].len() + 1;
                             let inside = body(lines, at);
-                            for i in 0..inside.len() {
-                                if ["    pub fn ", "    pub const "].iter().any(|kind| inside[i].starts_with(kind)) {
+                            for (i, line) in inside.iter().enumerate() {
+                                if ["    pub fn ", "    pub const "].iter().any(|kind| line.starts_with(kind)) {
                                     out.push(format!("{shown}:: {}", head(lines, first + i)));
                                 }
                             }

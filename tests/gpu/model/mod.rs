@@ -9,6 +9,7 @@ mod generated;
 mod golden;
 mod large;
 mod levels;
+mod logged;
 mod ours;
 mod pending;
 mod precision;
