@@ -3,13 +3,15 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# cli implies emit and pull: it is tried with and without the model alone.
+# cli implies emit, image and pull: it is tried with and without the model alone.
 for model in "" embedded-model; do
     for emit in "" emit; do
         for pull in "" pull; do
-            set -- $emit $pull $model
-            echo "features: ${*:-none}"
-            cargo clippy --quiet --lib --no-default-features --features "$*" -- -D warnings
+            for image in "" image; do
+                set -- $emit $pull $image $model
+                echo "features: ${*:-none}"
+                cargo clippy --quiet --lib --no-default-features --features "$*" -- -D warnings
+            done
         done
     done
     set -- cli $model

@@ -5,7 +5,7 @@ mod files;
 
 use self::files::{CMYK_JPEG, PALETTE_PNG, PROGRESSIVE_JPEG, YCCK_JPEG};
 use super::*;
-use image::{GrayAlphaImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use std::fs;
 use std::io::Cursor;
 

@@ -1,5 +1,6 @@
 //! One instance's pixels: a rectangle of bits somewhere in an image.
 
+#[cfg(feature = "image")]
 use image::{GrayImage, Luma};
 
 use crate::error::{Error, Result};
@@ -141,6 +142,7 @@ impl Mask {
     }
 
     /// The whole image of `image_w x image_h` pixels, 255 where the mask is set and 0 elsewhere.
+    #[cfg(feature = "image")]
     pub fn to_image(&self, image_w: u32, image_h: u32) -> GrayImage {
         let mut image = GrayImage::new(image_w, image_h);
         for run in self.runs().filter(|run| run.y < image_h) {

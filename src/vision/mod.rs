@@ -30,7 +30,9 @@ pub mod scene;
 pub use self::detections::{Detection, Detections, SoftMask};
 #[cfg(feature = "cli")]
 pub use self::draw::overlay;
-pub use self::image::{About, Image, MAX_PIXELS, MAX_SIDE, Normalize, Note, ReadOptions, Reading, is_decoding};
+#[cfg(feature = "image")]
+pub use self::image::{About, Normalize, Note, ReadOptions, Reading, is_decoding};
+pub use self::image::{Image, MAX_PIXELS, MAX_SIDE};
 pub use self::mask::{Mask, Run};
 pub use self::pixels::{PixelFormat, Pixels};
 #[cfg(feature = "cli")]

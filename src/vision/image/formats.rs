@@ -6,10 +6,11 @@ use std::io::{Cursor, ErrorKind};
 use image::error::LimitErrorKind;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
+use super::decode::DECODING;
 use super::fault::{Fault, room};
 use super::reading::{About, Note, ReadOptions};
 use super::samples::{Colours, Data, Depth, Samples};
-use super::{DECODING, MAX_PIXELS, MAX_SIDE, frames, jpeg, size_fault, too_large};
+use super::{MAX_PIXELS, MAX_SIDE, frames, jpeg, size_fault, too_large};
 
 /// The most bytes of what a picture carries besides pixels: a PNG of 1 MB can hold a colour profile of 1 GiB.
 const MAX_EXTRAS: u64 = 64 << 20;

@@ -104,7 +104,7 @@ impl ReadOptions {
     /// # Errors
     /// As [`Image::open`], and [`Error::Image`](crate::Error::Image) for a page or channel that is not there.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Reading> {
-        super::open(path.as_ref(), self)
+        super::decode::open(path.as_ref(), self)
     }
 
     /// Decodes the bytes of a file; see [`Image::decode`].
@@ -112,6 +112,6 @@ impl ReadOptions {
     /// # Errors
     /// As [`Image::decode`], and [`Error::Image`](crate::Error::Image) for a page or channel that is not there.
     pub fn decode(&self, bytes: &[u8], name: &str) -> Result<Reading> {
-        super::decode(bytes, name, self)
+        super::decode::decode(bytes, name, self)
     }
 }
