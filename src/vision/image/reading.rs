@@ -30,7 +30,7 @@ pub enum Normalize {
 /// How to read image files; [`Image::open`] and [`Image::decode`] are the default of it.
 ///
 /// ```no_run
-/// use maskrcnn::vision::{Normalize, ReadOptions};
+/// use maskrcnn::engine::vision::{Normalize, ReadOptions};
 ///
 /// # fn main() -> maskrcnn::Result<()> {
 /// let mut options = ReadOptions::default();
