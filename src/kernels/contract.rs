@@ -221,7 +221,7 @@ macro_rules! params {
 /// and twin are the op's.
 pub trait Kernel: Op {
     /// Whether the shader does it with these settings and inputs; an op that it does not do takes another
-    /// [lowering](crate::lowering).
+    /// [lowering](crate::engine::lowering).
     fn takes(&self, _inputs: &[Info]) -> bool {
         true
     }

@@ -1,5 +1,5 @@
 //! What stands between layers, element by element. Planning fuses most of it with the layer before
-//! ([`crate::graph`]); what is left over is run as it stands.
+//! ([`crate::engine::graph`]); what is left over is run as it stands.
 
 use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::tensor::{Shape, Value};

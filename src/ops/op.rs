@@ -112,7 +112,7 @@ impl fmt::Display for Operand {
 pub type Setting = (&'static str, String);
 
 /// What a network is made of: tensors in, tensors out, by settings. Nothing here knows a shader or a device; how an op is
-/// carried out is a [`lowering`](crate::lowering)'s business.
+/// carried out is a [`lowering`](crate::engine::lowering)'s business.
 pub trait Op: Any + fmt::Debug + Send + Sync {
     /// What it is called: the same for all settings.
     fn name(&self) -> &'static str;
