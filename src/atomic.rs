@@ -24,7 +24,7 @@ pub(crate) use self::stale::sweep;
 /// # Errors
 /// [`Error::Io`], naming `path`.
 pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let pending = Pending::new(path, fill)?;
+    let pending = Unpublished::new(path, fill)?;
     let (folder, name) = (pending.target.parent(), pending.target.file_name().map(|n| n.to_string_lossy()));
     if let (Some(folder), Some(name)) = (folder, name) {
         sweep(folder, |other| other == name);
@@ -33,7 +33,7 @@ pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
 }
 
 /// A file that is on disk in whole, but does not have its name yet. Dropped before it has, it is gone.
-pub(crate) struct Pending {
+pub(crate) struct Unpublished {
     /// As it was asked for.
     path: PathBuf,
     /// Links followed.
@@ -42,7 +42,7 @@ pub(crate) struct Pending {
     staged: Option<Staged>,
 }
 
-impl Pending {
+impl Unpublished {
     /// Writes it through `fill`.
     ///
     /// # Errors

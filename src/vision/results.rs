@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
-use crate::atomic::{self, Aside, Pending};
+use crate::atomic::{self, Aside, Unpublished};
 use crate::error::{Error, Result};
 use crate::vision::coco::{self, CocoResult};
 
@@ -82,8 +82,8 @@ impl Pair {
             fs::create_dir_all(folder).map_err(io(folder))?;
         }
         let text = coco::text(results).map_err(io(&self.json))?;
-        let png = Pending::new(&self.png, |out| mark::png(picture, out))?;
-        let json = Pending::new(&self.json, |out| mark::json(&text, out))?;
+        let png = Unpublished::new(&self.png, |out| mark::png(picture, out))?;
+        let json = Unpublished::new(&self.json, |out| mark::json(&text, out))?;
         match self.obstacle() {
             Some((path, Obstacle::Foreign)) if !overwrite => {
                 let reason = "is there, and was not written by this program";
@@ -95,7 +95,7 @@ impl Pair {
     }
 
     /// Puts both in the places of the old ones; `between` is called after each step.
-    fn replace(&self, png: Pending, json: Pending, between: &mut dyn FnMut()) -> Result<()> {
+    fn replace(&self, png: Unpublished, json: Unpublished, between: &mut dyn FnMut()) -> Result<()> {
         let aside = |path: &Path| Aside::of(path).map_err(|source| Error::Io { path: path.into(), source });
         // Out of the way first: old results beside a new picture would look like a pair.
         let old_json = aside(&self.json)?;

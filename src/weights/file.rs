@@ -79,8 +79,8 @@ impl WeightsFile {
     /// is safe).
     ///
     /// # Errors
-    /// [`Error::Weights`] if there is no such file, it cannot be read, or it is not a sound file of these formats; the
-    /// message names the format found instead.
+    /// [`Error::Io`] if there is no such file or it cannot be read; [`Error::Weights`] if it is not a sound file of
+    /// these formats: the message names the format found instead.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_mapped(path.as_ref(), None)
     }
@@ -98,14 +98,16 @@ impl WeightsFile {
     fn open_mapped(path: &Path, wanted: Option<&str>) -> Result<Self> {
         let name = path.display().to_string();
         let refuse = |reason: String| Error::Weights { file: name.clone(), reason };
+        let io = |source| Error::Io { path: path.to_path_buf(), source };
         let unreadable = |e: std::io::Error| match e.kind() {
-            std::io::ErrorKind::NotFound => refuse("there is no such file: check the path".into()),
-            _ => refuse(format!("cannot be read: {e}")),
+            std::io::ErrorKind::NotFound => io(std::io::Error::new(e.kind(), "there is no such file: check the path")),
+            kind => io(std::io::Error::new(kind, format!("cannot be read: {e}"))),
         };
         // Before opening: opening a named pipe would wait for a writer.
         let kind = std::fs::metadata(path).map_err(unreadable)?;
         if kind.is_dir() {
-            return Err(refuse("is a directory: name the weights file in it".into()));
+            let kind = std::io::ErrorKind::IsADirectory;
+            return Err(io(std::io::Error::new(kind, "is a directory: name the weights file in it")));
         }
         if !kind.is_file() {
             return Err(refuse("is not a regular file: copy the weights into one".into()));

@@ -127,8 +127,8 @@ fn a_results_file_always_has_its_own_picture() {
     let old = [pair.json(), pair.png()].map(|p| fs::read(p).unwrap());
     let new = || {
         let text = coco::text(&found(2)).unwrap();
-        let png = Pending::new(pair.png(), |out| mark::png(&picture(2), out)).unwrap();
-        (png, Pending::new(pair.json(), |out| mark::json(&text, out)).unwrap())
+        let png = Unpublished::new(pair.png(), |out| mark::png(&picture(2), out)).unwrap();
+        (png, Unpublished::new(pair.json(), |out| mark::json(&text, out)).unwrap())
     };
     let (png, json) = new();
     let mut steps = 0;
