@@ -14,7 +14,7 @@ pub use outputs::{MaskValues, OutputValues};
 
 use crate::config::Config;
 use crate::gpu::{Counts, Device, Pool, Runner, Submitted};
-use crate::graph::{Choices, Plan, Tensor};
+use crate::graph::{Plan, Tensor, Tuning};
 use crate::model::{self, Input, Network, NetworkSize, Room};
 use crate::target::Target;
 use crate::weights::NetworkWeights;
@@ -44,7 +44,7 @@ impl PlannedNetwork {
         weights: &NetworkWeights,
         room: Room,
         target: &Target,
-        tuning: &Choices,
+        tuning: &Tuning,
     ) -> Result<Self> {
         Self::keeping(config, weights, room, target, tuning, |_| Vec::new())
     }
@@ -58,7 +58,7 @@ impl PlannedNetwork {
         weights: &NetworkWeights,
         room: Room,
         target: &Target,
-        tuning: &Choices,
+        tuning: &Tuning,
         kept: impl FnOnce(&Network) -> Vec<Tensor>,
     ) -> Result<Self> {
         let mut network = model::build(config, weights, &room)?;
@@ -78,7 +78,7 @@ impl PlannedNetwork {
         config: &Config,
         weights: &NetworkWeights,
         target: &Target,
-        tuning: &Choices,
+        tuning: &Tuning,
         (height, width): (u32, u32),
     ) -> Result<(NetworkSize, Self)> {
         let (size, room) = Room::for_image(config, height, width)?;

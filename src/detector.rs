@@ -18,7 +18,7 @@ use pending::Desk;
 use crate::compiled::{CompiledNetwork, PlannedNetwork};
 use crate::config::Config;
 use crate::gpu::{Counters, Device, Pool};
-use crate::graph::{Choices, Plan};
+use crate::graph::{Plan, Tuning};
 use crate::model::{Precision, Room};
 use crate::target::Target;
 use crate::vision::{Detections, Pixels};
@@ -37,7 +37,7 @@ pub struct Detector {
     /// What kernels may use: the device's, at the precision asked for.
     target: Target,
     /// How ops are run, where that is not left to the best guess.
-    tuning: Choices,
+    tuning: Tuning,
     plans: Mutex<Plans>,
 }
 

@@ -61,7 +61,7 @@ pub use config::Config;
 pub use detector::{Detector, DetectorBuilder, Options, Pending};
 pub use error::{Error, Result};
 pub use gpu::Device;
-pub use graph::Choices as Tuning;
+pub use graph::Tuning;
 pub use model::Precision;
 pub use vision::{Detection, Detections, Image, Mask, PixelFormat, Pixels, Rle, SoftMask};
 pub use weights::{WeightsFile, published};

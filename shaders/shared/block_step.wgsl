@@ -2,6 +2,7 @@
 // one loaded, so that loads are under way while sums are made. There is one step more than there is to load.
 // It expects l (the step's first four channels, from begin to end), r_0 to r_3 (four channels of four pixels, in the first
 // X_THREADS threads; zero past the end), wi (where the block's weights begin), and adds to acc_g_e_h.
+#expects l r_0 r_3 wi t begin end w_at
 if t >= X_THREADS && t < X_THREADS + W_THREADS {
 #repeat e 4
     let w_${e} = l * BK + (t - X_THREADS) + ${e}u * W_THREADS;

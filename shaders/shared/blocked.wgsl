@@ -2,6 +2,7 @@
 // workgroup memory, with the taps and channels of a pixel as one row (implicit GEMM: K by CRS times CRS by NPQ). It asks
 // of the kernel that imports it what shared/tiled does. With PARTS, each row is cut in so many, and `place` gets part * N
 // + n for n.
+#expects p place store is_live x_at w_at
 #import shared/block
 #import shared/spot
 

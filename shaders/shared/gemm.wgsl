@@ -2,6 +2,7 @@
 // It expects xi_i (where pixel i's channels begin), in_i (whether the pixel is inside), c (the channels' number, by
 // four), wi (where the step's weights begin) and t, and adds to acc_i_j_h_e.
 // Lanes are pixels, so all of them need the same weights: without SUBGROUPS, every lane loads at the same address.
+#expects xi_0 in_0 c wi t x_at w_at
 #repeat u STEP
 #repeat i TP
 #ifdef HALVES

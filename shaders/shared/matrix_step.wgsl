@@ -3,6 +3,7 @@
 // rows, by four), c4, wi (where the block's weights begin), pq, cq, spot_e, map_e, ih_e and iw_e (the pixels and channels that
 // this thread loads), p0 and k0 (where the share begins in the block), and adds to c_i_j.
 // The tap and the channels that are next.
+#expects begin end c4 wi pq cq p0 k0
 var r = 0u;
 var s = 0u;
 var c = begin + cq;

@@ -2,6 +2,7 @@
 // shared/live, and declares `place(n, q, k0)` and `store(at, n, q, k, sum)`: the first says where in y row k0 of pixel q
 // of image n lies, the others of its tile following it; the second gets that place and the sum of row k, or those of
 // four rows with QUADS, place and row counted by four then.
+#expects p place store is_live x_at w_at
 
 #import shared/spot
 

@@ -1,5 +1,6 @@
 // Where a tile lies: image n, row and column of tiles in a map of h by w pixels, with map_first pixels of the image before
 // it. It expects tile, a number in the piece; threads of dead images leave.
+#expects tile quotient is_live p
     let n = quotient(p.first + tile, p.per_image);
     if !is_live(n) { return; }
 #ifdef LEVELS

@@ -7,7 +7,7 @@ use super::shapes;
 use crate::compiled::PlannedNetwork;
 use crate::config::Config;
 use crate::gpu::{Device, Pool};
-use crate::graph::{Choices, Source, Tensor, bytes_of, fuse};
+use crate::graph::{Source, Tensor, Tuning, bytes_of, fuse};
 use crate::kernels::{Kernel, Launch, Variant};
 use crate::model::{Network, Room};
 use crate::ops::{self, Cost, Info, Io, Op};
@@ -62,7 +62,7 @@ impl Work {
     /// As [`crate::Detector::detect`].
     pub fn of_network(
         device: &Device,
-        (target, tuning): (&Target, &Choices),
+        (target, tuning): (&Target, &Tuning),
         config: &Config,
         weights: &NetworkWeights,
         image: &Image,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use maskrcnn::engine::graph::Choices;
+use maskrcnn::engine::graph::Tuning;
 use maskrcnn::engine::target::Target;
 use maskrcnn::engine::tune::Kept;
 use maskrcnn::engine::weights::{Settings, WeightsFile};
@@ -112,8 +112,8 @@ impl Model {
     }
 
     /// What was tuned for the device of that key, if it is wanted.
-    pub fn tuning(&self, key: Option<&str>) -> Choices {
-        let kept = key.filter(|_| !self.untuned).map(|key| Kept::of(key).choices());
+    pub fn tuning(&self, key: Option<&str>) -> Tuning {
+        let kept = key.filter(|_| !self.untuned).map(|key| Kept::of(key).tuning());
         kept.unwrap_or_default()
     }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::Detector;
 use crate::config::Config;
 use crate::gpu::Device;
-use crate::graph::Choices as Tuning;
+use crate::graph::Tuning;
 use crate::model::Precision;
 use crate::weights::{NetworkWeights, WeightsFile, locate};
 use crate::{Error, Result};

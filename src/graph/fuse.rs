@@ -17,7 +17,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::{Choices, Graph, Node, Tensor};
+use super::{Graph, Node, Tensor, Tuning};
 use crate::ops::elementwise::Elementwise;
 use crate::ops::{Info, Op, check};
 use crate::target::Target;
@@ -45,19 +45,19 @@ struct Fused {
 const PATTERNS: [fn(&Pair) -> Option<Fused>; 3] = [epilogue::of_product, epilogue::enlarged, mask::of_class];
 
 /// The graph with every pattern that it has made one op, and a bias of zeros where a product has none. What lies between two
-/// ops must not be kept. Fusion that is a matter of the device leaves ops alone that `choices` name.
-pub fn fuse(mut graph: Graph, target: &Target, choices: &Choices) -> Graph {
+/// ops must not be kept. Fusion that is a matter of the device leaves ops alone that `tuning` name.
+pub fn fuse(mut graph: Graph, target: &Target, tuning: &Tuning) -> Graph {
     // What was fused may make a pattern with what comes before it.
-    while fuse_once(&mut graph, target, choices) {}
+    while fuse_once(&mut graph, target, tuning) {}
     epilogue::complete(graph)
 }
 
 /// Fuses from the first node to the last; says whether anything was.
-fn fuse_once(graph: &mut Graph, target: &Target, choices: &Choices) -> bool {
+fn fuse_once(graph: &mut Graph, target: &Target, tuning: &Tuning) -> bool {
     let before = graph.nodes.len();
     let mut i = 0;
     while i < graph.nodes.len() {
-        match fused(graph, i, target, choices) {
+        match fused(graph, i, target, tuning) {
             Some((next, node)) => {
                 if let (Some(_), [out]) = (graph.nodes[next].op.downcast::<Elementwise>(), &node.outputs[..]) {
                     // People know the tensor by the layer, not by the last step of its epilogue.
@@ -73,7 +73,7 @@ fn fuse_once(graph: &mut Graph, target: &Target, choices: &Choices) -> bool {
 }
 
 /// Node `i` and the next that reads it as one, in the place of the second.
-fn fused(graph: &Graph, i: usize, target: &Target, choices: &Choices) -> Option<(usize, Node)> {
+fn fused(graph: &Graph, i: usize, target: &Target, tuning: &Tuning) -> Option<(usize, Node)> {
     let first = &graph.nodes[i];
     let [between] = first.outputs[..] else { return None };
     let next = only_reader(graph, between)?;
@@ -86,7 +86,7 @@ fn fused(graph: &Graph, i: usize, target: &Target, choices: &Choices) -> Option<
     if graph.nodes[i + 1..next].iter().any(rewritten) {
         return None;
     }
-    let named = [first, after].iter().any(|node| !choices.names(node, target).is_empty());
+    let named = [first, after].iter().any(|node| !tuning.names(node, target).is_empty());
     let input = after.inputs.iter().position(|t| t.id == between.id)?;
     let pair = Pair { graph, first, next: after, input, target, named };
     let Fused { op, inputs, label } = PATTERNS.iter().find_map(|pattern| pattern(&pair))?;

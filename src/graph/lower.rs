@@ -1,18 +1,18 @@
 //! Every op carried out by a lowering: a graph of kernels.
 
-use super::{Choices, Graph, Node, Origin, Source, Tensor};
+use super::{Graph, Node, Origin, Source, Tensor, Tuning};
 use crate::kernels::Kernel;
 use crate::lowering::{self, Link};
 use crate::ops::{Info, Io};
 use crate::target::Target;
 use crate::{Error, Result};
 
-/// The graph with every op lowered, by the best guess or by the names that `choices` has for it; every node of the new graph
+/// The graph with every op lowered, by the best guess or by the names that `tuning` has for it; every node of the new graph
 /// knows its names. Tensors keep their numbers; those between launches of one op come after them.
-pub(super) fn lower(graph: Graph, target: &Target, choices: &Choices) -> Result<Graph<dyn Kernel>> {
+pub(super) fn lower(graph: Graph, target: &Target, tuning: &Tuning) -> Result<Graph<dyn Kernel>> {
     let mut lowered = Graph { tensors: graph.tensors, nodes: Vec::new(), stage: graph.stage };
     for node in graph.nodes {
-        let names = choices.names(&node, target);
+        let names = tuning.names(&node, target);
         let (inputs, outputs) = node.infos();
         let io = Io { inputs: &inputs, outputs: &outputs };
         let (lowering, launches) = lowering::lower(node.op.as_ref(), &io, target, &names).ok_or_else(|| {

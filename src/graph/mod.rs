@@ -5,7 +5,6 @@
 //! ([`Plan`]).
 
 mod build;
-mod choices;
 mod dot;
 mod fuse;
 mod grids;
@@ -15,12 +14,13 @@ mod plan;
 mod slots;
 mod table;
 mod textures;
+mod tuning;
 
 pub use build::Conv2dBuilder;
-pub use choices::{Choices, Names};
 pub use fuse::fuse;
 pub use grids::Indirect;
 pub use plan::{Peak, Place, Plan, Slot, Step};
+pub use tuning::{Names, Tuning};
 
 use std::sync::Arc;
 

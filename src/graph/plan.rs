@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::fuse::fuse;
 use super::lower::lower;
-use super::{Choices, Graph, Source, Tensor, bytes_of, textures};
+use super::{Graph, Source, Tensor, Tuning, bytes_of, textures};
 use crate::Result;
 use crate::kernels::{Kernel, Launch, Variant};
 use crate::ops::{Cost, Info, Io, check};
@@ -88,15 +88,15 @@ impl Plan {
     /// # Errors
     /// [`crate::Error::Shape`] for an op that no lowering carries out.
     pub fn new(graph: Graph, target: &Target, force: &[&str]) -> Result<Self> {
-        Self::choosing(graph, target, &Choices::forced(force))
+        Self::choosing(graph, target, &Tuning::forced(force))
     }
 
     /// As [`Plan::new`], with names for each op.
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn choosing(graph: Graph, target: &Target, choices: &Choices) -> Result<Self> {
-        let mut graph = lower(fuse(graph, target, choices), target, choices)?;
+    pub fn choosing(graph: Graph, target: &Target, tuning: &Tuning) -> Result<Self> {
+        let mut graph = lower(fuse(graph, target, tuning), target, tuning)?;
         let mut steps = choose(&graph, target);
         if target.pays.live_grids {
             let grids = grids::add(&mut graph, &steps);

@@ -6,6 +6,7 @@
 //! | `#paste NAME` | the snippet of that name, here: a part of a function |
 //! | `#ifdef X` … `#else` … `#endif`, `#ifndef X` | by whether constant `X` is given |
 //! | `#repeat v N` … `#end` | the lines N times, `${v}` standing for 0, 1, …; N a number, a constant, or one over the other |
+//! | `#expects a b` | in a snippet: what stands before it must have named `a` and `b` |
 //! | `@slot var …` | `@group(0) @binding(k)`, counting the active ones from 0 |
 //! | `${X}` | the value of constant `X`, where WGSL takes no constant: in a name |
 //!
@@ -43,7 +44,16 @@ pub fn preprocess(
     defines: &[(String, u32)],
     snippets: &[(&str, &str)],
 ) -> Result<Processed, String> {
-    let mut state = State { defines, snippets, imported: HashSet::new(), within: Vec::new(), slot: 0, out: Vec::new() };
+    let mut state = State {
+        defines,
+        snippets,
+        imported: HashSet::new(),
+        within: Vec::new(),
+        slot: 0,
+        out: Vec::new(),
+        named: HashSet::new(),
+        read: 0,
+    };
     for (k, v) in defines {
         state.out.push((format!("const {k}: u32 = {v}u;"), ("constants".into(), 1)));
     }
@@ -74,9 +84,23 @@ struct State<'a> {
     within: Vec<String>,
     slot: usize,
     out: Vec<(String, (String, usize))>,
+    /// Names in the first `read` lines of `out`.
+    named: HashSet<String>,
+    read: usize,
 }
 
 impl State<'_> {
+    /// Whether something before has this name.
+    fn is_named(&mut self, name: &str) -> bool {
+        for (text, _) in &self.out[self.read..] {
+            let code = text.split("//").next().unwrap_or_default();
+            let words = code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+            self.named.extend(words.map(String::from));
+        }
+        self.read = self.out.len();
+        self.named.contains(name)
+    }
+
     fn defined(&self, name: &str) -> Option<u32> {
         self.defines.iter().find(|d| d.0 == name).map(|d| d.1)
     }
@@ -99,6 +123,11 @@ impl State<'_> {
                         self.within.push(name.to_string());
                         self.block(&number(name, text))?;
                         self.within.pop();
+                    }
+                }
+                ["#expects", names @ ..] => {
+                    if let Some(name) = names.iter().find(|name| !self.is_named(name)) {
+                        return fail(&format!("expects `{name}`, which nothing before it names"));
                     }
                 }
                 [word @ ("#ifdef" | "#ifndef"), name] => {
@@ -238,6 +267,7 @@ mod tests {
         assert_eq!(run("#import a\n#import a\nend", &[]).unwrap(), "from a\nend\n");
         assert_eq!(run("#paste a\n#repeat n 2\n#paste a\n#end\n#import a", &[]).unwrap(), "from a\n".repeat(4));
         for (source, part) in [
+            ("let xi = 1; // c\n#expects xi c", "t.wgsl:2: expects `c`, which nothing before it names"),
             ("x\n#import b", "t.wgsl:2: there is no snippet `b`"),
             ("#paste b", "t.wgsl:1: there is no snippet `b` to paste"),
             ("#paste itself", "itself.wgsl:2: `itself` pastes itself"),
@@ -251,6 +281,13 @@ mod tests {
             let error = run(source, &[]).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn what_a_snippet_expects_may_be_made_by_repeats() {
+        let source = "#repeat i 2\nlet xi_${i} = 1;\n#end\n#expects xi_0 xi_1 let\nend";
+        assert_eq!(run(source, &[]).unwrap(), "let xi_0 = 1;\nlet xi_1 = 1;\nend\n");
+        assert!(run("#expects a", &[("a", 1)]).is_ok(), "a constant is a name");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What pays on which class of device: one table, which measurements on a new class will edit. What is measured says so in
 //! benches/NOTES.md; no GPU was at hand, so all of [`GPU`] is reasoned.
 
-/// Choices that depend on the class of device.
+/// Tuning that depend on the class of device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
     /// The class, for people.

@@ -1,6 +1,6 @@
 //! The ways to run an op.
 
-use crate::graph::{Choices, Graph, Node, Plan, Source, Step, Tensor};
+use crate::graph::{Graph, Node, Plan, Source, Step, Tensor, Tuning};
 use crate::kernels::{Kernel, Schedule, Variant};
 use crate::lowering;
 use crate::ops::Io;
@@ -45,7 +45,7 @@ impl Alone {
     /// Its plan by these names; none leave it to the best guess.
     pub(super) fn plan(&self, target: &Target, names: &[String]) -> Option<Plan> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        Plan::choosing(self.graph.clone(), target, &Choices::forced(&names)).ok()
+        Plan::choosing(self.graph.clone(), target, &Tuning::forced(&names)).ok()
     }
 
     /// The ways to run it that differ: names and plans, the best guess first.

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::Result;
 use crate::cache::Entries;
 use crate::gpu::Device;
-use crate::graph::Choices;
+use crate::graph::Tuning;
 use crate::kernels::REGISTRY;
 use crate::shader::SNIPPETS;
 
@@ -21,7 +21,7 @@ const VERSION: u64 = 2;
 pub struct Kept {
     /// A checksum of all shaders and of this library's version: with others, the fastest may be another.
     shaders: String,
-    /// Names of methods and variants, by launch ([`Choices::key`]).
+    /// Names of methods and variants, by launch ([`Tuning::key`]).
     pub names: BTreeMap<String, Vec<String>>,
 }
 
@@ -61,16 +61,16 @@ impl Kept {
     }
 
     /// For plans, and for a detector ([`DetectorBuilder::tuning`](crate::DetectorBuilder::tuning)).
-    pub fn choices(self) -> Choices {
-        Choices::of_ops(self.names)
+    pub fn tuning(self) -> Tuning {
+        Tuning::of_ops(self.names)
     }
 }
 
-impl Choices {
+impl Tuning {
     /// What `maskrcnn tune` found for this device and this version's shaders; the best guess for every op where it found
     /// nothing.
     pub fn kept_for(device: &Device) -> Self {
-        Kept::of(&device.key()).choices()
+        Kept::of(&device.key()).tuning()
     }
 }
 

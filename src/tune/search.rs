@@ -7,7 +7,7 @@ use crate::bench::measure::alike_within;
 use crate::bench::{Change, Effort, Subject, Summary, Verdict, compare};
 use crate::config::Config;
 use crate::gpu::Device;
-use crate::graph::{Choices, Graph, Node, fuse};
+use crate::graph::{Graph, Node, Tuning, fuse};
 use crate::model::{self, Room};
 use crate::target::Target;
 use crate::tensor::{Data, Value};
@@ -63,10 +63,10 @@ pub fn launches(
 ) -> Result<(Graph, Vec<Launch>)> {
     let (_, room) = Room::for_image(config, height, width)?;
     // The ops that planning makes of it.
-    let graph = fuse(model::build(config, weights, &room)?.graph, target, &Choices::default());
+    let graph = fuse(model::build(config, weights, &room)?.graph, target, &Tuning::default());
     let mut out: Vec<Launch> = Vec::new();
     for node in graph.nodes.iter().filter(|node| PRODUCTS.contains(&node.op.name())) {
-        let key = Choices::key(node, target);
+        let key = Tuning::key(node, target);
         match out.iter_mut().find(|l| l.key == key) {
             Some(same) => same.count += 1,
             None => out.push(Launch { label: node.label.clone(), count: 1, key, node: node.clone() }),

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use maskrcnn::engine::compiled::PlannedNetwork;
 use maskrcnn::engine::config::Config;
-use maskrcnn::engine::graph::{Choices, Graph, Place, Plan, Source, Tensor};
+use maskrcnn::engine::graph::{Graph, Place, Plan, Source, Tensor, Tuning};
 use maskrcnn::engine::kernels::rounded_to_f16;
 use maskrcnn::engine::model::Room;
 use maskrcnn::engine::ops::Info;
@@ -293,7 +293,7 @@ fn plan(config: &Config, weights: &NetworkWeights, height: usize, width: usize, 
     let (image_words, mask_words) = (pixels * 3 / 4, pixels / 4);
     let pyramid_bytes = Room::PYRAMID_BYTES;
     let room = Room { height, width, batch, roi_shift: 0, image_words, mask_words, pyramid_bytes };
-    PlannedNetwork::new(config, weights, room, target, &Choices::default()).unwrap().plan
+    PlannedNetwork::new(config, weights, room, target, &Tuning::default()).unwrap().plan
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn mask_head() -> (Graph, Tensor) {
 }
 
 fn ops(graph: Graph, target: &Target, names: &[&str]) -> Vec<String> {
-    fuse(graph, target, &Choices::forced(names)).nodes.into_iter().map(|op| op.label).collect()
+    fuse(graph, target, &Tuning::forced(names)).nodes.into_iter().map(|op| op.label).collect()
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn deconvolution_and_mask_become_one_where_nobody_else_needs_what_lies_between()
 fn the_fused_op_reads_what_both_read() {
     let (g, between) = mask_head();
     let (first, second) = (g.nodes[0].clone(), g.nodes[1].clone());
-    let fused = fuse(g, &CPU, &Choices::default()).nodes.remove(0);
+    let fused = fuse(g, &CPU, &Tuning::default()).nodes.remove(0);
     let ids = |tensors: &[Tensor]| tensors.iter().map(|t| t.id).collect::<Vec<_>>();
     let (a, b) = (ids(&first.inputs), ids(&second.inputs));
     assert_eq!(ids(&fused.inputs), [a[0], a[1], a[2], b[1], b[2], b[3], a[3]]);
@@ -101,7 +101,7 @@ impl Plain {
     fn fused(mut self, out: Tensor) -> Vec<String> {
         self.g.keep(out);
         let before = value(&self.g, out);
-        let fused = fuse(self.g, &Target::MINIMUM, &Choices::default());
+        let fused = fuse(self.g, &Target::MINIMUM, &Tuning::default());
         let after = value(&fused, out);
         assert_eq!(before.shape, after.shape);
         let far = before.floats().iter().zip(after.floats()).filter(|(a, b)| (*a - *b).abs() > 1e-5 * (1.0 + a.abs()));

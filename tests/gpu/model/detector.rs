@@ -3,7 +3,7 @@
 use maskrcnn::engine::compiled::PlannedNetwork;
 use maskrcnn::engine::config::Config;
 use maskrcnn::engine::gpu::{Counters, Pool};
-use maskrcnn::engine::graph::Choices;
+use maskrcnn::engine::graph::Tuning;
 use maskrcnn::engine::model::{NetworkSize, Room};
 use maskrcnn::engine::vision::scene;
 use maskrcnn::{Detections, Detector, Device, Image, Mask};
@@ -152,7 +152,7 @@ fn in_room(config: &Config, image: &Image, change: impl Fn(&mut Room)) -> Found 
         pyramid_bytes: Room::PYRAMID_BYTES,
     };
     change(&mut room);
-    let (target, guess) = (device().target(), Choices::default());
+    let (target, guess) = (device().target(), Tuning::default());
     let planned = PlannedNetwork::new(config, &weights(), room, &target, &guess).unwrap();
     let mut network = planned.compile(device(), &Pool::new()).unwrap();
     let mut values = network.run(&[(image.rgb(), size)]).unwrap();
@@ -303,7 +303,7 @@ fn no_choice_moves_a_result() {
             .device(&device)
             .weights_file(file())
             .config(small())
-            .tuning(Choices::forced(names))
+            .tuning(Tuning::forced(names))
             .build()
             .unwrap();
         let plan = detector.plan(200, 250).unwrap();

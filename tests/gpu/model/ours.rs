@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use maskrcnn::Mask;
 use maskrcnn::engine::compiled::{CompiledNetwork, PlannedNetwork, masks_of};
 use maskrcnn::engine::gpu::Pool;
-use maskrcnn::engine::graph::{Choices, Node, Tensor};
+use maskrcnn::engine::graph::{Node, Tensor, Tuning};
 use maskrcnn::engine::kernels::Kernel;
 use maskrcnn::engine::model::{Network, Room, Tap};
 use maskrcnn::engine::tensor::Value;
@@ -45,7 +45,7 @@ impl Ours {
             taps
         };
         let kept = |network: &Network| taps(network).values().map(|t| t.tensor).collect();
-        let (target, guess) = (device().target(), Choices::default());
+        let (target, guess) = (device().target(), Tuning::default());
         let planned = PlannedNetwork::keeping(config, &golden.weights, room, &target, &guess, kept).unwrap();
         let network = planned.compile(device(), &Pool::new()).unwrap();
         let mut ours = Self { taps: taps(network.network()), network, values: HashMap::new() };

@@ -13,19 +13,19 @@ pub type Names = Arc<[String]>;
 
 /// Names for ops: the same for all, or those that were found for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Choices {
+pub struct Tuning {
     all: Option<Names>,
     of_ops: HashMap<String, Names>,
 }
 
-impl Choices {
+impl Tuning {
     /// These names for every op; with none, the best guess for every op.
     pub fn forced(names: &[&str]) -> Self {
         let all = (!names.is_empty()).then(|| names.iter().map(|n| n.to_string()).collect());
         Self { all, of_ops: HashMap::new() }
     }
 
-    /// Names for the ops of these keys ([`Choices::key`]).
+    /// Names for the ops of these keys ([`Tuning::key`]).
     pub fn of_ops(names: BTreeMap<String, Vec<String>>) -> Self {
         Self { all: None, of_ops: names.into_iter().map(|(key, names)| (key, names.into())).collect() }
     }
@@ -84,18 +84,18 @@ mod tests {
     fn what_was_found_at_one_precision_is_not_used_at_another() {
         let exact = Target { can: Caps { f16: true, ..Caps::MINIMUM }, ..Target::MINIMUM };
         let halves = exact.with(Factors::F16);
-        let variant = |choices: &Choices, target: &Target| {
-            let plan = Plan::choosing(graph(32), target, choices).unwrap();
+        let variant = |tuning: &Tuning, target: &Target| {
+            let plan = Plan::choosing(graph(32), target, tuning).unwrap();
             plan.steps[0].variant.clone()
         };
         for (found, other) in [(exact, halves), (halves, exact)] {
-            let key = Choices::key(&graph(32).nodes[0], &found);
-            let choices = Choices::of_ops([(key, vec!["plain".to_string()])].into());
-            assert_eq!(variant(&choices, &found).name, "plain");
-            assert_ne!(variant(&Choices::default(), &other).name, "plain", "this shows nothing");
-            assert_eq!(variant(&choices, &other), variant(&Choices::default(), &other));
+            let key = Tuning::key(&graph(32).nodes[0], &found);
+            let tuning = Tuning::of_ops([(key, vec!["plain".to_string()])].into());
+            assert_eq!(variant(&tuning, &found).name, "plain");
+            assert_ne!(variant(&Tuning::default(), &other).name, "plain", "this shows nothing");
+            assert_eq!(variant(&tuning, &other), variant(&Tuning::default(), &other));
             // Nor for other shapes.
-            assert_ne!(Choices::key(&graph(64).nodes[0], &found), Choices::key(&graph(32).nodes[0], &found));
+            assert_ne!(Tuning::key(&graph(64).nodes[0], &found), Tuning::key(&graph(32).nodes[0], &found));
         }
     }
 }
