@@ -47,7 +47,7 @@ impl Unpublished {
     ///
     /// # Errors
     /// [`Error::Io`], naming `path`.
-    pub fn new(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Self> {
+    pub(crate) fn new(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Self> {
         Self::fill(path, fill).map_err(|source| Error::Io { path: path.to_path_buf(), source })
     }
 
@@ -79,7 +79,7 @@ impl Unpublished {
     ///
     /// # Errors
     /// [`Error::Io`], naming the path.
-    pub fn publish(self) -> Result<()> {
+    pub(crate) fn publish(self) -> Result<()> {
         let Self { path, target, staged } = self;
         staged.map_or(Ok(()), |s| s.publish(&target)).map_err(|source| Error::Io { path, source })
     }

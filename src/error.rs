@@ -11,27 +11,59 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// An image that cannot be decoded or used; `name` is its path, or what stands for it.
     #[error("image {name}: {reason}")]
-    Image { name: String, reason: String },
+    Image {
+        /// Its path, or what stands for it.
+        name: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
 
     /// A weights file that is not what it should be, as a whole.
     #[error("weights {file}: {reason}")]
-    Weights { file: String, reason: String },
+    Weights {
+        /// Its path, or what stands for it.
+        file: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
 
     /// One tensor of a weights file is missing or wrong.
     #[error("weights {file}: tensor `{tensor}`: {reason}")]
-    Tensor { file: String, tensor: String, reason: String },
+    Tensor {
+        /// Its path, or what stands for it.
+        file: String,
+        /// The tensor's name in the file.
+        tensor: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
 
     /// A download that failed.
     #[error("download {url}: {reason}")]
-    Download { url: String, reason: String },
+    Download {
+        /// Where from.
+        url: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
 
     /// A setting that cannot be.
     #[error("configuration: `{setting}`: {reason}")]
-    Config { setting: String, reason: String },
+    Config {
+        /// By its dotted name.
+        setting: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
 
     /// An op was given shapes that do not fit it.
     #[error("{op}: {reason}")]
-    Shape { op: String, reason: String },
+    Shape {
+        /// The layer, and the op in brackets.
+        op: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
 
     /// No GPU, or not the one asked for.
     #[error("no usable GPU: {0}")]
@@ -39,28 +71,62 @@ pub enum Error {
 
     /// The device cannot hold or address what the network needs.
     #[error("{what} needs {need} bytes, and this device allows {limit}: {cure}")]
-    Limit { what: String, need: u64, limit: u64, cure: String },
+    Limit {
+        /// What needs it.
+        what: String,
+        /// Bytes.
+        need: u64,
+        /// Bytes.
+        limit: u64,
+        /// What to do.
+        cure: String,
+    },
 
     /// A shader was refused by its compiler.
     #[error("kernel `{kernel}`: {reason}")]
-    Shader { kernel: String, reason: String },
+    Shader {
+        /// The shader's name.
+        kernel: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
 
     /// The device has no memory left for something. Less at once may fit: a smaller batch, image or input size.
     #[error("GPU {device}: {reason}")]
-    OutOfMemory { device: String, reason: String },
+    OutOfMemory {
+        /// The device's name.
+        device: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
 
     /// The device is gone: unplugged, reset by the system, or given back ([`Device::destroy`](crate::Device::destroy)).
     /// All that was made on it is lost with it.
     #[error("GPU {device}: {reason}")]
-    DeviceLost { device: String, reason: String },
+    DeviceLost {
+        /// The device's name.
+        device: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
 
     /// Something was asked of a device that it does not offer.
     #[error("GPU {device}: {reason}")]
-    Unsupported { device: String, reason: String },
+    Unsupported {
+        /// The device's name.
+        device: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
 
     /// The device failed while working, in another way.
     #[error("GPU {device}: {reason}")]
-    Device { device: String, reason: String },
+    Device {
+        /// The device's name.
+        device: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
 
     /// What cannot be, is: a mistake of this library's.
     #[error("internal error: {0}; please report it")]
@@ -68,5 +134,10 @@ pub enum Error {
 
     /// Reading or writing a file failed.
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
 }

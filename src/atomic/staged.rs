@@ -40,7 +40,7 @@ const TRIES: usize = 100;
 
 impl Staged {
     /// An empty one for `target`.
-    pub fn new(target: &Path) -> io::Result<Self> {
+    pub(super) fn new(target: &Path) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         // Not every file system has such files.
         if let Ok(file) = linux::unnamed(target) {
@@ -69,12 +69,12 @@ impl Staged {
     }
 
     /// To be written to.
-    pub fn file(&self) -> &File {
+    pub(super) fn file(&self) -> &File {
         &self.file
     }
 
     /// Gives the file its name, in the place of what had it.
-    pub fn publish(self, target: &Path) -> io::Result<()> {
+    pub(super) fn publish(self, target: &Path) -> io::Result<()> {
         if let Some(path) = &self.named {
             return fs::rename(&path.0, target);
         }
@@ -106,7 +106,7 @@ pub(crate) struct Aside {
 #[cfg(feature = "cli")]
 impl Aside {
     /// Moves it to a hidden name beside it; nothing where there is none.
-    pub fn of(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let Ok(home) = fs::canonicalize(path) else { return Ok(Self { home: path.into(), now: None }) };
         if !home.is_file() {
             return Ok(Self { home, now: None });
@@ -121,7 +121,7 @@ impl Aside {
     }
 
     /// Moves it back.
-    pub fn restore(self) {
+    pub(crate) fn restore(self) {
         if let Some(now) = self.now {
             // Something else has failed already: that is the error to tell.
             let _ = fs::rename(&now.0, &self.home);
@@ -141,14 +141,14 @@ mod linux {
     use super::{Staged, Temporary, hidden};
 
     /// A file without a name in the target's folder.
-    pub fn unnamed(target: &Path) -> io::Result<File> {
+    pub(super) fn unnamed(target: &Path) -> io::Result<File> {
         let folder = target.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         Ok(File::from(open(folder, flags, Mode::from_raw_mode(0o666))?))
     }
 
     /// Gives it a name. One that is taken is taken over by way of a hidden name, as only a rename replaces.
-    pub fn publish(mut file: File, target: &Path) -> io::Result<()> {
+    pub(super) fn publish(mut file: File, target: &Path) -> io::Result<()> {
         match link(&file, target) {
             Ok(()) => return Ok(()),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {

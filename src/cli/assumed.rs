@@ -4,7 +4,7 @@ use maskrcnn::Config;
 use maskrcnn::engine::weights::{Doubt, Origin, Settings};
 
 /// A line about BatchNorm's epsilon, if it is a guess.
-pub fn epsilon(file: &str, settings: &Settings) -> Option<String> {
+pub(super) fn epsilon(file: &str, settings: &Settings) -> Option<String> {
     let Doubt { other, channels, changed, most } = settings.epsilon.doubt?;
     let eps = settings.config.backbone.eps_text();
     let other = maskrcnn::engine::config::Backbone { bn_eps: other, ..settings.config.backbone.clone() }.eps_text();
@@ -25,7 +25,7 @@ pub fn epsilon(file: &str, settings: &Settings) -> Option<String> {
 }
 
 /// A line about all other settings that tensors cannot tell, if the file does not carry them.
-pub fn settings(file: &str, settings: &Settings) -> Option<String> {
+pub(super) fn settings(file: &str, settings: &Settings) -> Option<String> {
     if settings.stated {
         return None;
     }

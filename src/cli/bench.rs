@@ -17,7 +17,7 @@ use super::size::Size;
 
 /// The options of `bench`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Only this kernel, by its name in `shaders list`; without, all.
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
@@ -98,7 +98,7 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 /// Measures, prints, and keeps what is asked for. The answer is whether --fail-over holds.
-pub fn run(args: &Args) -> Result<bool> {
+pub(super) fn run(args: &Args) -> Result<bool> {
     // What is wrong with a file is worth knowing before minutes of measuring.
     let before = args.against.as_deref().map(Record::read).transpose()?;
     let sources = args.shaders.as_deref().map_or(Ok(Sources::default()), Sources::from_folder)?;

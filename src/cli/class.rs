@@ -8,7 +8,7 @@ use maskrcnn::engine::target::Target;
 const PROMISED_BINDING: u64 = 128 << 20;
 
 /// What a device can do.
-pub struct Class {
+pub(super) struct Class {
     /// The device, or what stands for it.
     pub name: String,
     /// Its key, where it is a real one.
@@ -22,7 +22,7 @@ pub struct Class {
 impl Class {
     /// That of the device that `choice` names or, without a choice, of the best one. `none`, and no choice where there
     /// is no device, stand for the least that any device offers.
-    pub fn of(choice: Option<&str>) -> Result<Self> {
+    pub(super) fn of(choice: Option<&str>) -> Result<Self> {
         let least = |why: &str| Self {
             name: format!("{why}: the least device, WebGPU's default limits"),
             key: None,

@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// Tells of what the device compiles from now on, on standard error: `12 of 58` on a terminal, else a line where it takes
 /// a while.
-pub fn show(device: &Device) {
+pub(super) fn show(device: &Device) {
     let name = device.name().to_string();
     let terminal = std::io::stderr().is_terminal();
     let state: Mutex<Option<(Instant, Option<ProgressBar>)>> = Mutex::new(None);

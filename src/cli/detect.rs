@@ -16,14 +16,14 @@ use super::model::Model;
 use super::reading::Reading;
 
 /// What is left out scores less, unless told otherwise.
-pub const SCORE: f32 = 0.5;
+pub(super) const SCORE: f32 = 0.5;
 
 /// Where results go unless told otherwise: a folder that holds nothing else.
 const OUT: &str = "maskrcnn-out";
 
 /// The options of `detect`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Images: PNG, JPEG, TIFF, BMP, WebP or GIF.
     #[arg(required = true)]
     images: Vec<PathBuf>,
@@ -51,7 +51,7 @@ pub struct Args {
 
 /// Does every image; those that cannot be done are reported, and make the exit code. While the GPU does one, the next
 /// ones are decoded and the results of the former ones written.
-pub fn run(args: &Args) -> ExitCode {
+pub(super) fn run(args: &Args) -> ExitCode {
     let plan = Plan::new(&args.images, &args.out, args.overwrite);
     for notice in &plan.notices {
         note!("note: {notice}");

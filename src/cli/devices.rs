@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// Prints every adapter with what it can do.
-pub fn run() -> ExitCode {
+pub(super) fn run() -> ExitCode {
     let list = maskrcnn::engine::gpu::adapters();
     if list.is_empty() {
         note!(

@@ -15,7 +15,7 @@ use super::size::Size;
 
 /// The options of `graph`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Weights, as for --weights.
     #[arg(value_name = "FILE|NAME", conflicts_with = "weights")]
     file: Option<std::path::PathBuf>,
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 /// Prints the plan. `--device none` plans for the least device, as does a machine without one.
-pub fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<()> {
     let (file, config) = args.model.read(args.file.as_deref())?;
     let mut class = Class::of(args.model.choice())?;
     class.target = args.model.precision().on(&class.name, class.target)?;

@@ -64,7 +64,7 @@ enum Command {
 }
 
 /// Runs the program.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         // A decoder's panic becomes an error that names the file.

@@ -13,7 +13,7 @@ use super::{assumed, compiling};
 
 /// What to run, and on which device.
 #[derive(clap::Args)]
-pub struct Model {
+pub(super) struct Model {
     /// Weights: a torchvision .pth, a .safetensors file, or the name of a published model (see `weights pull`).
     /// Without, the embedded default model.
     #[arg(long, value_name = "FILE|NAME")]
@@ -34,7 +34,7 @@ pub struct Model {
 
 /// Settings that replace those of the weights file.
 #[derive(clap::Args)]
-pub struct Changes {
+pub(super) struct Changes {
     /// Settings to use in place of the weights file's: any of those that `weights inspect` prints. Those below have their
     /// own flags; without them, too, the file's are used.
     #[arg(long, value_name = "FILE.toml", help_heading = "Settings")]
@@ -63,7 +63,7 @@ pub struct Changes {
 impl Model {
     /// Opens the file first: what is wrong with it is worth knowing even where there is no GPU. Detections that score
     /// less than `score` will not be asked for; those that score more will.
-    pub fn open(&self, score: Option<f32>) -> Result<Detector> {
+    pub(super) fn open(&self, score: Option<f32>) -> Result<Detector> {
         let (file, mut settings) = self.settings(None)?;
         if let Some(line) = assumed::settings(file.name(), &settings) {
             note!("{line}");
@@ -76,14 +76,14 @@ impl Model {
     }
 
     /// The weights and the settings to use them with, without a GPU.
-    pub fn load(&self, score: Option<f32>) -> Result<(WeightsFile, Config)> {
+    pub(super) fn load(&self, score: Option<f32>) -> Result<(WeightsFile, Config)> {
         let (file, mut config) = self.read(None)?;
         lower(&mut config, score);
         Ok((file, config))
     }
 
     /// The device to use, with the pipelines that earlier runs compiled, and what kernels may use at the precision.
-    pub fn device(&self) -> Result<(Device, Target)> {
+    pub(super) fn device(&self) -> Result<(Device, Target)> {
         let device = Device::open(self.device.as_deref())?;
         let target = self.precision.on(device.name(), device.target())?;
         device.keep_pipelines();
@@ -92,7 +92,7 @@ impl Model {
     }
 
     /// The weights file and the settings, without a device. `instead` stands for `--weights`.
-    pub fn read(&self, instead: Option<&Path>) -> Result<(WeightsFile, Config)> {
+    pub(super) fn read(&self, instead: Option<&Path>) -> Result<(WeightsFile, Config)> {
         let (file, settings) = self.settings(instead)?;
         Ok((file, settings.config))
     }
@@ -112,25 +112,25 @@ impl Model {
     }
 
     /// What was tuned for the device of that key, if it is wanted.
-    pub fn tuning(&self, key: Option<&str>) -> Tuning {
+    pub(super) fn tuning(&self, key: Option<&str>) -> Tuning {
         let kept = key.filter(|_| !self.untuned).map(|key| Kept::of(key).tuning());
         kept.unwrap_or_default()
     }
 
     /// The device that was asked for.
-    pub fn choice(&self) -> Option<&str> {
+    pub(super) fn choice(&self) -> Option<&str> {
         self.device.as_deref()
     }
 
     /// The precision that was asked for.
-    pub fn precision(&self) -> Precision {
+    pub(super) fn precision(&self) -> Precision {
         self.precision
     }
 }
 
 impl Changes {
     /// The file at `path`. What is left out of it is said on standard error.
-    pub fn open(&self, path: &Path) -> Result<WeightsFile> {
+    pub(super) fn open(&self, path: &Path) -> Result<WeightsFile> {
         let file = self.open_quietly(path)?;
         if let Some(note) = file.part().note() {
             note!("note: {}: {note}", file.name());
@@ -139,7 +139,7 @@ impl Changes {
     }
 
     /// The same for who tells it another way.
-    pub fn open_quietly(&self, path: &Path) -> Result<WeightsFile> {
+    pub(super) fn open_quietly(&self, path: &Path) -> Result<WeightsFile> {
         match &self.prefix {
             Some(prefix) => WeightsFile::open_part(path, prefix),
             None => WeightsFile::open(path),
@@ -147,7 +147,7 @@ impl Changes {
     }
 
     /// The settings of `file` with these changes. An epsilon that had to be assumed is said on standard error.
-    pub fn apply(&self, file: &WeightsFile) -> Result<Settings> {
+    pub(super) fn apply(&self, file: &WeightsFile) -> Result<Settings> {
         let mut settings = file.settings()?;
         let mut proposals_given = false;
         if let Some(path) = &self.config {

@@ -17,7 +17,7 @@ const SHOWN: usize = 20;
 
 /// The options of `profile`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The image to run.
     image: PathBuf,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub struct Args {
 }
 
 /// Prints where the time of an image goes.
-pub fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<()> {
     let image = args.reading.open(&args.image)?;
     let detector = args.model.open(None)?;
     let device = detector.device();

@@ -10,7 +10,7 @@ use maskrcnn::{Error, Result};
 
 /// Brings the weights with this name into the user's cache folder, from `mirror` if there is one, and prints where
 /// they are.
-pub fn run(name: &str, mirror: Option<&str>) -> Result<()> {
+pub(super) fn run(name: &str, mirror: Option<&str>) -> Result<()> {
     let p = Published::find(name).ok_or_else(|| {
         let names = PUBLISHED.map(|p| p.name).join(", ");
         Error::Config { setting: "weights".into(), reason: format!("`{name}` is not published: choose from {names}") }
@@ -22,7 +22,7 @@ pub fn run(name: &str, mirror: Option<&str>) -> Result<()> {
 
 /// The path of these weights in the user's cache folder. If they are not there, asks on a terminal whether to pull
 /// them, and elsewhere fails with the command that does.
-pub fn offer(p: &Published) -> Result<PathBuf> {
+pub(super) fn offer(p: &Published) -> Result<PathBuf> {
     let dir = cache_dir()?;
     if let Some(path) = cached(p, &dir) {
         return Ok(path);

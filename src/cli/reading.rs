@@ -9,7 +9,7 @@ use maskrcnn::{Image, Result};
 
 /// How pictures are read.
 #[derive(clap::Args)]
-pub struct Reading {
+pub(super) struct Reading {
     /// What becomes black and what white. `auto`: 8-bit pictures as they are; of deeper ones the bits that are in use,
     /// since cameras write 10, 12 or 14 bits into 16-bit files. `full`: the whole range of the file's numbers.
     /// `minmax`: the least and greatest value of the picture. `1%,99%`: these percentiles. `0,4095`: these values.
@@ -28,7 +28,7 @@ pub struct Reading {
 
 impl Reading {
     /// Reads a picture. The first note of each kind is printed, the others are counted.
-    pub fn open(&self, path: &Path) -> Result<Image> {
+    pub(super) fn open(&self, path: &Path) -> Result<Image> {
         let mut options = ReadOptions::default();
         options.normalize = self.normalize;
         options.page = self.page;
@@ -51,7 +51,7 @@ impl Reading {
     }
 
     /// Says of how many more pictures the notes hold.
-    pub fn finish(&self) {
+    pub(super) fn finish(&self) {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         for (what, times) in told.iter().filter(|t| *t.1 > 1) {
             note!("note: the same note on {what} holds for {} more of the pictures", times - 1);

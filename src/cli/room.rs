@@ -3,7 +3,7 @@
 use maskrcnn::{Config, Detections};
 
 /// What to add to a picture's line; nothing where everything had room.
-pub fn told(found: &Detections, config: &Config) -> String {
+pub(super) fn told(found: &Detections, config: &Config) -> String {
     let (n, more, most) = (found.len(), found.left_out.len(), config.box_head.detections_per_img);
     let option = |wanted: usize| {
         let wanted = wanted.next_multiple_of(100).min(Config::MOST_DETECTIONS);

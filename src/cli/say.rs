@@ -27,12 +27,12 @@ const FAILED: u8 = 2;
 static STATE: AtomicU8 = AtomicU8::new(OPEN);
 
 /// A line on standard output.
-pub fn line(text: Arguments) {
+pub(super) fn line(text: Arguments) {
     print(format!("{text}\n").as_bytes());
 }
 
 /// Text or bytes on standard output, as they are.
-pub fn print(bytes: &[u8]) {
+pub(super) fn print(bytes: &[u8]) {
     if STATE.load(Ordering::Relaxed) == OPEN {
         let mut out = io::stdout().lock();
         judge(out.write_all(bytes).and_then(|()| out.flush()));
@@ -40,12 +40,12 @@ pub fn print(bytes: &[u8]) {
 }
 
 /// A line on standard error.
-pub fn aside(text: Arguments) {
+pub(super) fn aside(text: Arguments) {
     let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Notes what became of standard output.
-pub fn judge(result: io::Result<()>) {
+pub(super) fn judge(result: io::Result<()>) {
     let Err(e) = result else { return };
     let state = if e.kind() == ErrorKind::BrokenPipe { CLOSED } else { FAILED };
     if STATE.swap(state, Ordering::Relaxed) == OPEN && state == FAILED {
@@ -54,6 +54,6 @@ pub fn judge(result: io::Result<()>) {
 }
 
 /// Whether something could not be printed that somebody waits for.
-pub fn has_failed() -> bool {
+pub(super) fn has_failed() -> bool {
     STATE.load(Ordering::Relaxed) == FAILED
 }

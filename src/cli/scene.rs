@@ -8,7 +8,7 @@ use maskrcnn::{Error, Result};
 
 /// The options of `scene`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Where to write it: a PNG.
     #[arg(value_name = "OUT.png")]
     out: PathBuf,
@@ -30,7 +30,7 @@ pub struct Args {
 }
 
 /// Draws and writes the scene.
-pub fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<()> {
     check(&args.out, args.overwrite)?;
     let scene = scene::nuclei(args.width, args.height, args.seed, args.count)?;
     let (w, h) = (scene.image.width(), scene.image.height());

@@ -17,7 +17,7 @@ use super::class::Class;
 
 /// What to do with shaders.
 #[derive(clap::Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// List every kernel with its variants on a device; of one kernel, list their constants and the cases too.
     List {
         /// This kernel alone.
@@ -60,7 +60,7 @@ pub enum Command {
 
 /// Which text of a kernel.
 #[derive(clap::Args)]
-pub struct Choice {
+pub(super) struct Choice {
     /// The variant, of those in `shaders list`; without, the device's first.
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
@@ -90,7 +90,7 @@ fn setting(text: &str) -> Result<(String, u32), String> {
 }
 
 /// Does it.
-pub fn run(command: &Command) -> Result<()> {
+pub(super) fn run(command: &Command) -> Result<()> {
     match command {
         Command::List { name, json, device } => {
             let entries: Vec<&Entry> = match name {

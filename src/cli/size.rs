@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 /// Rows and columns, each at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
+pub(super) struct Size {
     /// Rows.
     pub height: u32,
     /// Columns.

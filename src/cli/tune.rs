@@ -17,7 +17,7 @@ const LABEL: &str = "op (× times in the network)";
 
 /// The options of `tune`.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     model: Model,
     /// Rows x columns of the images to be fast for.
@@ -41,7 +41,7 @@ pub struct Args {
 }
 
 /// Tries, prints, and keeps what is faster than the best guess.
-pub fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<()> {
     if args.forget {
         let (device, _) = args.model.device()?;
         let what = if Kept::forget(&device)? { "dropped what was" } else { "nothing was" };

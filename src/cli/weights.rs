@@ -12,7 +12,7 @@ use super::model::Changes;
 
 /// What to do with weights.
 #[derive(clap::Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Download one of the models that torchvision publishes: maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2,
     /// fasterrcnn_resnet50_fpn or fasterrcnn_resnet50_fpn_v2. `--weights NAME` then uses it.
     Pull {
@@ -47,7 +47,7 @@ pub enum Command {
 }
 
 /// Does it.
-pub fn run(command: &Command) -> Result<()> {
+pub(super) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Pull { name, mirror } => super::pull::run(name, mirror.as_deref()),
         Command::Inspect { weights, changes } => inspect(&changes.open_quietly(&locate(weights)?)?, changes),
@@ -59,7 +59,7 @@ pub fn run(command: &Command) -> Result<()> {
 }
 
 /// The file that `weights` stands for: itself or, where there is none, the published model of that name.
-pub fn locate(weights: &Path) -> Result<PathBuf> {
+pub(super) fn locate(weights: &Path) -> Result<PathBuf> {
     match weights.to_str().and_then(Published::find) {
         Some(published) if !weights.exists() => super::pull::offer(published),
         _ => Ok(weights.into()),

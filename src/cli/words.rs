@@ -1,12 +1,12 @@
 //! Numbers with their nouns, and how wide columns are.
 
 /// So many of something: `1 step`, `3 launches`.
-pub fn count(n: usize, what: &str) -> String {
+pub(super) fn count(n: usize, what: &str) -> String {
     format!("{n} {}", plural(n, what))
 }
 
 /// The noun alone.
-pub fn plural(n: usize, what: &str) -> String {
+pub(super) fn plural(n: usize, what: &str) -> String {
     let ending = match what {
         _ if n == 1 => "",
         _ if ["s", "x", "ch", "sh"].iter().any(|e| what.ends_with(e)) => "es",
@@ -16,13 +16,13 @@ pub fn plural(n: usize, what: &str) -> String {
 }
 
 /// Columns that the widest of these takes.
-pub fn width<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> usize {
+pub(super) fn width<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> usize {
     texts.into_iter().map(|t| t.as_ref().chars().count()).max().unwrap_or(0)
 }
 
 /// A text in lines of at most so many columns, cut between `pieces`, which `with` joins; lines after the first begin
 /// with so many blanks, for which the first has room already.
-pub fn wrapped(pieces: &[String], with: &str, columns: usize, indent: usize) -> String {
+pub(super) fn wrapped(pieces: &[String], with: &str, columns: usize, indent: usize) -> String {
     let mut out = String::new();
     let mut used = indent;
     for (i, piece) in pieces.iter().enumerate() {

@@ -75,17 +75,17 @@ pub(super) mod norm {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
     /// The number; `{:e}` is the shortest form that reads back to the same f32.
-    pub fn text(eps: f32) -> String {
+    pub(crate) fn text(eps: f32) -> String {
         if eps == 0.0 { "0".into() } else { format!("{eps:e}") }
     }
 
     /// Writes the phrase.
-    pub fn serialize<S: Serializer>(eps: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(eps: &f32, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("batchnorm eps {}", text(*eps)))
     }
 
     /// Takes the number after `eps`; refuses other norms, which could not be folded into the convolutions.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
         let phrase = String::deserialize(deserializer)?;
         let mut words = phrase.split_whitespace().skip_while(|word| *word != "eps").skip(1);
         let eps = words.next().and_then(|word| word.parse().ok());

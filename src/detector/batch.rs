@@ -22,14 +22,14 @@ pub(super) struct SizedImage<'a> {
 }
 
 impl<'a> SizedImage<'a> {
-    pub fn new(config: &Config, image: Pixels<'a>) -> Result<Self> {
+    pub(super) fn new(config: &Config, image: Pixels<'a>) -> Result<Self> {
         let (width, height) = (image.width(), image.height());
         let (size, room) = Room::for_image(config, height, width)?;
         Ok(Self { width, height, rgb: image.rgb(), size, room })
     }
 
     /// What the network is given.
-    pub fn given(&self) -> (&[u8], NetworkSize) {
+    pub(super) fn given(&self) -> (&[u8], NetworkSize) {
         (&self.rgb, self.size)
     }
 }

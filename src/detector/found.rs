@@ -18,7 +18,7 @@ pub(super) struct Found {
 
 impl Found {
     /// What is in each image of a run: a mask for each detection, made of at most `most` proposals.
-    pub fn of(values: &OutputValues, masks: Vec<Vec<Mask>>, most: usize) -> Vec<Self> {
+    pub(super) fn of(values: &OutputValues, masks: Vec<Vec<Mask>>, most: usize) -> Vec<Self> {
         masks.into_iter().enumerate().map(|(image, masks)| Self::in_image(values, image, masks, most)).collect()
     }
 

@@ -42,7 +42,7 @@ pub(super) struct Desk {
 
 impl Desk {
     /// The answer to a ticket, if it is here.
-    pub fn take(&mut self, ticket: u64) -> Option<Result<Vec<Found>>> {
+    pub(super) fn take(&mut self, ticket: u64) -> Option<Result<Vec<Found>>> {
         let at = self.answers.iter().position(|a| a.0 == ticket)?;
         Some(self.answers.swap_remove(at).1)
     }

@@ -92,7 +92,7 @@ pub(super) enum Memory {
 
 impl Memory {
     /// Bytes that it takes.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Buffer(b) => b.size(),
             Self::Texture(t) => t.bytes(),

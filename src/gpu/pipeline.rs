@@ -22,7 +22,7 @@ pub(super) struct Pipeline {
 /// Whether the compiler adds run-time checks of indices and loops. Kernels ship without, since the tests show that
 /// both agree; the tests ask for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checks {
+pub(super) enum Checks {
     /// As shipped.
     Off,
     /// As any WebGPU page would have it.

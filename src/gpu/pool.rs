@@ -46,7 +46,7 @@ impl Pool {
 
 impl Slots {
     /// Makes slot `i` at least so large. What was in it is lost where it grows.
-    pub fn ensure(&mut self, device: &Device, i: usize, bytes: u64, label: &str) -> Result<()> {
+    pub(super) fn ensure(&mut self, device: &Device, i: usize, bytes: u64, label: &str) -> Result<()> {
         match self.buffers.get(i) {
             Some(b) if b.size() >= bytes => {}
             Some(_) => {
@@ -59,7 +59,7 @@ impl Slots {
     }
 
     /// As [`Slots::ensure`], of texture slot `i`.
-    pub fn ensure_texture(&mut self, device: &Device, i: usize, bytes: u64) -> Result<()> {
+    pub(super) fn ensure_texture(&mut self, device: &Device, i: usize, bytes: u64) -> Result<()> {
         let label = format!("texture slot {i}");
         match self.textures.get(i) {
             Some(t) if t.bytes() >= bytes => {}

@@ -20,12 +20,12 @@ pub(super) struct Texture {
 
 impl Texture {
     /// Bytes that it has room for.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         u64::from(self.texture.height()) * ROW
     }
 
     /// Copies the first `bytes` of `buffer`, which holds whole texels, to the first texels.
-    pub fn copy_from(&self, encoder: &mut wgpu::CommandEncoder, buffer: &wgpu::Buffer, bytes: u64) {
+    pub(super) fn copy_from(&self, encoder: &mut wgpu::CommandEncoder, buffer: &wgpu::Buffer, bytes: u64) {
         let texels = bytes.div_ceil(TEXEL) as u32;
         let (rows, rest) = (texels / TEXELS_A_ROW as u32, texels % TEXELS_A_ROW as u32);
         for (first, width, height) in [(0, TEXELS_A_ROW as u32, rows), (rows, rest, 1)] {

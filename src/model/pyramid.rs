@@ -21,7 +21,7 @@ pub(super) struct Part {
 
 impl Part {
     /// What it holds, for people: "P2..P6".
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         name(self.finest + self.first, self.levels.maps().len())
     }
 }
@@ -38,7 +38,7 @@ pub(super) struct Pyramid {
 impl Pyramid {
     /// Room for maps of so many rows and columns, finest first, with `channels` each: as few tensors as can be of no
     /// more than `most` bytes, but for maps that are larger alone.
-    pub fn new(
+    pub(super) fn new(
         b: &mut Builder,
         maps: &[(usize, usize)],
         strides: &[usize],
@@ -71,18 +71,18 @@ impl Pyramid {
     }
 
     /// Level `i`, counted from the finest, for people: "P2".
-    pub fn name(&self, i: usize) -> String {
+    pub(super) fn name(&self, i: usize) -> String {
         name(level(self.strides[0]) + i, 1)
     }
 
     /// Where level `i`, counted from the finest, lies: its part, and which of its maps it is.
-    pub fn home(&self, i: usize) -> (Part, usize) {
+    pub(super) fn home(&self, i: usize) -> (Part, usize) {
         let part = self.parts.iter().rev().find(|p| p.first <= i).expect("a level of the pyramid");
         (*part, i - part.first)
     }
 
     /// Rows and columns of all levels.
-    pub fn maps(&self) -> impl Iterator<Item = (usize, usize)> {
+    pub(super) fn maps(&self) -> impl Iterator<Item = (usize, usize)> {
         self.parts.iter().flat_map(|p| p.levels.maps().to_vec())
     }
 }

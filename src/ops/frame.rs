@@ -11,14 +11,17 @@ pub const FRAME_WORDS: usize = 8;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Frame {
-    /// Rows and columns of the image as it came.
+    /// Rows of the image as it came.
     pub in_h: u32,
+    /// Its columns.
     pub in_w: u32,
-    /// Rows and columns after the resize, before the padding.
+    /// Rows after the resize, before the padding.
     pub out_h: u32,
+    /// Columns then.
     pub out_w: u32,
-    /// in / out along each axis, divided in f32, as torchvision's `resize_boxes` multiplies boxes on the way back.
+    /// in / out of the rows, divided in f32, as torchvision's `resize_boxes` multiplies boxes on the way back.
     pub back_y: f32,
+    /// The same of the columns.
     pub back_x: f32,
     /// Word of the pixel buffer at which this image begins.
     pub first_word: u32,

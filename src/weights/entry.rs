@@ -19,12 +19,12 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Number of elements.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Strides of a tensor without gaps.
-    pub fn dense_strides(shape: &[usize]) -> Vec<usize> {
+    pub(super) fn dense_strides(shape: &[usize]) -> Vec<usize> {
         let mut strides = vec![1usize; shape.len()];
         for axis in (1..shape.len()).rev() {
             // A tensor without elements may have extents whose product means nothing.
@@ -35,7 +35,7 @@ impl Entry {
 
     /// The elements as f32, row-major; `None` where they are not of a floating-point type. f16 and bf16 convert
     /// exactly, f64 rounds.
-    pub fn floats(&self, file: &[u8]) -> Option<Vec<f32>> {
+    pub(super) fn floats(&self, file: &[u8]) -> Option<Vec<f32>> {
         Some(match self.dtype {
             Dtype::F64 => self.each(file, |raw| f64::from_le_bytes(raw) as f32),
             Dtype::F32 => self.each(file, f32::from_le_bytes),

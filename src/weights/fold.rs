@@ -13,7 +13,7 @@ pub(super) struct BatchNorm {
 
 impl BatchNorm {
     /// The first channel whose `var + eps` has no square root to divide by.
-    pub fn degenerate(&self, eps: f32) -> Option<usize> {
+    pub(super) fn degenerate(&self, eps: f32) -> Option<usize> {
         self.var.iter().position(|&var| f64::from(var) + f64::from(eps) <= 0.0)
     }
 }

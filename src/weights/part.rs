@@ -120,7 +120,7 @@ pub(super) struct Choice {
 
 impl Choice {
     /// The name within the network of a tensor of the chosen dict; remembers what is left out.
-    pub fn within<'a>(&mut self, name: &'a str) -> Option<&'a str> {
+    pub(super) fn within<'a>(&mut self, name: &'a str) -> Option<&'a str> {
         let inner = |prefix: &str| {
             let rest = name.strip_prefix(prefix)?;
             MODULES.iter().any(|module| rest.starts_with(module)).then_some(rest)
@@ -133,7 +133,7 @@ impl Choice {
     }
 
     /// What was taken and what was left out.
-    pub fn part(self) -> Part {
+    pub(super) fn part(self) -> Part {
         self.part
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// The epsilon of every BatchNorm is the backbone's.
-    pub fn new(file: &'a WeightsFile, backbone: &'a Backbone) -> Self {
+    pub(super) fn new(file: &'a WeightsFile, backbone: &'a Backbone) -> Self {
         Self { file, backbone, used: HashSet::new() }
     }
 
@@ -42,21 +42,21 @@ impl<'a> Source<'a> {
     }
 
     /// Weight of torch's `shape` and the bias of length `outputs`, both in torch's order.
-    pub fn pair(&mut self, stems: &[&str], shape: &[usize], outputs: usize) -> Result<(HostTensor, Vec<f32>)> {
+    pub(super) fn pair(&mut self, stems: &[&str], shape: &[usize], outputs: usize) -> Result<(HostTensor, Vec<f32>)> {
         let stem = self.stem(stems);
         let weight = self.tensor(format!("{stem}.weight"), shape)?;
         Ok((weight, self.vector(format!("{stem}.bias"), outputs)?))
     }
 
     /// A square convolution with a bias.
-    pub fn conv(&mut self, stems: &[&str], outputs: usize, inputs: usize, side: usize) -> Result<Conv> {
+    pub(super) fn conv(&mut self, stems: &[&str], outputs: usize, inputs: usize, side: usize) -> Result<Conv> {
         let (weight, bias) = self.pair(stems, &[outputs, inputs, side, side], outputs)?;
         Ok(Conv::new(channels_last(&weight, inputs), bias))
     }
 
     /// A block of torchvision's `Conv2dNormActivation`: its convolution, with BatchNorm or a bias, in older files under
     /// the name `old`. `shape`: outputs, inputs, side.
-    pub fn block(&mut self, block: &str, old: &str, norm: bool, shape: [usize; 3]) -> Result<Conv> {
+    pub(super) fn block(&mut self, block: &str, old: &str, norm: bool, shape: [usize; 3]) -> Result<Conv> {
         let [outputs, inputs, side] = shape;
         let conv = format!("{block}.0");
         match norm {
@@ -67,7 +67,13 @@ impl<'a> Source<'a> {
 
     /// A layer of `logits` outputs and one of four deltas for each, fully connected or, with a `window` of `[1, 1]`,
     /// 1×1 convolutions; columns as in the file.
-    pub fn predictor(&mut self, stems: [&str; 2], logits: usize, inputs: usize, window: &[usize]) -> Result<Predictor> {
+    pub(super) fn predictor(
+        &mut self,
+        stems: [&str; 2],
+        logits: usize,
+        inputs: usize,
+        window: &[usize],
+    ) -> Result<Predictor> {
         let rows = [logits, 4 * logits];
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
         for (stem, rows) in stems.into_iter().zip(rows) {
@@ -80,7 +86,7 @@ impl<'a> Source<'a> {
 
     /// A square convolution without bias and the BatchNorm after it, as one; `inputs` is rounded up to a multiple
     /// of 4 with zeros, which only the stem's 3 needs.
-    pub fn conv_bn(&mut self, conv: &str, bn: &str, outputs: usize, inputs: usize, side: usize) -> Result<Conv> {
+    pub(super) fn conv_bn(&mut self, conv: &str, bn: &str, outputs: usize, inputs: usize, side: usize) -> Result<Conv> {
         let name = format!("{conv}.weight");
         let mut weight = self.tensor(name.clone(), &[outputs, inputs, side, side])?;
         let norm = BatchNorm {
@@ -110,7 +116,7 @@ impl<'a> Source<'a> {
     }
 
     /// Refuses a file whose RPN was made for another number of anchors: its tensors do not tell which those are.
-    pub fn expect_anchors(&self, logits: &str, anchors: usize) -> Result<()> {
+    pub(super) fn expect_anchors(&self, logits: &str, anchors: usize) -> Result<()> {
         match self.file.shape(logits) {
             Some(&[has, _, _, _]) if has != anchors => {
                 let setting = "anchor_sizes".into();
@@ -127,7 +133,7 @@ impl<'a> Source<'a> {
     }
 
     /// Refuses a file with tensors that nothing took: it was made for another network, and would run and be wrong.
-    pub fn finish(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<()> {
         // Training's step counter is in every BatchNorm of torch and means nothing here.
         let left = |name: &&str| !self.used.contains(*name) && !name.ends_with(".num_batches_tracked");
         let left: Vec<&str> = self.file.names().filter(left).collect();

@@ -12,7 +12,7 @@ use maskrcnn::engine::target::{Factors, Target};
 use maskrcnn::engine::tensor::{DType, Data, Value};
 
 /// The device that the tests run on: `MASKRCNN_DEVICE`, or the best one. A machine without one fails.
-pub fn device() -> &'static Device {
+pub(crate) fn device() -> &'static Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     DEVICE.get_or_init(|| {
         let choice = std::env::var("MASKRCNN_DEVICE").ok();
@@ -23,13 +23,13 @@ pub fn device() -> &'static Device {
 }
 
 /// What kernels may use there when f16 is wanted: every variant is listed then.
-pub fn target() -> Target {
+pub(crate) fn target() -> Target {
     let target = device().target();
     target.with(if target.can.f16 { Factors::F16 } else { Factors::F32 })
 }
 
 /// What the variants of a case are to compute.
-pub struct Twins<'a> {
+pub(crate) struct Twins<'a> {
     case: &'a Case,
     exact: Vec<Value>,
     halves: OnceCell<Vec<Value>>,
@@ -38,7 +38,7 @@ pub struct Twins<'a> {
 impl<'a> Twins<'a> {
     /// The twin's outputs must be those that the kernel says it makes: comparisons that stop at the shorter list would
     /// pass a twin of none.
-    pub fn new(case: &'a Case) -> Self {
+    pub(crate) fn new(case: &'a Case) -> Self {
         let info = |v: &Value| Info { shape: v.shape, dtype: v.dtype() };
         let inputs: Vec<Info> = case.inputs.iter().map(info).collect();
         let exact = case.kernel.twin(&case.inputs);
@@ -48,7 +48,7 @@ impl<'a> Twins<'a> {
     }
 
     /// Where the variant rounds its factors to f16, the twin is given rounded ones: the tolerance is that of any other.
-    pub fn of(&self, variant: &Variant) -> &[Value] {
+    pub(crate) fn of(&self, variant: &Variant) -> &[Value] {
         if !variant.f16 {
             return &self.exact;
         }
@@ -61,7 +61,7 @@ impl<'a> Twins<'a> {
 }
 
 /// The graph of a case: all inputs constant, all outputs kept.
-pub fn graph_of(case: &Case) -> (Graph, Vec<Tensor>) {
+pub(crate) fn graph_of(case: &Case) -> (Graph, Vec<Tensor>) {
     let mut g = Graph::new();
     let inputs: Vec<Tensor> = case.inputs.iter().map(|v| g.constant("input", Arc::new(v.clone()))).collect();
     let outputs = g.op_shared(&case.name, case.kernel.clone(), &inputs).unwrap_or_else(|e| panic!("{e}"));
@@ -70,7 +70,7 @@ pub fn graph_of(case: &Case) -> (Graph, Vec<Tensor>) {
 }
 
 /// Runs a case with the variant of that name; outputs begin as NaN, so that what is not written shows.
-pub fn run_case(device: &Device, case: &Case, variant: &str, checked: bool, times: usize) -> Vec<Vec<Value>> {
+pub(crate) fn run_case(device: &Device, case: &Case, variant: &str, checked: bool, times: usize) -> Vec<Vec<Value>> {
     let (graph, outputs) = graph_of(case);
     let can = device.target().can;
     let wanted = device.target().with(if can.f16 { Factors::F16 } else { Factors::F32 });
@@ -89,12 +89,12 @@ pub fn run_case(device: &Device, case: &Case, variant: &str, checked: bool, time
 }
 
 /// Bit for bit, NaN included.
-pub fn same_bits(a: &[Value], b: &[Value]) -> bool {
+pub(crate) fn same_bits(a: &[Value], b: &[Value]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.bytes() == b.bytes())
 }
 
 /// Why `got` is not `want` within the tolerance, if it is not.
-pub fn difference(got: &Value, want: &Value, tolerance: Tolerance) -> Option<String> {
+pub(crate) fn difference(got: &Value, want: &Value, tolerance: Tolerance) -> Option<String> {
     if got.shape != want.shape {
         return Some(format!("shape {} instead of {}", got.shape, want.shape));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// A run of the program that ended by itself, without a panic.
-pub struct Ran {
+pub(crate) struct Ran {
     /// Exit code.
     pub code: i32,
     /// Standard output.
@@ -16,7 +16,7 @@ pub struct Ran {
 
 impl Ran {
     /// Judges what holds of every run: it ends by itself, and without a panic.
-    pub fn new(output: Output) -> Self {
+    pub(crate) fn new(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
         let (out, err) = (text(output.stdout), settled(&text(output.stderr)));
         assert!(!err.contains("panicked") && !out.contains("panicked"), "{err}");
@@ -24,13 +24,13 @@ impl Ran {
     }
 
     /// The lines that tell errors, of a run that failed.
-    pub fn errors(&self) -> Vec<&str> {
+    pub(crate) fn errors(&self) -> Vec<&str> {
         assert_eq!(self.code, 1, "{} {}", self.out, self.err);
         self.err.lines().filter(|l| l.starts_with("error:")).collect()
     }
 
     /// The one error of a run that failed.
-    pub fn error(&self) -> &str {
+    pub(crate) fn error(&self) -> &str {
         let lines = self.errors();
         assert_eq!(lines.len(), 1, "{}", self.err);
         assert!(!lines[0].contains("Error {") && !lines[0].contains("Os {"), "a debug dump: {}", lines[0]);
@@ -38,7 +38,7 @@ impl Ran {
     }
 
     /// A run that went well.
-    pub fn good(self) -> Self {
+    pub(crate) fn good(self) -> Self {
         assert_eq!(self.code, 0, "{} {}", self.out, self.err);
         assert!(!self.err.contains("error"), "{}", self.err);
         self
@@ -46,18 +46,18 @@ impl Ran {
 }
 
 /// What was said on standard error, but for what depends on how fast shaders are compiled.
-pub fn settled(err: &str) -> String {
+pub(crate) fn settled(err: &str) -> String {
     let compiling = |l: &str| l.contains(" shaders") && (l.starts_with("compiling ") || l.starts_with("compiled "));
     err.split_inclusive('\n').filter(|l| !compiling(l)).collect()
 }
 
 /// The program, to be given arguments.
-pub fn program() -> Command {
+pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_maskrcnn"))
 }
 
 /// Runs the program in `dir`, without a terminal, with `cache` as the user's cache.
-pub fn run_with_cache(dir: &Path, cache: &Path, args: &[&str]) -> Ran {
+pub(crate) fn run_with_cache(dir: &Path, cache: &Path, args: &[&str]) -> Ran {
     let mut command = program();
     command.current_dir(dir).env("MASKRCNN_CACHE", cache).env("NODEVICE_SELECT", "1").stdin(Stdio::null());
     Ran::new(command.args(args).output().unwrap())
@@ -65,7 +65,7 @@ pub fn run_with_cache(dir: &Path, cache: &Path, args: &[&str]) -> Ran {
 
 /// Puts roofs of the device into a cache, so that they are not measured: a copy of 2 GB/s and so many multiply-adds a
 /// second, and another device's.
-pub fn write_roofs(cache: &Path, fma: f64) {
+pub(crate) fn write_roofs(cache: &Path, fma: f64) {
     let choice = std::env::var("MASKRCNN_DEVICE").ok();
     let key = maskrcnn::engine::gpu::choose(choice.as_deref()).unwrap_or_else(|e| panic!("{e}")).key();
     let roof = serde_json::json!({ "copy": 2e9, "fma": fma, "matrix": null, "steady": true });

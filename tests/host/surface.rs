@@ -91,10 +91,19 @@ fn item(out: &mut Vec<String>, lines: &[&str], at: usize, shown: &str) {
     }
     out.push(format!("{shown}: {}", head(lines, at)));
     let is_enum = lines[at].starts_with("pub enum");
-    for line in body(lines, at) {
+    let inside = body(lines, at);
+    for (i, line) in inside.iter().enumerate() {
         let field = line.strip_prefix("    ").filter(|l| !l.starts_with([' ', '/', '#', '}', ')']));
         if let Some(field) = field.filter(|l| is_enum || l.starts_with("pub ")) {
-            out.push(format!("{shown}: . {}", field.trim_end_matches(',')));
+            // The fields of a variant stand on lines of their own.
+            let fields = inside[i + 1..].iter().take_while(|l| l.starts_with("        ") && field.ends_with('{'));
+            let fields: Vec<&str> = fields.map(|l| l.trim()).filter(|l| !l.starts_with(['/', '#'])).collect();
+            let end = if fields.is_empty() {
+                String::new()
+            } else {
+                format!(" {} }}", fields.join(" ").trim_end_matches(','))
+            };
+            out.push(format!("{shown}: . {}{end}", field.trim_end_matches(',')));
         }
     }
 }

@@ -14,13 +14,13 @@ use crate::cli::size::Size;
 use crate::cli::words::count;
 
 /// A launch, and the variants of it to measure.
-pub struct Job<'a> {
+pub(super) struct Job<'a> {
     pub work: Work,
     pub tries: Vec<Try<'a>>,
 }
 
 /// A variant to measure.
-pub struct Try<'a> {
+pub(super) struct Try<'a> {
     pub variant: Variant,
     /// The same with its text.
     pub frozen: Variant,
@@ -32,13 +32,13 @@ pub struct Try<'a> {
 
 impl Try<'_> {
     /// Whether times will be compared, those kept of another device or those of both texts.
-    pub fn is_compared(&self, foreign: bool) -> bool {
+    pub(super) fn is_compared(&self, foreign: bool) -> bool {
         self.before.is_some() && (foreign || !self.same)
     }
 }
 
 /// The launches, and what they were taken from.
-pub struct Given {
+pub(super) struct Given {
     pub works: Vec<Work>,
     /// The network and its image, for people, where it was not shapes.
     pub image: Option<String>,
@@ -52,7 +52,7 @@ fn refuse<T>(setting: &str, reason: String) -> Result<T> {
 }
 
 /// The launches that the options ask for.
-pub fn works(args: &Args) -> Result<(Device, Target, Given)> {
+pub(super) fn works(args: &Args) -> Result<(Device, Target, Given)> {
     if let Some(name) = &args.kernel {
         if kernels::entry(name).is_none() {
             let names: Vec<&str> = kernels::REGISTRY.iter().map(|e| e.name).collect();
@@ -87,7 +87,7 @@ pub fn works(args: &Args) -> Result<(Device, Target, Given)> {
 }
 
 /// The variants of each launch, sweeps spelled out, with what was kept of them; and what was left out, in a sentence.
-pub fn jobs<'a>(
+pub(super) fn jobs<'a>(
     args: &Args,
     works: Vec<Work>,
     target: &Target,

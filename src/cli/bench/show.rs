@@ -14,7 +14,7 @@ const LABEL: &str = "op (× times in the network)";
 const NUMBERS: &str = "    median       ±         wall  GFLOP/s executed     GB/s  roof %";
 
 /// Prints a table or, where standard output is for a program's figures, leaves it alone.
-pub struct Show {
+pub(super) struct Show {
     /// Columns of the widest label.
     wide: usize,
     figures: bool,
@@ -22,13 +22,13 @@ pub struct Show {
 
 impl Show {
     /// For these launches; `figures`: whether standard output is to have nothing but figures.
-    pub fn new(jobs: &[Job], figures: bool) -> Self {
+    pub(super) fn new(jobs: &[Job], figures: bool) -> Self {
         let labels = jobs.iter().map(|j| label(&j.work)).chain([LABEL.into()]);
         Self { wide: width(labels), figures }
     }
 
     /// A line beside the table.
-    pub fn note(&self, line: &str) -> Result<()> {
+    pub(super) fn note(&self, line: &str) -> Result<()> {
         if self.figures {
             note!("{line}");
             return Ok(());
@@ -41,12 +41,12 @@ impl Show {
         if self.figures { Ok(()) } else { print(format!("{line}\n").as_bytes()) }
     }
 
-    pub fn heading(&self) -> Result<()> {
+    pub(super) fn heading(&self) -> Result<()> {
         self.line(&format!("{LABEL:wide$}  {NUMBERS}  kernel, variant", wide = self.wide))
     }
 
     /// A variant and its times.
-    pub fn row(&self, work: &Work, m: &Measured, roof: f64) -> Result<()> {
+    pub(super) fn row(&self, work: &Work, m: &Measured, roof: f64) -> Result<()> {
         let (t, cost) = (m.time(), work.cost());
         self.line(&format!(
             "{:wide$}  {:>10} {:>5} % {:>12} {:8.2} {:8.2} {:8.2} {:>7}  {} {}{}",
@@ -67,12 +67,12 @@ impl Show {
     }
 
     /// Why a combination of a sweep could not be measured.
-    pub fn failed(&self, work: &Work, variant: &Variant, e: &Error) -> Result<()> {
+    pub(super) fn failed(&self, work: &Work, variant: &Variant, e: &Error) -> Result<()> {
         self.note(&format!("{:wide$}  {} {variant}: {e}", label(work), work.kernel.name(), wide = self.wide))
     }
 
     /// What became of the launch of the row above.
-    pub fn change(&self, change: &Change) -> Result<()> {
+    pub(super) fn change(&self, change: &Change) -> Result<()> {
         let (blank, wide) = ("", self.wide);
         self.line(&match change.same_result {
             _ if *change == Change::none() => format!("{blank:wide$}  equal: the same shader in the same launch"),
@@ -82,7 +82,7 @@ impl Show {
     }
 
     /// What marks in the table mean.
-    pub fn footnotes(&self, record: &Record) -> Result<()> {
+    pub(super) fn footnotes(&self, record: &Record) -> Result<()> {
         if record.entries.iter().any(|e| e.roof > 1.0) {
             self.line(&format!("* {}", crate::cli::roofs::CACHED))?;
         }
@@ -104,7 +104,7 @@ fn duration(seconds: f64) -> String {
 
 /// What became of all launches.
 #[derive(Default)]
-pub struct Judged {
+pub(super) struct Judged {
     /// Launches and variants with what became of them.
     pub changes: Vec<(String, Change)>,
     /// Those that nothing was kept of.
@@ -115,7 +115,7 @@ pub struct Judged {
 
 impl Judged {
     /// Whether none is over the limit; those that are, are told.
-    pub fn holds(&self, limit: f64) -> bool {
+    pub(super) fn holds(&self, limit: f64) -> bool {
         let over: Vec<_> = self.changes.iter().filter(|c| c.1.fails(limit)).collect();
         for (label, change) in &over {
             note!("error: {label} is slower than before: {change}, over the limit of {:.1} %", 100.0 * limit);

@@ -9,7 +9,7 @@ use maskrcnn::engine::vision::coco::ImageId;
 /// The stem of each image's results: its own. Images that share one take their whole names, if their endings set them
 /// apart, and have as many of their folders before those as do; the order of the images is of no matter, and so is
 /// what else is among them. A number tells apart what is left.
-pub fn stems<P: AsRef<Path>>(images: &[P]) -> Vec<String> {
+pub(super) fn stems<P: AsRef<Path>>(images: &[P]) -> Vec<String> {
     let plain: Vec<String> = images.iter().map(|i| text(i.as_ref().file_stem())).collect();
     let mut groups: HashMap<String, Vec<usize>> = HashMap::new();
     for (i, stem) in plain.iter().enumerate() {
@@ -55,7 +55,7 @@ fn apart(paths: &[PathBuf]) -> Vec<String> {
 
 /// The id of each image, by its results' stem: a number where that is all digits, as COCO's own are. Of several that
 /// would be one number (`7`, `007`), the shortest has it, and the others keep their names.
-pub fn ids(stems: &[String]) -> Vec<ImageId> {
+pub(super) fn ids(stems: &[String]) -> Vec<ImageId> {
     let mut shortest: HashMap<ImageId, usize> = HashMap::new();
     for stem in stems {
         let least = shortest.entry(ImageId::from(stem.as_str())).or_insert(stem.len());
@@ -79,7 +79,7 @@ fn key(name: &str) -> String {
 
 /// The path with its folder from the root on, without links and detours. The file itself may be a link: it has its own
 /// name.
-pub fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (folder.canonicalize(), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),

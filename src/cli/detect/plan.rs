@@ -11,7 +11,7 @@ use maskrcnn::{Error, Result};
 use super::names;
 
 /// The images of a run, and where their results go.
-pub struct Plan {
+pub(super) struct Plan {
     /// One for each image.
     pub jobs: Vec<Job>,
     /// What to tell the user of it.
@@ -21,7 +21,7 @@ pub struct Plan {
 }
 
 /// An image, and where its results go.
-pub struct Job {
+pub(super) struct Job {
     /// The file.
     pub image: PathBuf,
     /// What its results are called by.
@@ -41,7 +41,7 @@ enum Refusal {
 
 impl Plan {
     /// Looks where images and results lie.
-    pub fn new(images: &[PathBuf], out: &Path, overwrite: bool) -> Self {
+    pub(super) fn new(images: &[PathBuf], out: &Path, overwrite: bool) -> Self {
         let mut seen = HashSet::new();
         let (once, twice): (Vec<&PathBuf>, Vec<&PathBuf>) =
             images.iter().partition(|i| seen.insert(names::absolute(i)));
@@ -67,13 +67,13 @@ impl Plan {
     }
 
     /// Whether there is an image that can be done.
-    pub fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         self.jobs.iter().any(|j| self.check(j).is_ok())
     }
 
     /// Whether the image can be done. Asked before it is read: files of others, which its results would replace, are
     /// looked for only now, as there may be thousands.
-    pub fn check(&self, job: &Job) -> Result<()> {
+    pub(super) fn check(&self, job: &Job) -> Result<()> {
         let refuse = |reason| Err(Error::Image { name: job.image.display().to_string(), reason });
         match &job.refusal {
             Some(Refusal::Missing(kind, reason)) => {

@@ -13,7 +13,7 @@ const LANES: usize = 2;
 ///
 /// What crosses between the stages is bounded: with groups of one, there are never more than five items that `first` has
 /// begun and `last` has not ended.
-pub fn overlap<A: Send, B: Send, C: Send>(
+pub(super) fn overlap<A: Send, B: Send, C: Send>(
     (count, group): (usize, usize),
     first: impl Fn(usize) -> A + Sync,
     mut middle: impl FnMut(Vec<A>) -> Vec<B> + Send,

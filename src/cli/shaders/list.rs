@@ -70,7 +70,7 @@ impl<'a> Kernel<'a> {
 }
 
 /// Every kernel with its variants; `whole`: with their constants and the cases.
-pub fn text(entries: &[&Entry], whole: bool, class: &Class) -> Result<String> {
+pub(super) fn text(entries: &[&Entry], whole: bool, class: &Class) -> Result<String> {
     let mut out = format!("for {}\n", class.name);
     for entry in entries {
         let kernel = Kernel::new(entry, class)?;
@@ -189,7 +189,7 @@ impl Text {
 }
 
 /// All of it for programs.
-pub fn json(entries: &[&Entry], class: &Class) -> Result<String> {
+pub(super) fn json(entries: &[&Entry], class: &Class) -> Result<String> {
     let constants = |v: &Variant| v.constants().into_iter().map(|(k, n)| (k.to_string(), json!(n))).collect();
     let constants = |v: &Variant| serde_json::Value::Object(constants(v));
     let mut kernels = Vec::new();

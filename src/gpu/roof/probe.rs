@@ -75,12 +75,12 @@ pub(super) struct Probe<F> {
 
 impl<K: Kernel + 'static, F: Fn(usize) -> K> Probe<F> {
     /// All variants.
-    pub fn new(kernel: F, what: fn(&Cost) -> f64) -> Self {
+    pub(super) fn new(kernel: F, what: fn(&Cost) -> f64) -> Self {
         Self { kernel, factors: None, only: None, what }
     }
 
     /// The highest rate that any variant reaches, at a size that takes long enough to be timed.
-    pub fn best(&self, device: &Device, least: Size, most: Size) -> Result<Rate> {
+    pub(super) fn best(&self, device: &Device, least: Size, most: Size) -> Result<Rate> {
         // The host's clock has the time of a submit in it. Time stamps are exact, and short dispatches find the quiet
         // moments of a CPU that others use too.
         let long = if device.clock() == Clock::Wall { 0.03 } else { 0.003 };

@@ -12,16 +12,16 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub fn early() -> Self {
+    pub(super) fn early() -> Self {
         Self::State("ends too early".into())
     }
 
-    pub fn corrupt(what: impl std::fmt::Display) -> Self {
+    pub(super) fn corrupt(what: impl std::fmt::Display) -> Self {
         Self::State(format!("is corrupt ({what})"))
     }
 
     /// The sentence, of a file that is called a `format` file.
-    pub fn of(self, format: &str) -> String {
+    pub(super) fn of(self, format: &str) -> String {
         match self {
             Self::Kind(kind) => format!("is {kind}, which is not supported; convert it to PNG"),
             Self::State(state) => format!("the {format} file {state}; copy or export it again"),
@@ -30,7 +30,7 @@ impl Fault {
     }
 
     /// The same, said of a part of the file.
-    pub fn inside(self, place: &str) -> Self {
+    pub(super) fn inside(self, place: &str) -> Self {
         match self {
             Self::Kind(kind) => Self::Kind(format!("a TIFF with {kind} inside")),
             Self::State(state) => Self::State(format!("{state}, in {place}")),

@@ -52,7 +52,7 @@ impl Samples {
     ///
     /// # Errors
     /// Where nothing says what is black and white, and where there is no memory.
-    pub fn into_rgb(self, normalize: Normalize) -> Result<(Vec<u8>, Option<Note>), Fault> {
+    pub(super) fn into_rgb(self, normalize: Normalize) -> Result<(Vec<u8>, Option<Note>), Fault> {
         let (range, note) = self.range(normalize)?;
         let Self { colours, data, inverted, size, .. } = self;
         let bytes = match (data, range) {

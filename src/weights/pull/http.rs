@@ -26,7 +26,7 @@ pub(super) struct Patience {
 
 impl Patience {
     /// What users get.
-    pub const USUAL: Self = Self {
+    pub(super) const USUAL: Self = Self {
         connect: Duration::from_secs(15),
         stall: Duration::from_secs(30),
         pauses: &[Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(10)],
@@ -74,7 +74,7 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// [`Error::Config`] if `origin` is not the address of one.
-    pub fn new(p: &'a Published, origin: &str, patience: Patience) -> Result<Self> {
+    pub(super) fn new(p: &'a Published, origin: &str, patience: Patience) -> Result<Self> {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         if host.is_none_or(|h| h.is_empty() || h.starts_with('/') || h.contains(char::is_whitespace)) {
             let reason = format!("`{origin}` is no address: it begins with https:// or http:// and a host");
@@ -96,12 +96,12 @@ impl<'a> Client<'a> {
     }
 
     /// How long to wait before each new try.
-    pub fn pauses(&self) -> &'static [Duration] {
+    pub(super) fn pauses(&self) -> &'static [Duration] {
         self.patience.pauses
     }
 
     /// Asks for the bytes from `from` on, if the file is still the one that `etag` names.
-    pub fn ask(&mut self, from: u64, etag: Option<&str>) -> Result<Answer, Failure> {
+    pub(super) fn ask(&mut self, from: u64, etag: Option<&str>) -> Result<Answer, Failure> {
         let mut request = self.agent.get(&self.url);
         if from > 0 {
             request = request.header(header::RANGE, format!("bytes={from}-"));
@@ -184,13 +184,13 @@ impl<'a> Client<'a> {
     }
 
     /// An error of a body in plain words.
-    pub fn cut(&self, e: io::Error) -> Failure {
+    pub(super) fn cut(&self, e: io::Error) -> Failure {
         // The reader wraps ureq's errors.
         Failure::Cut(self.told(&ureq::Error::from(e)))
     }
 
     /// The error for a server that sends more than the file has.
-    pub fn too_long(&self) -> Error {
+    pub(super) fn too_long(&self) -> Error {
         let bytes = self.p.bytes;
         self.error(format!(
             "{} sends more than the file's {bytes} bytes: what had come is removed; try another mirror, {CURE}",
@@ -199,7 +199,7 @@ impl<'a> Client<'a> {
     }
 
     /// The error for bytes that are not the file's.
-    pub fn wrong_hash(&self, got: &str) -> Error {
+    pub(super) fn wrong_hash(&self, got: &str) -> Error {
         let due = self.p.sha256;
         self.error(format!(
             "the bytes that came are not the file: their SHA-256 is {got}, and the file's is {due}; they are removed: \
@@ -208,7 +208,7 @@ impl<'a> Client<'a> {
     }
 
     /// The error for a connection that breaks again and again, `done` bytes into the file.
-    pub fn given_up(&self, reason: &str, done: u64) -> Error {
+    pub(super) fn given_up(&self, reason: &str, done: u64) -> Error {
         let (done, all) = (shown_size(done), shown_size(self.p.bytes));
         self.error(format!(
             "the connection keeps breaking, the last time after {done} of {all} ({reason}): run the same command again \

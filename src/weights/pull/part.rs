@@ -26,7 +26,7 @@ pub(super) struct Part {
 
 impl Part {
     /// Opens or makes the one that shall become `target`.
-    pub fn open(target: &Path) -> Result<Self> {
+    pub(super) fn open(target: &Path) -> Result<Self> {
         let path = with(target, ".part");
         let open = || {
             let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
@@ -40,12 +40,12 @@ impl Part {
     }
 
     /// Bytes that are there.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.len
     }
 
     /// Throws away what is there.
-    pub fn restart(&mut self) -> Result<()> {
+    pub(super) fn restart(&mut self) -> Result<()> {
         if self.len > 0 {
             self.file.set_len(0).and_then(|()| self.file.rewind()).map_err(|source| self.error(source))?;
             self.len = 0;
@@ -54,7 +54,7 @@ impl Part {
     }
 
     /// Writes at the end. A disk that cannot take it is given back what the file took; `whole` is for the message.
-    pub fn append(&mut self, bytes: &[u8], whole: u64) -> Result<()> {
+    pub(super) fn append(&mut self, bytes: &[u8], whole: u64) -> Result<()> {
         match self.file.write_all(bytes) {
             Ok(()) => {
                 self.len += bytes.len() as u64;
@@ -69,13 +69,13 @@ impl Part {
     }
 
     /// The SHA-256 of what is on the disk, not of what was sent there.
-    pub fn sha256(&mut self) -> Result<String> {
+    pub(super) fn sha256(&mut self) -> Result<String> {
         // The read ends where the next write belongs.
         self.file.rewind().and_then(|()| sha256_of(&mut self.file)).map_err(|source| self.error(source))
     }
 
     /// Gives the whole file its name, once it is on the disk for good.
-    pub fn publish(self, target: &Path) -> Result<()> {
+    pub(super) fn publish(self, target: &Path) -> Result<()> {
         let Self { path, file, .. } = self;
         let synced = file.sync_all();
         // Some systems rename no open file.
@@ -84,7 +84,7 @@ impl Part {
     }
 
     /// Deletes the file.
-    pub fn remove(&self) {
+    pub(super) fn remove(&self) {
         // Called when something else has failed already: that is the error to tell.
         let _ = fs::remove_file(&self.path);
     }
@@ -102,7 +102,7 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Takes the lock for `target`, or says who has it.
-    pub fn take(target: &Path) -> Result<Self> {
+    pub(super) fn take(target: &Path) -> Result<Self> {
         let path = with(target, ".lock");
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|source| Error::Io { path: path.clone(), source })?;
@@ -121,7 +121,7 @@ impl Lock {
 
     /// Removes the lock file, after success only: whoever opened the old one meanwhile finds the download done, while
     /// after a failure two processes could hold two locks.
-    pub fn remove(self) {
+    pub(super) fn remove(self) {
         // An empty file left behind does no harm.
         let _ = fs::remove_file(&self.path);
     }

@@ -4,7 +4,7 @@ use maskrcnn::Mask;
 
 /// What was measured, and what of it is too much.
 #[derive(Default)]
-pub struct Report {
+pub(super) struct Report {
     lines: Vec<String>,
     /// Lines that must not be.
     pub failures: Vec<String>,
@@ -12,7 +12,7 @@ pub struct Report {
 
 /// One instance, of either side.
 #[derive(Clone)]
-pub struct Found {
+pub(super) struct Found {
     /// Box.
     pub bbox: [f32; 4],
     /// Score.
@@ -23,7 +23,7 @@ pub struct Found {
 
 impl Report {
     /// Notes a number that must not pass `limit`; NaN does.
-    pub fn at_most(&mut self, what: &str, value: f64, limit: f64) {
+    pub(super) fn at_most(&mut self, what: &str, value: f64, limit: f64) {
         let line = format!("{what}: {value:.2e} (at most {limit:.0e})");
         if value.is_nan() || value > limit {
             self.failures.push(line.clone());
@@ -32,14 +32,14 @@ impl Report {
     }
 
     /// Notes something that must hold.
-    pub fn holds(&mut self, what: String, holds: bool) {
+    pub(super) fn holds(&mut self, what: String, holds: bool) {
         if !holds {
             self.failures.push(what);
         }
     }
 
     /// ‖got − want‖ / ‖want‖.
-    pub fn close(&mut self, stage: &str, got: &[f32], want: &[f32], limit: f64) {
+    pub(super) fn close(&mut self, stage: &str, got: &[f32], want: &[f32], limit: f64) {
         if got.len() != want.len() {
             return self.failures.push(format!("{stage}: {} values instead of {}", got.len(), want.len()));
         }
@@ -49,7 +49,7 @@ impl Report {
     }
 
     /// Pairs each wanted box with the nearest of ours that is still free; gives ours for each of the wanted.
-    pub fn pair(&mut self, what: &str, got: &[[f32; 4]], want: &[[f32; 4]], limit: f64) -> Vec<usize> {
+    pub(super) fn pair(&mut self, what: &str, got: &[[f32; 4]], want: &[[f32; 4]], limit: f64) -> Vec<usize> {
         self.holds(format!("{what}: {} instead of {}", got.len(), want.len()), got.len() == want.len());
         let mut free: Vec<usize> = (0..got.len()).collect();
         let (mut pairs, mut worst) = (Vec::new(), 0.0f64);
@@ -65,7 +65,14 @@ impl Report {
     }
 
     /// Detections, paired one to one: boxes, scores and classes.
-    pub fn detections(&mut self, what: &str, got: &[Found], want: &[Found], pixels: f64, score: f64) -> Vec<usize> {
+    pub(super) fn detections(
+        &mut self,
+        what: &str,
+        got: &[Found],
+        want: &[Found],
+        pixels: f64,
+        score: f64,
+    ) -> Vec<usize> {
         let bare = |f: &[Found]| f.iter().map(|f| f.bbox).collect::<Vec<_>>();
         let pairs = self.pair(&format!("{what} boxes"), &bare(got), &bare(want), pixels);
         let paired = || pairs.iter().map(|&i| &got[i]).zip(want);
@@ -78,7 +85,7 @@ impl Report {
     }
 
     /// Two may stand in another order than the oracle's only where `tied`.
-    pub fn order(&mut self, what: &str, pairs: &[usize], tied: impl Fn(usize, usize) -> bool) {
+    pub(super) fn order(&mut self, what: &str, pairs: &[usize], tied: impl Fn(usize, usize) -> bool) {
         for (i, &a) in pairs.iter().enumerate() {
             for &b in &pairs[i + 1..] {
                 self.holds(format!("{what}: {b} stands before {a}"), a < b || tied(a, b));
@@ -87,7 +94,7 @@ impl Report {
     }
 
     /// The least agreement of paired masks.
-    pub fn masks(&mut self, what: &str, got: &[Mask], want: &[Mask], pairs: &[usize]) {
+    pub(super) fn masks(&mut self, what: &str, got: &[Mask], want: &[Mask], pairs: &[usize]) {
         let (mut least, mut pixels) = (1.0f64, 0);
         for (&g, want) in pairs.iter().zip(want) {
             pixels += differing(&got[g], want).len();
@@ -99,24 +106,24 @@ impl Report {
     }
 
     /// Prints what was measured.
-    pub fn print(&self, title: &str) {
+    pub(super) fn print(&self, title: &str) {
         eprintln!("{title}:\n  {}", self.lines.join("\n  "));
     }
 
     /// Prints what was measured and fails with all that is wrong.
-    pub fn finish(self, title: &str) {
+    pub(super) fn finish(self, title: &str) {
         self.print(title);
         assert!(self.failures.is_empty(), "{title}: {} failures:\n{}", self.failures.len(), self.failures.join("\n"));
     }
 }
 
 /// The Euclidean norm.
-pub fn norm(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn norm(values: impl Iterator<Item = f64>) -> f64 {
     values.map(|v| v * v).sum::<f64>().sqrt()
 }
 
 /// The pixels that only one of two masks has.
-pub fn differing(a: &Mask, b: &Mask) -> Vec<(u32, u32)> {
+pub(super) fn differing(a: &Mask, b: &Mask) -> Vec<(u32, u32)> {
     let (w, h) = ((a.x + a.w).max(b.x + b.w), (a.y + a.h).max(b.y + b.h));
     let all = (0..h).flat_map(|y| (0..w).map(move |x| (x, y)));
     all.filter(|&(x, y)| a.get(x, y) != b.get(x, y)).collect()

@@ -17,20 +17,20 @@ const _: () = {
 };
 
 /// A device that no other test counts on.
-pub fn own_device() -> Device {
+pub(super) fn own_device() -> Device {
     Device::open(std::env::var("MASKRCNN_DEVICE").ok().as_deref()).unwrap()
 }
 
 /// The default model at a size that makes tests quick.
-pub fn small() -> Config {
+pub(super) fn small() -> Config {
     Golden::open("blank_small").config
 }
 
-pub fn picture(width: u32, height: u32, seed: u64) -> Image {
+pub(super) fn picture(width: u32, height: u32, seed: u64) -> Image {
     scene::nuclei(width, height, seed, 12).unwrap().image
 }
 
-pub fn since(detector: &Detector, before: Counters) -> [u64; 3] {
+pub(super) fn since(detector: &Detector, before: Counters) -> [u64; 3] {
     let now = detector.counters();
     [now.submits - before.submits, now.waits - before.waits, now.maps - before.maps]
 }
@@ -93,7 +93,7 @@ fn two_threads_share_a_detector() {
 }
 
 /// Nothing but large overlapping boxes, whose masks take more room than the image has pixels for.
-pub fn crowded() -> Config {
+pub(super) fn crowded() -> Config {
     let mut config = small();
     (config.rpn.nms_thresh, config.box_head.nms_thresh, config.box_head.score_thresh) = (1.0, 1.0, 0.0);
     (config.rpn.min_size, config.box_head.min_size) = (50.0, 50.0);
@@ -208,7 +208,7 @@ fn a_lost_device_is_an_error_and_stays_one() {
 }
 
 /// Boxes within 1e-3 px, scores within 1e-5, masks by IoU.
-pub fn same_but_for_digits(what: &str, got: &Detections, want: &Detections) {
+pub(super) fn same_but_for_digits(what: &str, got: &Detections, want: &Detections) {
     assert_eq!((got.width, got.height, got.len()), (want.width, want.height, want.len()), "{what}");
     for (i, (a, b)) in got.iter().zip(want.iter()).enumerate() {
         let far = a.bbox.iter().zip(&b.bbox).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

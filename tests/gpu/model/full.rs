@@ -59,7 +59,7 @@ fn demo_detections() {
 
 /// The share of detections, of a detector and of a golden, that have a partner one to one on the other side: of the
 /// same class, corners within 0.5 pixels, scores within 0.005, mask IoU at least 0.98.
-pub fn matched(report: &mut Report, detector: &Detector, golden: &Golden, least: f64) {
+pub(super) fn matched(report: &mut Report, detector: &Detector, golden: &Golden, least: f64) {
     let found = detector.detect(&golden.image).unwrap();
     let (want, masks) = (oracle(golden), golden.has("post.masks").then(|| golden.masks()));
     let mut free: Vec<usize> = (0..want.len()).collect();
@@ -96,7 +96,7 @@ fn oracle(golden: &Golden) -> Vec<Found> {
 }
 
 /// A detector's answer to a golden's image.
-pub fn same_as_oracle(detector: &Detector, golden: &Golden) {
+pub(super) fn same_as_oracle(detector: &Detector, golden: &Golden) {
     let found = detector.detect(&golden.image).unwrap();
     assert_eq!((found.width, found.height), (golden.image.width(), golden.image.height()));
     let got: Vec<Found> = found.iter().map(|d| Found { bbox: d.bbox, score: d.score, label: d.label }).collect();

@@ -15,7 +15,7 @@ use super::golden::path;
 
 /// A generated model, read as a file of its kind is.
 #[derive(Clone)]
-pub struct Network {
+pub(super) struct Network {
     /// The file, without metadata.
     pub file: Arc<WeightsFile>,
     /// Its configuration, as told by the names and shapes of its tensors.
@@ -25,7 +25,7 @@ pub struct Network {
 }
 
 /// The model that torchvision's function of that name makes; each is generated once.
-pub fn network(model: &str) -> Network {
+pub(super) fn network(model: &str) -> Network {
     static MADE: Mutex<Vec<(String, Network)>> = Mutex::new(Vec::new());
     let mut made = MADE.lock().unwrap();
     if let Some((_, network)) = made.iter().find(|m| m.0 == model) {

@@ -14,24 +14,24 @@ use safetensors::SafeTensors;
 use super::generated;
 
 /// A file of the repository.
-pub fn path(name: &str) -> PathBuf {
+pub(super) fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 /// The default model's weights.
-pub fn file() -> &'static WeightsFile {
+pub(super) fn file() -> &'static WeightsFile {
     static FILE: OnceLock<WeightsFile> = OnceLock::new();
     FILE.get_or_init(|| WeightsFile::open(path("assets/nuclei.safetensors")).unwrap())
 }
 
 /// The same, taken apart. The goldens' configurations differ from the file's in numbers that no weight depends on.
-pub fn weights() -> Arc<NetworkWeights> {
+pub(super) fn weights() -> Arc<NetworkWeights> {
     static WEIGHTS: OnceLock<Arc<NetworkWeights>> = OnceLock::new();
     WEIGHTS.get_or_init(|| Arc::new(NetworkWeights::load(file(), &file().config().unwrap()).unwrap())).clone()
 }
 
 /// A golden file, read.
-pub struct Golden {
+pub(super) struct Golden {
     /// Its name.
     pub name: String,
     bytes: Vec<u8>,
@@ -47,12 +47,12 @@ pub struct Golden {
 
 impl Golden {
     /// `tests/golden/<name>.safetensors`.
-    pub fn open(name: &str) -> Self {
+    pub(super) fn open(name: &str) -> Self {
         Self::read(&path(&format!("tests/golden/{name}.safetensors")))
     }
 
     /// Any golden file.
-    pub fn read(file: &Path) -> Self {
+    pub(super) fn read(file: &Path) -> Self {
         let name = &file.file_stem().unwrap().to_string_lossy().into_owned();
         let bytes = std::fs::read(file).unwrap();
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
@@ -83,12 +83,12 @@ impl Golden {
     }
 
     /// The names of its tensors.
-    pub fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         SafeTensors::deserialize(&self.bytes).unwrap().names().iter().map(|s| s.to_string()).collect()
     }
 
     /// The same with one value of a tensor (of masks, the first mask) made wrong.
-    pub fn tampered(&self, tensor: &str) -> Self {
+    pub(super) fn tampered(&self, tensor: &str) -> Self {
         let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
         let view = tensors.tensor(tensor).unwrap();
         let at = view.data().as_ptr() as usize - self.bytes.as_ptr() as usize;
@@ -110,40 +110,40 @@ impl Golden {
     }
 
     /// What a run of its image is told.
-    pub fn frame(&self) -> Frame {
+    pub(super) fn frame(&self) -> Frame {
         Frame::new(self.size.input, self.size.resized, 0)
     }
 
     /// Whether it has such a tensor.
-    pub fn has(&self, tensor: &str) -> bool {
+    pub(super) fn has(&self, tensor: &str) -> bool {
         SafeTensors::deserialize(&self.bytes).unwrap().tensor(tensor).is_ok()
     }
 
     /// Extents and bytes of a tensor.
-    pub fn raw(&self, tensor: &str) -> (Vec<usize>, Vec<u8>) {
+    pub(super) fn raw(&self, tensor: &str) -> (Vec<usize>, Vec<u8>) {
         let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
         let view = tensors.tensor(tensor).unwrap_or_else(|e| panic!("{}: {tensor}: {e}", self.name));
         (view.shape().to_vec(), view.data().to_vec())
     }
 
     /// A float tensor in torch's layout.
-    pub fn floats(&self, tensor: &str) -> Vec<f32> {
+    pub(super) fn floats(&self, tensor: &str) -> Vec<f32> {
         // Not cast in place: nothing aligns a tensor within the file.
         self.raw(tensor).1.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
     }
 
     /// An i32 tensor of nothing negative.
-    pub fn ints(&self, tensor: &str) -> Vec<u32> {
+    pub(super) fn ints(&self, tensor: &str) -> Vec<u32> {
         self.raw(tensor).1.chunks_exact(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect()
     }
 
     /// Boxes of a tensor `[n, 4]`.
-    pub fn boxes(&self, tensor: &str) -> Vec<[f32; 4]> {
+    pub(super) fn boxes(&self, tensor: &str) -> Vec<[f32; 4]> {
         boxes(&self.floats(tensor))
     }
 
     /// `post.masks`.
-    pub fn masks(&self) -> Vec<Mask> {
+    pub(super) fn masks(&self) -> Vec<Mask> {
         let (shape, bytes) = self.raw("post.masks");
         let (w, h, row) = (self.image.width(), self.image.height(), shape[2]);
         let bit = |m: &[u8], x: u32, y: u32| m[y as usize * row + x as usize / 8] >> (x % 8) & 1 == 1;
@@ -151,7 +151,7 @@ impl Golden {
     }
 
     /// A tensor in our layout, as the tap of that name holds it; of the first rows only where the file has no more.
-    pub fn tap(&self, tap: &str) -> Value {
+    pub(super) fn tap(&self, tap: &str) -> Value {
         let flat = |v: Vec<f32>| Value::f32([v.len()], v);
         match tap {
             "det.count" => Value::u32([1], vec![self.raw("det.boxes").0[0] as u32]),
@@ -177,11 +177,11 @@ impl Golden {
 }
 
 /// The rows of a matrix `[_, 4]`.
-pub fn boxes(values: &[f32]) -> Vec<[f32; 4]> {
+pub(super) fn boxes(values: &[f32]) -> Vec<[f32; 4]> {
     values.chunks_exact(4).map(|b| b.try_into().unwrap()).collect()
 }
 
 /// `[a, b]` to `[b, a]`.
-pub fn swap(values: &[f32], a: usize, b: usize) -> Vec<f32> {
+pub(super) fn swap(values: &[f32], a: usize, b: usize) -> Vec<f32> {
     (0..a * b).map(|i| values[i % a * b + i / a]).collect()
 }

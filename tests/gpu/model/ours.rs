@@ -14,7 +14,7 @@ use super::golden::{Golden, boxes, swap};
 use crate::common::device;
 
 /// A network made for one golden's image.
-pub struct Ours {
+pub(super) struct Ours {
     network: CompiledNetwork,
     taps: HashMap<String, Tap>,
     /// What it last computed, by tap; also "places" and "bits", and "post.boxes".
@@ -23,7 +23,7 @@ pub struct Ours {
 
 impl Ours {
     /// Builds it and runs it from the pixels.
-    pub fn run(golden: &Golden) -> Self {
+    pub(super) fn run(golden: &Golden) -> Self {
         let (config, image) = (&golden.config, &golden.image);
         let room = Room {
             height: golden.size.padded.0 as usize,
@@ -57,7 +57,7 @@ impl Ours {
 
     /// Runs again from the step of that name up to, and without, the one of the other name (or to the end), with the
     /// golden's tensors in place of what our own stages made.
-    pub fn rerun(&mut self, step: &str, until: Option<&str>, golden: &Golden, fed: &[&str]) {
+    pub(super) fn rerun(&mut self, step: &str, until: Option<&str>, golden: &Golden, fed: &[&str]) {
         let ops = &self.network.plan().graph.nodes;
         // An op that was taken apart begins with its first piece.
         let named = |op: &Node<dyn Kernel>, label: &str| {
@@ -107,25 +107,25 @@ impl Ours {
     }
 
     /// How many proposals, or detections, there are.
-    pub fn count(&self, tap: &str) -> usize {
+    pub(super) fn count(&self, tap: &str) -> usize {
         self.values[tap].ints()[0] as usize
     }
 
     /// The boxes that count.
-    pub fn boxes(&self, tap: &str) -> Vec<[f32; 4]> {
+    pub(super) fn boxes(&self, tap: &str) -> Vec<[f32; 4]> {
         let n = self.count(if tap.starts_with("rpn") { "rpn.proposals.count" } else { "det.count" });
         boxes(&self.values[tap].floats()[..4 * n])
     }
 
     /// Anchors on each level of the pyramid, and in all before it.
-    pub fn level(&self, level: usize) -> (usize, usize) {
+    pub(super) fn level(&self, level: usize) -> (usize, usize) {
         let cells = |l: usize| self.values[&format!("p{}", l + 2)].shape;
         let size = |l: usize| cells(l).dim(1) * cells(l).dim(2) * 3;
         ((0..level).map(size).sum(), size(level))
     }
 
     /// A stage in the oracle's layout and under its name. Rows of RoIs come in the order of `rows`.
-    pub fn as_torch(&self, stage: &str, rows: &[usize]) -> Vec<f32> {
+    pub(super) fn as_torch(&self, stage: &str, rows: &[usize]) -> Vec<f32> {
         if let Some((tap, level)) = stage.rsplit_once('.').filter(|s| s.0 == "rpn.logits" || s.0 == "rpn.deltas") {
             let (first, size) = self.level(level.parse().unwrap());
             let each = if tap == "rpn.deltas" { 4 } else { 1 };
@@ -155,7 +155,7 @@ impl Ours {
     }
 
     /// The masks of the detections.
-    pub fn masks(&self) -> Vec<Mask> {
+    pub(super) fn masks(&self) -> Vec<Mask> {
         masks_of(&self.values["places"], &self.values["bits"], 0, self.count("det.count")).unwrap()
     }
 }

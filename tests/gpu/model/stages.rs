@@ -15,7 +15,7 @@ const OF_DETECTIONS: [&str; 4] = ["mask.features", "mask.conv", "mask.deconv", "
 
 /// What a network's results may differ by.
 #[derive(Clone, Copy)]
-pub struct Limits {
+pub(super) struct Limits {
     /// Relative error of a stage computed from the pixels on.
     pub end_to_end: f64,
     /// The same of one stage alone.
@@ -24,7 +24,7 @@ pub struct Limits {
 
 /// Of the default model. From the pixels on, lavapipe shows 4e-6 and, in an image of one colour, 8e-6 at worst
 /// (mask.conv); torch's own results differ by 5.5e-6 there with and without oneDNN. Alone it shows 1.6e-6 (fc6).
-pub const NUCLEI: Limits = Limits { end_to_end: 5e-5, alone: 1e-5 };
+pub(super) const NUCLEI: Limits = Limits { end_to_end: 5e-5, alone: 1e-5 };
 
 /// The share of anchors or proposals that may be others than the oracle's, where they are tied with those.
 const STRAYS: f64 = 1e-3;
@@ -36,12 +36,12 @@ const TIED: f32 = 1e-5;
 const TIED_SCORES: f32 = 1.2e-7;
 
 /// A golden's whole network, from the pixels on.
-pub fn end_to_end(golden: &Golden, limits: Limits) {
+pub(super) fn end_to_end(golden: &Golden, limits: Limits) {
     against(&Ours::run(golden), golden, limits).finish(&format!("{}, end to end", golden.name));
 }
 
 /// The stages before the first selection, from the pixels on.
-pub fn dense(report: &mut Report, ours: &Ours, golden: &Golden, limit: f64) {
+pub(super) fn dense(report: &mut Report, ours: &Ours, golden: &Golden, limit: f64) {
     for stage in DENSE.into_iter().filter(|s| golden.has(s)) {
         report.close(stage, &ours.as_torch(stage, &[]), &golden.floats(stage), limit);
     }
@@ -64,7 +64,7 @@ fn against(ours: &Ours, golden: &Golden, limits: Limits) -> Report {
 }
 
 /// A comparison that cannot fail shows nothing: one wrong value in any tensor of a golden must be seen.
-pub fn every_comparison_can_fail(name: &str, limits: Limits) {
+pub(super) fn every_comparison_can_fail(name: &str, limits: Limits) {
     let golden = Golden::open(name);
     let mut ours = Ours::run(&golden);
     assert_eq!(against(&ours, &golden, limits).failures, [""; 0]);
@@ -83,13 +83,13 @@ pub fn every_comparison_can_fail(name: &str, limits: Limits) {
 }
 
 /// A golden's network stage by stage: each gets the oracle's tensors and not those of our stage before it.
-pub fn one_by_one(golden: &Golden, limits: Limits) {
+pub(super) fn one_by_one(golden: &Golden, limits: Limits) {
     let mut ours = Ours::run(golden);
     each_alone(&mut ours, golden, limits).finish(&format!("{}, stage by stage", golden.name));
 }
 
 /// As [`one_by_one`], after a run from the pixels on.
-pub fn each_alone(ours: &mut Ours, golden: &Golden, limits: Limits) -> Report {
+pub(super) fn each_alone(ours: &mut Ours, golden: &Golden, limits: Limits) -> Report {
     let mut report = Report::default();
     if golden.has("c2") {
         ours.rerun("stem", Some("lateral5"), golden, &["transform"]);
@@ -204,7 +204,7 @@ fn top_k(report: &mut Report, ours: &Ours, golden: &Golden) {
 }
 
 /// The proposals, paired; gives ours for each of the oracle's.
-pub fn proposals(report: &mut Report, ours: &Ours, golden: &Golden, pixels: f64) -> Vec<usize> {
+pub(super) fn proposals(report: &mut Report, ours: &Ours, golden: &Golden, pixels: f64) -> Vec<usize> {
     let pairs = report.pair("rpn.proposals", &ours.boxes("rpn.proposals"), &golden.boxes("rpn.proposals"), pixels);
     let logits = ours.values["rpn.proposals.logits"].floats();
     let scores = golden.floats("rpn.scores");
@@ -227,7 +227,7 @@ fn of_rois(report: &mut Report, ours: &Ours, golden: &Golden, stages: &[&str], r
 }
 
 /// The detections before they return to the original image.
-pub fn detections(report: &mut Report, ours: &Ours, golden: &Golden) -> Vec<usize> {
+pub(super) fn detections(report: &mut Report, ours: &Ours, golden: &Golden) -> Vec<usize> {
     let found = |boxes: Vec<[f32; 4]>, scores: &[f32], labels: &[u32]| -> Vec<Found> {
         let each = boxes.into_iter().zip(scores).zip(labels);
         each.map(|((bbox, &score), &label)| Found { bbox, score, label }).collect()

@@ -7,21 +7,21 @@ use super::huffman::{Bits, Table};
 const DC_MAX: i32 = 4096;
 
 /// How the walk lost the thread.
-pub enum Lost {
+pub(super) enum Lost {
     /// The data end before the blocks do.
     Short,
     /// Bits that are no code, or a block that does not end.
     Broken,
 }
 
-pub fn check_dc(value: i32, step: u16) -> Result<(), Lost> {
+pub(super) fn check_dc(value: i32, step: u16) -> Result<(), Lost> {
     let most = DC_MAX + i32::from(step);
     if value.saturating_mul(i32::from(step.max(1))).abs() > most { Err(Lost::Broken) } else { Ok(()) }
 }
 
 /// A DC coefficient, as the difference to the last one.
 #[inline(always)]
-pub fn dc_code(bits: &mut Bits<'_>, table: &Table, last: &mut i32) -> Result<(), Lost> {
+pub(super) fn dc_code(bits: &mut Bits<'_>, table: &Table, last: &mut i32) -> Result<(), Lost> {
     let symbol = table.look(bits.window()).ok_or(Lost::Broken)?;
     bits.skip(usize::from(symbol.code));
     if symbol.run != 0 {
@@ -36,7 +36,7 @@ pub fn dc_code(bits: &mut Bits<'_>, table: &Table, last: &mut i32) -> Result<(),
     Ok(())
 }
 
-pub fn ac_first(
+pub(super) fn ac_first(
     bits: &mut Bits<'_>,
     table: &Table,
     band: (usize, usize),
@@ -72,7 +72,7 @@ pub fn ac_first(
 }
 
 /// One more bit of each coefficient that is known, between the codes of those that become known.
-pub fn ac_more(
+pub(super) fn ac_more(
     bits: &mut Bits<'_>,
     table: &Table,
     band: (usize, usize),

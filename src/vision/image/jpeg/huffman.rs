@@ -5,7 +5,7 @@ const SHORT: u32 = 10;
 
 /// What a code stands for.
 #[derive(Clone, Copy, Default)]
-pub struct Symbol {
+pub(super) struct Symbol {
     /// Bits of the code.
     pub code: u8,
     /// The upper four bits: a run of zeros.
@@ -18,7 +18,7 @@ pub struct Symbol {
     pub step: u8,
 }
 
-pub struct Table {
+pub(super) struct Table {
     short: Vec<Symbol>,
     /// For each length, the first code beyond those of it, aligned to 16 bits.
     beyond: [u32; 17],
@@ -29,7 +29,7 @@ pub struct Table {
 
 impl Table {
     /// Reads one of the tables of a DHT segment; `None` where it is cut or its lengths make no prefix code.
-    pub fn read(segment: &[u8]) -> Option<Self> {
+    pub(super) fn read(segment: &[u8]) -> Option<Self> {
         let counts = segment.get(1..17)?;
         let total: usize = counts.iter().map(|&n| usize::from(n)).sum();
         let values = segment.get(17..17 + total).filter(|_| total <= 256)?.to_vec();
@@ -56,13 +56,13 @@ impl Table {
     }
 
     /// Bytes of the table in its segment.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         17 + self.values.len()
     }
 
     /// The symbol whose code the upper bits of `window` begin with.
     #[inline(always)]
-    pub fn look(&self, window: u64) -> Option<Symbol> {
+    pub(super) fn look(&self, window: u64) -> Option<Symbol> {
         let found = self.short[(window >> (64 - SHORT)) as usize];
         if found.code != 0 { Some(found) } else { self.look_long(window) }
     }
@@ -83,7 +83,7 @@ fn symbol(value: u8, len: u32) -> Symbol {
 }
 
 /// The data of one restart interval, and how far it is read, in bits.
-pub struct Bits<'a> {
+pub(super) struct Bits<'a> {
     /// Followed by [`Bits::PADDING`] zeros, so that no look needs a check.
     data: &'a [u8],
     at: usize,
@@ -98,15 +98,15 @@ const LONGEST: u32 = 31;
 
 impl<'a> Bits<'a> {
     /// More than a block can take, of codes of 16 bits with 15 bits of value each.
-    pub const PADDING: usize = 64 * 31 / 8 + 8 + 8;
+    pub(super) const PADDING: usize = 64 * 31 / 8 + 8 + 8;
 
-    pub fn new(padded: &'a [u8]) -> Self {
+    pub(super) fn new(padded: &'a [u8]) -> Self {
         Self { data: padded, at: 0, end: (padded.len() - Self::PADDING) * 8 }
     }
 
     /// The next bits, from the top; at least [`WINDOW`] of them.
     #[inline(always)]
-    pub fn window(&self) -> u64 {
+    pub(super) fn window(&self) -> u64 {
         let from = self.at / 8;
         let bytes: [u8; 8] = self.data[from..from + 8].try_into().unwrap_or_default();
         u64::from_be_bytes(bytes) << (self.at % 8)
@@ -114,7 +114,7 @@ impl<'a> Bits<'a> {
 
     /// Passes over the coefficients of a sequential block but the first; `None` where they are no codes, or too many.
     #[inline(always)]
-    pub fn block(&mut self, table: &Table) -> Option<()> {
+    pub(super) fn block(&mut self, table: &Table) -> Option<()> {
         let (mut window, mut used, mut k) = (self.window(), 0, 1);
         loop {
             let symbol = table.look(window)?;
@@ -134,13 +134,13 @@ impl<'a> Bits<'a> {
     }
 
     #[inline(always)]
-    pub fn skip(&mut self, bits: usize) {
+    pub(super) fn skip(&mut self, bits: usize) {
         self.at += bits;
     }
 
     /// The next bits as a number; up to 16.
     #[inline(always)]
-    pub fn take(&mut self, bits: u32) -> u32 {
+    pub(super) fn take(&mut self, bits: u32) -> u32 {
         let value = (self.window() >> 32) as u32;
         self.at += bits as usize;
         value.checked_shr(32 - bits).unwrap_or(0)
@@ -148,12 +148,12 @@ impl<'a> Bits<'a> {
 
     /// Whether more was read than there is.
     #[inline(always)]
-    pub fn overrun(&self) -> bool {
+    pub(super) fn overrun(&self) -> bool {
         self.at > self.end
     }
 
     /// Whole bytes that were not read.
-    pub fn rest(&self) -> &'a [u8] {
+    pub(super) fn rest(&self) -> &'a [u8] {
         &self.data[self.at.div_ceil(8).min(self.end / 8)..self.end / 8]
     }
 }

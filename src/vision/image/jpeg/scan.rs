@@ -10,7 +10,7 @@ use crate::vision::image::fault::{Fault, no_memory};
 const STRAY: usize = 16;
 
 /// What follows a scan.
-pub struct Left {
+pub(super) struct Left {
     /// Bytes up to the marker that ends it.
     pub bytes: usize,
     /// Bytes before that marker that belong to no block.
@@ -38,7 +38,7 @@ struct Coder<'t> {
     step: u16,
 }
 
-pub struct Scan {
+pub(super) struct Scan {
     parts: Vec<Part>,
     /// The first and the last coefficient.
     band: (usize, usize),
@@ -61,7 +61,7 @@ enum Pass {
 
 impl Scan {
     /// Reads the header; `None` where it makes no sense.
-    pub fn new(frame: &Frame, segment: &[u8]) -> Option<Self> {
+    pub(super) fn new(frame: &Frame, segment: &[u8]) -> Option<Self> {
         let count = usize::from(*segment.first()?);
         let list = segment.get(1..1 + 2 * count).filter(|_| (1..=4).contains(&count))?;
         let &[first, last, bits] = segment.get(1 + 2 * count..4 + 2 * count)? else { return None };
@@ -101,7 +101,7 @@ impl Scan {
     ///
     /// # Errors
     /// Where there are too few blocks or too much data, and where the data are no codes of these tables.
-    pub fn walk(
+    pub(super) fn walk(
         mut self,
         frame: &mut Frame,
         tables: &[[Option<Table>; 4]; 2],

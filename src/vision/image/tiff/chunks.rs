@@ -14,7 +14,7 @@ use crate::vision::image::{MAX_PIXELS, MAX_SIDE};
 const MOST_BYTES: u64 = MAX_PIXELS * 8;
 
 /// Where the data of a picture lie.
-pub struct Chunks<'a> {
+pub(super) struct Chunks<'a> {
     codec: Codec<'a>,
     /// "strip" or "tile".
     name: &'static str,
@@ -30,7 +30,7 @@ pub struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
-    pub fn read(file: &File<'a>, page: &Page, layout: &Layout) -> Result<Self, Fault> {
+    pub(super) fn read(file: &File<'a>, page: &Page, layout: &Layout) -> Result<Self, Fault> {
         let ifd = &page.ifd;
         let (width, height) = (layout.size.0 as usize, layout.size.1 as usize);
         let tiled = file.has(ifd, 322) && file.has(ifd, 323);
@@ -70,13 +70,13 @@ impl<'a> Chunks<'a> {
     }
 
     /// What to say of chunks that were left out, once [`Chunks::samples`] is done.
-    pub fn left_out(&self) -> Option<String> {
+    pub(super) fn left_out(&self) -> Option<String> {
         let (empty, name) = (self.empty.get(), self.name);
         (empty > 0).then(|| format!("has no data in {empty} of its {name}s: they are black"))
     }
 
     /// Decodes the samples that are `taken` of each pixel.
-    pub fn samples(&self, file: &File<'_>, layout: &Layout, taken: &[usize]) -> Result<Data, Fault> {
+    pub(super) fn samples(&self, file: &File<'_>, layout: &Layout, taken: &[usize]) -> Result<Data, Fault> {
         let pixels = layout.size.0 as usize * layout.size.1 as usize;
         let len = pixels * taken.len();
         let mut out = match (layout.format, layout.bits) {

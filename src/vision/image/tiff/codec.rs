@@ -6,7 +6,7 @@ use crate::vision::image::fault::{Fault, room};
 use crate::vision::image::{MAX_SIDE, jpeg};
 
 /// How a chunk's bytes are to be understood.
-pub struct Codec<'a> {
+pub(super) struct Codec<'a> {
     pub compression: u64,
     /// The tables that the chunks of a JPEG-in-TIFF share.
     pub jpeg_tables: Option<&'a [u8]>,
@@ -19,7 +19,7 @@ pub struct Codec<'a> {
 }
 
 /// Refuses what no decoder here reads.
-pub fn supported(compression: u64) -> Result<(), Fault> {
+pub(super) fn supported(compression: u64) -> Result<(), Fault> {
     let name = match compression {
         1 | 4 | 5 | 7 | 8 | 32_773 | 32_946 | 50_000 | 50_001 => return Ok(()),
         2 | 32_771 => "CCITT run lengths (fax)",
@@ -50,7 +50,7 @@ impl Codec<'_> {
     ///
     /// # Errors
     /// What is wrong with the data.
-    pub fn expand(&self, data: &[u8], (width, height): (usize, usize), out: &mut [u8]) -> Result<usize, Fault> {
+    pub(super) fn expand(&self, data: &[u8], (width, height): (usize, usize), out: &mut [u8]) -> Result<usize, Fault> {
         let turned: Vec<u8>;
         let data = if self.reversed && self.compression != 7 {
             turned = data.iter().map(|b| b.reverse_bits()).collect();

@@ -2,7 +2,7 @@
 
 /// A TIFF's bytes, with how its numbers are written.
 #[derive(Clone, Copy)]
-pub struct File<'a> {
+pub(super) struct File<'a> {
     pub bytes: &'a [u8],
     pub big_endian: bool,
     /// BigTIFF: offsets and counts of 8 bytes.
@@ -11,7 +11,7 @@ pub struct File<'a> {
 
 /// One directory: what there is to know of one picture.
 #[derive(Clone)]
-pub struct Ifd {
+pub(super) struct Ifd {
     entries: Vec<Entry>,
     pub next: u64,
 }
@@ -38,7 +38,7 @@ fn size_of(kind: u16) -> Option<u64> {
 
 impl<'a> File<'a> {
     /// Reads the header; gives the place of the first directory too.
-    pub fn open(bytes: &'a [u8]) -> Option<(Self, u64)> {
+    pub(super) fn open(bytes: &'a [u8]) -> Option<(Self, u64)> {
         let big_endian = match bytes.get(..2)? {
             b"II" => false,
             b"MM" => true,
@@ -53,7 +53,7 @@ impl<'a> File<'a> {
     }
 
     /// `len` bytes from `at` on.
-    pub fn slice(&self, at: u64, len: u64) -> Option<&'a [u8]> {
+    pub(super) fn slice(&self, at: u64, len: u64) -> Option<&'a [u8]> {
         let from = usize::try_from(at).ok()?;
         self.bytes.get(from..from.checked_add(usize::try_from(len).ok()?)?)
     }
@@ -66,7 +66,7 @@ impl<'a> File<'a> {
     }
 
     /// The directory at a place; `None` where it is not whole.
-    pub fn directory(&self, at: u64) -> Option<Ifd> {
+    pub(super) fn directory(&self, at: u64) -> Option<Ifd> {
         let (head, entry, offset) = if self.big { (8, 20, 8) } else { (2, 12, 4) };
         let count = self.number(at, head)?;
         let first = at.checked_add(head)?;
@@ -91,7 +91,7 @@ impl<'a> File<'a> {
     }
 
     /// Whether a directory has a tag.
-    pub fn has(&self, ifd: &Ifd, tag: u16) -> bool {
+    pub(super) fn has(&self, ifd: &Ifd, tag: u16) -> bool {
         self.entry(ifd, tag).is_some()
     }
 
@@ -99,7 +99,7 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     /// Where the list reaches beyond the end of the file.
-    pub fn list(&self, ifd: &Ifd, tag: u16) -> Result<Option<List<'a>>, String> {
+    pub(super) fn list(&self, ifd: &Ifd, tag: u16) -> Result<Option<List<'a>>, String> {
         let Some(entry) = self.entry(ifd, tag) else { return Ok(None) };
         let Some(size) = size_of(entry.kind).filter(|_| matches!(entry.kind, 1 | 3 | 4 | 13 | 16 | 18)) else {
             return Ok(None);
@@ -112,13 +112,13 @@ impl<'a> File<'a> {
     }
 
     /// The first unsigned number of a tag.
-    pub fn unsigned(&self, ifd: &Ifd, tag: u16) -> Option<u64> {
+    pub(super) fn unsigned(&self, ifd: &Ifd, tag: u16) -> Option<u64> {
         let entry = self.entry(ifd, tag).filter(|e| e.count > 0 && matches!(e.kind, 1 | 3 | 4 | 13 | 16 | 18))?;
         self.number(entry.at, size_of(entry.kind)?)
     }
 
     /// The first value of a tag of any numeric type.
-    pub fn real(&self, ifd: &Ifd, tag: u16) -> Option<f64> {
+    pub(super) fn real(&self, ifd: &Ifd, tag: u16) -> Option<f64> {
         let entry = self.entry(ifd, tag).filter(|e| e.count > 0)?;
         let size = size_of(entry.kind)?;
         let raw = self.number(entry.at, size)?;
@@ -136,7 +136,7 @@ impl<'a> File<'a> {
     }
 
     /// The bytes of a tag: an ASCII text, or data of no type.
-    pub fn data(&self, ifd: &Ifd, tag: u16) -> Option<&'a [u8]> {
+    pub(super) fn data(&self, ifd: &Ifd, tag: u16) -> Option<&'a [u8]> {
         let entry = self.entry(ifd, tag).filter(|e| matches!(e.kind, 1 | 2 | 7))?;
         self.slice(entry.at, entry.count)
     }
@@ -144,24 +144,24 @@ impl<'a> File<'a> {
 
 /// The numbers of a tag, still in the file.
 #[derive(Clone, Copy)]
-pub struct List<'a> {
+pub(super) struct List<'a> {
     bytes: &'a [u8],
     size: usize,
     big_endian: bool,
 }
 
 impl List<'_> {
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.bytes.len() / self.size
     }
 
-    pub fn get(&self, i: usize) -> Option<u64> {
+    pub(super) fn get(&self, i: usize) -> Option<u64> {
         let bytes = self.bytes.get(i.checked_mul(self.size)?..)?.get(..self.size)?.iter();
         let join = |sum: u64, &b: &u8| sum << 8 | u64::from(b);
         Some(if self.big_endian { bytes.fold(0, join) } else { bytes.rev().fold(0, join) })
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         (0..self.len()).filter_map(|i| self.get(i))
     }
 }

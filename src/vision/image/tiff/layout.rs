@@ -7,7 +7,7 @@ use crate::vision::image::samples::{Colours, Data, Depth, Samples};
 
 /// How a sample's bits make a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
+pub(super) enum Format {
     Unsigned,
     Signed,
     Float,
@@ -26,7 +26,7 @@ enum Photometric {
 const MOST_SAMPLES: u64 = 1024;
 
 /// The tags of a picture that tell how to read it, checked.
-pub struct Layout {
+pub(super) struct Layout {
     pub size: (u32, u32),
     pub bits: u32,
     pub format: Format,
@@ -43,7 +43,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    pub fn read(file: &File<'_>, ifd: &Ifd, size: (u32, u32)) -> Result<Self, Fault> {
+    pub(super) fn read(file: &File<'_>, ifd: &Ifd, size: (u32, u32)) -> Result<Self, Fault> {
         let tag = |tag, default| file.unsigned(ifd, tag).unwrap_or(default);
         let samples = tag(277, 1);
         if !(1..=MOST_SAMPLES).contains(&samples) {
@@ -112,12 +112,12 @@ impl Layout {
     }
 
     /// Whether the JPEGs inside hold YCbCr, to be read as RGB.
-    pub fn jpeg_ycbcr(&self) -> bool {
+    pub(super) fn jpeg_ycbcr(&self) -> bool {
         self.photometric == Photometric::YCbCr
     }
 
     /// Whether values of few bits stay what they are instead of being stretched to 8.
-    pub fn indices(&self) -> bool {
+    pub(super) fn indices(&self) -> bool {
         self.photometric == Photometric::Palette
     }
 
@@ -127,7 +127,7 @@ impl Layout {
     }
 
     /// The samples to read.
-    pub fn taken(&self, channel: Option<usize>) -> Result<Vec<usize>, Fault> {
+    pub(super) fn taken(&self, channel: Option<usize>) -> Result<Vec<usize>, Fault> {
         let most = if self.channels() { self.samples } else { 1 };
         let first = match channel {
             None => 0,
@@ -149,13 +149,13 @@ impl Layout {
     }
 
     /// What to say of the channels that are not read.
-    pub fn left_out(&self, channel: Option<usize>) -> Option<String> {
+    pub(super) fn left_out(&self, channel: Option<usize>) -> Option<String> {
         (self.channels() && channel.is_none())
             .then(|| format!("is channel 1 of {}; the others were not looked at", self.samples))
     }
 
     /// What the samples' type says of their values.
-    pub fn depth(&self) -> Depth {
+    pub(super) fn depth(&self) -> Depth {
         match (self.format, self.bits) {
             (Format::Float, _) => Depth::Float,
             (Format::Signed, bits) => Depth::AtMost(bits - 1),
@@ -166,7 +166,7 @@ impl Layout {
     }
 
     /// Gives the samples their colours.
-    pub fn colour(&self, file: &File<'_>, ifd: &Ifd, data: Data) -> Result<Samples, Fault> {
+    pub(super) fn colour(&self, file: &File<'_>, ifd: &Ifd, data: Data) -> Result<Samples, Fault> {
         let mut samples = Samples {
             size: self.size,
             colours: Colours::Grey,

@@ -8,7 +8,7 @@ use crate::vision::image::reading::{About, Note};
 use crate::vision::image::size_fault;
 
 /// A picture of the file.
-pub struct Page {
+pub(super) struct Page {
     pub ifd: Ifd,
     pub size: (u32, u32),
     /// Bytes by which its data lie behind where the directory says: ImageJ has one directory for a whole stack.
@@ -18,7 +18,7 @@ pub struct Page {
 }
 
 /// The page to read. Notes say what is not read.
-pub fn choose(file: &File<'_>, first: u64, wanted: Option<usize>, notes: &mut Vec<Note>) -> Result<Page, Fault> {
+pub(super) fn choose(file: &File<'_>, first: u64, wanted: Option<usize>, notes: &mut Vec<Note>) -> Result<Page, Fault> {
     let pages = list(file, first)?;
     let stack = if let [one] = pages.as_slice() { imagej_stack(file, one) } else { None };
     let total = stack.map_or(pages.len(), |s| s.0);
@@ -130,7 +130,7 @@ fn imagej_stack(file: &File<'_>, page: &Page) -> Option<(usize, u64)> {
 }
 
 /// A line `key=value` of ImageJ's description.
-pub fn imagej<'a>(text: &'a [u8], key: &str) -> Option<&'a str> {
+pub(super) fn imagej<'a>(text: &'a [u8], key: &str) -> Option<&'a str> {
     let text = std::str::from_utf8(text).ok()?.trim_end_matches('\0');
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::trim)
 }

@@ -2,7 +2,7 @@
 
 /// How chunks are compressed.
 #[derive(Clone, Copy, Debug)]
-pub enum Packing {
+pub(super) enum Packing {
     None,
     Lzw,
     Deflate,
@@ -11,7 +11,7 @@ pub enum Packing {
 
 /// A picture to be written; the default is 8-bit grey in one strip.
 #[derive(Debug)]
-pub struct Picture {
+pub(super) struct Picture {
     pub size: (usize, usize),
     pub samples: usize,
     pub bits: u64,
@@ -45,14 +45,14 @@ impl Default for Picture {
 
 /// A directory: tags with their types and values, and the chunks that its offsets point to. An empty chunk gets the
 /// offset 0.
-pub struct Page {
+pub(super) struct Page {
     pub tags: Vec<(u16, u16, Vec<u64>)>,
     pub chunks: Vec<Vec<u8>>,
     tiled: bool,
 }
 
 impl Picture {
-    pub fn page(&self, value: impl Fn(usize, usize, usize) -> u64) -> Page {
+    pub(super) fn page(&self, value: impl Fn(usize, usize, usize) -> u64) -> Page {
         let (w, h) = self.size;
         let chunk = if self.tiled { self.chunk } else { (w, self.chunk.1.min(h)) };
         let each = if self.planar { 1 } else { self.samples };
@@ -148,19 +148,19 @@ impl Picture {
 
 impl Page {
     /// Replaces a tag by one number.
-    pub fn set(&mut self, tag: u16, value: u64) {
+    pub(super) fn set(&mut self, tag: u16, value: u64) {
         self.tags.retain(|t| t.0 != tag);
         self.tags.push((tag, 4, vec![value]));
     }
 }
 
-pub fn lzw(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn lzw(bytes: &[u8]) -> Vec<u8> {
     weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8).encode(bytes).unwrap()
 }
 
 /// The order of bytes, and whether offsets have eight of them.
 #[derive(Default)]
-pub struct Tiff {
+pub(super) struct Tiff {
     pub big_endian: bool,
     pub big: bool,
 }
@@ -171,7 +171,7 @@ impl Tiff {
     }
 
     /// The pages as a chain of directories.
-    pub fn file(&self, pages: &[Page]) -> Vec<u8> {
+    pub(super) fn file(&self, pages: &[Page]) -> Vec<u8> {
         let mut out = if self.big_endian { b"MM".to_vec() } else { b"II".to_vec() };
         out.extend(self.number(if self.big { 43 } else { 42 }, 2));
         if self.big {

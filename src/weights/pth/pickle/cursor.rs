@@ -5,7 +5,7 @@ use super::value::{Node, Span};
 
 impl<'a> Machine<'a> {
     /// Adds a string that follows in the program.
-    pub fn string(&mut self, length: u64) -> Result<(), String> {
+    pub(super) fn string(&mut self, length: u64) -> Result<(), String> {
         let start = self.at;
         self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
         // Both fit, as the program is shorter than 2^32.
@@ -14,13 +14,13 @@ impl<'a> Machine<'a> {
     }
 
     /// Passes over bytes, of which nothing is kept.
-    pub fn bytes(&mut self, length: u64) -> Result<(), String> {
+    pub(super) fn bytes(&mut self, length: u64) -> Result<(), String> {
         self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
         self.push(Node::Plain)
     }
 
     /// A little-endian integer. Of more than 8 bytes, as random generators' states have, nothing is kept.
-    pub fn integer(&mut self, length: usize) -> Result<Node, String> {
+    pub(super) fn integer(&mut self, length: usize) -> Result<Node, String> {
         let digits = self.take(length)?;
         if digits.len() > 8 {
             return Ok(Node::Plain);
@@ -31,24 +31,24 @@ impl<'a> Machine<'a> {
         Ok(Node::Int(i64::from_le_bytes(value)))
     }
 
-    pub fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
         let taken = self.program[self.at..].get(..count).ok_or_else(|| self.ends())?;
         self.at += count;
         Ok(taken)
     }
 
-    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
         Ok(array)
     }
 
-    pub fn byte(&mut self) -> Result<u8, String> {
+    pub(super) fn byte(&mut self) -> Result<u8, String> {
         Ok(self.array::<1>()?[0])
     }
 
     /// Bytes up to a line feed, which is passed over.
-    pub fn line(&mut self) -> Result<Span, String> {
+    pub(super) fn line(&mut self) -> Result<Span, String> {
         let rest = &self.program[self.at..];
         let length = rest.iter().position(|&byte| byte == b'\n').ok_or_else(|| self.ends())?;
         // Both fit, as the program is shorter than 2^32.

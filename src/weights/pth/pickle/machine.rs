@@ -292,7 +292,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The value under the last `count`.
-    pub fn container(&self, count: usize) -> Result<(Id, Node), String> {
+    pub(super) fn container(&self, count: usize) -> Result<(Id, Node), String> {
         let height = self.under(count.saturating_add(1))?;
         let id = self.stack[height];
         Ok((id, self.arena.node(id)))
@@ -336,7 +336,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Pushes a new value.
-    pub fn push(&mut self, node: Node) -> Result<(), String> {
+    pub(super) fn push(&mut self, node: Node) -> Result<(), String> {
         let id = self.arena.add(node).map_err(|Full| self.full())?;
         self.push_id(id)
     }
@@ -350,7 +350,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Takes the topmost value.
-    pub fn pop(&mut self) -> Result<Node, String> {
+    pub(super) fn pop(&mut self) -> Result<Node, String> {
         let height = self.under(1)?;
         let id = self.stack[height];
         self.stack.truncate(height);
@@ -358,7 +358,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The message for a program that does not end.
-    pub fn ends(&self) -> String {
+    pub(super) fn ends(&self) -> String {
         match self.longer {
             true => format!("has a pickle of more than {LONGEST} bytes, far more than weights need: {SAVE_STATE}"),
             false => {
@@ -369,13 +369,13 @@ impl<'a> Machine<'a> {
     }
 
     /// The message for a program that grows over the bounds.
-    pub fn full(&self) -> String {
+    pub(super) fn full(&self) -> String {
         let bounds = format!("{MOST} values or {MOST_TENSORS} tensors");
         format!("has a pickle of more than {bounds}, far more than weights need: {SAVE_STATE}")
     }
 
     /// The message for a program that makes no sense.
-    pub fn corrupt(&self, what: &str) -> String {
+    pub(super) fn corrupt(&self, what: &str) -> String {
         format!("is corrupt: its pickle {what} (at its byte {}): {DOWNLOAD}", self.opcode_at)
     }
 }

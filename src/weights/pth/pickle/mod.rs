@@ -32,17 +32,17 @@ pub(super) struct Pickle<'a> {
 
 impl Pickle<'_> {
     /// The bytes of a string.
-    pub fn text(&self, span: Span) -> &[u8] {
+    pub(super) fn text(&self, span: Span) -> &[u8] {
         text(self.program, span)
     }
 
     /// The object that was pickled.
-    pub fn root(&self) -> Node {
+    pub(super) fn root(&self) -> Node {
         self.arena.node(self.root)
     }
 
     /// The name behind something opaque, for messages, and whether models are made of its kind.
-    pub fn name(&self, opaque: Opaque) -> (String, bool) {
+    pub(super) fn name(&self, opaque: Opaque) -> (String, bool) {
         let [module, name] = self.arena.name(opaque).map(|span| self.text(span));
         (globals::full(module, name), globals::of_model(module))
     }

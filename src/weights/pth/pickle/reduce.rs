@@ -12,7 +12,7 @@ const LONGEST_KEY: u32 = 255;
 
 impl Machine<'_> {
     /// BINPERSID: the storage that a tuple describes.
-    pub fn persistent(&mut self) -> Result<(), String> {
+    pub(super) fn persistent(&mut self) -> Result<(), String> {
         let Node::Tuple(fields) = self.pop()? else {
             return Err(self.corrupt("describes a storage by something that is no tuple"));
         };
@@ -60,7 +60,7 @@ impl Machine<'_> {
     }
 
     /// REDUCE: a function called with a tuple of arguments.
-    pub fn reduce(&mut self) -> Result<(), String> {
+    pub(super) fn reduce(&mut self) -> Result<(), String> {
         let (given, function) = (self.pop()?, self.pop()?);
         let (function, arguments) = match (function, given) {
             (Node::Opaque(function), Node::Tuple(_) | Node::Opaque(_)) => return self.opaque(function, given),
@@ -111,7 +111,7 @@ impl Machine<'_> {
     }
 
     /// NEWOBJ and NEWOBJ_EX: an object of a class, made of a tuple of arguments and, with two, a dict of named ones.
-    pub fn new_object(&mut self, arguments: usize) -> Result<(), String> {
+    pub(super) fn new_object(&mut self, arguments: usize) -> Result<(), String> {
         if arguments > 1 {
             self.pop()?;
         }
@@ -123,7 +123,7 @@ impl Machine<'_> {
     }
 
     /// BUILD: attributes for an object, such as `_metadata` for a state dict. Nothing reads them.
-    pub fn build(&mut self) -> Result<(), String> {
+    pub(super) fn build(&mut self) -> Result<(), String> {
         let attributes = self.pop()?;
         match (self.container(0)?.1, attributes) {
             (Node::Dict(_), Node::Dict(_) | Node::Tuple(_) | Node::Opaque(_)) | (Node::Opaque(_), _) => Ok(()),

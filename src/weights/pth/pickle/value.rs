@@ -20,7 +20,7 @@ pub(in super::super) struct Id(u32);
 
 impl Id {
     /// No node: an unused place of the memo.
-    pub const NONE: Self = Self(u32::MAX);
+    pub(crate) const NONE: Self = Self(u32::MAX);
 
     fn new(index: usize) -> Self {
         Self(u32::try_from(index).unwrap_or(u32::MAX))
@@ -78,7 +78,7 @@ pub(in super::super) enum Node {
 
 impl Node {
     /// What is opaque, if it is.
-    pub fn opaque(&self) -> Option<Opaque> {
+    pub(crate) fn opaque(&self) -> Option<Opaque> {
         if let Self::Opaque(opaque) = self { Some(*opaque) } else { None }
     }
 }
@@ -136,7 +136,7 @@ pub(in super::super) struct Full;
 
 impl Arena {
     /// Adds a value.
-    pub fn add(&mut self, node: Node) -> Result<Id, Full> {
+    pub(crate) fn add(&mut self, node: Node) -> Result<Id, Full> {
         if self.nodes.len() >= MOST {
             return Err(Full);
         }
@@ -145,32 +145,32 @@ impl Arena {
     }
 
     /// The value of this number; None for one that no `add` returned.
-    pub fn node(&self, id: Id) -> Node {
+    pub(crate) fn node(&self, id: Id) -> Node {
         self.nodes.get(id.index()).copied().unwrap_or(Node::None)
     }
 
     /// Adds a storage.
-    pub fn add_storage(&mut self, storage: Storage) -> Result<Node, Full> {
+    pub(crate) fn add_storage(&mut self, storage: Storage) -> Result<Node, Full> {
         add(&mut self.storages, storage).map(Node::Storage)
     }
 
     /// Adds a tensor.
-    pub fn add_tensor(&mut self, tensor: Tensor) -> Result<Node, Full> {
+    pub(crate) fn add_tensor(&mut self, tensor: Tensor) -> Result<Node, Full> {
         add(&mut self.tensors, tensor).map(Node::Tensor)
     }
 
     /// Adds the name of something opaque.
-    pub fn add_opaque(&mut self, module: Span, name: Span) -> Result<Node, Full> {
+    pub(crate) fn add_opaque(&mut self, module: Span, name: Span) -> Result<Node, Full> {
         add(&mut self.names, [module, name]).map(|name| Node::Opaque(Opaque { name, data: false }))
     }
 
     /// Module and name of something opaque.
-    pub fn name(&self, opaque: Opaque) -> [Span; 2] {
+    pub(crate) fn name(&self, opaque: Opaque) -> [Span; 2] {
         self.names.get(opaque.name as usize).copied().unwrap_or([Span { start: 0, length: 0 }; 2])
     }
 
     /// Whether a value is or holds a tensor's data, as far as a look at its first parts tells.
-    pub fn has_data(&self, node: Node) -> bool {
+    pub(crate) fn has_data(&self, node: Node) -> bool {
         /// Values looked at: what calls make tensors of has a handful.
         const LOOKED_AT: usize = 64;
         let mut left = vec![node];
@@ -192,22 +192,22 @@ impl Arena {
     }
 
     /// All storages.
-    pub fn storages(&self) -> &[Storage] {
+    pub(crate) fn storages(&self) -> &[Storage] {
         &self.storages
     }
 
     /// The storage of a [`Node::Storage`] or [`Tensor`].
-    pub fn storage(&self, number: u32) -> Option<&Storage> {
+    pub(crate) fn storage(&self, number: u32) -> Option<&Storage> {
         self.storages.get(number as usize)
     }
 
     /// The tensor of a [`Node::Tensor`].
-    pub fn tensor(&self, number: u32) -> Option<&Tensor> {
+    pub(crate) fn tensor(&self, number: u32) -> Option<&Tensor> {
         self.tensors.get(number as usize)
     }
 
     /// A container of `values`.
-    pub fn chain(&mut self, values: &[Id]) -> Result<Chain, Full> {
+    pub(crate) fn chain(&mut self, values: &[Id]) -> Result<Chain, Full> {
         let mut chain = Chain::default();
         values.iter().try_for_each(|&value| self.append(&mut chain, value))?;
         Ok(chain)
@@ -229,7 +229,7 @@ impl Arena {
     }
 
     /// Adds `values` to the list or dict `id`; other values are left as they are.
-    pub fn extend(&mut self, id: Id, values: &[Id]) -> Result<(), Full> {
+    pub(crate) fn extend(&mut self, id: Id, values: &[Id]) -> Result<(), Full> {
         let node = self.node(id);
         let (Node::List(mut chain) | Node::Dict(mut chain)) = node else { return Ok(()) };
         values.iter().try_for_each(|&value| self.append(&mut chain, value))?;
@@ -240,7 +240,7 @@ impl Arena {
     }
 
     /// The elements of a container.
-    pub fn items(&self, chain: Chain) -> impl Iterator<Item = Id> {
+    pub(crate) fn items(&self, chain: Chain) -> impl Iterator<Item = Id> {
         let mut next = chain.first;
         std::iter::from_fn(move || {
             let link = self.links.get(next.checked_sub(1)? as usize)?;
@@ -250,13 +250,13 @@ impl Arena {
     }
 
     /// Keys and values of a dict.
-    pub fn pairs(&self, dict: Chain) -> impl Iterator<Item = (Id, Id)> {
+    pub(crate) fn pairs(&self, dict: Chain) -> impl Iterator<Item = (Id, Id)> {
         let mut items = self.items(dict);
         std::iter::from_fn(move || Some((items.next()?, items.next()?)))
     }
 
     /// The elements of a container if there are no more than `N` of them, and how many.
-    pub fn few<const N: usize>(&self, chain: Chain) -> Option<([Node; N], usize)> {
+    pub(crate) fn few<const N: usize>(&self, chain: Chain) -> Option<([Node; N], usize)> {
         let mut found = [Node::None; N];
         let mut count = 0;
         for id in self.items(chain) {

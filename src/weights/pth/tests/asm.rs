@@ -1,66 +1,66 @@
 //! Writes pickles instruction by instruction, and the containers around them, true or lying.
 
 /// A pickle being written.
-pub struct Asm(pub Vec<u8>);
+pub(super) struct Asm(pub Vec<u8>);
 
 impl Asm {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(vec![0x80, 2])
     }
 
     /// Instructions as they are.
-    pub fn op(mut self, bytes: impl AsRef<[u8]>) -> Self {
+    pub(super) fn op(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.0.extend_from_slice(bytes.as_ref());
         self
     }
 
     /// The same instructions many times.
-    pub fn repeat(mut self, count: usize, bytes: &[u8]) -> Self {
+    pub(super) fn repeat(mut self, count: usize, bytes: &[u8]) -> Self {
         self.0.extend(bytes.repeat(count));
         self
     }
 
-    pub fn text(self, text: &str) -> Self {
+    pub(super) fn text(self, text: &str) -> Self {
         self.op(b"X").op((text.len() as u32).to_le_bytes()).op(text)
     }
 
-    pub fn int(self, value: i64) -> Self {
+    pub(super) fn int(self, value: i64) -> Self {
         self.op([0x8a, 8]).op(value.to_le_bytes())
     }
 
-    pub fn ints(self, values: &[i64]) -> Self {
+    pub(super) fn ints(self, values: &[i64]) -> Self {
         values.iter().fold(self.op(b"("), |asm, &value| asm.int(value)).op(b"t")
     }
 
-    pub fn global(self, module: &str, name: &str) -> Self {
+    pub(super) fn global(self, module: &str, name: &str) -> Self {
         self.op(format!("c{module}\n{name}\n"))
     }
 
     /// A storage; `class` is such as `FloatStorage`.
-    pub fn storage(self, class: &str, key: &str, count: i64) -> Self {
+    pub(super) fn storage(self, class: &str, key: &str, count: i64) -> Self {
         self.op(b"(").text("storage").global("torch", class).text(key).text("cpu").int(count).op(b"tQ")
     }
 
     /// A tensor of f32 in storage `0` of `count` elements.
-    pub fn tensor(self, count: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Self {
+    pub(super) fn tensor(self, count: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Self {
         let asm = self.global("torch._utils", "_rebuild_tensor_v2").op(b"(").storage("FloatStorage", "0", count);
         asm.int(offset).ints(shape).ints(strides).op(b"\x89}tR")
     }
 
     /// The whole pickle.
-    pub fn stop(self) -> Vec<u8> {
+    pub(super) fn stop(self) -> Vec<u8> {
         self.op(b".").0
     }
 
     /// The pickle of a dict with `w` as the only key, and with the value that `self` leaves.
-    pub fn of(value: impl FnOnce(Self) -> Self) -> Vec<u8> {
+    pub(super) fn of(value: impl FnOnce(Self) -> Self) -> Vec<u8> {
         value(Self::new().op(b"}").text("w")).op(b"s").stop()
     }
 }
 
 /// A record of a zip archive, with all that its two headers say.
 #[derive(Clone)]
-pub struct Record {
+pub(super) struct Record {
     pub name: String,
     pub data: Vec<u8>,
     /// The directory's.
@@ -76,7 +76,7 @@ pub struct Record {
     pub local_crc: u32,
 }
 
-pub fn record(name: &str, data: &[u8]) -> Record {
+pub(super) fn record(name: &str, data: &[u8]) -> Record {
     Record {
         name: name.into(),
         data: data.into(),
@@ -92,7 +92,7 @@ pub fn record(name: &str, data: &[u8]) -> Record {
 }
 
 /// An archive that claims to have `claimed` records.
-pub fn zip_of(records: &[Record], claimed: u64) -> Vec<u8> {
+pub(super) fn zip_of(records: &[Record], claimed: u64) -> Vec<u8> {
     let mut file = Vec::new();
     let mut directory = Vec::new();
     let half = |value: usize| (value as u16).to_le_bytes();
@@ -124,24 +124,24 @@ pub fn zip_of(records: &[Record], claimed: u64) -> Vec<u8> {
 }
 
 /// An honest archive.
-pub fn archive(records: &[Record]) -> Vec<u8> {
+pub(super) fn archive(records: &[Record]) -> Vec<u8> {
     zip_of(records, records.len() as u64)
 }
 
 /// A checkpoint with this pickle and storage `0`, in the zip container.
-pub fn checkpoint(pickle: &[u8], data: &[u8]) -> Vec<u8> {
+pub(super) fn checkpoint(pickle: &[u8], data: &[u8]) -> Vec<u8> {
     archive(&[record("a/data.pkl", pickle), record("a/data/0", data)])
 }
 
 /// The pickle of the magic number, of the protocol, and of the system.
-pub fn legacy_head() -> Vec<u8> {
+pub(super) fn legacy_head() -> Vec<u8> {
     let magic = Asm::new().op(b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19").stop();
     let system = Asm::new().op(b"}").text("little_endian").op(b"\x88s").stop();
     [magic, Asm::new().int(1001).stop(), system].concat()
 }
 
 /// A checkpoint in the legacy container: an object's pickle, then storages with the counts they claim.
-pub fn legacy(pickle: &[u8], storages: &[(&str, i64, &[u8])]) -> Vec<u8> {
+pub(super) fn legacy(pickle: &[u8], storages: &[(&str, i64, &[u8])]) -> Vec<u8> {
     let list = storages.iter().fold(Asm::new().op(b"]("), |asm, (key, ..)| asm.text(key)).op(b"e").stop();
     let mut file = [legacy_head(), pickle.to_vec(), list].concat();
     for (_, count, data) in storages {

@@ -12,7 +12,7 @@ macro_rules! fixtures {
 
 const EXPECTED: &str = include_str!("../fixtures/expected.json");
 
-pub const FILES: [(&str, &[u8]); 15] = fixtures![
+pub(super) const FILES: [(&str, &[u8]); 15] = fixtures![
     "kinds_zip.pth",
     "kinds_legacy.pth",
     "kinds_protocol4.pth",

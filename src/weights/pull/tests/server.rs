@@ -7,7 +7,7 @@ use std::thread;
 
 /// What a client asked.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub(super) struct Request {
     pub path: String,
     /// `Range`.
     pub range: Option<String>,
@@ -16,17 +16,17 @@ pub struct Request {
 }
 
 /// Answers one request.
-pub type Step = Box<dyn FnOnce(&Request, &mut TcpStream) + Send>;
+pub(super) type Step = Box<dyn FnOnce(&Request, &mut TcpStream) + Send>;
 
 /// It refuses connections once its steps are used up.
-pub struct Server {
+pub(super) struct Server {
     /// Its address, with `http://`.
     pub origin: String,
     asked: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
-    pub fn new(steps: Vec<Step>) -> Self {
+    pub(super) fn new(steps: Vec<Step>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -46,12 +46,12 @@ impl Server {
     }
 
     /// What it was asked so far.
-    pub fn asked(&self) -> Vec<Request> {
+    pub(super) fn asked(&self) -> Vec<Request> {
         self.asked.lock().unwrap().clone()
     }
 
     /// The ranges that it was asked for so far.
-    pub fn ranges(&self) -> Vec<Option<String>> {
+    pub(super) fn ranges(&self) -> Vec<Option<String>> {
         self.asked().into_iter().map(|r| r.range).collect()
     }
 }
@@ -72,7 +72,7 @@ fn read(stream: &TcpStream) -> Request {
 }
 
 /// The head of an answer; the body follows.
-pub fn head(stream: &mut TcpStream, status: &str, headers: &[(&str, String)]) {
+pub(super) fn head(stream: &mut TcpStream, status: &str, headers: &[(&str, String)]) {
     let mut text = format!("HTTP/1.1 {status}\r\nConnection: close\r\n");
     for (name, value) in headers {
         text += &format!("{name}: {value}\r\n");
@@ -81,18 +81,18 @@ pub fn head(stream: &mut TcpStream, status: &str, headers: &[(&str, String)]) {
 }
 
 /// Sends bytes; the client may have hung up.
-pub fn send(stream: &mut TcpStream, bytes: &[u8]) -> bool {
+pub(super) fn send(stream: &mut TcpStream, bytes: &[u8]) -> bool {
     stream.write_all(bytes).and_then(|()| stream.flush()).is_ok()
 }
 
 /// An answer without a file.
-pub fn status(status: &'static str, headers: &[(&'static str, &str)]) -> Step {
+pub(super) fn status(status: &'static str, headers: &[(&'static str, &str)]) -> Step {
     let headers: Vec<_> = headers.iter().map(|&(n, v)| (n, v.to_owned())).collect();
     Box::new(move |_, stream| head(stream, status, &headers))
 }
 
 /// `content`, all of it whatever was asked for, but no more than `most` bytes are sent.
-pub fn whole(content: &[u8], most: usize) -> Step {
+pub(super) fn whole(content: &[u8], most: usize) -> Step {
     let content = content.to_vec();
     Box::new(move |_, stream| {
         let headers = [("Content-Length", content.len().to_string()), ("ETag", "\"one\"".into())];
@@ -102,7 +102,7 @@ pub fn whole(content: &[u8], most: usize) -> Step {
 }
 
 /// What was asked for of `content`, but no more than `most` bytes are sent.
-pub fn range(content: &[u8], most: usize) -> Step {
+pub(super) fn range(content: &[u8], most: usize) -> Step {
     let content = content.to_vec();
     Box::new(move |request, stream| {
         let Some(start) = request.range.as_deref().and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')) else {
