@@ -54,6 +54,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 const LONGEST_SOURCE: usize = 400;
 const LONGEST_SHADER: usize = 200;
+const LONGEST_TEST: usize = 500;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -189,8 +190,10 @@ fn nothing_prints_by_what_may_panic() {
 fn files_are_short_enough_to_be_read() {
     let sources = texts("src", &["rs"]).into_iter().map(|f| (f, LONGEST_SOURCE));
     let shaders = texts("shaders", &["wgsl"]).into_iter().map(|f| (f, LONGEST_SHADER));
+    let tests = texts("tests", &["rs"]).into_iter().map(|f| (f, LONGEST_TEST));
     let long: Vec<String> = sources
         .chain(shaders)
+        .chain(tests)
         .filter(|((_, text), most)| text.lines().count() > *most)
         .map(|((path, text), most)| format!("{path}: {} lines; split it, {most} are allowed", text.lines().count()))
         .collect();

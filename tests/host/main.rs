@@ -4,7 +4,9 @@
 #[cfg(all(feature = "cli", feature = "embedded-model"))]
 mod instruments;
 mod layering;
+mod networks;
 mod plan;
+mod refusals;
 mod shaders;
 #[cfg(feature = "emit")]
 #[path = "../common/skipped.rs"]
