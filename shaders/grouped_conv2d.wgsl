@@ -42,7 +42,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let at_${i} = first + ${i}u * 64u + t;
 #end
 #else
-    let of_rows = quotient(block * 64u + t, p.k);
+    // A map may have more pixels than `quotient` counts.
+    let of_rows = (block * 64u + t) / p.k;
     let k = block * 64u + t - of_rows * p.k;
     if of_rows * TP >= p.pixels { return; }
     let image = p.oh * p.ow;

@@ -3,11 +3,11 @@
 use crate::rng::Rng;
 use super::topk_sort::CHUNK;
 use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
-use crate::ops::topk::NONE;
+use crate::ops::topk::{NONE, TopK};
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
 use crate::target::Target;
-use crate::tensor::{DType, Value};
+use crate::tensor::Value;
 
 params! { length: u32, segments: u32, k: u32, room: u32 }
 
@@ -38,15 +38,9 @@ impl Op for TopKSelect {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let refuse = || Err(format!("takes x [B,L] and segments [S,2], not {inputs:?}"));
-        let [x, s] = inputs else { return refuse() };
-        if x.shape.rank() < 2 || x.shape.is_empty() || s.dtype != DType::U32 || s.shape.rank() != 2 || s.shape.dim(1) != 2 {
-            return refuse();
-        }
-        if self.k == 0 {
-            return Err("k = 0 selects nothing".into());
-        }
-        let (b, s) = (x.shape.dim(0), s.shape.dim(0));
+        // What the whole selection takes, its first step takes.
+        let [b, s] = TopK { k: self.k }.infer(inputs)?[2].shape.dims()[..] else { return Err("has no counts".into()) };
+        let [b, s] = [b, s].map(|n| n as usize);
         Ok(vec![Info::u32([b, s, self.room(), 2]), Info::u32([b, s])])
     }
 
