@@ -12,7 +12,7 @@ use crate::tensor::Value;
 params! { length: u32, segments: u32, k: u32, room: u32 }
 
 /// The k largest of each segment by rising index; of equal ones the first. The first of three steps that do what
-/// [`TopK`](crate::ops::topk::TopK) does, for any k.
+/// [`TopK`] does, for any k.
 ///
 /// Inputs: x `[B,L]`, segments `[S,2]` (begin and length within L). Outputs: pairs `[B,S,room,2]` of a key that orders as
 /// the floats do and an index within the segment, room being k rounded up to whole runs; counts `[B,S]`.
