@@ -152,19 +152,6 @@ pub struct BoxHead {
     pub min_size: f32,
 }
 
-impl BoxHead {
-    /// What torchvision calls the fully connected layers: in a head with convolutions by their place, after those and
-    /// the flattening.
-    pub(crate) fn fc_names(&self) -> Vec<String> {
-        let first = self.convs.len() + 1;
-        match self.convs.is_empty() {
-            true => (6..6 + self.fc_layers).map(|i| format!("fc{i}")).collect(),
-            // A ReLU stands between two of them.
-            false => (0..self.fc_layers).map(|i| (first + 2 * i).to_string()).collect(),
-        }
-    }
-}
-
 /// Mask head (`torchvision/models/detection/mask_rcnn.py`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -193,7 +180,9 @@ pub struct Transform {
     pub min_size: usize,
     /// … unless the long side would then pass this many.
     pub max_size: usize,
-    /// Subtracted from RGB in 0..1.
+    /// What a byte of 255 counts as: 1 (torchvision) or, where mean and standard deviation are those of bytes, 255.
+    pub image_range: f32,
+    /// Subtracted from red, green and blue, each in 0..`image_range`.
     pub image_mean: [f32; 3],
     /// Divides what is left.
     pub image_std: [f32; 3],
@@ -325,6 +314,7 @@ impl Default for Transform {
         Self {
             min_size: 800,
             max_size: 1333,
+            image_range: 1.0,
             image_mean: [0.485, 0.456, 0.406],
             image_std: [0.229, 0.224, 0.225],
             size_divisible: 32,

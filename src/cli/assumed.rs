@@ -54,6 +54,10 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
         None => head.sampling_ratio.to_string(),
         Some(mask) => format!("{} (masks: {mask})", head.sampling_ratio),
     };
+    let range = match transform.image_range {
+        1.0 => String::new(),
+        range => format!(" of values 0..{range}"),
+    };
     vec![
         (
             vec!["anchor_sizes", "anchor_ratios"],
@@ -64,8 +68,8 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
             ),
         ),
         (
-            vec!["transform.image_mean", "transform.image_std"],
-            format!("mean {} and std {}", numbers(&transform.image_mean), numbers(&transform.image_std)),
+            vec!["transform.image_range", "transform.image_mean", "transform.image_std"],
+            format!("mean {} and std {}{range}", numbers(&transform.image_mean), numbers(&transform.image_std)),
         ),
         (vec!["box.reg_weights"], format!("box coder weights {}", numbers(&head.reg_weights))),
         (

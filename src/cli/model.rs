@@ -132,7 +132,7 @@ impl Changes {
     /// The file at `path`. What is left out of it is said on standard error.
     pub(super) fn open(&self, path: &Path) -> Result<WeightsFile> {
         let file = self.open_quietly(path)?;
-        if let Some(note) = file.part().note() {
+        if let Some(note) = file.selection().note() {
             note!("note: {}: {note}", file.name());
         }
         Ok(file)
@@ -141,7 +141,7 @@ impl Changes {
     /// The same for who tells it another way.
     pub(super) fn open_quietly(&self, path: &Path) -> Result<WeightsFile> {
         match &self.prefix {
-            Some(prefix) => WeightsFile::open_part(path, prefix),
+            Some(prefix) => WeightsFile::open_network(path, prefix),
             None => WeightsFile::open(path),
         }
     }

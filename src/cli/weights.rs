@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use maskrcnn::engine::weights::convert::{self, Precision};
 use maskrcnn::engine::weights::inspect::Inventory;
 use maskrcnn::engine::weights::pull::Published;
-use maskrcnn::engine::weights::{Origin, Part, Settings, WeightsFile};
+use maskrcnn::engine::weights::{Origin, Selection, Settings, WeightsFile};
 use maskrcnn::{Config, Error, Result};
 
 use super::model::Changes;
@@ -89,7 +89,8 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
     let config = &settings.config;
     let inventory = Inventory::new(file, config);
     let types: Vec<String> = inventory.types.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-    say!("{}: {}, {:.1} MiB", file.name(), file.format(), mib(file.bytes() as f64));
+    let (format, family) = (file.format(), file.family_name());
+    say!("{}: {format}, named as {family}'s, {:.1} MiB", file.name(), mib(file.bytes() as f64));
     say!("tensors   {} ({}), {:.2} million values", inventory.tensors, types.join(", "), inventory.values as f64 / 1e6);
     say!("network   {}", network(config));
     say!("settings  {}", known(&settings));
@@ -103,7 +104,7 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
         inventory.misshapen.iter().map(|(name, has, needs)| format!("{name} is {has:?}, {needs:?} is needed")),
     );
     list("left over", inventory.left_over.iter().map(String::clone));
-    let Part { prefix, others, beside } = file.part();
+    let Selection { prefix, others, beside } = file.selection();
     if !prefix.is_empty() {
         say!("prefix    {}", prefix.escape_debug());
     }

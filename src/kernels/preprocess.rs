@@ -43,7 +43,7 @@ pub fn cases() -> Vec<Case> {
             Value::u32([words.len()], words),
             Frame::value(&frames),
             Value::u32([sizes.len(), h + w, 2], neighbours),
-            Preprocess::table([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            Preprocess::table(1.0, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ];
         Case::new(name, Preprocess { h, w }, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })
     };

@@ -216,7 +216,8 @@ pub fn build(config: &Config, weights: &NetworkWeights, room: &Room) -> Result<N
     let bytes = b.g.input("image bytes", Info::u32([room.image_words]));
     let frames = b.g.input("frames", Info::u32([room.batch, FRAME_WORDS]));
     let neighbours = b.g.input("neighbours", Info::u32([room.batch, room.height + room.width, 2]));
-    let table = Preprocess::table(config.transform.image_mean, config.transform.image_std);
+    let transform = &config.transform;
+    let table = Preprocess::table(transform.image_range, transform.image_mean, transform.image_std);
     let table = b.g.constant("normalisation", Arc::new(table));
     let preprocess = Preprocess { h: room.height, w: room.width };
     let x = b.g.op1("transform", preprocess, &[bytes, frames, neighbours, table])?;

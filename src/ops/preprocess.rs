@@ -19,10 +19,11 @@ pub struct Preprocess {
 }
 
 impl Preprocess {
-    /// The table for a mean and a standard deviation of values 0..1, rounded as torch rounds it: byte / 255, minus
-    /// mean, over std, each in f32.
-    pub fn table(mean: [f32; 3], std: [f32; 3]) -> Value {
-        let entry = |i: usize| ((i % 256) as f32 / 255.0 - mean[i / 256]) / std[i / 256];
+    /// The table for a mean and a standard deviation of values 0..`range`, rounded as torch rounds it: the byte in that
+    /// range, minus mean, over std, each in f32.
+    pub fn table(range: f32, mean: [f32; 3], std: [f32; 3]) -> Value {
+        // Of a range of 255 the byte itself: the product is exact.
+        let entry = |i: usize| ((i % 256) as f32 * range / 255.0 - mean[i / 256]) / std[i / 256];
         Value::f32([3, 256], (0..768).map(entry).collect())
     }
 }
@@ -104,11 +105,14 @@ mod tests {
     /// Shader and twin read the same table.
     #[test]
     fn the_table_has_a_row_of_bytes_for_each_channel() {
-        let table = Preprocess::table([0.5, 0.25, 0.0], [0.5, 0.25, 2.0]);
+        let (mean, std) = ([0.5, 0.25, 0.0], [0.5, 0.25, 2.0]);
+        let table = Preprocess::table(1.0, mean, std);
         assert_eq!(table.shape.dims(), [3, 256]);
         let of = |channel: usize, byte: usize| table.floats()[channel * 256 + byte];
         assert_eq!([0, 255].map(|byte| of(0, byte)), [-1.0, 1.0]);
         assert_eq!([0, 255].map(|byte| of(1, byte)), [-1.0, 3.0]);
         assert_eq!([0, 51, 255].map(|byte| of(2, byte)), [0.0, 0.1, 0.5]);
+        let bytes = Preprocess::table(255.0, mean, std);
+        assert!((0..256).all(|byte| bytes.floats()[512 + byte] == byte as f32 / 2.0));
     }
 }

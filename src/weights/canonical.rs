@@ -1,17 +1,16 @@
 //! The canonical form: what the network is built from, whoever trained it.
 //!
 //! Convolutions are `[K, R, S, C]` (output channel, kernel row, kernel column, input channel) and every one has a
-//! bias: BatchNorm is folded in. Tensor names are those of torchvision's state dicts, today's and the older ones
-//! (`torchvision/models/detection/*.py`, `ops/feature_pyramid_network.py`; the renamings are in their
-//! `_load_from_state_dict`).
+//! bias: BatchNorm is folded in. The input is RGB. The background is class 0, and every class has deltas and a mask of
+//! its own, whatever the family's [`Conventions`](super::family::Conventions) are.
 
 use std::sync::Arc;
 
 use super::file::WeightsFile;
 use super::fold::{columns_last, transposed_channels_last};
+use super::layers::Kind;
 use super::source::Source;
-use crate::config::Config;
-use crate::config::{Backbone, BlockKind, BoxHead, MaskHead};
+use crate::config::{Backbone, BoxHead, Config, MaskHead};
 use crate::error::Result;
 use crate::tensor::{HostTensor, Value};
 
@@ -158,16 +157,13 @@ impl NetworkWeights {
     /// [`Error::Weights`](crate::Error::Weights) for tensors that this network has no use for.
     pub fn load(file: &WeightsFile, config: &Config) -> Result<Self> {
         config.validate()?;
-        let mut source = Source::new(file, &config.backbone);
+        let mut source = Source::new(file, config);
         let weights = Self {
             body: Body::load(&mut source, &config.backbone)?,
-            fpn: Fpn::load(&mut source, config)?,
+            fpn: Fpn::load(&mut source, &config.backbone)?,
             rpn: RpnWeights::load(&mut source, config)?,
-            box_head: BoxHeadWeights::load(&mut source, config, &config.box_head)?,
-            mask_head: match &config.mask {
-                Some(mask) => Some(MaskHeadWeights::load(&mut source, config, mask)?),
-                None => None,
-            },
+            box_head: BoxHeadWeights::load(&mut source, &config.box_head)?,
+            mask_head: config.mask.as_ref().map(|mask| MaskHeadWeights::load(&mut source, mask)).transpose()?,
         };
         source.finish()?;
         Ok(weights)
@@ -176,120 +172,70 @@ impl NetworkWeights {
 
 impl Body {
     fn load(source: &mut Source, backbone: &Backbone) -> Result<Self> {
-        let width = backbone.base_width;
-        let stem = source.conv_bn("backbone.body.conv1", "backbone.body.bn1", width, 3, 7)?;
-        let mut stages = vec![Vec::new(); backbone.layers.len()];
-        let mut inputs = width;
-        for (stage, blocks) in stages.iter_mut().enumerate() {
-            let (width, outputs) = (width << stage, backbone.stage_channels()[stage]);
-            for index in 0..backbone.layers[stage] {
-                let stem = format!("backbone.body.layer{}.{index}", stage + 1);
-                // Later stages start with stride 2, so even equal channels need a shortcut of another size.
-                let resized = index == 0 && (stage > 0 || inputs != outputs);
-                blocks.push(Block::load(source, &stem, backbone.block, [inputs, width, outputs], resized)?);
-                inputs = outputs;
-            }
+        let stem = source.conv(Kind::Stem.only())?;
+        let mut stages = Vec::with_capacity(backbone.layers.len());
+        for (stage, &blocks) in backbone.layers.iter().enumerate() {
+            stages.push((0..blocks).map(|block| Block::load(source, stage, block)).collect::<Result<_>>()?);
         }
         Ok(Self { stem, stages })
     }
 }
 
 impl Block {
-    /// `channels`: of the input, of the 3×3 convolution, of the output.
-    fn load(source: &mut Source, stem: &str, kind: BlockKind, channels: [usize; 3], resized: bool) -> Result<Self> {
-        let [inputs, width, outputs] = channels;
-        let mut conv = |n: usize, outputs, inputs, side| {
-            source.conv_bn(&format!("{stem}.conv{n}"), &format!("{stem}.bn{n}"), outputs, inputs, side)
-        };
-        let (first_side, third) = match kind {
-            BlockKind::Basic => (3, false),
-            BlockKind::Bottleneck => (1, true),
-        };
+    fn load(source: &mut Source, stage: usize, block: usize) -> Result<Self> {
+        let conv = |conv| Kind::BlockConv.in_block(stage, block, conv);
         Ok(Self {
-            conv1: conv(1, width, inputs, first_side)?,
-            conv2: conv(2, width, width, 3)?,
-            conv3: third.then(|| conv(3, outputs, width, 1)).transpose()?,
-            downsample: resized
-                .then(|| {
-                    let (conv, bn) = (format!("{stem}.downsample.0"), format!("{stem}.downsample.1"));
-                    source.conv_bn(&conv, &bn, outputs, inputs, 1)
-                })
-                .transpose()?,
+            conv1: source.conv(conv(0))?,
+            conv2: source.conv(conv(1))?,
+            conv3: source.conv_if_any(conv(2))?,
+            downsample: source.conv_if_any(Kind::Shortcut.in_block(stage, block, 0))?,
         })
     }
 }
 
 impl Fpn {
-    fn load(source: &mut Source, config: &Config) -> Result<Self> {
-        let (f, stages) = (config.fpn_channels, config.backbone.stage_channels());
-        let mut level = |blocks: &str, level: usize, inputs, side| {
-            // Older files have the convolution itself where there now is a block of it and what follows.
-            let block = format!("backbone.fpn.{blocks}.{level}");
-            source.block(&block, &block, config.fpn_norm, [f, inputs, side])
-        };
-        let mut inner = |i: usize| level("inner_blocks", i, stages[i], 1);
-        let inner = (0..stages.len()).map(&mut inner).collect::<Result<_>>()?;
-        let mut layer = |i: usize| level("layer_blocks", i, f, 3);
-        let layer = (0..stages.len()).map(&mut layer).collect::<Result<_>>()?;
-        Ok(Self { inner, layer })
+    fn load(source: &mut Source, backbone: &Backbone) -> Result<Self> {
+        let levels = backbone.layers.len();
+        Ok(Self { inner: convs(source, Kind::FpnInner, levels)?, layer: convs(source, Kind::FpnLayer, levels)? })
     }
 }
 
 impl RpnWeights {
     fn load(source: &mut Source, config: &Config) -> Result<Self> {
-        let (f, anchors) = (config.fpn_channels, config.anchors_per_cell());
-        source.expect_anchors("rpn.head.cls_logits.weight", anchors)?;
-        let convs = (0..config.rpn.conv_depth).map(|i| {
-            let now = format!("rpn.head.conv.{i}.0");
-            // Before it could be deep, the head had one convolution without a number.
-            let stems: &[&str] = if i == 0 { &[&now, "rpn.head.conv"] } else { &[&now] };
-            source.conv(stems, f, f, 3)
-        });
+        source.expect_anchors(config.anchors_per_cell())?;
         Ok(Self {
-            convs: convs.collect::<Result<_>>()?,
-            predictor: source.predictor(["rpn.head.cls_logits", "rpn.head.bbox_pred"], anchors, f, &[1, 1])?,
+            convs: convs(source, Kind::RpnConv, config.rpn.conv_depth)?,
+            predictor: source.predictor(Kind::RpnLogits, Kind::RpnDeltas)?,
         })
     }
 }
 
 impl BoxHeadWeights {
-    fn load(source: &mut Source, config: &Config, head: &BoxHead) -> Result<Self> {
-        let mut channels = config.fpn_channels;
-        let mut convs = Vec::with_capacity(head.convs.len());
-        for (i, &outputs) in head.convs.iter().enumerate() {
-            let (stem, bn) = (format!("roi_heads.box_head.{i}.0"), format!("roi_heads.box_head.{i}.1"));
-            convs.push(source.conv_bn(&stem, &bn, outputs, channels, 3)?);
-            channels = outputs;
-        }
-        let (r, area) = (head.representation, head.roi_size * head.roi_size);
+    fn load(source: &mut Source, head: &BoxHead) -> Result<Self> {
+        let convs = convs(source, Kind::BoxConv, head.convs.len())?;
         let mut fcs = Vec::with_capacity(head.fc_layers);
-        for (i, name) in head.fc_names().into_iter().enumerate() {
-            let columns = if i == 0 { channels * area } else { r };
-            let (weight, bias) = source.pair(&[&format!("roi_heads.box_head.{name}")], &[r, columns], r)?;
+        for i in 0..head.fc_layers {
+            let (weight, bias) = source.layer(Kind::BoxFc.nth(i))?;
             // Torch flattens pooled features as (channel, row, column), we as (row, column, channel).
+            let area = head.roi_size * head.roi_size;
             fcs.push(Linear::new(if i == 0 { columns_last(weight, area) } else { weight }, bias));
         }
-        let stems = ["roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"];
-        Ok(Self { convs, fcs, predictor: source.predictor(stems, config.num_classes, r, &[])? })
+        Ok(Self { convs, fcs, predictor: source.predictor(Kind::BoxLogits, Kind::BoxDeltas)? })
     }
 }
 
 impl MaskHeadWeights {
-    fn load(source: &mut Source, config: &Config, head: &MaskHead) -> Result<Self> {
-        let mut inputs = config.fpn_channels;
-        let mut convs = Vec::with_capacity(head.layers.len());
-        for (i, &outputs) in head.layers.iter().enumerate() {
-            let now = format!("roi_heads.mask_head.{i}");
-            let old = format!("roi_heads.mask_head.mask_fcn{}", i + 1);
-            convs.push(source.block(&now, &old, head.norm, [outputs, inputs, 3])?);
-            inputs = outputs;
-        }
-        let (d, classes) = (head.dim_reduced, config.num_classes);
-        let (deconv, bias) = source.pair(&["roi_heads.mask_predictor.conv5_mask"], &[inputs, d, 2, 2], d)?;
+    fn load(source: &mut Source, head: &MaskHead) -> Result<Self> {
+        let convs = convs(source, Kind::MaskConv, head.layers.len())?;
+        let (deconv, bias) = source.layer(Kind::MaskDeconv.only())?;
         let deconv = Conv::new(transposed_channels_last(&deconv), bias);
-        let stem = "roi_heads.mask_predictor.mask_fcn_logits";
-        let (logits, bias) = source.pair(&[stem], &[classes, d, 1, 1], classes)?;
-        let logits = Linear::new(HostTensor::new(&[classes, d], logits.data), bias);
-        Ok(Self { convs, deconv, logits })
+        let (logits, bias) = source.layer(Kind::MaskLogits.only())?;
+        let matrix = [logits.shape[0], logits.shape[1]];
+        Ok(Self { convs, deconv, logits: Linear::new(HostTensor::new(&matrix, logits.data), bias) })
     }
+}
+
+/// The convolutions of a kind.
+fn convs(source: &mut Source, kind: Kind, count: usize) -> Result<Vec<Conv>> {
+    (0..count).map(|i| source.conv(kind.nth(i))).collect()
 }

@@ -8,9 +8,10 @@ use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::View;
 
+use super::bound::state_dict;
 use super::canonical::NetworkWeights;
 use super::file::WeightsFile;
-use super::layout::{layout, present_name};
+use super::source::Source;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::tensor::HostTensor;
@@ -33,17 +34,15 @@ pub enum Precision {
 pub fn write(file: &WeightsFile, config: &Config, precision: Precision, path: &Path) -> Result<()> {
     // Everything is checked before anything is written.
     NetworkWeights::load(file, config)?;
-    let names: HashMap<String, &str> = file.names().map(|name| (present_name(name), name)).collect();
+    let mut source = Source::new(file, config);
     let mut tensors = Vec::new();
-    for (name, shape) in layout(config) {
-        // Every name is there: the network was loaded.
-        let own = names.get(&name).copied().unwrap_or(&name);
-        let tensor = file.tensor(own, &shape)?;
+    for (name, layer, role, shape) in state_dict(config) {
+        let tensor = source.tensor(layer, role, &shape)?;
         let half = precision == Precision::F16 && shape.len() > 1;
         if let Some(at) = tensor.data.iter().position(|v| half && !f16::from_f32(*v).is_finite()) {
             let reason =
                 format!("holds {} at flat index {at}, which f16 cannot: convert without --f16", tensor.data[at]);
-            return Err(Error::Tensor { file: file.name().into(), tensor: own.into(), reason });
+            return Err(source.fault(layer, role, reason));
         }
         tensors.push((name, Typed { tensor, half }));
     }

@@ -5,10 +5,10 @@
 //! fine-tuned from them: ResNet-50 bodies whose frozen norms are still those of ResNet-50's first ImageNet weights,
 //! since a frozen norm never changes. Before 0.9 there was no epsilon at all.
 
-use super::file::WeightsFile;
+use super::bound::Bound;
+use super::layers::{Kind, Role};
 use super::settings::{Doubt, Epsilon, Origin};
-use crate::config::Config;
-use crate::config::{Backbone, BlockKind};
+use crate::config::{Backbone, BlockKind, Config};
 
 /// What torch's BatchNorm has, and torchvision's frozen one.
 const USUAL: f32 = 1e-5;
@@ -27,20 +27,21 @@ const MOST_SHIFT: f64 = 1e4;
 const FIRST_STEM: [f64; 3] = [0.257, 0.211, 2.653];
 const SECOND_STEM: [f64; 3] = [2.632, 2.743, 9.835];
 
-/// The epsilon of a file whose settings but for that are `config`, and how it was found.
-pub(super) fn of(file: &WeightsFile, config: &Config) -> (f32, Epsilon) {
+/// The epsilon of a file of torchvision's whose settings but for that are `config`, and how it was found.
+pub(super) fn of(bound: &Bound, config: &Config) -> (f32, Epsilon) {
+    let file = bound.file;
     let known = |eps, origin, because: &str| (eps, Epsilon { origin, because: because.into(), doubt: None });
-    if file.names().any(|name| name.ends_with(".num_batches_tracked")) {
+    if file.names().any(|name| bound.family.is_counter(name)) {
         return known(USUAL, Origin::Inferred, "its BatchNorms count batches, as torch's own do");
     }
-    let norms = Norms::read(file);
+    let norms = Norms::read(bound);
     let resnet50 = first_version(config);
     if resnet50 && WITHOUT_EPS.iter().any(|hash| file.name().contains(hash)) {
         return known(0.0, Origin::Inferred, "its name is that of a file for which torchvision's loader sets 0");
     }
     let (eps, because) = if norms.cannot_be_without() {
         (USUAL, "one of its channels does not vary, so it cannot have been trained with 0")
-    } else if file.is_legacy() && older_names(file) {
+    } else if file.is_legacy() && bound.is_older(Kind::FpnInner.nth(0)) {
         (0.0, "it was written by PyTorch before 1.6, when torchvision's frozen BatchNorm had no epsilon")
     } else if !resnet50 {
         (
@@ -90,11 +91,6 @@ fn first_version(config: &Config) -> bool {
         && !config.fpn_norm
 }
 
-/// Whether its FPN goes by names that torchvision changed in 2022.
-fn older_names(file: &WeightsFile) -> bool {
-    file.contains("backbone.fpn.inner_blocks.0.weight")
-}
-
 /// One channel of a BatchNorm.
 struct Channel {
     weight: f64,
@@ -110,22 +106,24 @@ struct Norms {
 
 impl Norms {
     /// What cannot be read is left out: loading will say so.
-    fn read(file: &WeightsFile) -> Self {
-        let vector = |name: &str| {
-            let shape = file.shape(name).filter(|shape| shape.len() == 1)?;
-            Some(file.tensor(name, shape).ok()?.data)
+    fn read(bound: &Bound) -> Self {
+        let vector = |layer, role| {
+            let shape = bound.shape(layer, role).filter(|shape| shape.len() == 1)?;
+            let values = bound.file.tensor(&bound.name(layer, role), shape).ok()?.data;
+            Some(values.into_iter().map(f64::from))
         };
-        let stems = file.names().filter_map(|name| name.strip_suffix(".running_var"));
-        let channels = stems.filter_map(|stem| {
-            let part = |part: &str| Some(vector(&format!("{stem}.{part}"))?.into_iter().map(f64::from));
-            let parts = part("weight")?.zip(part("running_mean")?).zip(part("running_var")?);
+        let norms = bound.known().filter(|(_, role, _)| *role == Role::NormVar);
+        let channels = norms.filter_map(|(layer, var, _)| {
+            let (weight, mean) = (vector(layer, Role::NormWeight)?, vector(layer, Role::NormMean)?);
+            let parts = weight.zip(mean).zip(vector(layer, var)?);
             Some(parts.map(|((weight, mean), var)| Channel { weight, mean, var }))
         });
-        let mean = |part: &str| {
-            let values = vector(&format!("backbone.body.bn1.{part}")).filter(|values| !values.is_empty())?;
-            Some(values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len() as f64)
+        let mean = |role| {
+            let values = vector(Kind::Stem.only(), role).filter(|values| values.len() > 0)?;
+            let count = values.len() as f64;
+            Some(values.sum::<f64>() / count)
         };
-        let stem = (|| Some([mean("weight")?, mean("bias")?, mean("running_var")?]))();
+        let stem = (|| Some([mean(Role::NormWeight)?, mean(Role::NormBias)?, mean(Role::NormVar)?]))();
         Self { channels: channels.flatten().collect(), stem }
     }
 

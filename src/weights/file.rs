@@ -8,9 +8,10 @@ use std::path::Path;
 use memmap2::Mmap;
 
 use super::entry::Entry;
+use super::family::Family;
 use super::infer;
 use super::names::{closest, shown};
-use super::part::{self, Part};
+use super::selection::{Selection, Taken, choose};
 use super::settings::Settings;
 use super::sniff::format_of;
 use super::{header, pth};
@@ -25,7 +26,7 @@ pub(super) const CURE: &str = "name a .pth or .safetensors file with the state d
 /// names, and string metadata (safetensors only).
 ///
 /// Where those names begin with something (`detector.`), it is left off; what stands beside the network is left out:
-/// [`WeightsFile::part`] tells.
+/// [`WeightsFile::selection`] tells.
 ///
 /// Opening reads the table of tensors alone, and of a checkpoint executes nothing: see the room's `pth`. Values are
 /// converted tensor by tensor, when asked for.
@@ -37,7 +38,8 @@ pub struct WeightsFile {
     /// By name, sorted, so that messages and iteration do not depend on a hash. All lie within `bytes`.
     tensors: BTreeMap<String, Entry>,
     metadata: HashMap<String, String>,
-    part: Part,
+    family: &'static Family,
+    selection: Selection,
 }
 
 /// How the tensors of a file are stored.
@@ -91,7 +93,7 @@ impl WeightsFile {
     ///
     /// # Errors
     /// As there, and [`Error::Weights`] naming what is there if no network is under that prefix.
-    pub fn open_part(path: impl AsRef<Path>, prefix: &str) -> Result<Self> {
+    pub fn open_network(path: impl AsRef<Path>, prefix: &str) -> Result<Self> {
         Self::open_mapped(path.as_ref(), Some(prefix))
     }
 
@@ -134,20 +136,17 @@ impl WeightsFile {
     fn new(bytes: Bytes, name: String, wanted: Option<&str>) -> Result<Self> {
         let read = match bytes.get() {
             [] => Err("is empty: download or convert it again".into()),
-            b if header::is_safetensors(b) => header::read(b).and_then(|(tensors, metadata)| {
-                let (tensors, part) = of_network(tensors, wanted)?;
-                Ok((Format::Safetensors, tensors, metadata, part))
-            }),
-            b if pth::is_pth(b) => {
-                pth::read(b, wanted).map(|(tensors, part)| (Format::Checkpoint, tensors, HashMap::new(), part))
-            }
+            b if header::is_safetensors(b) => header::read(b)
+                .and_then(|(tensors, metadata)| Ok((Format::Safetensors, of_network(tensors, wanted)?, metadata))),
+            b if pth::is_pth(b) => pth::read(b, wanted).map(|taken| (Format::Checkpoint, taken, HashMap::new())),
             b => Err(match format_of(b) {
                 Some(format) => format!("is {format}: {CURE}"),
                 None => format!("is no weights file: {CURE}"),
             }),
         };
-        let (format, tensors, metadata, part) = read.map_err(|reason| Error::Weights { file: name.clone(), reason })?;
-        Ok(Self { name, bytes, format, tensors: tensors.into_iter().collect(), metadata, part })
+        let (format, taken, metadata) = read.map_err(|reason| Error::Weights { file: name.clone(), reason })?;
+        let Taken { tensors, family, selection } = taken;
+        Ok(Self { name, bytes, format, tensors: tensors.into_iter().collect(), metadata, family, selection })
     }
 
     /// The path, or what stands for it in messages.
@@ -161,8 +160,18 @@ impl WeightsFile {
     }
 
     /// Which of the file's tensors are here, and which were left out.
-    pub fn part(&self) -> &Part {
-        &self.part
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// The project whose names its tensors have: `torchvision`.
+    pub fn family_name(&self) -> &'static str {
+        self.family.name
+    }
+
+    /// How its tensors are named and laid out.
+    pub(super) fn family(&self) -> &'static Family {
+        self.family
     }
 
     /// Whether it is in the container that PyTorch wrote by default until 1.6.
@@ -257,16 +266,13 @@ impl WeightsFile {
     }
 }
 
-/// A file's tensors.
-type Tensors = Vec<(String, Entry)>;
-
 /// The tensors of the network in a file of one dict; all, if there is no network.
-fn of_network(tensors: Tensors, wanted: Option<&str>) -> Result<(Tensors, Part), String> {
+fn of_network(tensors: Vec<(String, Entry)>, wanted: Option<&str>) -> Result<Taken, String> {
     let dict = (Vec::new(), tensors.iter().map(|(name, _)| name.as_str()).collect());
-    let Some(mut choice) = part::choose(&[dict], wanted)? else { return Ok((tensors, Part::default())) };
-    let taken = tensors.into_iter().filter_map(|(name, entry)| Some((choice.within(&name)?.to_string(), entry)));
-    let taken = taken.collect();
-    Ok((taken, choice.part()))
+    let Some(mut choice) = choose(&[dict], wanted)? else { return Ok(Taken::all(tensors)) };
+    let within = tensors.into_iter().filter_map(|(name, entry)| Some((choice.within(&name)?.to_string(), entry)));
+    let within = within.collect();
+    Ok(choice.taken(within))
 }
 
 impl fmt::Debug for WeightsFile {

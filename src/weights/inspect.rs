@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::bound::Bound;
 use super::file::WeightsFile;
-use super::layout::{layout, present_name};
+use super::layers::layers;
 use crate::config::Config;
 
 /// The tensors of a file against those that a network needs.
@@ -26,32 +27,33 @@ pub struct Inventory {
 impl Inventory {
     /// Compares `file` with the network that `config` describes. Names are the file's own, but for those missing.
     pub fn new(file: &WeightsFile, config: &Config) -> Self {
-        let needed: BTreeMap<String, Vec<usize>> = layout(config).into_iter().collect();
-        let mut found = BTreeSet::new();
-        let mut out = Self {
-            tensors: 0,
-            values: 0,
-            types: BTreeMap::new(),
-            missing: Vec::new(),
-            misshapen: Vec::new(),
-            left_over: Vec::new(),
-        };
-        for (name, entry) in file.names().filter_map(|name| Some((name, file.entry(name)?))) {
+        let bound = Bound::of(file);
+        let mut left: BTreeSet<&str> = file.names().filter(|name| !bound.family.is_counter(name)).collect();
+        let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
+        for form in layers(config) {
+            for (role, shape) in form.tensors() {
+                let name = bound.name(form.layer, role);
+                let needed = bound.stored(form.layer, role, &shape);
+                match bound.shape(form.layer, role) {
+                    None => missing.push(name),
+                    Some(shape) => {
+                        left.remove(name.as_str());
+                        if shape != needed {
+                            misshapen.push((name, shape.to_vec(), needed));
+                        }
+                    }
+                }
+            }
+        }
+        missing.sort();
+        misshapen.sort();
+        let left_over = left.into_iter().map(String::from).collect();
+        let mut out = Self { tensors: 0, values: 0, types: BTreeMap::new(), missing, misshapen, left_over };
+        for entry in file.names().filter_map(|name| file.entry(name)) {
             out.tensors += 1;
             out.values = out.values.saturating_add(entry.len());
             *out.types.entry(entry.dtype.to_string()).or_default() += 1;
-            let present = present_name(name);
-            match needed.get(&present) {
-                Some(shape) if *shape != entry.shape => {
-                    out.misshapen.push((name.into(), entry.shape.clone(), shape.clone()));
-                }
-                Some(_) => {}
-                None if name.ends_with(".num_batches_tracked") => {}
-                None => out.left_over.push(name.into()),
-            }
-            found.insert(present);
         }
-        out.missing = needed.into_keys().filter(|name| !found.contains(name)).collect();
         out
     }
 

@@ -8,30 +8,35 @@
 //! |---|---|
 //! | `file`, `entry` | a file of any format; where in it a tensor lies |
 //! | `header`, `pth`, `sniff` | safetensors; PyTorch checkpoints; what else a file may be |
-//! | `part` | which of a file's tensors are the network's |
+//! | `selection` | which of a file's tensors are the network's |
+//! | `layers` | the layers that a network has, and their shapes |
+//! | `family` | what a project calls them, and what it takes for granted: a file a family |
+//! | `bound` | a file's tensors by layer |
 //! | `infer`, `eps`, `settings` | the configuration, from names and shapes; where each setting comes from |
 //! | `canonical`, `source`, `fold` | from torch's layout to ours |
-//! | `layout`, `names` | the names of a state dict, and how messages show them |
+//! | `names` | how messages show a file's names |
 //! | `inspect`, `convert` | what a file is; the same in our form |
 //! | `pull` | the files that torchvision publishes |
 //! | `synth` | deterministic weights for a network of any size |
 
+mod bound;
 mod canonical;
 pub mod convert;
 mod entry;
 mod eps;
+mod family;
 mod file;
 mod fold;
 mod header;
 mod infer;
 pub mod inspect;
-mod layout;
+mod layers;
 mod locate;
 mod names;
-mod part;
 mod pth;
 #[cfg(feature = "pull")]
 pub mod pull;
+mod selection;
 mod settings;
 mod sniff;
 mod source;
@@ -47,5 +52,5 @@ pub use file::{Format, WeightsFile};
 #[cfg(feature = "pull")]
 pub use locate::not_here;
 pub use locate::{locate, published};
-pub use part::Part;
+pub use selection::Selection;
 pub use settings::{Doubt, Epsilon, Origin, Settings};

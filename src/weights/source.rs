@@ -1,100 +1,54 @@
-//! Takes layers out of a weights file by name and remembers which tensors were taken.
+//! Takes layers out of a weights file by what they are, in the canonical layout, and remembers which tensors were taken.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use super::bound::Bound;
 use super::canonical::{Conv, Predictor};
 use super::file::WeightsFile;
 use super::fold::{BatchNorm, channels_last, fold};
+use super::layers::{Form, Kind, Layer, Role, layers};
 use super::names::{counted, shown};
-use crate::config::Backbone;
+use crate::config::{Backbone, Config};
 use crate::error::{Error, Result};
 use crate::tensor::HostTensor;
 
-/// A weights file being read. A layer goes by its `stem`, the tensor name up to `.weight`; where torchvision renamed
-/// layers over the years there are several, the current one first.
+/// A weights file being read for a network.
 pub(super) struct Source<'a> {
-    file: &'a WeightsFile,
+    bound: Bound<'a>,
+    /// The layers that the network has.
+    forms: HashMap<Layer, Form>,
     backbone: &'a Backbone,
     used: HashSet<String>,
 }
 
 impl<'a> Source<'a> {
     /// The epsilon of every BatchNorm is the backbone's.
-    pub(super) fn new(file: &'a WeightsFile, backbone: &'a Backbone) -> Self {
-        Self { file, backbone, used: HashSet::new() }
+    pub(super) fn new(file: &'a WeightsFile, config: &'a Config) -> Self {
+        let forms = layers(config).into_iter().map(|form| (form.layer, form)).collect();
+        Self { bound: Bound::of(file), forms, backbone: &config.backbone, used: HashSet::new() }
     }
 
-    /// One tensor as it is in the file.
-    fn tensor(&mut self, name: String, shape: &[usize]) -> Result<HostTensor> {
-        let tensor = self.file.tensor(&name, shape)?;
+    /// One tensor, with torch's axes.
+    pub(super) fn tensor(&mut self, layer: Layer, role: Role, shape: &[usize]) -> Result<HostTensor> {
+        let name = self.bound.name(layer, role);
+        let stored = self.bound.file.tensor(&name, &self.bound.stored(layer, role, shape))?;
         self.used.insert(name);
-        Ok(tensor)
+        Ok(self.bound.family.conventions.canonical(layer, role, shape, stored))
     }
 
-    fn vector(&mut self, name: String, length: usize) -> Result<Vec<f32>> {
-        Ok(self.tensor(name, &[length])?.data)
-    }
-
-    /// The stem that the file uses; the current one if it has none of them, so that the error will name that.
-    fn stem<'s>(&self, stems: &[&'s str]) -> &'s str {
-        let known = |stem: &str| ["weight", "bias"].iter().any(|part| self.file.contains(&format!("{stem}.{part}")));
-        stems.iter().copied().find(|stem| known(stem)).unwrap_or(stems.first().copied().unwrap_or_default())
-    }
-
-    /// Weight of torch's `shape` and the bias of length `outputs`, both in torch's order.
-    pub(super) fn pair(&mut self, stems: &[&str], shape: &[usize], outputs: usize) -> Result<(HostTensor, Vec<f32>)> {
-        let stem = self.stem(stems);
-        let weight = self.tensor(format!("{stem}.weight"), shape)?;
-        Ok((weight, self.vector(format!("{stem}.bias"), outputs)?))
-    }
-
-    /// A square convolution with a bias.
-    pub(super) fn conv(&mut self, stems: &[&str], outputs: usize, inputs: usize, side: usize) -> Result<Conv> {
-        let (weight, bias) = self.pair(stems, &[outputs, inputs, side, side], outputs)?;
-        Ok(Conv::new(channels_last(&weight, inputs), bias))
-    }
-
-    /// A block of torchvision's `Conv2dNormActivation`: its convolution, with BatchNorm or a bias, in older files under
-    /// the name `old`. `shape`: outputs, inputs, side.
-    pub(super) fn block(&mut self, block: &str, old: &str, norm: bool, shape: [usize; 3]) -> Result<Conv> {
-        let [outputs, inputs, side] = shape;
-        let conv = format!("{block}.0");
-        match norm {
-            true => self.conv_bn(&conv, &format!("{block}.1"), outputs, inputs, side),
-            false => self.conv(&[&conv, old], outputs, inputs, side),
+    /// The weight with torch's axes, and the bias, which takes in the BatchNorm where there is one.
+    ///
+    /// # Panics
+    /// Where the network has no such layer.
+    pub(super) fn layer(&mut self, layer: Layer) -> Result<(HostTensor, Vec<f32>)> {
+        let Form { shape, outputs, norm, .. } = self.forms[&layer].clone();
+        let mut weight = self.tensor(layer, Role::Weight, &shape)?;
+        let mut vector = |role| Ok(self.tensor(layer, role, &[outputs])?.data);
+        if !norm {
+            return Ok((weight, vector(Role::Bias)?));
         }
-    }
-
-    /// A layer of `logits` outputs and one of four deltas for each, fully connected or, with a `window` of `[1, 1]`,
-    /// 1×1 convolutions; columns as in the file.
-    pub(super) fn predictor(
-        &mut self,
-        stems: [&str; 2],
-        logits: usize,
-        inputs: usize,
-        window: &[usize],
-    ) -> Result<Predictor> {
-        let rows = [logits, 4 * logits];
-        let (mut weights, mut biases) = (Vec::new(), Vec::new());
-        for (stem, rows) in stems.into_iter().zip(rows) {
-            let (weight, bias) = self.pair(&[stem], &[&[rows, inputs], window].concat(), rows)?;
-            weights.extend(weight.data);
-            biases.extend(bias);
-        }
-        Ok(Predictor::new(HostTensor::new(&[biases.len(), inputs], weights), biases, rows))
-    }
-
-    /// A square convolution without bias and the BatchNorm after it, as one; `inputs` is rounded up to a multiple
-    /// of 4 with zeros, which only the stem's 3 needs.
-    pub(super) fn conv_bn(&mut self, conv: &str, bn: &str, outputs: usize, inputs: usize, side: usize) -> Result<Conv> {
-        let name = format!("{conv}.weight");
-        let mut weight = self.tensor(name.clone(), &[outputs, inputs, side, side])?;
-        let norm = BatchNorm {
-            weight: self.vector(format!("{bn}.weight"), outputs)?,
-            bias: self.vector(format!("{bn}.bias"), outputs)?,
-            mean: self.vector(format!("{bn}.running_mean"), outputs)?,
-            var: self.vector(format!("{bn}.running_var"), outputs)?,
-        };
+        let [scale, shift, mean, var] = Role::NORM;
+        let norm = BatchNorm { weight: vector(scale)?, bias: vector(shift)?, mean: vector(mean)?, var: vector(var)? };
         let eps = self.backbone.bn_eps;
         if let Some(channel) = norm.degenerate(eps) {
             let (var, eps) = (norm.var[channel], self.backbone.eps_text());
@@ -102,29 +56,51 @@ impl<'a> Source<'a> {
                 "is {var} in channel {channel}, and with eps {eps} that has no square root to divide \
                                   by: the file is corrupt, or `backbone.norm` states the wrong eps"
             );
-            return Err(self.fault(format!("{bn}.running_var"), reason));
+            return Err(self.fault(layer, Role::NormVar, reason));
         }
         let bias = fold(&mut weight, &norm, eps);
         if let Some(i) = weight.data.iter().chain(&bias).position(|v| !v.is_finite()) {
+            let scale = self.bound.name(layer, Role::NormWeight);
             let reason = format!(
-                "passes the range of f32 when `{bn}` is folded into it (flat index {i}): the file is \
-                                  corrupt"
+                "passes the range of f32 when the BatchNorm of `{scale}` is folded into it (flat index {i}): the file is \
+                 corrupt"
             );
-            return Err(self.fault(name, reason));
+            return Err(self.fault(layer, Role::Weight, reason));
         }
-        Ok(Conv::new(channels_last(&weight, inputs.next_multiple_of(4)), bias))
+        Ok((weight, bias))
+    }
+
+    /// A convolution. Input channels are rounded up to a multiple of 4 with zeros, which only the stem's 3 needs.
+    pub(super) fn conv(&mut self, layer: Layer) -> Result<Conv> {
+        let (weight, bias) = self.layer(layer)?;
+        let inputs = weight.shape[1].next_multiple_of(4);
+        Ok(Conv::new(channels_last(&weight, inputs), bias))
+    }
+
+    /// A convolution that not every network has.
+    pub(super) fn conv_if_any(&mut self, layer: Layer) -> Result<Option<Conv>> {
+        self.forms.contains_key(&layer).then(|| self.conv(layer)).transpose()
+    }
+
+    /// A layer of logits and one of deltas, fully connected or 1×1 convolutions, as one.
+    pub(super) fn predictor(&mut self, logits: Kind, deltas: Kind) -> Result<Predictor> {
+        let ((mut weight, mut bias), (more, biases)) = (self.layer(logits.only())?, self.layer(deltas.only())?);
+        let rows = [bias.len(), biases.len()];
+        weight.data.extend(more.data);
+        bias.extend(biases);
+        Ok(Predictor::new(HostTensor::new(&[bias.len(), weight.shape[1]], weight.data), bias, rows))
     }
 
     /// Refuses a file whose RPN was made for another number of anchors: its tensors do not tell which those are.
-    pub(super) fn expect_anchors(&self, logits: &str, anchors: usize) -> Result<()> {
-        match self.file.shape(logits) {
+    pub(super) fn expect_anchors(&self, anchors: usize) -> Result<()> {
+        match self.bound.shape(Kind::RpnLogits.only(), Role::Weight) {
             Some(&[has, _, _, _]) if has != anchors => {
                 let setting = "anchor_sizes".into();
                 let reason = format!(
                     "times anchor_ratios makes {} at a pixel, and {} was trained with {has}: state both as they were in \
                      training",
                     counted(anchors, "anchor"),
-                    self.file.name()
+                    self.bound.file.name()
                 );
                 Err(Error::Config { setting, reason })
             }
@@ -134,9 +110,9 @@ impl<'a> Source<'a> {
 
     /// Refuses a file with tensors that nothing took: it was made for another network, and would run and be wrong.
     pub(super) fn finish(self) -> Result<()> {
-        // Training's step counter is in every BatchNorm of torch and means nothing here.
-        let left = |name: &&str| !self.used.contains(*name) && !name.ends_with(".num_batches_tracked");
-        let left: Vec<&str> = self.file.names().filter(left).collect();
+        let (file, family) = (self.bound.file, self.bound.family);
+        let left = |name: &&str| !self.used.contains(*name) && !family.is_counter(name);
+        let left: Vec<&str> = file.names().filter(left).collect();
         if left.is_empty() {
             return Ok(());
         }
@@ -144,22 +120,21 @@ impl<'a> Source<'a> {
         let more = if left.len() > some.len() { ", …" } else { "" };
         let (count, some) = (left.len(), some.join(", "));
         // A part that nothing here runs: what it changes in training cannot be told from here.
-        let keypoints = left.iter().any(|name| name.starts_with("roi_heads.keypoint"));
-        let cure = match keypoints {
-            true => "Keypoint R-CNN is not supported; its boxes alone can be had by leaving these out when saving",
-            false => {
-                "it is of another network than these settings say. Correct them, if they do not come from the file; other \
-                 networks than torchvision's Mask and Faster R-CNN on a ResNet with FPN are not supported"
-            }
-        };
+        let known = family.left_out.iter().find(|(begins, _)| left.iter().any(|name| name.starts_with(begins)));
+        let cure = known.map_or(
+            "it is of another network than these settings say. Correct them, if they do not come from the file; other \
+             networks than torchvision's Mask and Faster R-CNN on a ResNet with FPN are not supported",
+            |(_, cure)| cure,
+        );
         let has = if count == 1 { "has" } else { "have" };
         let reason = format!(
             "{count} of its tensors {has} no place in the network that its settings describe ({some}{more}): {cure}"
         );
-        Err(Error::Weights { file: self.file.name().into(), reason })
+        Err(Error::Weights { file: file.name().into(), reason })
     }
 
-    fn fault(&self, tensor: String, reason: String) -> Error {
-        Error::Tensor { file: self.file.name().into(), tensor, reason }
+    /// An error about a tensor.
+    pub(super) fn fault(&self, layer: Layer, role: Role, reason: String) -> Error {
+        Error::Tensor { file: self.bound.file.name().into(), tensor: self.bound.name(layer, role), reason }
     }
 }

@@ -22,9 +22,9 @@
 //! `fan_in` is the product of all axes but the first, except for `conv5_mask`, the transposed convolution
 //! `[C, K, 2, 2]`: there it is C, because with stride 2 each output pixel sees one input pixel.
 
+use super::bound::state_dict;
 use super::convert::{Typed, serialize};
 use super::file::WeightsFile;
-use super::layout::layout;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::tensor::HostTensor;
@@ -32,11 +32,11 @@ use crate::tensor::HostTensor;
 /// All tensors of the network that `config` describes, with torchvision's names and layouts, in state-dict order; see
 /// the [module](self) for the values.
 pub fn synthetic(config: &Config, seed: u64) -> Vec<(String, HostTensor)> {
-    let fill = |(name, shape): (String, Vec<usize>)| {
+    let fill = |(name, _, _, shape): (String, _, _, Vec<usize>)| {
         let data = values(&name, &shape, seed);
         (name, HostTensor::new(&shape, data))
     };
-    layout(config).into_iter().map(fill).collect()
+    state_dict(config).into_iter().map(fill).collect()
 }
 
 /// [`synthetic`] weights as an open file, its configuration in the metadata.
@@ -115,9 +115,9 @@ mod tests {
     /// four vectors for each of 53, 26,560 channels in all.
     #[test]
     fn resnet50_has_torchvisions_size() {
-        let layout = layout(&Config::maskrcnn_resnet50_fpn());
-        assert_eq!(layout.len(), 307);
-        let values: usize = layout.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        let tensors = state_dict(&Config::maskrcnn_resnet50_fpn());
+        assert_eq!(tensors.len(), 307);
+        let values: usize = tensors.iter().map(|(.., shape)| shape.iter().product::<usize>()).sum();
         assert_eq!(values, 44_401_393 + 4 * 26_560);
     }
 }

@@ -123,7 +123,7 @@ fn what_is_sent_resizes_as_the_whole_does() {
                 Value::u32([bytes.len() / 4], bytemuck::pod_collect_to_vec(&bytes)),
                 Frame::value(&[frame]),
                 Value::u32([1, h + w, 2], neighbours),
-                Preprocess::table([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+                Preprocess::table(1.0, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
             ];
             let case = Case::new("resize", Preprocess { h, w }, inputs, Tolerance::Exact);
             run_case(device(), &case, "plain", false, 1).remove(0)

@@ -290,7 +290,7 @@ proptest! {
             sampling.neighbours(h, w, &mut neighbours);
         }
         let neighbours = Value::u32([sizes.len(), h + w, 2], neighbours);
-        let table = Preprocess::table([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        let table = Preprocess::table(1.0, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
         let inputs = vec![Value::u32([words.len()], words), Frame::value(&frames), neighbours, table];
         agree(Preprocess { h, w }, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })?;
     }

@@ -7,9 +7,8 @@ use safetensors::Dtype;
 
 use super::pickle::{self, Node, Pickle, lossy};
 use super::{DOWNLOAD, SAVE_STATE, state};
-use crate::weights::entry::Entry;
 use crate::weights::names::shown;
-use crate::weights::part::Part;
+use crate::weights::selection::Taken;
 
 /// The first pickle's value, after the opcode LONG1 and its length, and the opcode STOP.
 const MAGIC: [u8; 13] = *b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
@@ -18,7 +17,7 @@ const MAGIC: [u8; 13] = *b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 const PROTOCOL: i64 = 1001;
 
 /// All tensors of the network in a file of this format: see [`state::tensors`].
-pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<(Vec<(String, Entry)>, Part), String> {
+pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> {
     let mut rest = after_magic(bytes)?;
     let protocol = next(&mut rest)?;
     if !matches!(protocol.root(), Node::Int(PROTOCOL)) {

@@ -17,8 +17,7 @@ mod zip;
 #[cfg(test)]
 mod tests;
 
-use super::entry::Entry;
-use super::part::Part;
+use super::selection::Taken;
 
 /// What to do about a file that arrived damaged.
 const DOWNLOAD: &str = "download it again";
@@ -31,7 +30,7 @@ const SAVE_STATE: &str = "load it in Python, if you trust where it comes from, a
 ///
 /// # Errors
 /// What is wrong and what to do, as a sentence that reads on after "weights FILE: ".
-pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<(Vec<(String, Entry)>, Part), String> {
+pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> {
     // A shorter beginning of the magic is a download that broke off.
     if bytes.starts_with(zip::MAGIC) || zip::MAGIC.starts_with(bytes) {
         zip::read(bytes, wanted)

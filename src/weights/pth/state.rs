@@ -7,9 +7,8 @@ use std::ops::Range;
 
 use super::pickle::{Chain, Id, MOST_TENSORS, Node, Pickle, Span, Storage, lossy};
 use super::{SAVE_STATE, view};
-use crate::weights::entry::Entry;
 use crate::weights::names::shown;
-use crate::weights::part::{self, MOST_NETWORKS, Names, Part, WRAPPERS};
+use crate::weights::selection::{self, MOST_NETWORKS, Names, Taken, WRAPPERS};
 
 /// Dicts within dicts that are looked into for a network's names.
 const DEEPEST: usize = 5;
@@ -27,11 +26,11 @@ pub(super) fn tensors(
     pickle: &Pickle<'_>,
     wanted: Option<&str>,
     locate: impl Fn(&[u8], &Storage) -> Result<Range<usize>, String>,
-) -> Result<(Vec<(String, Entry)>, Part), String> {
+) -> Result<Taken, String> {
     let dicts = of_networks(pickle)?;
     let names: Vec<Names<'_>> =
         dicts.iter().map(|(dict, path)| (path.clone(), names(pickle, *dict).collect())).collect();
-    let mut choice = part::choose(&names, wanted)?;
+    let mut choice = selection::choose(&names, wanted)?;
     let state = match &choice {
         Some(choice) => dicts[choice.dict].0,
         None => find(pickle)?,
@@ -86,7 +85,10 @@ pub(super) fn tensors(
         let entry = entry().map_err(|reason| format!("has a tensor `{}` that {reason}", shown(name)))?;
         entries.push((name.to_string(), entry));
     }
-    Ok((entries, choice.map(part::Choice::part).unwrap_or_default()))
+    Ok(match choice {
+        Some(choice) => choice.taken(entries),
+        None => Taken::all(entries),
+    })
 }
 
 /// A dict, and where it was found: the number of the dict that holds it, and its key there.
@@ -114,7 +116,7 @@ fn of_networks(pickle: &Pickle<'_>) -> Result<Vec<(Chain, Vec<String>)>, String>
     }
     let mut found = Vec::new();
     for (dict, place) in &all {
-        if !names(pickle, *dict).any(part::is_sign) {
+        if !names(pickle, *dict).any(selection::is_sign) {
             continue;
         }
         if found.len() >= MOST_NETWORKS {

@@ -11,9 +11,8 @@ use rawzip::{CompressionMethod, ZipArchive, ZipFileHeaderRecord, ZipSliceArchive
 
 use super::pickle::{self, lossy};
 use super::{DOWNLOAD, SAVE_STATE, state};
-use crate::weights::entry::Entry;
 use crate::weights::names::shown;
-use crate::weights::part::Part;
+use crate::weights::selection::Taken;
 
 /// What a zip archive begins with: its first record.
 pub(super) const MAGIC: &[u8] = b"PK\x03\x04";
@@ -35,7 +34,7 @@ struct Place {
 type Records<'a> = HashMap<&'a [u8], Place>;
 
 /// All tensors of the network in an archive: see [`state::tensors`].
-pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<(Vec<(String, Entry)>, Part), String> {
+pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> {
     let archive = ZipArchive::from_slice(bytes).map_err(unreadable)?;
     let records = records(&archive)?;
     let folder = folder(&records)?;

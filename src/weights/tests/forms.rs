@@ -34,7 +34,7 @@ fn an_inventory_names_what_does_not_fit() {
     let damaged = Inventory::new(&file(&all), &config);
     assert_eq!(damaged.missing, ["rpn.head.cls_logits.bias"]);
     assert_eq!(damaged.left_over, ["roi_heads.fc.bias"]);
-    assert_eq!(file(&all).part().beside, ["loss.weight"]);
+    assert_eq!(file(&all).selection().beside, ["loss.weight"]);
     assert_eq!(damaged.misshapen, [("rpn.head.bbox_pred.bias".to_string(), vec![1], vec![12])]);
     assert!(!damaged.fits());
 }

@@ -137,6 +137,7 @@ fn every_setting_has_an_origin() {
         ("class_names", Origin::Assumed),
         ("anchor_sizes", Origin::Assumed),
         ("anchor_ratios", Origin::Assumed),
+        ("transform.image_range", Origin::Assumed),
         ("transform.image_mean", Origin::Assumed),
         ("transform.min_size", Origin::Assumed),
         ("box.reg_weights", Origin::Assumed),

@@ -12,7 +12,7 @@ use crate::weights::entry::Entry;
 use asm::{Asm, archive, checkpoint, legacy};
 
 fn read(bytes: &[u8]) -> Result<Vec<(String, Entry)>, String> {
-    super::read(bytes, None).map(|(entries, _)| entries)
+    super::read(bytes, None).map(|taken| taken.tensors)
 }
 
 /// The message that refuses `bytes`, fit for its place: one line that says something, with nothing unprintable.

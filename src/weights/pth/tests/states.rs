@@ -93,12 +93,15 @@ fn finds_a_network_wherever_it_is() {
     for prefix in ["", "detector.", "model.detector."] {
         let file = checkpoint(&nested(prefix), &[0; 16]);
         assert_eq!(read(&file).unwrap().into_iter().map(|e| e.0).collect::<Vec<_>>(), expected, "{prefix}");
-        let (entries, part) = super::super::read(&file, None).unwrap();
-        assert_eq!((entries.len(), part.others.as_slice()), (3, &["fabric.ema_of_it.module".to_string()][..]));
-        assert_eq!(part.beside, ["loss.w"]);
-        assert_eq!(part.prefix, format!("fabric.what.{prefix}").trim_end_matches('.'));
-        let (entries, part) = super::super::read(&file, Some("ema_of_it")).unwrap();
-        assert_eq!((entries.len(), part.prefix.as_str()), (3, "fabric.ema_of_it.module"));
+        let taken = super::super::read(&file, None).unwrap();
+        assert_eq!(
+            (taken.tensors.len(), taken.selection.others.as_slice()),
+            (3, &["fabric.ema_of_it.module".to_string()][..])
+        );
+        assert_eq!(taken.selection.beside, ["loss.w"]);
+        assert_eq!(taken.selection.prefix, format!("fabric.what.{prefix}").trim_end_matches('.'));
+        let taken = super::super::read(&file, Some("ema_of_it")).unwrap();
+        assert_eq!((taken.tensors.len(), taken.selection.prefix.as_str()), (3, "fabric.ema_of_it.module"));
         let told = super::super::read(&file, Some("other")).unwrap_err();
         assert!(told.contains("`other`") && told.contains("fabric.what"), "{told}");
     }

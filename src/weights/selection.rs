@@ -3,13 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::entry::Entry;
+use super::family::{FAMILIES, Family, OURS};
 use super::names::{counted, shown};
-
-/// The tensors by which a network is found, and of which it needs both.
-const SIGNS: [&str; 2] = ["backbone.body.conv1.weight", "rpn.head.cls_logits.weight"];
-
-/// The modules of a network. What stands beside them in a state dict is no part of it.
-const MODULES: [&str; 3] = ["backbone.", "rpn.", "roi_heads."];
 
 /// Keys that state dicts are saved under; the most likely first.
 pub(super) const WRAPPERS: [&str; 8] =
@@ -26,7 +22,7 @@ const SHOWN: usize = 3;
 
 /// Which tensors of a file are taken for the network's, and what was left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Part {
+pub struct Selection {
     /// What stands before the network's names: keys of dicts and the beginning that its tensors share, without the dot
     /// at the end; empty where there is nothing.
     pub prefix: String,
@@ -36,7 +32,7 @@ pub struct Part {
     pub beside: Vec<String>,
 }
 
-impl Part {
+impl Selection {
     /// What was left out, as a sentence; `None` if nothing was.
     pub fn note(&self) -> Option<String> {
         let mut left = Vec::new();
@@ -45,8 +41,8 @@ impl Part {
             left.push(format!("{}, which `--prefix` chooses", listed(&others, others.len())));
         }
         // Every BatchNorm counts its batches, and a network's own counters are not worth a word either.
-        let beside: Vec<String> =
-            self.beside.iter().filter(|name| !name.ends_with("num_batches_tracked")).map(|name| quoted(name)).collect();
+        let counts = |name: &str| FAMILIES.iter().any(|family| family.is_counter(name));
+        let beside: Vec<String> = self.beside.iter().filter(|name| !counts(name)).map(|name| quoted(name)).collect();
         if !beside.is_empty() {
             left.push(format!("{} beside it ({})", counted(beside.len(), "tensor"), listed(&beside, SHOWN)));
         }
@@ -64,20 +60,22 @@ fn listed(names: &[String], most: usize) -> String {
     format!("{}{more}", names[..names.len().min(most)].join(", "))
 }
 
-/// A place where there is a network: a dict, and what its names begin with there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+/// What may be a network: a dict, and what its names begin with there.
+#[derive(Clone, Debug)]
+struct Candidate {
     /// Number of the dict.
     dict: usize,
     /// The keys that lead to it.
     path: Vec<String>,
     /// With the dot at its end, or empty.
     prefix: String,
-    /// Whether all [`SIGNS`] are there.
+    /// What is called so.
+    family: &'static Family,
+    /// Whether all of the family's signs are there.
     whole: bool,
 }
 
-impl Place {
+impl Candidate {
     fn label(&self) -> String {
         let prefix = self.prefix.strip_suffix('.').filter(|prefix| !prefix.is_empty());
         self.path.iter().map(String::as_str).chain(prefix).collect::<Vec<_>>().join(".")
@@ -107,34 +105,52 @@ impl Place {
 /// A dict of tensors: the keys that lead to it, and its tensors' names.
 pub(super) type Names<'a> = (Vec<String>, Vec<&'a str>);
 
+/// A network's tensors, taken out of a file.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// By their names within the network.
+    pub tensors: Vec<(String, Entry)>,
+    pub family: &'static Family,
+    pub selection: Selection,
+}
+
+impl Taken {
+    /// All tensors of a file in which there is no network.
+    pub(super) fn all(tensors: Vec<(String, Entry)>) -> Self {
+        Self { tensors, family: OURS, selection: Selection::default() }
+    }
+}
+
 /// Where the network of a file is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Choice {
     /// Number of the dict.
     pub dict: usize,
+    family: &'static Family,
     prefix: String,
     /// Prefixes of other networks in the same dict.
     rivals: Vec<String>,
-    part: Part,
+    selection: Selection,
 }
 
 impl Choice {
+    /// These tensors of the network's, after all names of the dict went through [`Choice::within`].
+    pub(super) fn taken(self, tensors: Vec<(String, Entry)>) -> Taken {
+        Taken { tensors, family: self.family, selection: self.selection }
+    }
+
     /// The name within the network of a tensor of the chosen dict; remembers what is left out.
     pub(super) fn within<'a>(&mut self, name: &'a str) -> Option<&'a str> {
+        let family = self.family;
         let inner = |prefix: &str| {
             let rest = name.strip_prefix(prefix)?;
-            MODULES.iter().any(|module| rest.starts_with(module)).then_some(rest)
+            family.modules.iter().any(|module| rest.starts_with(module)).then_some(rest)
         };
         let found = inner(&self.prefix);
         if found.is_none() && !self.rivals.iter().any(|rival| inner(rival).is_some()) {
-            self.part.beside.push(name.into());
+            self.selection.beside.push(name.into());
         }
         found
-    }
-
-    /// What was taken and what was left out.
-    pub(super) fn part(self) -> Part {
-        self.part
     }
 }
 
@@ -143,22 +159,25 @@ impl Choice {
 /// # Errors
 /// A clause that reads on after the file's name: several that are equally likely, or none that is wanted.
 pub(super) fn choose(dicts: &[Names<'_>], wanted: Option<&str>) -> Result<Option<Choice>, String> {
-    let mut places: Vec<Place> = dicts.iter().enumerate().flat_map(|(dict, names)| places(dict, names)).collect();
-    if places.len() > MOST_NETWORKS {
+    let each = dicts.iter().enumerate();
+    let mut candidates: Vec<Candidate> = each.flat_map(|(dict, names)| candidates(dict, names)).collect();
+    if candidates.len() > MOST_NETWORKS {
         return Err(format!("holds more than {MOST_NETWORKS} networks: save the one that is meant alone"));
     }
-    places.sort_by_cached_key(|place| (place.rank(), place.label()));
-    let all = || places.iter().map(|place| quoted(&place.label())).collect::<Vec<_>>().join(", ");
+    candidates.sort_by_cached_key(|candidate| (candidate.rank(), candidate.label()));
+    let all = || candidates.iter().map(|candidate| quoted(&candidate.label())).collect::<Vec<_>>().join(", ");
     let wanted = wanted.map(|wanted| wanted.trim_end_matches('.'));
-    let meant: Vec<&Place> = places.iter().filter(|p| wanted.is_none_or(|wanted| p.answers_to(wanted))).collect();
+    let meant: Vec<&Candidate> =
+        candidates.iter().filter(|c| wanted.is_none_or(|wanted| c.answers_to(wanted))).collect();
     let chosen = match (meant.as_slice(), wanted) {
         (&[], Some(wanted)) => {
-            let there = if places.is_empty() { "nowhere in it".into() } else { format!("but of {}", all()) };
+            let there = if candidates.is_empty() { "nowhere in it".into() } else { format!("but of {}", all()) };
+            let signs: Vec<String> =
+                FAMILIES.iter().map(|f| format!("`{}` and `{}`", f.signs[0], f.signs[1])).collect();
             return Err(format!(
-                "has no network of `{}` (names that go on with `{}` and `{}`), {there}: say another `--prefix`, or none",
+                "has no network of `{}` (names that go on with {}), {there}: say another `--prefix`, or none",
                 shown(wanted),
-                SIGNS[0],
-                SIGNS[1]
+                signs.join(", or ")
             ));
         }
         (&[], None) => return Ok(None),
@@ -167,14 +186,15 @@ pub(super) fn choose(dicts: &[Names<'_>], wanted: Option<&str>) -> Result<Option
         }
         (&[first, ..], _) => first,
     };
-    let rivals = places.iter().filter(|place| *place != chosen);
+    let rivals = candidates.iter().filter(|candidate| !std::ptr::eq(*candidate, chosen));
     Ok(Some(Choice {
         dict: chosen.dict,
+        family: chosen.family,
         prefix: chosen.prefix.clone(),
         rivals: rivals.clone().filter(|rival| rival.dict == chosen.dict).map(|rival| rival.prefix.clone()).collect(),
-        part: Part {
+        selection: Selection {
             prefix: chosen.label(),
-            others: rivals.filter(|rival| rival.whole).map(Place::label).collect(),
+            others: rivals.filter(|rival| rival.whole).map(Candidate::label).collect(),
             beside: Vec::new(),
         },
     }))
@@ -182,34 +202,42 @@ pub(super) fn choose(dicts: &[Names<'_>], wanted: Option<&str>) -> Result<Option
 
 /// Whether a network is found by a tensor of this name.
 pub(super) fn is_sign(name: &str) -> bool {
-    SIGNS.iter().any(|sign| name.strip_suffix(sign).is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('.')))
+    FAMILIES.iter().flat_map(|family| family.signs).any(|sign| prefix_of(name, sign).is_some())
+}
+
+/// What stands before a sign, with the dot at its end, if a name ends with that sign.
+fn prefix_of<'a>(name: &'a str, sign: &str) -> Option<&'a str> {
+    name.strip_suffix(sign).filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
 }
 
 /// The networks in one dict.
-fn places(dict: usize, (path, names): &Names<'_>) -> Vec<Place> {
-    let mut found: BTreeMap<&str, [bool; SIGNS.len()]> = BTreeMap::new();
-    for name in names {
-        for (i, sign) in SIGNS.iter().enumerate() {
-            let prefix = name.strip_suffix(sign).filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
-            if let Some(prefix) = prefix {
-                found.entry(prefix).or_default()[i] = true;
+fn candidates(dict: usize, (path, names): &Names<'_>) -> Vec<Candidate> {
+    let mut out = Vec::new();
+    for &family in FAMILIES {
+        let mut found: BTreeMap<&str, [bool; 2]> = BTreeMap::new();
+        for name in names {
+            for (i, sign) in family.signs.iter().enumerate() {
+                if let Some(prefix) = prefix_of(name, sign) {
+                    found.entry(prefix).or_default()[i] = true;
+                }
             }
         }
+        out.extend(found.into_iter().map(|(prefix, signs)| Candidate {
+            dict,
+            path: path.clone(),
+            prefix: prefix.into(),
+            family,
+            whole: signs.iter().all(|there| *there),
+        }));
     }
-    let place = |(prefix, signs): (&str, [bool; SIGNS.len()])| Place {
-        dict,
-        path: path.clone(),
-        prefix: prefix.into(),
-        whole: signs.iter().all(|there| *there),
-    };
-    found.into_iter().map(place).collect()
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NETWORK: [&str; 3] = [SIGNS[0], SIGNS[1], "roi_heads.box_predictor.cls_score.weight"];
+    const NETWORK: [&str; 3] = [OURS.signs[0], OURS.signs[1], "roi_heads.box_predictor.cls_score.weight"];
 
     fn dict(path: &[&str], prefixes: &[&str], more: &[&str]) -> (Vec<String>, Vec<String>) {
         let network = prefixes.iter().flat_map(|prefix| NETWORK.iter().map(move |name| format!("{prefix}{name}")));
@@ -217,31 +245,31 @@ mod tests {
     }
 
     /// The prefix and what was left out.
-    fn chosen(dicts: &[(Vec<String>, Vec<String>)], wanted: Option<&str>) -> Result<Part, String> {
+    fn chosen(dicts: &[(Vec<String>, Vec<String>)], wanted: Option<&str>) -> Result<Selection, String> {
         let names: Vec<Names<'_>> =
             dicts.iter().map(|(path, names)| (path.clone(), names.iter().map(String::as_str).collect())).collect();
         let mut choice = choose(&names, wanted)?.expect("no network");
         let taken: Vec<&str> = names[choice.dict].1.iter().filter_map(|name| choice.within(name)).collect();
         assert_eq!(taken, NETWORK);
-        Ok(choice.part())
+        Ok(choice.taken(Vec::new()).selection)
     }
 
     #[test]
     fn any_prefix_is_found() {
         for prefix in ["", "detector.", "net.", "module.", "model.", "model.detector.", "a.b.c.d."] {
-            let part = chosen(&[dict(&["state_dict"], &[prefix], &[])], None).unwrap();
+            let selection = chosen(&[dict(&["state_dict"], &[prefix], &[])], None).unwrap();
             let label = format!("state_dict.{prefix}");
-            assert_eq!(part, Part { prefix: label.trim_end_matches('.').into(), ..Part::default() });
-            assert_eq!(part.note(), None);
+            assert_eq!(selection, Selection { prefix: label.trim_end_matches('.').into(), ..Selection::default() });
+            assert_eq!(selection.note(), None);
         }
     }
 
     #[test]
     fn what_stands_beside_is_left_out_and_said() {
         let beside = ["criterion.weight", "net.loss.weight", "map.total", "best", "backbones.x"];
-        let part = chosen(&[dict(&[], &["net."], &beside)], None).unwrap();
-        assert_eq!(part.beside, beside);
-        let note = part.note().unwrap();
+        let selection = chosen(&[dict(&[], &["net."], &beside)], None).unwrap();
+        assert_eq!(selection.beside, beside);
+        let note = selection.note().unwrap();
         assert!(note.contains("of `net`") && note.contains("5 tensors beside it (`criterion.weight`"), "{note}");
         assert!(note.ends_with(", …)"), "{note}");
         let counters = chosen(&[dict(&[], &[""], &["n.num_batches_tracked"])], None).unwrap();
@@ -254,14 +282,14 @@ mod tests {
             [["ema_model.", "model."], ["avg.module.", "net."], ["Teacher.", "student."], ["swa-net.", "xyz.abc."]]
         {
             let both = [dict(&["state_dict"], &[average, model], &["loss.w"])];
-            let part = chosen(&both, None).unwrap();
+            let selection = chosen(&both, None).unwrap();
             let (average, model) = (average.trim_end_matches('.'), model.trim_end_matches('.'));
-            assert_eq!(part.prefix, format!("state_dict.{model}"));
+            assert_eq!(selection.prefix, format!("state_dict.{model}"));
             assert_eq!(
-                (part.others.as_slice(), part.beside.as_slice()),
+                (selection.others.as_slice(), selection.beside.as_slice()),
                 (&[format!("state_dict.{average}")][..], &["loss.w".into()][..])
             );
-            let note = part.note().unwrap();
+            let note = selection.note().unwrap();
             assert!(note.contains(&format!("`state_dict.{average}`, which `--prefix` chooses")), "{note}");
             for wanted in [average.to_string(), format!("{average}."), format!("state_dict.{average}")] {
                 assert_eq!(chosen(&both, Some(&wanted)).unwrap().prefix, format!("state_dict.{average}"));
@@ -291,16 +319,16 @@ mod tests {
         assert!(told.contains("`middle`") && told.contains("`left`, `right`"), "{told}");
         let told = choose(&[(vec![], vec!["a.b"])], Some("a")).unwrap_err();
         assert!(told.contains("nowhere"), "{told}");
-        assert_eq!(choose(&[(vec![], vec!["a.b", "xbackbone.body.conv1.weight"])], None), Ok(None));
+        assert!(choose(&[(vec![], vec!["a.b", "xbackbone.body.conv1.weight"])], None).unwrap().is_none());
     }
 
     #[test]
     fn half_a_network_is_one_where_there_is_no_whole() {
         let half = (vec![], vec!["a.backbone.body.conv1.weight"]);
-        assert_eq!(choose(std::slice::from_ref(&half), None).unwrap().unwrap().part().prefix, "a");
+        assert_eq!(choose(std::slice::from_ref(&half), None).unwrap().unwrap().selection.prefix, "a");
         let whole = dict(&["x"], &["b."], &[]);
         let names = (whole.0.clone(), whole.1.iter().map(String::as_str).collect());
-        let part = choose(&[half, names], None).unwrap().unwrap().part();
-        assert_eq!((part.prefix.as_str(), part.others.len()), ("x.b", 0));
+        let selection = choose(&[half, names], None).unwrap().unwrap().selection;
+        assert_eq!((selection.prefix.as_str(), selection.others.len()), ("x.b", 0));
     }
 }

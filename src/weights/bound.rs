@@ -1,0 +1,104 @@
+//! A file's tensors by what they are in the network.
+
+use std::collections::HashMap;
+
+use super::family::{Family, Row, Unit};
+use super::file::WeightsFile;
+use super::layers::{Kind, Layer, Role};
+use crate::config::Config;
+
+/// The tensors of a file, each by its layer and its role there, as its family's table tells.
+pub(super) struct Bound<'a> {
+    pub file: &'a WeightsFile,
+    pub family: &'static Family,
+    rows: Vec<Row>,
+    /// The name in the file, and the number of the row that it goes by.
+    tensors: HashMap<(Layer, Role), (&'a str, usize)>,
+}
+
+impl<'a> Bound<'a> {
+    pub(super) fn of(file: &'a WeightsFile) -> Self {
+        let family = file.family();
+        let known = |rows: Vec<Row>| {
+            let mut tensors = HashMap::new();
+            for name in file.names() {
+                let read = |(i, row): (usize, &Row)| Some((row.read(family, name)?, i));
+                let Some((tensor, row)) = rows.iter().enumerate().find_map(read) else { continue };
+                // Of a present and an older name for one tensor, the present one; the other is left over.
+                let taken = tensors.entry(tensor).or_insert((name, row));
+                if row < taken.1 {
+                    *taken = (name, row);
+                }
+            }
+            Self { file, family, rows, tensors }
+        };
+        // How the fully connected layers are numbered may depend on how many convolutions come before them.
+        let convs = known((family.rows)(0)).count(|i| Kind::BoxConv.nth(i));
+        known((family.rows)(convs))
+    }
+
+    /// Whether the file has this tensor.
+    pub(super) fn has(&self, layer: Layer, role: Role) -> bool {
+        self.tensors.contains_key(&(layer, role))
+    }
+
+    /// How many layers of a kind there are, counted up from 0.
+    pub(super) fn count(&self, layer: impl Fn(usize) -> Layer) -> usize {
+        (0..).take_while(|&i| self.has(layer(i), Role::Weight)).count()
+    }
+
+    /// The tensor's shape in the file.
+    pub(super) fn shape(&self, layer: Layer, role: Role) -> Option<&'a [usize]> {
+        self.file.shape(self.tensors.get(&(layer, role))?.0)
+    }
+
+    /// The tensor's name in the file; of one that is missing, the name that would go with its layer's others, or the
+    /// present one.
+    pub(super) fn name(&self, layer: Layer, role: Role) -> String {
+        if let Some((name, _)) = self.tensors.get(&(layer, role)) {
+            return name.to_string();
+        }
+        let unit = Unit::of(role);
+        let beside = self.tensors.iter().filter(|((of, role), _)| *of == layer && Unit::of(*role) == unit);
+        let rows = match beside.map(|(_, (_, row))| *row).min() {
+            Some(row) => &self.rows[row..],
+            None => &self.rows,
+        };
+        match rows.iter().find_map(|row| row.spell(layer, unit)) {
+            Some(named) => named.tensor(self.family, role),
+            None => format!("what {}'s networks do not have", self.family.name),
+        }
+    }
+
+    /// What each of the file's tensors is, as far as the table knows.
+    pub(super) fn known(&self) -> impl Iterator<Item = (Layer, Role, &'a str)> {
+        self.tensors.iter().map(|((layer, role), (name, _))| (*layer, *role, *name))
+    }
+
+    /// Whether a layer goes by another name than files of today have.
+    pub(super) fn is_older(&self, layer: Layer) -> bool {
+        let present = self.rows.iter().position(|row| row.spell(layer, Unit::Layer).is_some());
+        self.tensors.get(&(layer, Role::Weight)).is_some_and(|(_, row)| present.is_some_and(|present| *row > present))
+    }
+
+    /// The shape that the network of `config` needs of a tensor, as it stands in a file of this family; `shape` is the
+    /// canonical one.
+    pub(super) fn stored(&self, layer: Layer, role: Role, shape: &[usize]) -> Vec<usize> {
+        self.family.conventions.stored(layer, shape, self.shape(layer, role))
+    }
+}
+
+/// The tensors of a state dict of ours, in its order: names and canonical shapes.
+pub(super) fn state_dict(config: &Config) -> Vec<(String, Layer, Role, Vec<usize>)> {
+    use super::family::OURS;
+    let rows = (OURS.rows)(config.box_head.convs.len());
+    let name = |layer, role| {
+        let named = rows.iter().find_map(|row| row.spell(layer, Unit::of(role)));
+        // Ours has a name for all: a test goes through them.
+        named.map(|named| named.tensor(OURS, role)).unwrap_or_default()
+    };
+    let tensors = super::layers::layers(config).into_iter().flat_map(|form| {
+        form.tensors().into_iter().map(move |(role, shape)| (form.layer, role, shape)).collect::<Vec<_>>()
+    });
+    tensors.map(|(layer, role, shape)| (name(layer, role), layer, role, shape)).collect()
+}

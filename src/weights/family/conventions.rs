@@ -1,0 +1,122 @@
+//! What a project takes for granted, and the way from there to the canonical layout.
+
+use crate::tensor::HostTensor;
+use crate::weights::layers::{Kind, Layer, Role};
+
+/// What a project takes for granted and no tensor says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::weights) struct Conventions {
+    /// Where the background is among the classes.
+    pub background: Background,
+    /// Whether one set of deltas, or one mask, may serve all classes.
+    pub one_for_all_classes: bool,
+    /// Order of the input's channels, and of `mean` and `std`.
+    pub colours: Colours,
+    /// What a byte of 255 counts as when the mean is subtracted: 1 or 255.
+    pub range: f32,
+    /// Subtracted from each channel.
+    pub mean: [f32; 3],
+    /// Divides what is left.
+    pub std: [f32; 3],
+}
+
+/// Where the background is among the classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::weights) enum Background {
+    /// Class 0; it has deltas and a mask as all classes have, which are never used. So is the canonical layout.
+    First,
+    /// The last of the logits; it has neither deltas nor a mask.
+    Last,
+}
+
+/// Order of an image's channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::weights) enum Colours {
+    /// So is the canonical layout.
+    Rgb,
+    /// OpenCV's and Caffe's.
+    Bgr,
+}
+
+impl Colours {
+    /// Three values, one a channel, in the order of RGB.
+    pub(in crate::weights) fn to_rgb<T>(self, values: [T; 3]) -> [T; 3] {
+        let [a, b, c] = values;
+        match self {
+            Self::Rgb => [a, b, c],
+            Self::Bgr => [c, b, a],
+        }
+    }
+}
+
+impl Conventions {
+    /// The shape that a tensor of canonical `shape` has in a file. `found` is what is there: it decides where several
+    /// are allowed.
+    pub(in crate::weights) fn stored(&self, layer: Layer, shape: &[usize], found: Option<&[usize]>) -> Vec<usize> {
+        let mut stored = shape.to_vec();
+        if let Some(values) = values_of_a_class(layer.kind) {
+            let classes = shape[0] / values;
+            let without_background = if self.background == Background::Last { classes - 1 } else { classes };
+            let shared = self.one_for_all_classes && found.is_some_and(|found| found.first() == Some(&values));
+            stored[0] = values * if shared { 1 } else { without_background };
+        }
+        stored
+    }
+
+    /// A tensor of the shape [`Conventions::stored`] in the canonical layout, of `shape`.
+    pub(in crate::weights) fn canonical(
+        &self,
+        layer: Layer,
+        role: Role,
+        shape: &[usize],
+        stored: HostTensor,
+    ) -> HostTensor {
+        match layer.kind {
+            Kind::Stem if role == Role::Weight && self.colours == Colours::Bgr => reversed_channels(stored),
+            Kind::BoxLogits if self.background == Background::Last => {
+                let mut data = stored.data;
+                data.rotate_right(row(shape));
+                HostTensor::new(shape, data)
+            }
+            kind => match values_of_a_class(kind) {
+                Some(values) if stored.shape != shape => spread(values * row(shape), shape, &stored.data),
+                _ => stored,
+            },
+        }
+    }
+}
+
+/// Values that a class has of a layer that makes some for each; `None` for other layers.
+fn values_of_a_class(kind: Kind) -> Option<usize> {
+    match kind {
+        Kind::BoxDeltas => Some(4),
+        Kind::MaskLogits => Some(1),
+        _ => None,
+    }
+}
+
+/// Elements of one output.
+fn row(shape: &[usize]) -> usize {
+    shape[1..].iter().product()
+}
+
+/// Zeros for the background, and then what is there, for each class its own or for all the same. `block` is the elements
+/// of a class.
+fn spread(block: usize, shape: &[usize], stored: &[f32]) -> HostTensor {
+    let elements: usize = shape.iter().product();
+    let mut data = vec![0.0; block];
+    while data.len() < elements {
+        data.extend_from_slice(stored);
+    }
+    HostTensor::new(shape, data)
+}
+
+/// `[K, 3, R, S]` with the three input channels in the other order.
+fn reversed_channels(weight: HostTensor) -> HostTensor {
+    let plane = row(&weight.shape) / weight.shape[1].max(1);
+    let mut data = Vec::with_capacity(weight.data.len());
+    for kernel in weight.data.chunks_exact(plane * weight.shape[1]) {
+        kernel.rchunks_exact(plane).for_each(|channel| data.extend_from_slice(channel));
+    }
+    HostTensor::new(&weight.shape, data)
+}

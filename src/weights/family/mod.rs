@@ -1,0 +1,61 @@
+//! Weight families: how the networks that one project trained are written down.
+//!
+//! A family is one file with one [`Family`]: what its layers are called and what it takes for granted. Loading, inference
+//! of settings, `inspect`, `convert` and the messages all work from that; adding one is its file and a line in [`FAMILIES`].
+
+mod conventions;
+mod rows;
+mod torchvision;
+
+pub(super) use conventions::{Background, Colours, Conventions};
+pub(super) use rows::{Row, Unit};
+
+use super::bound::Bound;
+use super::settings::Epsilon;
+use crate::config::Config;
+
+/// Every family, the likeliest first.
+pub(super) const FAMILIES: &[&Family] = &[
+    &torchvision::TORCHVISION,
+    #[cfg(test)]
+    &super::tests::families::MIRRORED,
+];
+
+/// The names that our own files have, synthetic and converted ones.
+pub(super) const OURS: &Family = &torchvision::TORCHVISION;
+
+/// How one project writes down its networks.
+#[derive(Debug)]
+pub(super) struct Family {
+    /// What to call it in messages.
+    pub name: &'static str,
+    /// The tensors by which a network of this family is found, and of which it needs both: as likely to be there whatever
+    /// the network, and found in no other family.
+    pub signs: [&'static str; 2],
+    /// What all names within a network begin with. What stands beside them in a state dict is no part of it.
+    pub modules: &'static [&'static str],
+    /// Names of layers, for a box head of so many convolutions: of several rows for one, the first is the present name.
+    pub rows: fn(box_convs: usize) -> Vec<Row>,
+    /// What ends the name of a layer's weight and bias.
+    pub layer_ends: [&'static str; 2],
+    /// What ends the name of a BatchNorm's scale, shift, running mean and running variance.
+    pub norm_ends: [&'static str; 4],
+    /// What ends the names of tensors that mean nothing outside of training.
+    pub counters: &'static [&'static str],
+    /// BatchNorm's epsilon of a file whose settings but for that are known, and how it was found.
+    pub epsilon: fn(&Bound, &Config) -> (f32, Epsilon),
+    /// What the project takes for granted and no tensor says.
+    pub conventions: Conventions,
+    /// Parts of networks that are not supported, by the beginning of their names: a sentence that goes on after "FILE: ",
+    /// `{}` being the name found. Such a file is refused at once, since without the part it would find other things.
+    pub refused: &'static [(&'static str, &'static str)],
+    /// The same of what stands beside the boxes and masks and can be left out: the cure alone.
+    pub left_out: &'static [(&'static str, &'static str)],
+}
+
+impl Family {
+    /// Whether a tensor counts something in training.
+    pub(super) fn is_counter(&self, name: &str) -> bool {
+        self.counters.iter().any(|end| name.ends_with(end))
+    }
+}

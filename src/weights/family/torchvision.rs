@@ -1,0 +1,77 @@
+//! torchvision's detectors on a ResNet with FPN, and our own files, which have its names.
+//!
+//! Source: `torchvision/models/detection/*.py` and `ops/feature_pyramid_network.py`; the renamings of 2022 are in their
+//! `_load_from_state_dict`.
+
+use super::{Background, Colours, Conventions, Family, Row, Unit};
+use crate::weights::eps;
+use crate::weights::layers::Kind::*;
+
+pub(super) const TORCHVISION: Family = Family {
+    name: "torchvision",
+    signs: ["backbone.body.conv1.weight", "rpn.head.cls_logits.weight"],
+    modules: &["backbone.", "rpn.", "roi_heads."],
+    rows,
+    layer_ends: [".weight", ".bias"],
+    norm_ends: [".weight", ".bias", ".running_mean", ".running_var"],
+    counters: &[".num_batches_tracked"],
+    epsilon: eps::of,
+    conventions: Conventions {
+        background: Background::First,
+        one_for_all_classes: false,
+        colours: Colours::Rgb,
+        range: 1.0,
+        mean: [0.485, 0.456, 0.406],
+        std: [0.229, 0.224, 0.225],
+    },
+    refused: &[(
+        "backbone.fpn.extra_blocks.",
+        "has an FPN with levels P6 and P7 of its own weights (`{}`; torchvision's LastLevelP6P7, as in RetinaNet), which is \
+         not supported: here P6 is pooled from P5 (LastLevelMaxPool, torchvision's default), and without these levels the \
+         network would find other things than it was trained to",
+    )],
+    left_out: &[(
+        "roi_heads.keypoint",
+        "Keypoint R-CNN is not supported; its boxes alone can be had by leaving these out when saving",
+    )],
+};
+
+/// A fully connected layer of a box head with convolutions goes by its place after those and the flattening, and a ReLU
+/// stands between two of them.
+fn rows(box_convs: usize) -> Vec<Row> {
+    let layer = |kind, theirs: &str| Row::new(kind, Unit::Layer, theirs);
+    let norm = |kind, theirs: &str| Row::new(kind, Unit::Norm, theirs);
+    let fc = match box_convs {
+        0 => "roi_heads.box_head.fc{6}".into(),
+        convs => format!("roi_heads.box_head.{{{}/2}}", convs + 1),
+    };
+    vec![
+        layer(Stem, "backbone.body.conv1"),
+        norm(Stem, "backbone.body.bn1"),
+        layer(BlockConv, "backbone.body.layer{1}.{0}.conv{1}"),
+        norm(BlockConv, "backbone.body.layer{1}.{0}.bn{1}"),
+        layer(Shortcut, "backbone.body.layer{1}.{0}.downsample.0"),
+        norm(Shortcut, "backbone.body.layer{1}.{0}.downsample.1"),
+        layer(FpnInner, "backbone.fpn.inner_blocks.{0}.0"),
+        layer(FpnInner, "backbone.fpn.inner_blocks.{0}"),
+        norm(FpnInner, "backbone.fpn.inner_blocks.{0}.1"),
+        layer(FpnLayer, "backbone.fpn.layer_blocks.{0}.0"),
+        layer(FpnLayer, "backbone.fpn.layer_blocks.{0}"),
+        norm(FpnLayer, "backbone.fpn.layer_blocks.{0}.1"),
+        layer(RpnConv, "rpn.head.conv.{0}.0"),
+        // Before it could be deep, the head had one convolution without a number.
+        layer(RpnConv, "rpn.head.conv"),
+        layer(RpnLogits, "rpn.head.cls_logits"),
+        layer(RpnDeltas, "rpn.head.bbox_pred"),
+        layer(BoxConv, "roi_heads.box_head.{0}.0"),
+        norm(BoxConv, "roi_heads.box_head.{0}.1"),
+        layer(BoxFc, &fc),
+        layer(BoxLogits, "roi_heads.box_predictor.cls_score"),
+        layer(BoxDeltas, "roi_heads.box_predictor.bbox_pred"),
+        layer(MaskConv, "roi_heads.mask_head.{0}.0"),
+        layer(MaskConv, "roi_heads.mask_head.mask_fcn{1}"),
+        norm(MaskConv, "roi_heads.mask_head.{0}.1"),
+        layer(MaskDeconv, "roi_heads.mask_predictor.conv5_mask"),
+        layer(MaskLogits, "roi_heads.mask_predictor.mask_fcn_logits"),
+    ]
+}

@@ -1,0 +1,185 @@
+//! The layers of a network with weights: what each is, and the shapes of its tensors. Whoever trained it, and whatever
+//! the layers are called in a file, the loader, `inspect`, `convert` and synthetic weights go by this one list.
+
+use crate::config::{BlockKind, Config};
+
+/// What a layer is in the network. Of several alike, a [`Layer`]'s numbers tell which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// The body's first convolution.
+    Stem,
+    /// A convolution in a residual block: stage, block, convolution.
+    BlockConv,
+    /// The convolution on a block's shortcut: stage, block.
+    Shortcut,
+    /// A lateral convolution of the FPN, 1×1: level, the finest first.
+    FpnInner,
+    /// An output convolution of the FPN, 3×3: level.
+    FpnLayer,
+    /// A convolution before the RPN's two predictors: which.
+    RpnConv,
+    /// The RPN's logits, one an anchor.
+    RpnLogits,
+    /// The RPN's deltas, row = anchor · 4 + (dx, dy, dw, dh).
+    RpnDeltas,
+    /// A convolution of the box head: which.
+    BoxConv,
+    /// A fully connected layer of the box head: which.
+    BoxFc,
+    /// The box head's logits, one a class, the background's first.
+    BoxLogits,
+    /// The box head's deltas, row = class · 4 + (dx, dy, dw, dh).
+    BoxDeltas,
+    /// A convolution of the mask head: which.
+    MaskConv,
+    /// The mask head's transposed convolution.
+    MaskDeconv,
+    /// The mask head's logits, one map a class.
+    MaskLogits,
+}
+
+/// A layer: what it is, and its numbers, counted from 0; those that its kind has not are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Layer {
+    pub kind: Kind,
+    pub numbers: [usize; 3],
+}
+
+impl Kind {
+    /// The only one of its kind.
+    pub(super) const fn only(self) -> Layer {
+        Layer { kind: self, numbers: [0; 3] }
+    }
+
+    /// The one of this number.
+    pub(super) const fn nth(self, number: usize) -> Layer {
+        Layer { kind: self, numbers: [number, 0, 0] }
+    }
+
+    /// The one in this block of this stage.
+    pub(super) const fn in_block(self, stage: usize, block: usize, conv: usize) -> Layer {
+        Layer { kind: self, numbers: [stage, block, conv] }
+    }
+}
+
+/// What a tensor is to its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// The layer's own weight.
+    Weight,
+    /// The layer's own bias.
+    Bias,
+    /// The scale of the BatchNorm after it.
+    NormWeight,
+    /// The shift of the BatchNorm after it.
+    NormBias,
+    /// That BatchNorm's running mean.
+    NormMean,
+    /// That BatchNorm's running variance.
+    NormVar,
+}
+
+impl Role {
+    /// The vectors of a BatchNorm.
+    pub(super) const NORM: [Self; 4] = [Self::NormWeight, Self::NormBias, Self::NormMean, Self::NormVar];
+}
+
+/// A layer's tensors in the canonical layout, which is torch's: `[K, C, R, S]`, transposed `[C, K, R, S]`, fully connected
+/// `[M, K]` on features flattened as (channel, row, column).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    pub layer: Layer,
+    /// Of the weight.
+    pub shape: Vec<usize>,
+    /// Output channels.
+    pub outputs: usize,
+    /// A BatchNorm follows, and there is no bias; otherwise there is one.
+    pub norm: bool,
+}
+
+impl Form {
+    /// Its tensors, in the order of a state dict.
+    pub(super) fn tensors(&self) -> Vec<(Role, Vec<usize>)> {
+        let vectors: &[Role] = if self.norm { &Role::NORM } else { &[Role::Bias] };
+        let vectors = vectors.iter().map(|&role| (role, vec![self.outputs]));
+        [(Role::Weight, self.shape.clone())].into_iter().chain(vectors).collect()
+    }
+}
+
+/// All layers of the network that `config` describes, from the body to the mask head.
+pub(super) fn layers(config: &Config) -> Vec<Form> {
+    let mut list = Forms(Vec::new());
+    let (backbone, f) = (&config.backbone, config.fpn_channels);
+    list.conv(Kind::Stem.only(), true, [backbone.base_width, 3, 7]);
+    let mut inputs = backbone.base_width;
+    for (stage, outputs) in backbone.stage_channels().into_iter().enumerate() {
+        let width = backbone.base_width << stage;
+        for block in 0..backbone.layers[stage] {
+            let convs = match backbone.block {
+                BlockKind::Basic => vec![[width, inputs, 3], [width, width, 3]],
+                BlockKind::Bottleneck => vec![[width, inputs, 1], [width, width, 3], [outputs, width, 1]],
+            };
+            for (conv, shape) in convs.into_iter().enumerate() {
+                list.conv(Kind::BlockConv.in_block(stage, block, conv), true, shape);
+            }
+            // Later stages start with stride 2, so even equal channels need a shortcut of another size.
+            if block == 0 && (stage > 0 || inputs != outputs) {
+                list.conv(Kind::Shortcut.in_block(stage, block, 0), true, [outputs, inputs, 1]);
+            }
+            inputs = outputs;
+        }
+    }
+    for (level, channels) in backbone.stage_channels().into_iter().enumerate() {
+        list.conv(Kind::FpnInner.nth(level), config.fpn_norm, [f, channels, 1]);
+    }
+    for level in 0..backbone.layers.len() {
+        list.conv(Kind::FpnLayer.nth(level), config.fpn_norm, [f, f, 3]);
+    }
+    for depth in 0..config.rpn.conv_depth {
+        list.conv(Kind::RpnConv.nth(depth), false, [f, f, 3]);
+    }
+    let anchors = config.anchors_per_cell();
+    list.conv(Kind::RpnLogits.only(), false, [anchors, f, 1]);
+    list.conv(Kind::RpnDeltas.only(), false, [4 * anchors, f, 1]);
+    let (head, classes) = (&config.box_head, config.num_classes);
+    let mut inputs = f;
+    for (i, &outputs) in head.convs.iter().enumerate() {
+        list.conv(Kind::BoxConv.nth(i), true, [outputs, inputs, 3]);
+        inputs = outputs;
+    }
+    let r = head.representation;
+    let mut columns = inputs * head.roi_size * head.roi_size;
+    for i in 0..head.fc_layers {
+        list.linear(Kind::BoxFc.nth(i), [r, columns]);
+        columns = r;
+    }
+    list.linear(Kind::BoxLogits.only(), [classes, r]);
+    list.linear(Kind::BoxDeltas.only(), [4 * classes, r]);
+    if let Some(mask) = &config.mask {
+        let mut inputs = f;
+        for (i, &outputs) in mask.layers.iter().enumerate() {
+            list.conv(Kind::MaskConv.nth(i), mask.norm, [outputs, inputs, 3]);
+            inputs = outputs;
+        }
+        let d = mask.dim_reduced;
+        let shape = vec![inputs, d, 2, 2];
+        list.0.push(Form { layer: Kind::MaskDeconv.only(), shape, outputs: d, norm: false });
+        list.conv(Kind::MaskLogits.only(), false, [classes, d, 1]);
+    }
+    list.0
+}
+
+/// The list under construction.
+struct Forms(Vec<Form>);
+
+impl Forms {
+    /// A square convolution; `shape`: outputs, inputs, side.
+    fn conv(&mut self, layer: Layer, norm: bool, shape: [usize; 3]) {
+        let [outputs, inputs, side] = shape;
+        self.0.push(Form { layer, shape: vec![outputs, inputs, side, side], outputs, norm });
+    }
+
+    fn linear(&mut self, layer: Layer, shape: [usize; 2]) {
+        self.0.push(Form { layer, shape: shape.to_vec(), outputs: shape[0], norm: false });
+    }
+}

@@ -1,0 +1,276 @@
+//! What other families need, on one that is made up: every convention is the other way round than torchvision's.
+
+use std::collections::BTreeMap;
+
+use safetensors::tensor::Dtype;
+
+use super::{Raw, Tensors, serialize, tiny_config, tiny_model, tiny_v2_config};
+use crate::config::{BlockKind, Config};
+use crate::weights::bound::state_dict;
+use crate::weights::convert::{self, Precision};
+use crate::weights::family::{Background, Colours, Conventions, Family, Row, Unit};
+use crate::weights::inspect::Inventory;
+use crate::weights::layers::Kind::*;
+use crate::weights::settings::{Epsilon, Origin};
+use crate::weights::{NetworkWeights, WeightsFile};
+
+/// The background last, blue first, bytes as they are, one set of deltas and one mask for all classes where wanted.
+pub(in crate::weights) const MIRRORED: Family = Family {
+    name: "mirrored",
+    signs: ["net/body/stem:k", "net/proposals/logits:k"],
+    modules: &["net/"],
+    rows,
+    layer_ends: [":k", ":o"],
+    norm_ends: ["~gamma", "~beta", "~mu", "~sigma2"],
+    counters: &["~steps"],
+    epsilon: |_, _| {
+        let because = "the mirrored have it".into();
+        (1e-3, Epsilon { origin: Origin::Inferred, because, doubt: None })
+    },
+    conventions: Conventions {
+        background: Background::Last,
+        one_for_all_classes: true,
+        colours: Colours::Bgr,
+        range: 255.0,
+        mean: [103.5, 116.25, 123.75],
+        std: [1.0, 2.0, 3.0],
+    },
+    refused: &[("net/gates/", "has gates (`{}`)")],
+    left_out: &[("net/poses/", "poses are not supported")],
+};
+
+fn rows(_: usize) -> Vec<Row> {
+    let both = |kind, theirs: &'static str| [Row::new(kind, Unit::Layer, theirs), Row::new(kind, Unit::Norm, theirs)];
+    [
+        both(Stem, "net/body/stem"),
+        both(BlockConv, "net/body/{1}/{1}/c{1}"),
+        both(Shortcut, "net/body/{1}/{1}/short"),
+        both(FpnInner, "net/top/{2}/in"),
+        both(FpnLayer, "net/top/{2}/out"),
+        both(RpnConv, "net/proposals/{0}"),
+        both(RpnLogits, "net/proposals/logits"),
+        both(RpnDeltas, "net/proposals/deltas"),
+        both(BoxConv, "net/box/c{1}"),
+        both(BoxFc, "net/box/f{1}"),
+        both(BoxLogits, "net/box/logits"),
+        both(BoxDeltas, "net/box/deltas"),
+        both(MaskConv, "net/mask/c{1}"),
+        both(MaskDeconv, "net/mask/up"),
+        both(MaskLogits, "net/mask/logits"),
+    ]
+    .concat()
+}
+
+/// The name that [`rows`] gives a tensor of torchvision's, written out by hand.
+fn mirrored_name(name: &str, box_convs: usize) -> String {
+    let parts: Vec<&str> = name.split('.').collect();
+    let (&end, stem) = parts.split_last().unwrap();
+    let up = |n: &str, by: usize| (n.parse::<usize>().unwrap() + by).to_string();
+    let digit = |text: &str| text.trim_start_matches(char::is_alphabetic).to_string();
+    let (path, norm) = match stem {
+        ["backbone", "body", last] => ("body/stem".into(), last.starts_with("bn")),
+        ["backbone", "body", layer, block, "downsample", n] => {
+            (format!("body/{}/{}/short", digit(layer), up(block, 1)), *n == "1")
+        }
+        ["backbone", "body", layer, block, last] => {
+            (format!("body/{}/{}/c{}", digit(layer), up(block, 1), digit(last)), last.starts_with("bn"))
+        }
+        ["backbone", "fpn", "inner_blocks", level, n] => (format!("top/{}/in", up(level, 2)), *n == "1"),
+        ["backbone", "fpn", "layer_blocks", level, n] => (format!("top/{}/out", up(level, 2)), *n == "1"),
+        ["rpn", "head", "conv", depth, _] => (format!("proposals/{depth}"), false),
+        ["rpn", "head", "cls_logits"] => ("proposals/logits".into(), false),
+        ["rpn", "head", "bbox_pred"] => ("proposals/deltas".into(), false),
+        ["roi_heads", "box_head", conv, n] => (format!("box/c{}", up(conv, 1)), *n == "1"),
+        ["roi_heads", "box_head", fc] => match fc.strip_prefix("fc") {
+            Some(fc) => (format!("box/f{}", fc.parse::<usize>().unwrap() - 5), false),
+            None => (format!("box/f{}", (fc.parse::<usize>().unwrap() - box_convs - 1) / 2 + 1), false),
+        },
+        ["roi_heads", "box_predictor", "cls_score"] => ("box/logits".into(), false),
+        ["roi_heads", "box_predictor", "bbox_pred"] => ("box/deltas".into(), false),
+        ["roi_heads", "mask_head", conv, n] => (format!("mask/c{}", up(conv, 1)), *n == "1"),
+        ["roi_heads", "mask_predictor", "conv5_mask"] => ("mask/up".into(), false),
+        ["roi_heads", "mask_predictor", "mask_fcn_logits"] => ("mask/logits".into(), false),
+        _ => panic!("{name}"),
+    };
+    let end = match (norm, end) {
+        (false, "weight") => ":k",
+        (false, "bias") => ":o",
+        (true, "weight") => "~gamma",
+        (true, "bias") => "~beta",
+        (true, "running_mean") => "~mu",
+        (true, "running_var") => "~sigma2",
+        _ => panic!("{name}"),
+    };
+    format!("net/{path}{end}")
+}
+
+/// What a network of torchvision's would be in a mirrored file; `shared` keeps class 1's deltas and mask for all.
+fn mirrored(config: &Config, shared: bool) -> Tensors {
+    let mut out = Tensors::new();
+    for (name, mut raw) in tiny_model(config) {
+        let values = |raw: &Raw| raw.shape.iter().product::<usize>();
+        if name == "backbone.body.conv1.weight" {
+            let tap = 4 * raw.shape[2] * raw.shape[3];
+            raw.bytes = raw.bytes.chunks(3 * tap).flat_map(|k| k.chunks(tap).rev().flatten().copied()).collect();
+        } else if name.contains("cls_score") {
+            let row = 4 * values(&raw) / config.num_classes;
+            raw.bytes = [&raw.bytes[row..], &raw.bytes[..row]].concat();
+        } else if name.contains("bbox_pred") && name.starts_with("roi") || name.contains("mask_fcn_logits") {
+            let class = 4 * values(&raw) / config.num_classes;
+            let classes = if shared { 1 } else { config.num_classes - 1 };
+            raw.shape[0] = raw.shape[0] / config.num_classes * classes;
+            raw.bytes = raw.bytes[class..class * (1 + classes)].to_vec();
+        }
+        out.insert(mirrored_name(&name, config.box_head.convs.len()), raw);
+    }
+    out
+}
+
+/// The network that a mirrored file should be: the same, but for what it does not have.
+fn expected(config: &Config, shared: bool) -> NetworkWeights {
+    let mut all = tiny_model(config);
+    for (name, raw) in &mut all {
+        if name.contains("roi_heads") && name.contains("bbox_pred") || name.contains("mask_fcn_logits") {
+            let class = raw.bytes.len() / config.num_classes;
+            raw.bytes[..class].fill(0);
+            if shared {
+                let first = raw.bytes[class..2 * class].to_vec();
+                raw.bytes.chunks_mut(class).skip(1).for_each(|bytes| bytes.copy_from_slice(&first));
+            }
+        }
+    }
+    NetworkWeights::load(&file(&all), config).unwrap()
+}
+
+fn file(tensors: &Tensors) -> WeightsFile {
+    WeightsFile::from_bytes(serialize(tensors, None), "model.bin").unwrap()
+}
+
+#[test]
+fn a_family_with_every_convention_reversed() {
+    let dir = tempfile::tempdir().unwrap();
+    for (config, shared) in [
+        (tiny_config(BlockKind::Basic), false),
+        (tiny_config(BlockKind::Bottleneck), true),
+        (tiny_v2_config(), false),
+        (tiny_v2_config(), true),
+        (tiny_config(BlockKind::Basic).without_masks(), true),
+    ] {
+        let file = file(&mirrored(&config, shared));
+        assert_eq!(file.family_name(), "mirrored");
+        let settings = file.settings().unwrap();
+        assert_eq!(settings.config.num_classes, config.num_classes);
+        assert_eq!(settings.config.box_head.convs, config.box_head.convs);
+        let transform = &settings.config.transform;
+        assert_eq!(transform.image_range, 255.0);
+        assert_eq!(transform.image_mean, [123.75, 116.25, 103.5]);
+        assert_eq!(transform.image_std, [3.0, 2.0, 1.0]);
+        assert_eq!(settings.config.backbone.bn_eps, 1e-3);
+        assert_eq!(settings.epsilon.origin, Origin::Inferred);
+
+        let weights = NetworkWeights::load(&file, &config).unwrap();
+        assert!(weights == expected(&config, shared), "{shared}");
+        let inventory = Inventory::new(&file, &config);
+        assert!(inventory.fits(), "{inventory:?}");
+
+        // In our form it is one of ours, and the same network.
+        let path = dir.path().join("ours.safetensors");
+        convert::write(&file, &config, Precision::F32, &path).unwrap();
+        let ours = WeightsFile::open(&path).unwrap();
+        assert_eq!(ours.family_name(), "torchvision");
+        assert!(NetworkWeights::load(&ours, &config).unwrap() == weights);
+    }
+}
+
+#[test]
+fn messages_have_the_family_s_names() {
+    let config = tiny_v2_config();
+    let all = mirrored(&config, false);
+    let with = |change: &dyn Fn(&mut Tensors)| {
+        let mut tensors = all.clone();
+        change(&mut tensors);
+        file(&tensors)
+    };
+    let one = Raw { dtype: Dtype::F32, shape: vec![1], bytes: vec![0; 4] };
+    let message = |file: &WeightsFile| NetworkWeights::load(file, &config).unwrap_err().to_string();
+    for name in all.keys() {
+        let missing = message(&with(&|t| drop(t.remove(name))));
+        assert!(missing.contains(&format!("`{name}`")) && missing.contains("is missing"), "{missing}");
+    }
+    let reshaped = message(&with(&|t| t.get_mut("net/box/deltas:k").unwrap().shape = vec![2, 4, 8]));
+    assert!(reshaped.contains("net/box/deltas:k") && reshaped.contains("needs [8, 8]"), "{reshaped}");
+    let poses = message(&with(&|t| drop(t.insert("net/poses/0:k".into(), one.clone()))));
+    assert!(poses.contains("1 of its tensors has") && poses.contains("poses are not supported"), "{poses}");
+    let gates = with(&|t| drop(t.insert("net/gates/0:k".into(), one.clone()))).settings().unwrap_err().to_string();
+    assert!(gates.contains("has gates (`net/gates/0:k`)"), "{gates}");
+    let counted = with(&|t| drop(t.insert("net/body/stem~steps".into(), one.clone())));
+    assert!(NetworkWeights::load(&counted, &config).is_ok() && Inventory::new(&counted, &config).fits());
+    let beside = with(&|t| drop(t.insert("loss".into(), one.clone())));
+    assert_eq!(beside.selection().beside, ["loss"]);
+}
+
+/// One file of names is torchvision's own, dumped by `tests/oracle/state_dicts.py`: what the table says against it.
+#[test]
+fn state_dicts_are_torchvision_s() {
+    let mut resnet18 = Config { num_classes: 2, ..Config::default() };
+    (resnet18.backbone.layers, resnet18.backbone.block) = (vec![2, 2, 2, 2], BlockKind::Basic);
+    let (v1, v2) = (Config::maskrcnn_resnet50_fpn(), Config::maskrcnn_resnet50_fpn_v2());
+    let [first, second, other] = [
+        include_str!("../../../tests/fixtures/state_dicts/maskrcnn_resnet50_fpn.txt"),
+        include_str!("../../../tests/fixtures/state_dicts/maskrcnn_resnet50_fpn_v2.txt"),
+        include_str!("../../../tests/fixtures/state_dicts/maskrcnn_resnet18_fpn.txt"),
+    ];
+    for (theirs, config) in [
+        (first, v1.clone()),
+        (second, v2.clone()),
+        (other, resnet18),
+        (first, v1.without_masks()),
+        (second, v2.without_masks()),
+    ] {
+        let lines = theirs.lines().filter(|line| config.mask.is_some() || !line.starts_with("roi_heads.mask"));
+        let theirs: Vec<String> = lines.map(String::from).collect();
+        let shape = |shape: Vec<usize>| shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+        let ours: Vec<String> =
+            state_dict(&config).into_iter().map(|(name, _, _, dims)| format!("{name} {}", shape(dims))).collect();
+        assert_eq!(ours, theirs, "{}", config.name);
+    }
+}
+
+/// Names that torchvision changed are read as those of today.
+#[test]
+fn older_names_are_the_same_network() {
+    let config = tiny_config(BlockKind::Basic);
+    let older = |name: &str| {
+        for (present, older) in [
+            ("inner_blocks.2.0.", "inner_blocks.2."),
+            ("layer_blocks.0.0.", "layer_blocks.0."),
+            ("rpn.head.conv.0.0.", "rpn.head.conv."),
+            ("mask_head.0.0.", "mask_head.mask_fcn1."),
+            ("mask_head.1.0.", "mask_head.mask_fcn2."),
+        ] {
+            if name.contains(present) {
+                return name.replace(present, older);
+            }
+        }
+        name.into()
+    };
+    let all = tiny_model(&config);
+    let renamed: Tensors = all.iter().map(|(name, raw)| (older(name), raw.clone())).collect();
+    assert_eq!(renamed.keys().filter(|name| !all.contains_key(*name)).count(), 10);
+    let load = |tensors: &Tensors| NetworkWeights::load(&file(tensors), &config);
+    assert!(load(&renamed).unwrap() == load(&all).unwrap());
+    // What is missing is named as its layer's other tensor is.
+    let mut without = renamed.clone();
+    without.remove("rpn.head.conv.bias");
+    assert!(load(&without).unwrap_err().to_string().contains("`rpn.head.conv.bias`"));
+    // Of two names for one tensor the present one is taken, and the other has no place.
+    let mut both: BTreeMap<_, _> = all.clone();
+    both.insert("rpn.head.conv.weight".into(), renamed["rpn.head.conv.weight"].clone());
+    let message = load(&both).unwrap_err().to_string();
+    assert!(message.contains("`rpn.head.conv.weight`") && message.contains("has no place"), "{message}");
+    // Those were counted from one.
+    let mut zero = all.clone();
+    let conv = zero.remove("roi_heads.mask_head.0.0.weight").unwrap();
+    zero.insert("roi_heads.mask_head.mask_fcn0.weight".into(), conv);
+    assert!(load(&zero).unwrap_err().to_string().contains("`roi_heads.mask_head.0.0.weight`"));
+}
