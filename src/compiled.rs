@@ -4,7 +4,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `outputs` | results by name |
-//! | `masks` | bits to masks, also where they pass the room that was made for them |
+//! | `masks` | bits to masks, also where they pass the capacity that was made for them |
 
 mod masks;
 mod outputs;
@@ -15,7 +15,7 @@ pub use outputs::{MaskValues, OutputValues};
 use crate::config::Config;
 use crate::gpu::{Counts, Device, Pool, Runner, Submitted};
 use crate::graph::{Plan, Tensor, Tuning};
-use crate::model::{self, Input, Network, NetworkSize, Room};
+use crate::model::{self, Capacity, Input, Network, NetworkSize};
 use crate::target::Target;
 use crate::weights::NetworkWeights;
 use crate::{Error, Result};
@@ -24,7 +24,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct PlannedNetwork {
     /// What it is for.
-    pub room: Room,
+    pub capacity: Capacity,
     /// Its graph as it was built, with its ends.
     pub network: Network,
     /// How it is run.
@@ -34,7 +34,7 @@ pub struct PlannedNetwork {
 }
 
 impl PlannedNetwork {
-    /// Builds and plans the network that `config` and `weights` describe, for images that fit into `room` and devices
+    /// Builds and plans the network that `config` and `weights` describe, for images that fit into `capacity` and devices
     /// such as `target`; `tuning` says how ops are run where that is not left to the best guess.
     ///
     /// # Errors
@@ -42,11 +42,11 @@ impl PlannedNetwork {
     pub fn new(
         config: &Config,
         weights: &NetworkWeights,
-        room: Room,
+        capacity: Capacity,
         target: &Target,
         tuning: &Tuning,
     ) -> Result<Self> {
-        Self::keeping(config, weights, room, target, tuning, |_| Vec::new())
+        Self::keeping(config, weights, capacity, target, tuning, |_| Vec::new())
     }
 
     /// As [`PlannedNetwork::new`], with more tensors of the network kept to be read than its results.
@@ -56,16 +56,16 @@ impl PlannedNetwork {
     pub fn keeping(
         config: &Config,
         weights: &NetworkWeights,
-        room: Room,
+        capacity: Capacity,
         target: &Target,
         tuning: &Tuning,
         kept: impl FnOnce(&Network) -> Vec<Tensor>,
     ) -> Result<Self> {
-        let mut network = model::build(config, weights, &room)?;
+        let mut network = model::build(config, weights, &capacity)?;
         kept(&network).into_iter().for_each(|t| network.graph.keep(t));
         let plan = Plan::choosing(network.graph.clone(), target, tuning)?;
         let threshold = config.mask.as_ref().map_or(0.5, |m| m.threshold);
-        Ok(Self { room, network, plan, threshold })
+        Ok(Self { capacity, network, plan, threshold })
     }
 
     /// As a [`Detector`](crate::Detector) plans it for one image of so many rows and columns, and the sizes on the way
@@ -81,8 +81,8 @@ impl PlannedNetwork {
         tuning: &Tuning,
         (height, width): (u32, u32),
     ) -> Result<(NetworkSize, Self)> {
-        let (size, room) = Room::for_image(config, height, width)?;
-        Ok((size, Self::new(config, weights, room, target, tuning)?))
+        let (size, capacity) = Capacity::for_image(config, height, width)?;
+        Ok((size, Self::new(config, weights, capacity, target, tuning)?))
     }
 
     /// Makes it ready to run: shaders compiled, weights and memory on the device. Its activations lie in the pool's
@@ -92,9 +92,9 @@ impl PlannedNetwork {
     /// [`Error::Limit`] where a tensor or a grid is too large for the device, [`Error::Shader`] where a kernel does not
     /// compile, [`Error::OutOfMemory`] where memory runs out.
     pub fn compile(self, device: &Device, pool: &Pool) -> Result<CompiledNetwork> {
-        let Self { room, network, plan, threshold } = self;
+        let Self { capacity, network, plan, threshold } = self;
         let runner = Runner::with_pool(device, plan, pool)?;
-        Ok(CompiledNetwork { room, network, runner, threshold })
+        Ok(CompiledNetwork { capacity, network, runner, threshold })
     }
 }
 
@@ -106,7 +106,7 @@ pub struct Run {
 
 /// A network on a device.
 pub struct CompiledNetwork {
-    room: Room,
+    capacity: Capacity,
     network: Network,
     runner: Runner,
     threshold: f32,
@@ -114,8 +114,8 @@ pub struct CompiledNetwork {
 
 impl CompiledNetwork {
     /// What it is for.
-    pub fn room(&self) -> &Room {
-        &self.room
+    pub fn capacity(&self) -> &Capacity {
+        &self.capacity
     }
 
     /// Its graph as it was built, with its ends.
@@ -140,7 +140,7 @@ impl CompiledNetwork {
 
     /// What goes in for as many images as it is for (RGB, 3 bytes a pixel, with their sizes on the way in).
     pub fn input<'a>(&self, images: &[(&'a [u8], NetworkSize)]) -> Input<'a> {
-        Input::new(images, self.room.height, self.room.width)
+        Input::new(images, self.capacity.height, self.capacity.width)
     }
 
     /// Runs as many images as it is for.

@@ -2,9 +2,9 @@
 
 mod batch;
 mod builder;
-mod found;
 mod pending;
 mod profile;
+mod results;
 mod trace;
 
 pub use builder::DetectorBuilder;
@@ -19,7 +19,7 @@ use crate::compiled::{CompiledNetwork, PlannedNetwork};
 use crate::config::Config;
 use crate::gpu::{Counters, Device, Pool};
 use crate::graph::{Plan, Tuning};
-use crate::model::{Precision, Room};
+use crate::model::{Capacity, Precision};
 use crate::target::Target;
 use crate::vision::{Detections, Pixels};
 use crate::weights::NetworkWeights;
@@ -48,7 +48,7 @@ struct Plans {
     replays: u64,
     desk: Desk,
     /// Batches that the device could not take.
-    refused: Vec<Room>,
+    refused: Vec<Capacity>,
     /// Slots of all plans.
     pool: Pool,
 }
@@ -77,11 +77,15 @@ impl Detector {
     }
 
     /// How often the device was spoken to, by everyone on it.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn counters(&self) -> Counters {
         self.device.counters()
     }
 
     /// How often the bits of an image's masks found no room, so that the paste alone was run again.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn paste_replays(&self) -> u64 {
         self.lock().replays
     }
@@ -102,30 +106,32 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn warm_up(&self, height: u32, width: u32) -> Result<()> {
-        let (_, room) = Room::for_image(&self.config, height, width)?;
-        self.ready(&mut self.lock(), room).map(|_| ())
+        let (_, capacity) = Capacity::for_image(&self.config, height, width)?;
+        self.ready(&mut self.lock(), capacity).map(|_| ())
     }
 
     /// The plan for an image of that size, as `detect` would run it.
     ///
     /// # Errors
     /// As [`Detector::detect`].
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn plan(&self, height: u32, width: u32) -> Result<Plan> {
         let (config, weights) = (&self.config, &self.weights);
         Ok(PlannedNetwork::for_image(config, weights, &self.target, &self.tuning, (height, width))?.1.plan)
     }
 
     /// The network for images that fit into `room`, when nothing else is on the device.
-    fn ready<'p>(&self, plans: &'p mut Plans, room: Room) -> Result<&'p mut CompiledNetwork> {
+    fn ready<'p>(&self, plans: &'p mut Plans, capacity: Capacity) -> Result<&'p mut CompiledNetwork> {
         self.settle(plans);
         let networks = &mut plans.networks;
-        if let Some(at) = networks.iter().position(|n| *n.room() == room) {
+        if let Some(at) = networks.iter().position(|n| *n.capacity() == capacity) {
             networks[at..].rotate_left(1);
         } else {
             if networks.len() >= COMPILED {
                 networks.remove(0);
             }
-            let planned = PlannedNetwork::new(&self.config, &self.weights, room, &self.target, &self.tuning)?;
+            let planned = PlannedNetwork::new(&self.config, &self.weights, capacity, &self.target, &self.tuning)?;
             // Those that hold on to slots which the new one outgrows would keep these in memory.
             networks.iter_mut().for_each(|n| n.runner().forget_bindings());
             networks.push(planned.compile(&self.device, &plans.pool)?);

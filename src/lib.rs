@@ -57,17 +57,18 @@ mod tune;
 mod vision;
 mod weights;
 
-pub use config::Config;
+pub use config::{Backbone, BlockKind, BoxHead, Config, MaskHead, Rpn, Transform};
 pub use detector::{Detector, DetectorBuilder, Options, Pending};
 pub use error::{Error, Result};
 pub use gpu::Device;
 pub use graph::Tuning;
 pub use model::Precision;
-pub use vision::{Detection, Detections, Image, Mask, PixelFormat, Pixels, Rle, SoftMask};
+pub use vision::{Detection, Detections, Image, Mask, MaskRun, PixelFormat, Pixels, Rle, SoftMask};
 pub use weights::{WeightsFile, published};
 
 /// What the detector is made of, for who looks inside, measures, or builds networks of their own: **unstable**, names
-/// and meanings change from version to version without notice. What is outside of it is what a program can rely on.
+/// and meanings change from version to version without notice. What is outside of it is what a program can rely on, but
+/// for the few methods that say that they are unstable too, since they show types of the engine.
 pub mod engine {
     /// The instruments: kernels timed and compared.
     pub mod bench {

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::gpu::{Device, Pool};
 use crate::graph::{Source, Tensor, Tuning, bytes_of, fuse};
 use crate::kernels::{Kernel, Launch, Variant};
-use crate::model::{Network, Room};
+use crate::model::{Capacity, Network};
 use crate::ops::{self, Cost, Info, Io, Op};
 use crate::rng::Rng;
 use crate::target::Target;
@@ -67,7 +67,7 @@ impl Work {
         weights: &NetworkWeights,
         image: &Image,
     ) -> Result<Vec<Self>> {
-        let (size, room) = Room::for_image(config, image.height(), image.width())?;
+        let (size, capacity) = Capacity::for_image(config, image.height(), image.width())?;
         // What ops are given, as far as it is small.
         let given = |network: &Network| -> Vec<Tensor> {
             // What lies between ops that are made one would keep them apart, were it kept.
@@ -77,7 +77,7 @@ impl Work {
             let inputs = graph.nodes.iter().flat_map(|op| &op.inputs);
             inputs.filter(|t| !constant(t) && small(t)).copied().collect()
         };
-        let planned = PlannedNetwork::keeping(config, weights, room, target, tuning, given)?;
+        let planned = PlannedNetwork::keeping(config, weights, capacity, target, tuning, given)?;
         let kept = given(&planned.network);
         let mut network = planned.compile(device, &Pool::new())?;
         let values = network.run_for(&[(image.rgb(), size)], &kept)?;

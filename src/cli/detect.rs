@@ -111,21 +111,21 @@ fn open(args: &Args) -> Result<Detector> {
 }
 
 /// An image with what was found in it.
-struct Found {
+struct Detected {
     image: Image,
     found: Detections,
     seconds: f64,
 }
 
 /// Writes the results; gives the line to tell.
-fn write(args: &Args, job: &Job, done: Found, config: &Config) -> Result<String> {
+fn write(args: &Args, job: &Job, done: Detected, config: &Config) -> Result<String> {
     let found = done.found.above(args.score);
     job.pair.write(&overlay(&done.image, &found), &coco::results(&found, job.id.clone()), args.overwrite)?;
     Ok(format!(
         "{}: {}{}, {:.2} s -> {}, {}",
         job.image.display(),
         summary(&found, args.score),
-        super::room::told(&found, config),
+        super::crowding::told(&found, config),
         done.seconds,
         job.pair.json().display(),
         job.pair.png().display()
@@ -133,13 +133,13 @@ fn write(args: &Args, job: &Job, done: Found, config: &Config) -> Result<String>
 }
 
 /// What is in each image that could be read. The time of a batch is shared out evenly.
-fn detect(detector: &Detector, images: Vec<Result<Image>>) -> Vec<Result<Found>> {
+fn detect(detector: &Detector, images: Vec<Result<Image>>) -> Vec<Result<Detected>> {
     let one = |image: Image| {
         // A size's first image is not slower for what is compiled before it.
         detector.warm_up(image.height(), image.width())?;
         let begin = Instant::now();
         let found = detector.detect(&image)?;
-        Ok(Found { found, image, seconds: begin.elapsed().as_secs_f64() })
+        Ok(Detected { found, image, seconds: begin.elapsed().as_secs_f64() })
     };
     let begin = Instant::now();
     let (good, bad): (Vec<_>, Vec<_>) = images.into_iter().enumerate().partition(|(_, image)| image.is_ok());
@@ -147,11 +147,11 @@ fn detect(detector: &Detector, images: Vec<Result<Image>>) -> Vec<Result<Found>>
     // One by one where there is but one, and where one of them spoils the batch, to tell which.
     let batch = if good.len() > 1 { detector.detect_batch(&good).ok() } else { None };
     let seconds = begin.elapsed().as_secs_f64() / good.len().max(1) as f64;
-    let done: Vec<Result<Found>> = match batch {
+    let done: Vec<Result<Detected>> = match batch {
         None => good.into_iter().map(one).collect(),
-        Some(all) => good.into_iter().zip(all).map(|(image, found)| Ok(Found { image, found, seconds })).collect(),
+        Some(all) => good.into_iter().zip(all).map(|(image, found)| Ok(Detected { image, found, seconds })).collect(),
     };
-    let mut out: Vec<(usize, Result<Found>)> = places.into_iter().zip(done).collect();
+    let mut out: Vec<(usize, Result<Detected>)> = places.into_iter().zip(done).collect();
     out.extend(bad.into_iter().filter_map(|(i, r)| Some((i, Err(r.err()?)))));
     out.sort_by_key(|o| o.0);
     out.into_iter().map(|o| o.1).collect()

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use maskrcnn::engine::graph::Tuning;
 use maskrcnn::engine::target::Target;
-use maskrcnn::engine::tune::Kept;
+use maskrcnn::engine::tune::Records;
 use maskrcnn::engine::weights::{Settings, WeightsFile};
 use maskrcnn::{Config, Detector, Device, Error, Precision, Result};
 use serde_json::{Value, json};
@@ -113,7 +113,7 @@ impl Model {
 
     /// What was tuned for the device of that key, if it is wanted.
     pub(super) fn tuning(&self, key: Option<&str>) -> Tuning {
-        let kept = key.filter(|_| !self.untuned).map(|key| Kept::of(key).tuning());
+        let kept = key.filter(|_| !self.untuned).map(|key| Records::of(key).tuning());
         kept.unwrap_or_default()
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maskrcnn::engine::bench::Effort;
-use maskrcnn::engine::tune::{self, Kept, Launch};
+use maskrcnn::engine::tune::{self, Records, Workload};
 use maskrcnn::engine::weights::NetworkWeights;
 use maskrcnn::{Error, Result};
 use serde_json::json;
@@ -44,7 +44,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     if args.forget {
         let (device, _) = args.model.device()?;
-        let what = if Kept::forget(&device)? { "dropped what was" } else { "nothing was" };
+        let what = if Records::forget(&device)? { "dropped what was" } else { "nothing was" };
         return super::print(format!("{what} kept for {}\n", device.key()).as_bytes());
     }
     let (file, config) = args.model.load(None)?;
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     table(format!("{}\n{} at {height}x{width}\n", device.key(), config.name))?;
     table(format!("{LABEL:wide$}  best guess   ways  fastest\n"))?;
     let effort = Effort { seconds: args.seconds, wall: args.wall, ..Effort::default() };
-    let mut kept = Kept::of(&device.key());
+    let mut kept = Records::of(&device.key());
     let (mut before, mut after, mut path, mut all) = (0.0, 0.0, None, Vec::new());
     let bar = progress(launches.len());
     for launch in &launches {
@@ -115,7 +115,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
 }
 
-fn label(launch: &Launch) -> String {
+fn label(launch: &Workload) -> String {
     if launch.count > 1 { format!("{} × {}", launch.label, launch.count) } else { launch.label.clone() }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use maskrcnn::engine::weights::convert::{self, Precision};
+use maskrcnn::engine::weights::convert::{self, ElementType};
 use maskrcnn::engine::weights::inspect::Inventory;
 use maskrcnn::engine::weights::pull::Published;
 use maskrcnn::engine::weights::{Origin, Selection, Settings, WeightsFile};
@@ -53,7 +53,7 @@ pub(super) fn run(command: &Command) -> Result<()> {
         Command::Inspect { weights, changes } => inspect(&changes.open_quietly(&locate(weights)?)?, changes),
         Command::Convert { weights, out, f16, changes } => {
             let path = locate(weights)?;
-            convert(&path, out, if *f16 { Precision::F16 } else { Precision::F32 }, changes)
+            convert(&path, out, if *f16 { ElementType::F16 } else { ElementType::F32 }, changes)
         }
     }
 }
@@ -66,7 +66,7 @@ pub(super) fn locate(weights: &Path) -> Result<PathBuf> {
     }
 }
 
-fn convert(path: &Path, out: &Path, precision: Precision, changes: &Changes) -> Result<()> {
+fn convert(path: &Path, out: &Path, elements: ElementType, changes: &Changes) -> Result<()> {
     let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
     if same(path, out) {
         let reason = "would be written over itself: name another file to write".into();
@@ -78,7 +78,7 @@ fn convert(path: &Path, out: &Path, precision: Precision, changes: &Changes) -> 
     }
     let file = changes.open(path)?;
     let Settings { config, .. } = changes.apply(&file)?;
-    convert::write(&file, &config, precision, out)?;
+    convert::write(&file, &config, elements, out)?;
     let size = std::fs::metadata(out).map_err(|source| Error::Io { path: out.into(), source })?.len();
     say!("{}: {} ({:.1} MiB)", out.display(), config.name, mib(size as f64));
     Ok(())

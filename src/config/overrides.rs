@@ -26,7 +26,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] with the dotted name of a setting that does not exist, is of the wrong type or out of its
     /// range.
-    pub fn overridden(&self, changes: &Value) -> Result<Self> {
+    pub fn overridden(&self, changes: &serde_json::Value) -> Result<Self> {
         let whole = |e: serde_json::Error| Error::Config { setting: "config".into(), reason: e.to_string() };
         let mut settings = serde_json::to_value(self).map_err(whole)?;
         merge(&mut settings, changes, "")?;

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::found::Found;
+use super::results::ImageResult;
 use super::{Detector, Options, Plans};
 use crate::config::Config;
-use crate::model::{NetworkSize, Room};
+use crate::model::{Capacity, NetworkSize};
 use crate::vision::{Detections, Pixels};
 use crate::{Error, Result};
 
@@ -18,14 +18,14 @@ pub(super) struct SizedImage<'a> {
     pub height: u32,
     rgb: Cow<'a, [u8]>,
     size: NetworkSize,
-    pub room: Room,
+    pub capacity: Capacity,
 }
 
 impl<'a> SizedImage<'a> {
     pub(super) fn new(config: &Config, image: Pixels<'a>) -> Result<Self> {
         let (width, height) = (image.width(), image.height());
-        let (size, room) = Room::for_image(config, height, width)?;
-        Ok(Self { width, height, rgb: image.rgb(), size, room })
+        let (size, capacity) = Capacity::for_image(config, height, width)?;
+        Ok(Self { width, height, rgb: image.rgb(), size, capacity })
     }
 
     /// What the network is given.
@@ -63,7 +63,7 @@ impl Detector {
         let sized = sized.collect::<Result<Vec<SizedImage>>>()?;
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for (i, image) in sized.iter().enumerate() {
-            match groups.iter_mut().find(|members| sized[members[0]].room.shares_a_batch(&image.room)) {
+            match groups.iter_mut().find(|members| sized[members[0]].capacity.shares_a_batch(&image.capacity)) {
                 Some(members) => members.push(i),
                 None => groups.push(vec![i]),
             }
@@ -96,33 +96,33 @@ impl Detector {
     }
 
     /// As one batch; nothing where the device cannot take it, and halves may be tried.
-    fn at_once(&self, plans: &mut Plans, images: &[&SizedImage]) -> Result<Option<Vec<Found>>> {
-        let Some(room) = images.iter().map(|image| image.room).reduce(Room::joined) else {
+    fn at_once(&self, plans: &mut Plans, images: &[&SizedImage]) -> Result<Option<Vec<ImageResult>>> {
+        let Some(capacity) = images.iter().map(|image| image.capacity).reduce(Capacity::joined) else {
             return Ok(Some(Vec::new()));
         };
-        if plans.refused.contains(&room) {
+        if plans.refused.contains(&capacity) {
             return Ok(None);
         }
-        match self.run(plans, room, images, Options::default()) {
+        match self.run(plans, capacity, images, Options::default()) {
             Ok(found) => Ok(Some(found)),
             // Half of the batch may fit, in the memory that this one took.
             Err(e @ (Error::Limit { .. } | Error::OutOfMemory { .. })) if images.len() > 1 => {
                 log::warn!("a batch of {} images does not fit and is cut in halves, for good: {e}", images.len());
                 plans.forget();
-                plans.refused.push(room);
+                plans.refused.push(capacity);
                 Ok(None)
             }
             Err(e) => Err(e),
         }
     }
 
-    pub(super) fn found_in(&self, image: &SizedImage, found: Found) -> Detections {
+    pub(super) fn found_in(&self, image: &SizedImage, found: ImageResult) -> Detections {
         self.detections(image.width, image.height, found)
     }
 
     /// What was found in an image of that size.
-    pub(super) fn detections(&self, width: u32, height: u32, found: Found) -> Detections {
-        let Found { items, left_out, crowded } = found;
+    pub(super) fn detections(&self, width: u32, height: u32, found: ImageResult) -> Detections {
+        let ImageResult { items, left_out, crowded } = found;
         let found = Detections::new(width, height, self.classes.clone(), items);
         Detections { left_out, crowded, ..found }
     }

@@ -38,7 +38,7 @@ static EMBEDDED: Option<&[u8]> = None;
 #[derive(Clone, Default)]
 #[must_use = "nothing is made before `build`"]
 pub struct DetectorBuilder<'a> {
-    weights: Source<'a>,
+    weights: WeightsSource<'a>,
     device: Option<Device>,
     config: Option<Config>,
     precision: Precision,
@@ -47,7 +47,7 @@ pub struct DetectorBuilder<'a> {
 
 /// Where weights come from.
 #[derive(Clone, Default)]
-enum Source<'a> {
+enum WeightsSource<'a> {
     /// The embedded model.
     #[default]
     Embedded,
@@ -61,12 +61,12 @@ impl<'a> DetectorBuilder<'a> {
     /// The weights of a file (PyTorch checkpoint or safetensors) or, where there is no such file, the published model of
     /// that name ([`published`](crate::published)), which `maskrcnn weights pull` has brought.
     pub fn weights(self, file_or_name: impl AsRef<Path>) -> Self {
-        Self { weights: Source::Named(file_or_name.as_ref().into()), ..self }
+        Self { weights: WeightsSource::Named(file_or_name.as_ref().into()), ..self }
     }
 
     /// The weights of a file that was opened before.
     pub fn weights_file(self, file: &'a WeightsFile) -> Self {
-        Self { weights: Source::Opened(file), ..self }
+        Self { weights: WeightsSource::Opened(file), ..self }
     }
 
     /// The device to run on.
@@ -98,12 +98,12 @@ impl<'a> DetectorBuilder<'a> {
     pub fn build(self) -> Result<Detector> {
         let read;
         let file = match self.weights {
-            Source::Opened(file) => file,
-            Source::Named(name) => {
+            WeightsSource::Opened(file) => file,
+            WeightsSource::Named(name) => {
                 read = WeightsFile::open(locate(&name)?)?;
                 &read
             }
-            Source::Embedded => {
+            WeightsSource::Embedded => {
                 read = embedded()?;
                 &read
             }

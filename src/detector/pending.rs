@@ -1,11 +1,11 @@
 //! Images on their way: given to the device, and not waited for.
 
 use super::batch::SizedImage;
-use super::found::Found;
+use super::results::ImageResult;
 use super::{Detector, Plans, internal};
 use crate::Result;
 use crate::compiled::Run;
-use crate::model::{Input, Room};
+use crate::model::{Capacity, Input};
 use crate::vision::{Detections, Pixels};
 
 /// What is wanted of an image beside what is always given. Take the rest as it is by default, so that options may be
@@ -28,7 +28,7 @@ pub struct Pending<'d> {
 /// The run that the device was given last, until it is read.
 pub(super) struct InFlight {
     ticket: u64,
-    room: Room,
+    capacity: Capacity,
     run: Run,
 }
 
@@ -37,12 +37,12 @@ pub(super) struct InFlight {
 pub(super) struct Desk {
     tickets: u64,
     in_flight: Option<InFlight>,
-    answers: Vec<(u64, Result<Vec<Found>>)>,
+    answers: Vec<(u64, Result<Vec<ImageResult>>)>,
 }
 
 impl Desk {
     /// The answer to a ticket, if it is here.
-    pub(super) fn take(&mut self, ticket: u64) -> Option<Result<Vec<Found>>> {
+    pub(super) fn take(&mut self, ticket: u64) -> Option<Result<Vec<ImageResult>>> {
         let at = self.answers.iter().position(|a| a.0 == ticket)?;
         Some(self.answers.swap_remove(at).1)
     }
@@ -55,7 +55,7 @@ impl Detector {
     /// As [`Detector::detect`].
     pub fn detect_with<'a>(&self, image: impl Into<Pixels<'a>>, options: &Options) -> Result<Detections> {
         let image = SizedImage::new(&self.config, image.into())?;
-        let found = self.run(&mut self.lock(), image.room, &[&image], *options)?;
+        let found = self.run(&mut self.lock(), image.capacity, &[&image], *options)?;
         found.into_iter().next().map(|found| self.found_in(&image, found)).ok_or_else(|| internal("is of no image"))
     }
 
@@ -94,28 +94,28 @@ impl Detector {
     /// As [`Detector::detect`].
     pub fn submit_with<'a>(&self, image: impl Into<Pixels<'a>>, options: &Options) -> Result<Pending<'_>> {
         let image = SizedImage::new(&self.config, image.into())?;
-        let ticket = self.give(&mut self.lock(), image.room, &[&image], *options)?;
+        let ticket = self.give(&mut self.lock(), image.capacity, &[&image], *options)?;
         Ok(Pending { detector: self, ticket, width: image.width, height: image.height })
     }
 
-    /// Runs images whose rooms fit into `room`; gives what is in each.
+    /// Runs images that fit into `capacity`; gives what is in each.
     pub(super) fn run(
         &self,
         plans: &mut Plans,
-        room: Room,
+        capacity: Capacity,
         images: &[&SizedImage],
         options: Options,
-    ) -> Result<Vec<Found>> {
-        let ticket = self.give(plans, room, images, options)?;
+    ) -> Result<Vec<ImageResult>> {
+        let ticket = self.give(plans, capacity, images, options)?;
         self.answer(plans, ticket)
     }
 
-    /// Gives the device images whose rooms fit into `room`.
-    fn give(&self, plans: &mut Plans, room: Room, images: &[&SizedImage], options: Options) -> Result<u64> {
+    /// Gives the device images that fit into `capacity`.
+    fn give(&self, plans: &mut Plans, capacity: Capacity, images: &[&SizedImage], options: Options) -> Result<u64> {
         let images: Vec<_> = images.iter().map(|image| image.given()).collect();
         // What is done here is done while the device works on another.
-        let input = Input::new(&images, room.height, room.width);
-        let run = match self.ready(plans, room)?.submit(&input, options.soft_masks) {
+        let input = Input::new(&images, capacity.height, capacity.width);
+        let run = match self.ready(plans, capacity)?.submit(&input, options.soft_masks) {
             Ok(run) => run,
             Err(e) => {
                 plans.forget();
@@ -124,12 +124,12 @@ impl Detector {
         };
         plans.desk.tickets += 1;
         let ticket = plans.desk.tickets;
-        plans.desk.in_flight = Some(InFlight { ticket, room, run });
+        plans.desk.in_flight = Some(InFlight { ticket, capacity, run });
         Ok(ticket)
     }
 
     /// The answer to a ticket.
-    fn answer(&self, plans: &mut Plans, ticket: u64) -> Result<Vec<Found>> {
+    fn answer(&self, plans: &mut Plans, ticket: u64) -> Result<Vec<ImageResult>> {
         if let Some(answer) = plans.desk.take(ticket) {
             return answer;
         }
@@ -140,8 +140,8 @@ impl Detector {
     /// Waits for what the device was given, and keeps its answer: what comes next may write over what masks are still made
     /// from.
     pub(super) fn settle(&self, plans: &mut Plans) {
-        let Some(InFlight { ticket, room, run }) = plans.desk.in_flight.take() else { return };
-        let answer = self.finish(plans, room, run);
+        let Some(InFlight { ticket, capacity, run }) = plans.desk.in_flight.take() else { return };
+        let answer = self.finish(plans, capacity, run);
         if answer.is_err() {
             // What a failed run left behind is not trusted with the next image.
             plans.forget();
@@ -149,13 +149,13 @@ impl Detector {
         plans.desk.answers.push((ticket, answer));
     }
 
-    fn finish(&self, plans: &mut Plans, room: Room, run: Run) -> Result<Vec<Found>> {
-        let network = plans.networks.iter_mut().find(|n| *n.room() == room);
+    fn finish(&self, plans: &mut Plans, capacity: Capacity, run: Run) -> Result<Vec<ImageResult>> {
+        let network = plans.networks.iter_mut().find(|n| *n.capacity() == capacity);
         let network = network.ok_or_else(|| internal("is of no network"))?;
         let mut values = network.wait(run)?;
         let (masks, replays) = network.masks(&mut values)?;
         plans.replays += replays;
-        Ok(Found::of(&values, masks, self.config.rpn.post_nms_top_n))
+        Ok(ImageResult::of(&values, masks, self.config.rpn.post_nms_top_n))
     }
 }
 

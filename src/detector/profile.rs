@@ -87,12 +87,14 @@ impl Detector {
     ///
     /// # Errors
     /// As [`Detector::detect`]; [`Error::Unsupported`](crate::Error::Unsupported) where the device does not offer such a clock.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn profile(&self, image: &Image, runs: usize, clock: Option<Clock>) -> Result<Profile> {
         // This compiles the shaders, and makes room for the bits of all masks.
         let found = self.detect(image)?.len();
         let image = SizedImage::new(&self.config, image.into())?;
         let mut plans = self.lock();
-        let network = self.ready(&mut plans, image.room)?;
+        let network = self.ready(&mut plans, image.capacity)?;
         let clock = clock.unwrap_or(self.device.clock());
         let timed = time(network, &image, runs.max(1), clock);
         let (plan, counts) = (network.plan().clone(), network.counts());

@@ -52,6 +52,8 @@ impl Progress {
 impl Device {
     /// Has `told` hear of each shader that is compiled for a plan from now on: how many are done, of how many that the
     /// plan needs and this device had not compiled yet. It is called from several threads, before the first as well.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn watch_compiling(&self, told: impl Fn(Compiled) + Send + Sync + 'static) {
         *lock(&self.shared.watcher) = Some(Arc::new(told));
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::adapter::{Adapter, choose};
 use super::compile::Watcher;
-use super::kept::Kept;
 use super::pipeline::Pipeline;
+use super::pipeline_cache::PipelineFile;
 use super::profiler::Clock;
 use super::texture::Texture;
 use crate::target::Target;
@@ -68,7 +68,7 @@ pub(super) struct Shared {
     pub pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
     /// What a file of compiled pipelines is called, where the device has such.
     pub pipelines_name: Option<String>,
-    pub kept: OnceLock<Kept>,
+    pub kept: OnceLock<PipelineFile>,
     pub watcher: Mutex<Option<Watcher>>,
     pub constants: Mutex<HashMap<(usize, String), Constant>>,
     /// Why the device is gone, if it is.
@@ -113,6 +113,8 @@ impl Device {
     ///
     /// # Errors
     /// [`Error::NoAdapter`] where the driver refuses.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn from_adapter(adapter: Adapter) -> Result<Self> {
         let (features, limits) = (adapter.inner.features(), adapter.inner.limits());
         if limits.max_storage_buffers_per_shader_stage < MIN_STORAGE_BUFFERS {
@@ -196,21 +198,29 @@ impl Device {
     }
 
     /// The best that the device offers to time a step by.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn clock(&self) -> Clock {
         self.shared.clock
     }
 
     /// What kernels may use here.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn target(&self) -> Target {
         self.shared.target
     }
 
     /// Bytes that one tensor may have.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn max_binding(&self) -> u64 {
         self.shared.max_binding.min(self.least.unwrap_or(u64::MAX))
     }
 
     /// The same device, taken for one whose bindings hold no more than `bytes`: what is refused there is refused here.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn with_max_binding(&self, bytes: u64) -> Self {
         Self { least: Some(bytes), ..self.clone() }
     }
@@ -221,6 +231,8 @@ impl Device {
     }
 
     /// How often the host spoke to the device so far.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn counters(&self) -> Counters {
         let c = &self.shared.counters;
         Counters {
@@ -231,6 +243,8 @@ impl Device {
     }
 
     /// The GPU memory that the device holds now, by the account of its allocator; none where it keeps none (Metal).
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn held(&self) -> Option<Held> {
         let report = self.shared.device.generate_allocator_report()?;
         Some(Held { used: report.total_allocated_bytes, reserved: report.total_reserved_bytes })

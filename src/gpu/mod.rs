@@ -3,8 +3,8 @@
 mod adapter;
 mod compile;
 mod device;
-mod kept;
 mod pipeline;
+mod pipeline_cache;
 mod pool;
 mod profiler;
 mod record;

@@ -49,7 +49,7 @@ pub struct Counts {
 pub struct Runner {
     pub(super) device: Device,
     pub(super) plan: Plan,
-    pub(super) steps: Vec<Baked>,
+    pub(super) steps: Vec<BoundStep>,
     pub(super) pool: Pool,
     /// The pool's generation that the bind groups were made for.
     generation: u64,
@@ -59,7 +59,7 @@ pub struct Runner {
     constants: Vec<Option<Memory>>,
 }
 
-pub(super) struct Baked {
+pub(super) struct BoundStep {
     pub pipeline: Arc<Pipeline>,
     pub bind_group: Option<wgpu::BindGroup>,
     pub params_at: u32,
@@ -129,7 +129,7 @@ impl Runner {
             device.compile_all(&wanted, checks, || (0..plan.steps.len()).try_for_each(|i| runner.supply(i)))?;
         for (step, &params_at) in plan.steps.iter().zip(&offsets) {
             let pipeline = device.pipeline(plan.graph.nodes[step.op].op.name(), &step.variant, checks)?;
-            runner.steps.push(Baked { pipeline, bind_group: None, params_at });
+            runner.steps.push(BoundStep { pipeline, bind_group: None, params_at });
         }
         runner.device.save_pipelines();
         runner.bind_all()?;

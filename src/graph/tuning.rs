@@ -20,12 +20,16 @@ pub struct Tuning {
 
 impl Tuning {
     /// These names for every op; with none, the best guess for every op.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn forced(names: &[&str]) -> Self {
         let all = (!names.is_empty()).then(|| names.iter().map(|n| n.to_string()).collect());
         Self { all, of_ops: HashMap::new() }
     }
 
     /// Names for the ops of these keys ([`Tuning::key`]).
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn of_ops(names: BTreeMap<String, Vec<String>>) -> Self {
         Self { all: None, of_ops: names.into_iter().map(|(key, names)| (key, names.into())).collect() }
     }
@@ -41,6 +45,8 @@ impl Tuning {
     }
 
     /// Tells one launch from another: op, settings, shapes, and whether products may be in f16.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn key(node: &Node, target: &Target) -> String {
         let shapes: Vec<String> = node.inputs.iter().map(|t| t.shape().to_string()).collect();
         format!(

@@ -2,7 +2,7 @@
 
 use crate::rng::Rng;
 use super::tiled::Product;
-use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, tiled};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Schedule, Tolerance, Variant, fold_grid, tiled};
 use crate::ops::deconv2d::Deconv2d;
 use crate::ops::mask_predict::MaskPredict;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
@@ -88,7 +88,7 @@ impl Kernel for DeconvPredict {
         let alone = |v: &Variant| v.schedule.tile().is_some_and(|tile| k.is_multiple_of(tile.extents()[1]));
         let tiled = tiled::variants(product, target).into_iter().filter(alone);
         let textures = |v: Variant| {
-            let texels = v.name == "texels";
+            let texels = matches!(v.schedule, Schedule::Texels(_));
             v.texture(3, "LAST_TEXTURE", texels)
         };
         let plain = Variant::plain().flag("PLAIN", true);

@@ -17,7 +17,7 @@ impl Kernel for MaskPredict {
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
-        let lanes = if variant.name == "quads" { 4 } else { 1 };
+        let lanes = variant.find("QUADS").map_or(1, |_| 4);
         let x = io.inputs[0].shape;
         let total = io.outputs[0].shape.len();
         let grid = fold_grid(total.div_ceil(64));

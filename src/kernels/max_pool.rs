@@ -18,7 +18,7 @@ impl Kernel for MaxPool {
     }
 
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
-        let lanes = if variant.name == "quads" { 4 } else { 1 };
+        let lanes = variant.find("QUADS").map_or(1, |_| 4);
         let (x, y) = (io.inputs[0].shape, io.outputs[0].shape);
         let grid = fold_grid((y.len() / lanes).div_ceil(64));
         let params = P {

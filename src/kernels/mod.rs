@@ -9,7 +9,7 @@
 mod blocked;
 pub mod case;
 mod contract;
-mod halves;
+mod half_precision;
 mod matrix;
 pub mod schedule;
 mod tiled;
@@ -18,7 +18,7 @@ pub(crate) mod winograd;
 
 pub use case::{Case, Tolerance};
 pub use contract::{Kernel, Launch, LiveGrid, ParamField, Params, Variant, fold_grid};
-pub use halves::rounded_to_f16;
+pub use half_precision::rounded_to_f16;
 pub use schedule::Schedule;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use crate::rng::Rng;
 use super::tiled::Product;
 use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, tiled};
-use crate::ops::predict::{Part, Predict, extents};
+use crate::ops::predict::{Output, Predict, extents};
 use crate::ops::Io;
 use crate::params;
 use crate::target::Target;
@@ -21,12 +21,12 @@ impl Kernel for Predict {
         let (n, c, k) = extents(io);
         let mut out = Vec::new();
         if c.is_multiple_of(4) {
-            let places = self.parts.iter().flat_map(|part| [part.k, part.offset, part.stride()]);
+            let places = self.outputs.iter().flat_map(|output| [output.k, output.offset, output.stride()]);
             let product = Product { n, c, k, taps: 1, quads: places.into_iter().all(|e| e.is_multiple_of(4)) };
             out.extend(tiled::variants(product, target).into_iter().map(|mut v| {
                 // Where all rows are one block, which of the two outputs a row belongs to is known when it is compiled.
                 if v.schedule.tile().is_some_and(|tile| k <= tile.extents()[1]) {
-                    v.features.extend([("ROWS", k as u32), ("LOGITS", self.parts[0].k as u32)]);
+                    v.features.extend([("ROWS", k as u32), ("LOGITS", self.outputs[0].k as u32)]);
                 }
                 v.flag("POINTWISE", true)
             }));
@@ -40,8 +40,8 @@ impl Kernel for Predict {
         let grid = tiled::grid(n, k, variant);
         let batches = if self.live { io.inputs[3].shape.len() } else { 1 };
         let rows = n / self.images();
-        let [logits, deltas] = self.parts;
-        let gap = |part: Part| (part.stride() - rows * part.k) as u32;
+        let [logits, deltas] = self.outputs;
+        let gap = |output: Output| (output.stride() - rows * output.k) as u32;
         // A row is an image of one pixel.
         let params = P {
             pixels: n as u32,
@@ -87,20 +87,20 @@ impl Kernel for Predict {
 /// Levels of the RPN, box heads, and ragged ones.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(46);
-    let mut case = |name: &str, x: &[usize], c: usize, parts: [Part; 2], live: Option<Vec<u32>>| {
-        let k = parts[0].k + parts[1].k;
-        let kernel = Predict { parts, live: live.is_some() };
+    let mut case = |name: &str, x: &[usize], c: usize, outputs: [Output; 2], live: Option<Vec<u32>>| {
+        let k = outputs[0].k + outputs[1].k;
+        let kernel = Predict { outputs, live: live.is_some() };
         let mut inputs = vec![rng.tensor(Shape::new(x)), rng.tensor([k, c]), rng.tensor([k])];
         inputs.extend(live.map(|l| Value::u32([l.len()], l)));
         Case::new(name, kernel, inputs, Tolerance::Norm { relative: 3e-6 })
     };
-    let dense = |n: usize, ks: [usize; 2]| ks.map(|k| Part::dense(n, k));
+    let dense = |n: usize, ks: [usize; 2]| ks.map(|k| Output::dense(n, k));
     // Of so many anchors at each of all cells, those from `first` on.
     let level = |images: usize, anchors: usize, total: usize, first: usize| {
         let (logits, deltas) = (Shape::from([images, total]), Shape::from([images, total, 4]));
         [
-            Part { k: anchors, whole: logits, offset: first },
-            Part { k: 4 * anchors, whole: deltas, offset: 4 * first },
+            Output { k: anchors, whole: logits, offset: first },
+            Output { k: 4 * anchors, whole: deltas, offset: 4 * first },
         ]
     };
     vec![

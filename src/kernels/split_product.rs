@@ -1,7 +1,7 @@
 //! Split-K: a product with few blocks and long rows of weights, taken apart along the rows, so that it fills a GPU.
 
 use crate::rng::Rng;
-use super::halves::with_f16_first;
+use super::half_precision::with_f16_first;
 use super::schedule::BLOCK_STEP;
 use super::{Case, Kernel, Launch, LiveGrid, Tolerance, Variant, blocked, tiled};
 use crate::ops::conv2d::Conv2d;

@@ -1,7 +1,7 @@
 //! What convolution, linear and transposed convolution share: one register-tiled core (`shaders/shared/tiled.wgsl`),
 //! its parameters, its variants, and the order in which it reads weights.
 
-use super::halves::{self, with_f16_first};
+use super::half_precision::{self, with_f16_first};
 use super::schedule::{Schedule, Tile};
 use super::{LiveGrid, Variant, blocked, fold_grid};
 use crate::ops::levels::Levels;
@@ -115,7 +115,7 @@ pub(super) fn pack_rows(rows: &[f32], k: usize, len: usize, variant: &Variant) -
         Some([_, of_block]) if variant.schedule.is_blocked() => blocked::pack_rows(rows, k, len, of_block),
         Some([_, of_tile]) => tiles(rows, k, len, of_tile),
     };
-    if variant.f16 { halves::packed(&floats) } else { floats }
+    if variant.f16 { half_precision::packed(&floats) } else { floats }
 }
 
 fn tiles(rows: &[f32], k: usize, len: usize, tile: usize) -> Value {

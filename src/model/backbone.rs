@@ -1,7 +1,7 @@
 //! ResNet bodies and the feature pyramid (torchvision, `models/resnet.py`, `ops/feature_pyramid_network.py`).
 
 use super::pyramid::Pyramid;
-use super::{Builder, Room};
+use super::{Builder, Capacity};
 use crate::Result;
 use crate::config::Config;
 use crate::graph::Tensor;
@@ -69,14 +69,14 @@ fn residual(b: &mut Builder, config: &Config, block: &Block, x: Tensor, stride: 
 }
 
 /// A level for each feature, and one that is pooled from the last: P2..P6 of C2..C5.
-pub(super) fn fpn(b: &mut Builder, fpn: &Fpn, features: &[Feature], room: &Room) -> Result<Pyramid> {
+pub(super) fn fpn(b: &mut Builder, fpn: &Fpn, features: &[Feature], capacity: &Capacity) -> Result<Pyramid> {
     b.g.stage("FPN");
     let mut maps: Vec<(usize, usize)> = features.iter().map(|f| (f.map.dim(1), f.map.dim(2))).collect();
     let last = maps[features.len() - 1];
     maps.push((last.0.div_ceil(2), last.1.div_ceil(2)));
     let channels = fpn.layer[0].weight.shape.dim(0);
     let strides: Vec<usize> = features.iter().map(|f| f.stride).collect();
-    let pyramid = Pyramid::new(b, &maps, &strides, channels, room.batch, room.pyramid_bytes);
+    let pyramid = Pyramid::new(b, &maps, &strides, channels, capacity.batch, capacity.pyramid_bytes);
     let mut top: Option<Tensor> = None;
     for (i, feature) in features.iter().enumerate().rev() {
         let (inner, layer) = (&fpn.inner[i], &fpn.layer[i]);

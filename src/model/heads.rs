@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::pyramid::{Part, Pyramid};
+use super::pyramid::{Pyramid, PyramidTensor};
 use super::rpn::Rois;
-use super::{Builder, MaskOutputs, Outputs, Room};
+use super::{Builder, Capacity, MaskOutputs, Outputs};
 use crate::Result;
 use crate::config::Config;
 use crate::config::MaskHead;
@@ -29,7 +29,7 @@ use crate::weights::{BoxHeadWeights, MaskHeadWeights};
 const CANONICAL_SIDE: f32 = 224.0;
 
 /// What the box head found. n is the configuration's detections an image.
-pub(super) struct Found {
+pub(super) struct BoxOutputs {
     /// `[B,n,4]`, pixels of the resized image.
     boxes: Tensor,
     /// `[B,1,n]`.
@@ -48,7 +48,7 @@ const ROWS_OF_A_PART: usize = 512;
 /// RoIs of an image that go through a head together, as (first, how many): all, or, where `elements` for each of them
 /// would pass the least of bindings, part after part.
 fn parts(rois: usize, elements: usize) -> Vec<(usize, usize)> {
-    let most = (Room::LEAST_BINDING / (elements * ELEMENT_BYTES)).max(1);
+    let most = (Capacity::LEAST_BINDING / (elements * ELEMENT_BYTES)).max(1);
     let parts = if rois <= most { 1 } else { rois.div_ceil(most.min(ROWS_OF_A_PART)) };
     let rows = rois.div_ceil(parts);
     (0..rois).step_by(rows).map(|first| (first, rows.min(rois - first))).collect()
@@ -64,15 +64,15 @@ fn align(
     b: &mut Builder,
     name: &str,
     config: &Config,
-    room: &Room,
+    capacity: &Capacity,
     (pooled, sampling): (usize, usize),
     pyramid: &Pyramid,
     [rois, live]: [Tensor; 2],
 ) -> Result<Tensor> {
-    let scale = |&stride: &usize| (room.roi_shift as f32).exp2() / stride as f32;
+    let scale = |&stride: &usize| (capacity.roi_shift as f32).exp2() / stride as f32;
     let scales: Vec<f32> = pyramid.strides.iter().map(scale).collect();
     // No RoI is on the pooled level; a tensor of nothing else is not read.
-    let parts: Vec<Part> = pyramid.parts.iter().filter(|p| p.first < scales.len()).copied().collect();
+    let parts: Vec<PyramidTensor> = pyramid.tensors.iter().filter(|p| p.first < scales.len()).copied().collect();
     let kernel = RoiAlign {
         pooled,
         sampling,
@@ -102,12 +102,12 @@ fn predictions(
     weights: &BoxHeadWeights,
     pyramid: &Pyramid,
     proposals: &Rois,
-    room: &Room,
+    capacity: &Capacity,
 ) -> Result<[Tensor; 2]> {
     let (head, n) = (&config.box_head, proposals.boxes.dim(1));
     let widest = head.convs.iter().copied().chain([config.fpn_channels]).max().unwrap_or(0);
     let parts = parts(n, (head.roi_size * head.roi_size * widest).max(head.representation));
-    let whole = weights.predictor.rows.map(|k| [room.batch * n, k]);
+    let whole = weights.predictor.rows.map(|k| [capacity.batch * n, k]);
     let whole = (parts.len() > 1).then(|| {
         ["box.logits", "box.deltas"].into_iter().zip(whole).map(|(l, s)| b.g.shared_output(l, s)).collect::<Vec<_>>()
     });
@@ -117,7 +117,7 @@ fn predictions(
         b.g.stage("box RoIAlign");
         let [rois, live] = take(b, &name("box.rois"), [proposals.boxes, proposals.counts], part)?;
         let sizes = (head.roi_size, head.sampling_ratio);
-        let mut x = align(b, &name("box.align"), config, room, sizes, pyramid, [rois, live])?;
+        let mut x = align(b, &name("box.align"), config, capacity, sizes, pyramid, [rois, live])?;
         b.tap(name("box.features"), x);
         b.g.stage("box head");
         for (i, conv) in weights.convs.iter().enumerate() {
@@ -137,10 +137,11 @@ fn predictions(
         }
         let weight = b.g.constant("box.predict.weight", weights.predictor.weight.clone());
         let bias = b.g.constant("box.predict.bias", weights.predictor.bias.clone());
-        let predict = Predict { parts: weights.predictor.rows.map(|k| predict::Part::dense(x.dim(0), k)), live: true };
+        let predict =
+            Predict { outputs: weights.predictor.rows.map(|k| predict::Output::dense(x.dim(0), k)), live: true };
         predicted = b.g.op(&name("box.predict"), predict, &[x, weight, bias, live])?;
         if let Some(whole) = &whole {
-            let put = PutRows { batch: room.batch, first: part.0, n };
+            let put = PutRows { batch: capacity.batch, first: part.0, n };
             for (of_part, of_all) in predicted.iter().zip(whole) {
                 b.g.op_into(&name("box.put"), put.clone(), &[*of_part], &[*of_all])?;
             }
@@ -159,11 +160,11 @@ pub(super) fn boxes(
     weights: &BoxHeadWeights,
     pyramid: &Pyramid,
     proposals: &Rois,
-    room: &Room,
+    capacity: &Capacity,
     frames: Tensor,
-) -> Result<Found> {
+) -> Result<BoxOutputs> {
     let (head, live, rois) = (&config.box_head, proposals.counts, proposals.boxes);
-    let [logits, deltas] = predictions(b, config, weights, pyramid, proposals, room)?;
+    let [logits, deltas] = predictions(b, config, weights, pyramid, proposals, capacity)?;
 
     b.g.stage("class NMS");
     let probabilities = b.g.op1("box.softmax", Softmax { live: true }, &[logits, live])?;
@@ -179,7 +180,7 @@ pub(super) fn boxes(
     let all = b.g.constant("box.all", Arc::new(Value::u32([1, 2], vec![0, (groups * n) as u32])));
     let best = b.g.top_k("box.best", head.detections_per_img, [kept, all])?;
     let chosen = b.g.op("box.collect", Collect, &[best[1], in_order])?;
-    let found = Found { boxes: chosen[0], scores: best[0], labels: chosen[1], counts: best[2], candidates: kept };
+    let found = BoxOutputs { boxes: chosen[0], scores: best[0], labels: chosen[1], counts: best[2], candidates: kept };
     for (name, t) in [
         ("det.boxes", found.boxes),
         ("det.scores", found.scores),
@@ -197,13 +198,13 @@ fn soft_masks(
     config: &Config,
     (head, weights): (&MaskHead, &MaskHeadWeights),
     pyramid: &Pyramid,
-    found: &Found,
-    room: &Room,
+    found: &BoxOutputs,
+    capacity: &Capacity,
 ) -> Result<Tensor> {
     let n = found.boxes.dim(1);
     let widest = head.layers.iter().copied().chain([config.fpn_channels]).max().unwrap_or(0);
     let parts = parts(n, head.roi_size * head.roi_size * widest);
-    let shape = [room.batch * n, head.output_size, head.output_size];
+    let shape = [capacity.batch * n, head.output_size, head.output_size];
     let whole = (parts.len() > 1).then(|| b.g.shared_output("mask.probs", shape));
     let mut soft = found.boxes;
     for part in parts {
@@ -218,7 +219,7 @@ fn soft_masks(
             }
         };
         let sizes = (head.roi_size, head.sampling_ratio);
-        let mut x = align(b, &name("mask.align"), config, room, sizes, pyramid, [rois, live])?;
+        let mut x = align(b, &name("mask.align"), config, capacity, sizes, pyramid, [rois, live])?;
         b.tap(name("mask.features"), x);
         b.g.stage("mask head");
         for (i, conv) in weights.convs.iter().enumerate() {
@@ -235,7 +236,7 @@ fn soft_masks(
         let bias = b.g.constant("mask.logits.bias", weights.logits.bias.clone());
         soft = b.g.op1(&name("mask.predict"), MaskPredict, &[x, weight, bias, labels, live])?;
         if let Some(whole) = whole {
-            let put = PutRows { batch: room.batch, first: part.0, n };
+            let put = PutRows { batch: capacity.batch, first: part.0, n };
             b.g.op_into(&name("mask.put"), put, &[soft], &[whole])?;
         }
     }
@@ -250,15 +251,15 @@ pub(super) fn masks(
     config: &Config,
     weights: Option<&MaskHeadWeights>,
     pyramid: &Pyramid,
-    (proposals, found): (&Rois, &Found),
-    room: &Room,
+    (proposals, found): (&Rois, &BoxOutputs),
+    capacity: &Capacity,
     frames: Tensor,
 ) -> Result<Outputs> {
     let live = found.counts;
     let side = config.mask.as_ref().map_or(1, |m| m.output_size);
     let soft = match (&config.mask, weights) {
         (Some(head), Some(weights)) => {
-            let soft = soft_masks(b, config, (head, weights), pyramid, found, room)?;
+            let soft = soft_masks(b, config, (head, weights), pyramid, found, capacity)?;
             Some((soft, head.threshold))
         }
         _ => None,
@@ -269,7 +270,7 @@ pub(super) fn masks(
     let masks = match soft {
         None => None,
         Some((soft, threshold)) => {
-            let paste = Paste { capacity: room.mask_words, first: 0, threshold };
+            let paste = Paste { capacity: capacity.mask_words, first: 0, threshold };
             let bits = b.g.op1("paste", paste, &[soft, layout[1], live])?;
             Some(MaskOutputs { places: layout[1], soft, bits })
         }
@@ -297,11 +298,11 @@ mod tests {
             let parts = parts(rois, elements);
             let mut next = 0;
             for &(first, rows) in &parts {
-                assert!(first == next && rows > 0 && (rows == 1 || rows * elements * 4 <= Room::LEAST_BINDING));
+                assert!(first == next && rows > 0 && (rows == 1 || rows * elements * 4 <= Capacity::LEAST_BINDING));
                 next = first + rows;
             }
             assert_eq!(next, rois);
-            assert_eq!(parts.len() == 1, rois * elements * 4 <= Room::LEAST_BINDING || rois == 1);
+            assert_eq!(parts.len() == 1, rois * elements * 4 <= Capacity::LEAST_BINDING || rois == 1);
         }
     }
 }

@@ -38,7 +38,7 @@ use crate::weights::NetworkWeights;
 
 /// What a graph is made for: the padded input and the room for what changes from image to image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Room {
+pub struct Capacity {
     /// Rows of the padded network input.
     pub height: usize,
     /// Columns of the padded network input.
@@ -55,7 +55,7 @@ pub struct Room {
     pub pyramid_bytes: u64,
 }
 
-impl Room {
+impl Capacity {
     /// Larger ones are held too long for what they gain: from the coarsest level's making on, where P2 is the last to be
     /// made. P2 of a ResNet-50-FPN at 800×1216 is alone, for 72 MiB less (benches/NOTES.md).
     pub const PYRAMID_BYTES: u64 = 64 << 20;
@@ -70,7 +70,7 @@ impl Room {
     /// Most bytes of an image: what is counted from them fits 32 bits.
     const MOST_BYTES: u64 = u32::MAX as u64;
 
-    /// For one image of so many rows and columns: its sizes on the way in, and a room that similar images share.
+    /// For one image of so many rows and columns: its sizes on the way in, and a capacity that similar images share.
     ///
     /// # Errors
     /// [`crate::Error::Image`] for an image that is too long and narrow, [`crate::Error::Limit`] for one that no device
@@ -87,7 +87,7 @@ impl Room {
                 cure: "cut it into pieces".into(),
             });
         }
-        let room = Self {
+        let capacity = Self {
             height: size.padded.0 as usize,
             width: size.padded.1 as usize,
             batch: 1,
@@ -97,7 +97,7 @@ impl Room {
             mask_words: Self::words(pixels as usize).min(Self::LEAST_BINDING / 4),
             pyramid_bytes: Self::PYRAMID_BYTES,
         };
-        Ok((size, room))
+        Ok((size, capacity))
     }
 
     /// Whether images of the two can be in one batch: their padded inputs are alike.
@@ -106,7 +106,7 @@ impl Room {
         key(self) == key(other)
     }
 
-    /// For the images of both in one batch ([`Room::shares_a_batch`]).
+    /// For the images of both in one batch ([`Capacity::shares_a_batch`]).
     pub fn joined(self, other: Self) -> Self {
         Self {
             batch: self.batch + other.batch,
@@ -116,7 +116,7 @@ impl Room {
         }
     }
 
-    /// Room in words for so many bytes: doubling up to 16 MiB, then steps of 4 MiB, since there doubling would give
+    /// Capacity in words for so many bytes: doubling up to 16 MiB, then steps of 4 MiB, since there doubling would give
     /// away too much for the sake of sharing a plan.
     fn words(bytes: usize) -> usize {
         const LARGE: usize = 1 << 22;
@@ -210,25 +210,25 @@ impl Builder {
 ///
 /// # Errors
 /// [`crate::Error::Shape`] where weights and configuration do not fit each other.
-pub fn build(config: &Config, weights: &NetworkWeights, room: &Room) -> Result<Network> {
+pub fn build(config: &Config, weights: &NetworkWeights, capacity: &Capacity) -> Result<Network> {
     let mut b = Builder { g: Graph::new(), taps: Vec::new() };
     b.g.stage("resize");
-    let bytes = b.g.input("image bytes", Info::u32([room.image_words]));
-    let frames = b.g.input("frames", Info::u32([room.batch, FRAME_WORDS]));
-    let neighbours = b.g.input("neighbours", Info::u32([room.batch, room.height + room.width, 2]));
+    let bytes = b.g.input("image bytes", Info::u32([capacity.image_words]));
+    let frames = b.g.input("frames", Info::u32([capacity.batch, FRAME_WORDS]));
+    let neighbours = b.g.input("neighbours", Info::u32([capacity.batch, capacity.height + capacity.width, 2]));
     let transform = &config.transform;
     let table = Preprocess::table(transform.image_range, transform.image_mean, transform.image_std);
     let table = b.g.constant("normalisation", Arc::new(table));
-    let preprocess = Preprocess { h: room.height, w: room.width };
+    let preprocess = Preprocess { h: capacity.height, w: capacity.width };
     let x = b.g.op1("transform", preprocess, &[bytes, frames, neighbours, table])?;
     b.tap("transform", x);
 
     let stages = backbone::resnet(&mut b, config, &weights.body, x)?;
-    let pyramid = backbone::fpn(&mut b, &weights.fpn, &stages, room)?;
-    let proposals = rpn::proposals(&mut b, config, &weights.rpn, &pyramid, room, frames)?;
-    let found = heads::boxes(&mut b, config, &weights.box_head, &pyramid, &proposals, room, frames)?;
+    let pyramid = backbone::fpn(&mut b, &weights.fpn, &stages, capacity)?;
+    let proposals = rpn::proposals(&mut b, config, &weights.rpn, &pyramid, capacity, frames)?;
+    let found = heads::boxes(&mut b, config, &weights.box_head, &pyramid, &proposals, capacity, frames)?;
     let outputs =
-        heads::masks(&mut b, config, weights.mask_head.as_ref(), &pyramid, (&proposals, &found), room, frames)?;
+        heads::masks(&mut b, config, weights.mask_head.as_ref(), &pyramid, (&proposals, &found), capacity, frames)?;
 
     let mut kept = vec![outputs.header, outputs.boxes, outputs.scores, outputs.labels, outputs.candidates];
     kept.extend(outputs.anchors);

@@ -27,6 +27,8 @@ impl Precision {
     ///
     /// # Errors
     /// [`Error::Unsupported`] where f16 is asked of a device whose shaders lack it.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn on(self, device: &str, target: Target) -> Result<Target> {
         let can = &target.can;
         let f16 = match self {

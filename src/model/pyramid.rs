@@ -8,7 +8,7 @@ use crate::tensor::ELEMENT_BYTES;
 
 /// Levels of the pyramid that are one tensor.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
+pub(super) struct PyramidTensor {
     /// `[B,1,cells,C]`.
     pub tensor: Tensor,
     /// The maps in it.
@@ -19,7 +19,7 @@ pub(super) struct Part {
     finest: usize,
 }
 
-impl Part {
+impl PyramidTensor {
     /// What it holds, for people: "P2..P6".
     pub(super) fn name(&self) -> String {
         name(self.finest + self.first, self.levels.maps().len())
@@ -30,13 +30,13 @@ impl Part {
 #[derive(Clone, Debug)]
 pub(super) struct Pyramid {
     /// Finest levels first.
-    pub parts: Vec<Part>,
+    pub tensors: Vec<PyramidTensor>,
     /// Input pixels from one pixel to the next, of the levels that RoIs are on: all but the pooled one.
     pub strides: Vec<usize>,
 }
 
 impl Pyramid {
-    /// Room for maps of so many rows and columns, finest first, with `channels` each: as few tensors as can be of no
+    /// Capacity for maps of so many rows and columns, finest first, with `channels` each: as few tensors as can be of no
     /// more than `most` bytes, but for maps that are larger alone.
     pub(super) fn new(
         b: &mut Builder,
@@ -65,9 +65,9 @@ impl Pyramid {
             let levels = Levels::new(group).expect("maps of some pixels, no more than fit");
             let tensor = b.g.shared_output(&name(finest + first, group.len()), [batch, 1, levels.cells(), channels]);
             first += group.len();
-            Part { tensor, levels, first: first - group.len(), finest }
+            PyramidTensor { tensor, levels, first: first - group.len(), finest }
         };
-        Self { parts: groups.iter().map(&mut part).collect(), strides: strides.to_vec() }
+        Self { tensors: groups.iter().map(&mut part).collect(), strides: strides.to_vec() }
     }
 
     /// Level `i`, counted from the finest, for people: "P2".
@@ -76,14 +76,14 @@ impl Pyramid {
     }
 
     /// Where level `i`, counted from the finest, lies: its part, and which of its maps it is.
-    pub(super) fn home(&self, i: usize) -> (Part, usize) {
-        let part = self.parts.iter().rev().find(|p| p.first <= i).expect("a level of the pyramid");
+    pub(super) fn home(&self, i: usize) -> (PyramidTensor, usize) {
+        let part = self.tensors.iter().rev().find(|p| p.first <= i).expect("a level of the pyramid");
         (*part, i - part.first)
     }
 
     /// Rows and columns of all levels.
     pub(super) fn maps(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.parts.iter().flat_map(|p| p.levels.maps().to_vec())
+        self.tensors.iter().flat_map(|p| p.levels.maps().to_vec())
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
             assert_eq!(pyramid.maps().collect::<Vec<_>>(), maps);
             let (part, map) = pyramid.home(3);
             assert_eq!(part.levels.maps()[map], maps[3]);
-            pyramid.parts.iter().map(Part::name).collect::<Vec<_>>()
+            pyramid.tensors.iter().map(PyramidTensor::name).collect::<Vec<_>>()
         };
         let cells = |maps: &[(usize, usize)]| maps.iter().map(|(h, w)| (h * w * 8 * ELEMENT_BYTES) as u64).sum::<u64>();
         assert_eq!(parts(1, cells(&maps)), ["P2..P6"]);

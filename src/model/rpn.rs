@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::anchors::{Level, table};
 use super::pyramid::Pyramid;
-use super::{Builder, Room};
+use super::{Builder, Capacity};
 use crate::Result;
 use crate::config::Config;
 use crate::graph::Tensor;
@@ -32,7 +32,7 @@ pub(super) fn proposals(
     config: &Config,
     weights: &RpnWeights,
     pyramid: &Pyramid,
-    room: &Room,
+    capacity: &Capacity,
     frames: Tensor,
 ) -> Result<Rois> {
     b.g.stage("RPN");
@@ -40,14 +40,14 @@ pub(super) fn proposals(
     let mut levels = Vec::new();
     let mut total = 0;
     for map in pyramid.maps() {
-        levels.push(Level { map, input: (room.height, room.width), first: total });
+        levels.push(Level { map, input: (capacity.height, capacity.width), first: total });
         total += map.0 * map.1 * anchors_a_cell;
     }
 
     // All levels side by side in (H, W, A) order: one selection reads them all.
-    let logits = b.g.shared_output("rpn.logits", [room.batch, total]);
-    let deltas = b.g.shared_output("rpn.deltas", [room.batch, total, 4]);
-    for part in &pyramid.parts {
+    let logits = b.g.shared_output("rpn.logits", [capacity.batch, total]);
+    let deltas = b.g.shared_output("rpn.deltas", [capacity.batch, total, 4]);
+    for part in &pyramid.tensors {
         let mut x = part.tensor;
         for (n, conv) in weights.convs.iter().enumerate() {
             let name = format!("rpn.conv{n} {}", part.name());
@@ -58,11 +58,11 @@ pub(super) fn proposals(
         let weight = b.g.constant(&format!("{name}.weight"), weights.predictor.weight.clone());
         let bias = b.g.constant(&format!("{name}.bias"), weights.predictor.bias.clone());
         let [of_logits, of_deltas] = weights.predictor.rows;
-        let parts = [
-            predict::Part { k: of_logits, whole: logits.shape(), offset: first },
-            predict::Part { k: of_deltas, whole: deltas.shape(), offset: 4 * first },
+        let outputs = [
+            predict::Output { k: of_logits, whole: logits.shape(), offset: first },
+            predict::Output { k: of_deltas, whole: deltas.shape(), offset: 4 * first },
         ];
-        b.g.op_into(&name, Predict { parts, live: false }, &[x, weight, bias], &[logits, deltas])?;
+        b.g.op_into(&name, Predict { outputs, live: false }, &[x, weight, bias], &[logits, deltas])?;
     }
     b.tap("rpn.logits", logits);
     b.tap("rpn.deltas", deltas);

@@ -10,18 +10,18 @@ use crate::tensor::{ELEMENT_BYTES, Shape, Value};
 ///
 /// Inputs: x of N rows of C (`[N, …]`, `[B,H,W,C]`: the innermost extents that make C are a row), weight `[K,C]`, bias
 /// `[K]`, and live `[B]` where said: N is then B times a capacity, and rows past a batch's count are not written.
-/// Outputs: the wholes of `parts`, in which every image has as many rows of x.
+/// Outputs: the wholes of `outputs`, in which every image has as many rows of x.
 #[derive(Clone, Debug)]
 pub struct Predict {
     /// Logits, then deltas; together they have all rows of weights.
-    pub parts: [Part; 2],
+    pub outputs: [Output; 2],
     /// Whether a live count is given.
     pub live: bool,
 }
 
 /// One of the outputs, or a part of a larger tensor.
 #[derive(Clone, Copy, Debug)]
-pub struct Part {
+pub struct Output {
     /// Rows of weights that make it.
     pub k: usize,
     /// Shape of the tensor that it lies in, images outermost.
@@ -30,7 +30,7 @@ pub struct Part {
     pub offset: usize,
 }
 
-impl Part {
+impl Output {
     /// `[n,k]`, and nothing beside.
     pub fn dense(n: usize, k: usize) -> Self {
         Self { k, whole: Shape::from([n, k]), offset: 0 }
@@ -42,7 +42,7 @@ impl Part {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}in{}+{}", self.k, self.whole, self.offset)
     }
@@ -56,7 +56,7 @@ impl Predict {
 
     /// Images of the outputs.
     pub(crate) fn images(&self) -> usize {
-        self.parts[0].whole.dim(0)
+        self.outputs[0].whole.dim(0)
     }
 }
 
@@ -91,11 +91,11 @@ impl Op for Predict {
         if self.live {
             live::check(&inputs[3], n, "rows of x")?;
         }
-        let ks = self.parts.map(|part| part.k);
+        let ks = self.outputs.map(|output| output.k);
         if ks.contains(&0) || ks[0] + ks[1] != w.dim(0) {
             return Err(format!("outputs of {ks:?} rows do not make up the rows of weight {w}"));
         }
-        let wholes = self.parts.map(|part| part.whole);
+        let wholes = self.outputs.map(|output| output.whole);
         if wholes.iter().any(|whole| whole.rank() == 0 || whole.is_empty()) || wholes[0].dim(0) != wholes[1].dim(0) {
             return Err(format!("outputs {} and {} have not the same images", wholes[0], wholes[1]));
         }
@@ -103,8 +103,8 @@ impl Op for Predict {
             return Err(format!("the {} images of {} do not divide the {n} rows of x", self.images(), wholes[0]));
         }
         let rows = n / self.images();
-        if let Some(part) = self.parts.iter().find(|part| part.offset + rows * part.k > part.stride()) {
-            let Part { k, whole, offset } = part;
+        if let Some(output) = self.outputs.iter().find(|output| output.offset + rows * output.k > output.stride()) {
+            let Output { k, whole, offset } = output;
             return Err(format!("{rows} rows of {k} an image do not fit {whole} from element {offset} on"));
         }
         Ok(wholes.map(Info::f32).to_vec())
@@ -113,7 +113,7 @@ impl Op for Predict {
     fn cost(&self, io: &Io) -> Cost {
         let (n, c, k) = extents(io);
         let mut cost = Cost::of(io, 2.0 * (n * c * k) as f64);
-        let wholes: usize = self.parts.iter().map(|part| part.whole.len()).sum();
+        let wholes: usize = self.outputs.iter().map(|output| output.whole.len()).sum();
         cost.bytes -= ((wholes - n * k) * ELEMENT_BYTES) as f64;
         cost
     }
@@ -125,24 +125,24 @@ impl Op for Predict {
         let flat = Value::f32([n, c], inputs[0].floats().to_vec());
         let dense = self.layer().twin(&[&[flat], &inputs[1..]].concat()).remove(0);
         let mut first = 0;
-        let part = |part: &Part| {
-            let (images, k) = (part.whole.dim(0), part.k);
+        let output = |output: &Output| {
+            let (images, k) = (output.whole.dim(0), output.k);
             let columns = first..first + k;
             first += k;
             let mut rows = dense.floats().chunks_exact(dense.shape.dim(1));
-            let mut y = vec![f32::NAN; part.whole.len()];
+            let mut y = vec![f32::NAN; output.whole.len()];
             // An image after the other, and in it the rows of x that are its share.
-            for image in y.chunks_exact_mut(part.whole.len() / images) {
-                for (out, row) in image[part.offset..].chunks_exact_mut(k).zip(rows.by_ref().take(n / images)) {
+            for image in y.chunks_exact_mut(output.whole.len() / images) {
+                for (out, row) in image[output.offset..].chunks_exact_mut(k).zip(rows.by_ref().take(n / images)) {
                     out.copy_from_slice(&row[columns.clone()]);
                 }
             }
-            Value::f32(part.whole, y)
+            Value::f32(output.whole, y)
         };
-        self.parts.iter().map(part).collect()
+        self.outputs.iter().map(output).collect()
     }
 
     fn settings(&self) -> Vec<Setting> {
-        settings([("logits", value(self.parts[0])), ("deltas", value(self.parts[1])), ("live", on(self.live))])
+        settings([("logits", value(self.outputs[0])), ("deltas", value(self.outputs[1])), ("live", on(self.live))])
     }
 }

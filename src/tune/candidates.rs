@@ -11,7 +11,7 @@ use crate::tensor::{DType, Value};
 /// An op alone: its activations are copied in, its weights are constants, and all it writes is kept. What it writes into
 /// is copied in too, and so has its memory to itself: of what lies there unwritten, a slice's neighbours or rows past a
 /// live count, nothing can come from the op's own scratch, and a [`Subject`](crate::bench::Subject)'s fence stays.
-pub(super) struct Alone {
+pub(super) struct SingleOp {
     graph: Graph,
     /// What is to be copied in.
     pub inputs: Vec<Tensor>,
@@ -19,7 +19,7 @@ pub(super) struct Alone {
     pub outputs: Vec<Tensor>,
 }
 
-impl Alone {
+impl SingleOp {
     /// `node` of `graph`.
     pub(super) fn new(graph: &Graph, node: &Node) -> crate::Result<Self> {
         let mut alone = Graph::new();
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn nothing_else_lies_where_an_op_writes() {
         let graph = level();
-        let alone = Alone::new(&graph, &graph.nodes[0]).unwrap();
+        let alone = SingleOp::new(&graph, &graph.nodes[0]).unwrap();
         let candidates = alone.candidates(&Target {
             can: Caps { subgroup: Some(8), ..Caps::MINIMUM },
             pays: &policy::WIDE_CPU,

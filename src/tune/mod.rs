@@ -1,18 +1,18 @@
-//! The tuner: for each launch of a network, every way to run it is tried on the device, and the fastest is kept.
+//! The tuner: for each launch of a network, every way to run it is tried on the device, and the fastest is records.
 //!
 //! The best guesses that the kernels make ([`crate::kernels::Kernel::variants`], [`crate::lowering::Lowering::pays`]) are
-//! the defaults that ship, for CPU drivers and for GPUs. What the tuner finds better on one device is kept in the user's
+//! the defaults that ship, for CPU drivers and for GPUs. What the tuner finds better on one device is records in the user's
 //! cache folder, by device, driver and shaders.
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | `candidates` | the ways to run an op |
 //! | `search` | which of them is the fastest |
-//! | `kept` | what was found, on disk |
+//! | `records` | what was found, on disk |
 
 mod candidates;
-mod kept;
+mod records;
 mod search;
 
-pub use kept::Kept;
-pub use search::{Found, Launch, launches, tune};
+pub use records::Records;
+pub use search::{Outcome, Workload, launches, tune};

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::candidates::{Alone, contents};
+use super::candidates::{SingleOp, contents};
 use crate::bench::measure::alike_within;
 use crate::bench::{Change, Effort, Subject, Summary, Verdict, compare};
 use crate::config::Config;
 use crate::gpu::Device;
 use crate::graph::{Graph, Node, Tuning, fuse};
-use crate::model::{self, Room};
+use crate::model::{self, Capacity};
 use crate::target::Target;
 use crate::tensor::{Data, Value};
 use crate::weights::NetworkWeights;
@@ -25,7 +25,7 @@ const DOUBT: f64 = 0.01;
 
 /// One launch of a network, and how many ops have it.
 #[derive(Clone, Debug)]
-pub struct Launch {
+pub struct Workload {
     /// The first op that has it.
     pub label: String,
     /// Ops that are this very launch.
@@ -36,7 +36,7 @@ pub struct Launch {
 
 /// What was found for a launch.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct Outcome {
     /// Ways that were tried, the best guess included.
     pub tried: usize,
     /// Seconds by the best guess.
@@ -60,24 +60,24 @@ pub fn launches(
     weights: &NetworkWeights,
     height: u32,
     width: u32,
-) -> Result<(Graph, Vec<Launch>)> {
-    let (_, room) = Room::for_image(config, height, width)?;
+) -> Result<(Graph, Vec<Workload>)> {
+    let (_, capacity) = Capacity::for_image(config, height, width)?;
     // The ops that planning makes of it.
-    let graph = fuse(model::build(config, weights, &room)?.graph, target, &Tuning::default());
-    let mut out: Vec<Launch> = Vec::new();
+    let graph = fuse(model::build(config, weights, &capacity)?.graph, target, &Tuning::default());
+    let mut out: Vec<Workload> = Vec::new();
     for node in graph.nodes.iter().filter(|node| PRODUCTS.contains(&node.op.name())) {
         let key = Tuning::key(node, target);
         match out.iter_mut().find(|l| l.key == key) {
             Some(same) => same.count += 1,
-            None => out.push(Launch { label: node.label.clone(), count: 1, key, node: node.clone() }),
+            None => out.push(Workload { label: node.label.clone(), count: 1, key, node: node.clone() }),
         }
     }
     Ok((graph, out))
 }
 
-impl Launch {
+impl Workload {
     /// Adds what was found for it to what is kept.
-    pub fn keep(&self, found: &Found, into: &mut BTreeMap<String, Vec<String>>) {
+    pub fn keep(&self, found: &Outcome, into: &mut BTreeMap<String, Vec<String>>) {
         if found.names.is_empty() {
             into.remove(&self.key);
         } else {
@@ -92,8 +92,8 @@ impl Launch {
 /// # Errors
 /// [`Error::Device`] where the device fails, and what the best guess ends with. Other ways that the device cannot take
 /// are left out.
-pub fn tune(device: &Device, target: &Target, graph: &Graph, launch: &Launch, effort: Effort) -> Result<Found> {
-    let alone = Alone::new(graph, &launch.node)?;
+pub fn tune(device: &Device, target: &Target, graph: &Graph, launch: &Workload, effort: Effort) -> Result<Outcome> {
+    let alone = SingleOp::new(graph, &launch.node)?;
     let values = contents(&alone.inputs);
     let inputs: Vec<_> = alone.inputs.iter().copied().zip(values.iter().map(bytes)).collect();
     let mut candidates = alone.candidates(target).into_iter();
@@ -101,7 +101,7 @@ pub fn tune(device: &Device, target: &Target, graph: &Graph, launch: &Launch, ef
     let mut guess = Subject::of_plan(device, plan, &inputs, alone.outputs.clone())?;
     let reference = guess.outputs()?;
     let before = median(&mut guess, effort)?;
-    let mut found = Found { tried: 1, guess: before, names: Vec::new(), change: None, wrong: Vec::new() };
+    let mut found = Outcome { tried: 1, guess: before, names: Vec::new(), change: None, wrong: Vec::new() };
     let mut best: Option<(Subject, Vec<String>)> = None;
     let mut least = before;
     // Some ways round what they multiply to f16, where they may, and some do not.

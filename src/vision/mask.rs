@@ -83,14 +83,14 @@ impl Mask {
     }
 
     /// The horizontal runs of set pixels, row by row, in image coordinates.
-    pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+    pub fn runs(&self) -> impl Iterator<Item = MaskRun> + '_ {
         (0..self.h).flat_map(move |r| {
             let (row, mut from) = (self.row(r), 0);
             std::iter::from_fn(move || {
                 let x0 = next_bit(row, from, true)?;
                 let x1 = next_bit(row, x0, false).unwrap_or(32 * row.len() as u32);
                 from = x1;
-                Some(Run { y: self.y + r, x0: self.x + x0, x1: self.x + x1 })
+                Some(MaskRun { y: self.y + r, x0: self.x + x0, x1: self.x + x1 })
             })
         })
     }
@@ -143,7 +143,7 @@ impl Mask {
 
     /// The whole image of `image_w x image_h` pixels, 255 where the mask is set and 0 elsewhere.
     #[cfg(feature = "image")]
-    pub fn to_image(&self, image_w: u32, image_h: u32) -> GrayImage {
+    pub fn to_image(&self, image_w: u32, image_h: u32) -> ::image::GrayImage {
         let mut image = GrayImage::new(image_w, image_h);
         for run in self.runs().filter(|run| run.y < image_h) {
             for x in run.x0..run.x1.min(image_w) {
@@ -156,7 +156,7 @@ impl Mask {
 
 /// Set pixels side by side: columns `x0..x1` of row `y`, in image coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct MaskRun {
     /// The row.
     pub y: u32,
     /// The first column.

@@ -33,7 +33,7 @@ pub use self::draw::overlay;
 #[cfg(feature = "image")]
 pub use self::image::{About, Normalize, Note, ReadOptions, Reading, is_decoding};
 pub use self::image::{Image, MAX_PIXELS, MAX_SIDE};
-pub use self::mask::{Mask, Run};
+pub use self::mask::{Mask, MaskRun};
 pub use self::pixels::{PixelFormat, Pixels};
 #[cfg(feature = "cli")]
 pub use self::results::save_png_atomic;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::file::WeightsFile;
 use super::fold::{columns_last, transposed_channels_last};
 use super::layers::Kind;
-use super::source::Source;
+use super::reader::LayerReader;
 use crate::config::{Backbone, BoxHead, Config, MaskHead};
 use crate::error::Result;
 use crate::tensor::{HostTensor, Value};
@@ -157,85 +157,85 @@ impl NetworkWeights {
     /// [`Error::Weights`](crate::Error::Weights) for tensors that this network has no use for.
     pub fn load(file: &WeightsFile, config: &Config) -> Result<Self> {
         config.validate()?;
-        let mut source = Source::new(file, config);
+        let mut reader = LayerReader::new(file, config);
         let weights = Self {
-            body: Body::load(&mut source, &config.backbone)?,
-            fpn: Fpn::load(&mut source, &config.backbone)?,
-            rpn: RpnWeights::load(&mut source, config)?,
-            box_head: BoxHeadWeights::load(&mut source, &config.box_head)?,
-            mask_head: config.mask.as_ref().map(|mask| MaskHeadWeights::load(&mut source, mask)).transpose()?,
+            body: Body::load(&mut reader, &config.backbone)?,
+            fpn: Fpn::load(&mut reader, &config.backbone)?,
+            rpn: RpnWeights::load(&mut reader, config)?,
+            box_head: BoxHeadWeights::load(&mut reader, &config.box_head)?,
+            mask_head: config.mask.as_ref().map(|mask| MaskHeadWeights::load(&mut reader, mask)).transpose()?,
         };
-        source.finish()?;
+        reader.finish()?;
         Ok(weights)
     }
 }
 
 impl Body {
-    fn load(source: &mut Source, backbone: &Backbone) -> Result<Self> {
-        let stem = source.conv(Kind::Stem.only())?;
+    fn load(reader: &mut LayerReader, backbone: &Backbone) -> Result<Self> {
+        let stem = reader.conv(Kind::Stem.only())?;
         let mut stages = Vec::with_capacity(backbone.layers.len());
         for (stage, &blocks) in backbone.layers.iter().enumerate() {
-            stages.push((0..blocks).map(|block| Block::load(source, stage, block)).collect::<Result<_>>()?);
+            stages.push((0..blocks).map(|block| Block::load(reader, stage, block)).collect::<Result<_>>()?);
         }
         Ok(Self { stem, stages })
     }
 }
 
 impl Block {
-    fn load(source: &mut Source, stage: usize, block: usize) -> Result<Self> {
+    fn load(reader: &mut LayerReader, stage: usize, block: usize) -> Result<Self> {
         let conv = |conv| Kind::BlockConv.in_block(stage, block, conv);
         Ok(Self {
-            conv1: source.conv(conv(0))?,
-            conv2: source.conv(conv(1))?,
-            conv3: source.conv_if_any(conv(2))?,
-            downsample: source.conv_if_any(Kind::Shortcut.in_block(stage, block, 0))?,
+            conv1: reader.conv(conv(0))?,
+            conv2: reader.conv(conv(1))?,
+            conv3: reader.conv_if_any(conv(2))?,
+            downsample: reader.conv_if_any(Kind::Shortcut.in_block(stage, block, 0))?,
         })
     }
 }
 
 impl Fpn {
-    fn load(source: &mut Source, backbone: &Backbone) -> Result<Self> {
+    fn load(reader: &mut LayerReader, backbone: &Backbone) -> Result<Self> {
         let levels = backbone.layers.len();
-        Ok(Self { inner: convs(source, Kind::FpnInner, levels)?, layer: convs(source, Kind::FpnLayer, levels)? })
+        Ok(Self { inner: convs(reader, Kind::FpnInner, levels)?, layer: convs(reader, Kind::FpnLayer, levels)? })
     }
 }
 
 impl RpnWeights {
-    fn load(source: &mut Source, config: &Config) -> Result<Self> {
-        source.expect_anchors(config.anchors_per_cell())?;
+    fn load(reader: &mut LayerReader, config: &Config) -> Result<Self> {
+        reader.expect_anchors(config.anchors_per_cell())?;
         Ok(Self {
-            convs: convs(source, Kind::RpnConv, config.rpn.conv_depth)?,
-            predictor: source.predictor(Kind::RpnLogits, Kind::RpnDeltas)?,
+            convs: convs(reader, Kind::RpnConv, config.rpn.conv_depth)?,
+            predictor: reader.predictor(Kind::RpnLogits, Kind::RpnDeltas)?,
         })
     }
 }
 
 impl BoxHeadWeights {
-    fn load(source: &mut Source, head: &BoxHead) -> Result<Self> {
-        let convs = convs(source, Kind::BoxConv, head.convs.len())?;
+    fn load(reader: &mut LayerReader, head: &BoxHead) -> Result<Self> {
+        let convs = convs(reader, Kind::BoxConv, head.convs.len())?;
         let mut fcs = Vec::with_capacity(head.fc_layers);
         for i in 0..head.fc_layers {
-            let (weight, bias) = source.layer(Kind::BoxFc.nth(i))?;
+            let (weight, bias) = reader.layer(Kind::BoxFc.nth(i))?;
             // Torch flattens pooled features as (channel, row, column), we as (row, column, channel).
             let area = head.roi_size * head.roi_size;
             fcs.push(Linear::new(if i == 0 { columns_last(weight, area) } else { weight }, bias));
         }
-        Ok(Self { convs, fcs, predictor: source.predictor(Kind::BoxLogits, Kind::BoxDeltas)? })
+        Ok(Self { convs, fcs, predictor: reader.predictor(Kind::BoxLogits, Kind::BoxDeltas)? })
     }
 }
 
 impl MaskHeadWeights {
-    fn load(source: &mut Source, head: &MaskHead) -> Result<Self> {
-        let convs = convs(source, Kind::MaskConv, head.layers.len())?;
-        let (deconv, bias) = source.layer(Kind::MaskDeconv.only())?;
+    fn load(reader: &mut LayerReader, head: &MaskHead) -> Result<Self> {
+        let convs = convs(reader, Kind::MaskConv, head.layers.len())?;
+        let (deconv, bias) = reader.layer(Kind::MaskDeconv.only())?;
         let deconv = Conv::new(transposed_channels_last(&deconv), bias);
-        let (logits, bias) = source.layer(Kind::MaskLogits.only())?;
+        let (logits, bias) = reader.layer(Kind::MaskLogits.only())?;
         let matrix = [logits.shape[0], logits.shape[1]];
         Ok(Self { convs, deconv, logits: Linear::new(HostTensor::new(&matrix, logits.data), bias) })
     }
 }
 
 /// The convolutions of a kind.
-fn convs(source: &mut Source, kind: Kind, count: usize) -> Result<Vec<Conv>> {
-    (0..count).map(|i| source.conv(kind.nth(i))).collect()
+fn convs(reader: &mut LayerReader, kind: Kind, count: usize) -> Result<Vec<Conv>> {
+    (0..count).map(|i| reader.conv(kind.nth(i))).collect()
 }

@@ -11,7 +11,7 @@ use safetensors::tensor::View;
 use super::bound::state_dict;
 use super::canonical::NetworkWeights;
 use super::file::WeightsFile;
-use super::source::Source;
+use super::reader::LayerReader;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::tensor::HostTensor;
@@ -19,7 +19,7 @@ use crate::tensor::HostTensor;
 /// Element type of the matrices and convolution kernels of a converted file. Vectors (biases, BatchNorm) stay f32:
 /// they are few, and a variance may be far below what f16 can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
+pub enum ElementType {
     /// Single.
     F32,
     /// Half: files of half the size, values rounded to 11 bits.
@@ -31,18 +31,18 @@ pub enum Precision {
 /// # Errors
 /// As [`NetworkWeights::load`], so that what is written can be read; [`Error::Tensor`] for a value that passes the
 /// range of f16; [`Error::Io`] where writing fails.
-pub fn write(file: &WeightsFile, config: &Config, precision: Precision, path: &Path) -> Result<()> {
+pub fn write(file: &WeightsFile, config: &Config, elements: ElementType, path: &Path) -> Result<()> {
     // Everything is checked before anything is written.
     NetworkWeights::load(file, config)?;
-    let mut source = Source::new(file, config);
+    let mut reader = LayerReader::new(file, config);
     let mut tensors = Vec::new();
     for (name, layer, role, shape) in state_dict(config) {
-        let tensor = source.tensor(layer, role, &shape)?;
-        let half = precision == Precision::F16 && shape.len() > 1;
+        let tensor = reader.tensor(layer, role, &shape)?;
+        let half = elements == ElementType::F16 && shape.len() > 1;
         if let Some(at) = tensor.data.iter().position(|v| half && !f16::from_f32(*v).is_finite()) {
             let reason =
                 format!("holds {} at flat index {at}, which f16 cannot: convert without --f16", tensor.data[at]);
-            return Err(source.fault(layer, role, reason));
+            return Err(reader.fault(layer, role, reason));
         }
         tensors.push((name, Typed { tensor, half }));
     }

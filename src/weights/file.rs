@@ -160,6 +160,8 @@ impl WeightsFile {
     }
 
     /// Which of the file's tensors are here, and which were left out.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn selection(&self) -> &Selection {
         &self.selection
     }
@@ -186,6 +188,8 @@ impl WeightsFile {
     }
 
     /// How its tensors are stored.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn format(&self) -> Format {
         self.format
     }
@@ -201,6 +205,8 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::Weights`] if the metadata's is not JSON, or the tensors are not those of a ResNet-FPN detector;
     /// [`Error::Config`] naming a setting that cannot be.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn settings(&self) -> Result<Settings> {
         infer::settings(self)
     }
@@ -238,6 +244,8 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::Tensor`] if it is missing (with the closest name there is), has another shape than `expected_shape`,
     /// is not of a floating-point type, or holds NaN or infinity (after conversion to f32).
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn tensor(&self, name: &str, expected_shape: &[usize]) -> Result<HostTensor> {
         let refuse = |reason: String| Error::Tensor { file: self.name.clone(), tensor: name.into(), reason };
         let Some(entry) = self.tensors.get(name) else {

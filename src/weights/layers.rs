@@ -87,7 +87,7 @@ impl Role {
 /// A layer's tensors in the canonical layout, which is torch's: `[K, C, R, S]`, transposed `[C, K, R, S]`, fully connected
 /// `[M, K]` on features flattened as (channel, row, column).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Form {
+pub(super) struct LayerSpec {
     pub layer: Layer,
     /// Of the weight.
     pub shape: Vec<usize>,
@@ -97,7 +97,7 @@ pub(super) struct Form {
     pub norm: bool,
 }
 
-impl Form {
+impl LayerSpec {
     /// Its tensors, in the order of a state dict.
     pub(super) fn tensors(&self) -> Vec<(Role, Vec<usize>)> {
         let vectors: &[Role] = if self.norm { &Role::NORM } else { &[Role::Bias] };
@@ -107,8 +107,8 @@ impl Form {
 }
 
 /// All layers of the network that `config` describes, from the body to the mask head.
-pub(super) fn layers(config: &Config) -> Vec<Form> {
-    let mut list = Forms(Vec::new());
+pub(super) fn layers(config: &Config) -> Vec<LayerSpec> {
+    let mut list = LayerSpecs(Vec::new());
     let (backbone, f) = (&config.backbone, config.fpn_channels);
     list.conv(Kind::Stem.only(), true, [backbone.base_width, 3, 7]);
     let mut inputs = backbone.base_width;
@@ -163,23 +163,23 @@ pub(super) fn layers(config: &Config) -> Vec<Form> {
         }
         let d = mask.dim_reduced;
         let shape = vec![inputs, d, 2, 2];
-        list.0.push(Form { layer: Kind::MaskDeconv.only(), shape, outputs: d, norm: false });
+        list.0.push(LayerSpec { layer: Kind::MaskDeconv.only(), shape, outputs: d, norm: false });
         list.conv(Kind::MaskLogits.only(), false, [classes, d, 1]);
     }
     list.0
 }
 
 /// The list under construction.
-struct Forms(Vec<Form>);
+struct LayerSpecs(Vec<LayerSpec>);
 
-impl Forms {
+impl LayerSpecs {
     /// A square convolution; `shape`: outputs, inputs, side.
     fn conv(&mut self, layer: Layer, norm: bool, shape: [usize; 3]) {
         let [outputs, inputs, side] = shape;
-        self.0.push(Form { layer, shape: vec![outputs, inputs, side, side], outputs, norm });
+        self.0.push(LayerSpec { layer, shape: vec![outputs, inputs, side, side], outputs, norm });
     }
 
     fn linear(&mut self, layer: Layer, shape: [usize; 2]) {
-        self.0.push(Form { layer, shape: shape.to_vec(), outputs: shape[0], norm: false });
+        self.0.push(LayerSpec { layer, shape: shape.to_vec(), outputs: shape[0], norm: false });
     }
 }

@@ -13,7 +13,7 @@
 //! | `family` | what a project calls them, and what it takes for granted: a file a family |
 //! | `bound` | a file's tensors by layer |
 //! | `infer`, `eps`, `settings` | the configuration, from names and shapes; where each setting comes from |
-//! | `canonical`, `source`, `fold` | from torch's layout to ours |
+//! | `canonical`, `reader`, `fold` | from torch's layout to ours |
 //! | `names` | how messages show a file's names |
 //! | `inspect`, `convert` | what a file is; the same in our form |
 //! | `pull` | the files that torchvision publishes |
@@ -36,10 +36,10 @@ mod names;
 mod pth;
 #[cfg(feature = "pull")]
 pub mod pull;
+mod reader;
 mod selection;
 mod settings;
 mod sniff;
-mod source;
 pub mod synth;
 
 #[cfg(test)]

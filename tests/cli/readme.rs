@@ -8,9 +8,12 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The commands of the README: the lines of its shell blocks, without comments.
-fn commands() -> Vec<Vec<String>> {
-    let text = fs::read_to_string(root().join("README.md")).unwrap();
+/// What a user reads.
+const PAGES: [&str; 4] = ["README.md", "docs/PROGRAM.md", "docs/WEIGHTS.md", "docs/INSTRUMENTS.md"];
+
+/// Their commands: the lines of the shell blocks of a page, without comments.
+fn commands(page: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(root().join(page)).unwrap();
     let blocks = text.split("```sh\n").skip(1).map(|b| b.split("```").next().unwrap());
     let lines = blocks.flat_map(str::lines).map(|l| l.split(" #").next().unwrap());
     lines.map(|l| l.split_whitespace().map(String::from).collect()).filter(|l: &Vec<String>| !l.is_empty()).collect()
@@ -20,14 +23,14 @@ fn commands() -> Vec<Vec<String>> {
 #[test]
 fn commands_write_into_folders_of_their_own() {
     let (mut folders, mut seen) = (BTreeSet::new(), 0);
-    for words in commands() {
+    for (page, words) in PAGES.iter().flat_map(|page| commands(page).into_iter().map(move |words| (page, words))) {
         let line = words.join(" ");
         let after = |word: &str| words.iter().position(|w| w == word).map(|at| words[at + 1].clone());
         if words.iter().any(|w| w == "detect") {
             let image = words.iter().find(|w| w.ends_with(".png") || w.ends_with(".jpg")).unwrap();
             let folder = after("--out").unwrap_or_else(|| "maskrcnn-out".into());
             assert!(folder == "maskrcnn-out" || folder.starts_with("out"), "{line}");
-            assert!(folders.insert((folder, image.clone())), "{line}: writes over another command's results");
+            assert!(folders.insert((page, folder, image.clone())), "{line}: writes over another command's results");
             seen += 1;
             continue;
         }
@@ -39,6 +42,27 @@ fn commands_write_into_folders_of_their_own() {
         }
     }
     assert!(seen >= 8, "only {seen} files are written");
+}
+
+/// Every link to a file of ours leads to one.
+#[test]
+fn links_lead_somewhere() {
+    let others =
+        ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/ADD_A_SHADER.md", "shaders/README.md", "tests/oracle/README.md"];
+    let mut seen = 0;
+    for page in PAGES.into_iter().chain(others) {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().unwrap();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let there = root().join(page).parent().unwrap().join(file);
+            assert!(there.exists(), "{page} leads to {link}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 15, "only {seen} links");
 }
 
 /// Without Rust, make says where to get it.

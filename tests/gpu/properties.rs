@@ -12,7 +12,7 @@ use maskrcnn::engine::ops::max_pool::MaxPool;
 use maskrcnn::engine::ops::nms::Nms;
 use maskrcnn::engine::ops::paste::Paste;
 use maskrcnn::engine::ops::paste_layout::PasteLayout;
-use maskrcnn::engine::ops::predict::{Part, Predict};
+use maskrcnn::engine::ops::predict::{Output, Predict};
 use maskrcnn::engine::ops::preprocess::Preprocess;
 use maskrcnn::engine::ops::roi_align::{Pooling, RoiAlign};
 use maskrcnn::engine::ops::sampling::Sampling;
@@ -143,16 +143,16 @@ proptest! {
         let n = batches * rows;
         // A row, or a batch of them, is an image of outputs that may lie between others.
         let images = if between { batches } else { n };
-        let parts = [ks.0, ks.1].map(|k| {
+        let outputs = [ks.0, ks.1].map(|k| {
             let (before, after) = if between { (rng.below(9), rng.below(9)) } else { (0, 0) };
-            Part { k, whole: Shape::from([images, before + n / images * k + after]), offset: before }
+            Output { k, whole: Shape::from([images, before + n / images * k + after]), offset: before }
         });
         let k = ks.0 + ks.1;
         let mut inputs = vec![rng.tensor([n, c]), rng.tensor([k, c]), rng.tensor([k])];
         if counts {
             inputs.push(live(&mut rng, batches, n));
         }
-        agree(Predict { parts, live: counts }, inputs, SUMS)?;
+        agree(Predict { outputs, live: counts }, inputs, SUMS)?;
     }
 
     #[test]

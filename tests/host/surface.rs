@@ -120,7 +120,13 @@ fn block(line: &str, name: &str) -> Option<bool> {
     }
 }
 
-/// The listing of all that the root gives away.
+/// Whether the doc comment that ends these lines says that nobody should rely on what follows.
+fn is_unstable(before: &[&str]) -> bool {
+    let head = before.iter().rev().map(|line| line.trim()).take_while(|line| line.starts_with(['/', '#']));
+    head.into_iter().any(|line| line.contains("**Unstable**"))
+}
+
+/// The listing of all that the root gives away, but for what is said to be unstable.
 fn surface() -> String {
     let lib = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let rooms = rooms();
@@ -148,7 +154,9 @@ fn surface() -> String {
                             let first = lines.len() - lines[at..].len() + 1;
                             let inside = body(lines, at);
                             for (i, line) in inside.iter().enumerate() {
-                                if ["    pub fn ", "    pub const "].iter().any(|kind| line.starts_with(kind)) {
+                                let public =
+                                    ["    pub fn ", "    pub const "].iter().any(|kind| line.starts_with(kind));
+                                if public && !is_unstable(&inside[..i]) {
                                     out.push(format!("{shown}:: {}", head(lines, first + i)));
                                 }
                             }
@@ -183,6 +191,27 @@ fn the_stable_surface_is_as_listed() {
          writes {LISTING} anew:\n{}",
         diff.join("\n")
     );
+}
+
+/// What a program can rely on is made of what it can rely on, and of others' types.
+#[test]
+fn the_stable_surface_names_no_type_of_the_engine() {
+    let lib = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let given: BTreeSet<String> = names(&lib).into_iter().map(|(_, _, shown)| shown).collect();
+    let others = "Self Option Result String Vec Arc Path PathBuf HashMap BTreeMap Cow Error Iterator Into From FromStr Item Fn FnMut Send \
+                  Sync IntoIterator Drop I T E Hash Serialize Deserialize Copy Clone Debug Default PartialEq Eq AsRef \
+                  IntoIter Display ExactSizeIterator";
+    let known = |word: &str| given.contains(word) || others.split_whitespace().any(|other| other == word);
+    for line in surface().lines().filter(|line| line.contains(":: pub fn") || line.contains(": . pub ")) {
+        let text = line.split_once(": ").unwrap().1.split_once("pub ").unwrap().1;
+        // A path says whose type it is: another crate's.
+        let words = text
+            .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+            .filter(|w| !w.trim_end_matches(':').contains("::"));
+        let types = words.map(|w| w.trim_matches(':')).filter(|w| w.starts_with(|c: char| c.is_uppercase()));
+        let strange: Vec<&str> = types.filter(|w| w.chars().any(char::is_lowercase) && !known(w)).collect();
+        assert!(strange.is_empty(), "`{line}` names {strange:?}: give it at the root, or say that it is **Unstable**");
+    }
 }
 
 #[test]

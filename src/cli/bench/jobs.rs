@@ -38,7 +38,7 @@ impl Try<'_> {
 }
 
 /// The launches, and what they were taken from.
-pub(super) struct Given {
+pub(super) struct Works {
     pub works: Vec<Work>,
     /// The network and its image, for people, where it was not shapes.
     pub image: Option<String>,
@@ -52,7 +52,7 @@ fn refuse<T>(setting: &str, reason: String) -> Result<T> {
 }
 
 /// The launches that the options ask for.
-pub(super) fn works(args: &Args) -> Result<(Device, Target, Given)> {
+pub(super) fn works(args: &Args) -> Result<(Device, Target, Works)> {
     if let Some(name) = &args.kernel {
         if kernels::entry(name).is_none() {
             let names: Vec<&str> = kernels::REGISTRY.iter().map(|e| e.name).collect();
@@ -61,7 +61,7 @@ pub(super) fn works(args: &Args) -> Result<(Device, Target, Given)> {
         if let Some(shape) = &args.shape {
             let work = Work::of_shapes(name, shape, &args.settings)?;
             let (device, target) = args.model.device()?;
-            return Ok((device, target, Given { works: vec![work], image: None }));
+            return Ok((device, target, Works { works: vec![work], image: None }));
         }
     }
     let (file, config) = args.model.load(None)?;
@@ -83,7 +83,7 @@ pub(super) fn works(args: &Args) -> Result<(Device, Target, Given)> {
         config.name,
         if nuclei == 1 { "nucleus" } else { "nuclei" }
     );
-    Ok((device, target, Given { works, image: Some(image) }))
+    Ok((device, target, Works { works, image: Some(image) }))
 }
 
 /// The variants of each launch, sweeps spelled out, with what was kept of them; and what was left out, in a sentence.

@@ -31,7 +31,7 @@ impl Image {
     ///
     /// # Errors
     /// [`Error::Image`] for an empty or too large image, and for floating-point samples that are not between 0 and 1.
-    pub fn from_dynamic(image: DynamicImage) -> Result<Self> {
+    pub fn from_dynamic(image: ::image::DynamicImage) -> Result<Self> {
         let name = "from memory";
         check_size(name, image.width(), image.height())?;
         let of = |fault: Fault| refuse(name, fault.of("image"));

@@ -7,7 +7,7 @@ use safetensors::tensor::Dtype;
 use super::{Raw, Tensors, serialize, tiny_config, tiny_model, tiny_v2_config};
 use crate::config::{BlockKind, Config};
 use crate::weights::bound::state_dict;
-use crate::weights::convert::{self, Precision};
+use crate::weights::convert::{self, ElementType};
 use crate::weights::family::{Background, Colours, Conventions, Family, Row, Unit};
 use crate::weights::inspect::Inventory;
 use crate::weights::layers::Kind::*;
@@ -175,7 +175,7 @@ fn a_family_with_every_convention_reversed() {
 
         // In our form it is one of ours, and the same network.
         let path = dir.path().join("ours.safetensors");
-        convert::write(&file, &config, Precision::F32, &path).unwrap();
+        convert::write(&file, &config, ElementType::F32, &path).unwrap();
         let ours = WeightsFile::open(&path).unwrap();
         assert_eq!(ours.family_name(), "torchvision");
         assert!(NetworkWeights::load(&ours, &config).unwrap() == weights);

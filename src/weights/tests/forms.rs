@@ -7,7 +7,7 @@ use super::{Raw, Tensors, serialize, tiny_config, tiny_model, tiny_v2_config};
 use crate::config::BlockKind;
 use crate::config::Config;
 use crate::error::Error;
-use crate::weights::convert::{self, Precision};
+use crate::weights::convert::{self, ElementType};
 use crate::weights::inspect::Inventory;
 use crate::weights::{NetworkWeights, WeightsFile};
 
@@ -62,14 +62,14 @@ fn a_converted_file_is_the_same_network() {
             spelled.insert(name, raw);
         }
         let from = file(&spelled);
-        convert::write(&from, &config, Precision::F32, &path).unwrap();
+        convert::write(&from, &config, ElementType::F32, &path).unwrap();
         let to = WeightsFile::open(&path).unwrap();
         let settings = to.settings().unwrap();
         assert!(settings.stated && settings.config == config);
         let network = NetworkWeights::load(&from, &config).unwrap();
         assert_eq!(NetworkWeights::load(&to, &config).unwrap(), network);
 
-        convert::write(&from, &config, Precision::F16, &path).unwrap();
+        convert::write(&from, &config, ElementType::F16, &path).unwrap();
         let half = WeightsFile::open(&path).unwrap();
         assert!(half.bytes() < to.bytes());
         NetworkWeights::load(&half, &half.config().unwrap()).unwrap();
@@ -91,21 +91,21 @@ fn what_cannot_be_converted_leaves_nothing_behind() {
     let mut all = tiny_model(&config);
     let name = "roi_heads.box_head.fc7.weight";
     all.get_mut(name).unwrap().bytes[..4].copy_from_slice(&1e6f32.to_le_bytes());
-    match convert::write(&file(&all), &config, Precision::F16, &path) {
+    match convert::write(&file(&all), &config, ElementType::F16, &path) {
         Err(Error::Tensor { tensor, reason, .. }) => {
             assert!(tensor == name && reason.contains("1000000") && reason.contains("--f16"), "{reason}");
         }
         other => panic!("{other:?}"),
     }
-    convert::write(&file(&all), &config, Precision::F32, &path).unwrap();
+    convert::write(&file(&all), &config, ElementType::F32, &path).unwrap();
     std::fs::remove_file(&path).unwrap();
     all.remove(name);
-    assert!(convert::write(&file(&all), &config, Precision::F32, &path).is_err());
-    assert!(convert::write(&file(&all), &Config::default(), Precision::F32, &path).is_err());
+    assert!(convert::write(&file(&all), &config, ElementType::F32, &path).is_err());
+    assert!(convert::write(&file(&all), &Config::default(), ElementType::F32, &path).is_err());
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
     let missing = dir.path().join("no/model.safetensors");
     assert!(matches!(
-        convert::write(&file(&tiny_model(&config)), &config, Precision::F32, &missing),
+        convert::write(&file(&tiny_model(&config)), &config, ElementType::F32, &missing),
         Err(Error::Io { .. })
     ));
 }

@@ -4,7 +4,7 @@ use maskrcnn::engine::compiled::PlannedNetwork;
 use maskrcnn::engine::config::Config;
 use maskrcnn::engine::gpu::{Counters, Pool};
 use maskrcnn::engine::graph::Tuning;
-use maskrcnn::engine::model::{NetworkSize, Room};
+use maskrcnn::engine::model::{Capacity, NetworkSize};
 use maskrcnn::engine::vision::scene;
 use maskrcnn::{Detections, Detector, Device, Image, Mask};
 
@@ -112,15 +112,15 @@ fn masks_without_room_are_pasted_again() {
 
     let before = detector.counters();
     let second = detector.detect(&image).unwrap();
-    assert_eq!(detector.paste_replays(), 1, "the room that was made is not kept");
+    assert_eq!(detector.paste_replays(), 1, "the capacity that was made is not kept");
     assert_eq!(since(&detector, before), [1, 1, 1]);
-    assert!(first == second, "the replayed paste differs from one with room");
+    assert!(first == second, "the replayed paste differs from one with capacity");
 
-    let roomy = in_room(&crowded(), &image, |room| room.mask_words = 1 << 17);
+    let roomy = in_room(&crowded(), &image, |capacity| capacity.mask_words = 1 << 17);
     assert!(roomy.words > 1 << 14 && roomy.words <= 1 << 17, "{} words test nothing", roomy.words);
     assert_eq!(first.len(), roomy.masks.len());
     for (i, (found, mask)) in first.iter().zip(&roomy.masks).enumerate() {
-        assert!(found.mask == *mask, "mask {i} differs from the one with room");
+        assert!(found.mask == *mask, "mask {i} differs from the one with capacity");
     }
     assert!(first.iter().all(|d| !d.mask.is_empty()));
     assert!(first.iter().filter(|d| d.mask.area() > 0).count() > 10, "the masks show nothing");
@@ -140,24 +140,24 @@ struct Found {
     scores: Vec<f32>,
 }
 
-fn in_room(config: &Config, image: &Image, change: impl Fn(&mut Room)) -> Found {
+fn in_room(config: &Config, image: &Image, change: impl Fn(&mut Capacity)) -> Found {
     let size = NetworkSize::new("", image.height(), image.width(), &config.transform).unwrap();
-    let mut room = Room {
+    let mut capacity = Capacity {
         height: size.padded.0 as usize,
         width: size.padded.1 as usize,
         batch: 1,
         roi_shift: size.roi_shift(),
         image_words: size.sampling().bytes().div_ceil(4) as usize,
         mask_words: 1 << 16,
-        pyramid_bytes: Room::PYRAMID_BYTES,
+        pyramid_bytes: Capacity::PYRAMID_BYTES,
     };
-    change(&mut room);
+    change(&mut capacity);
     let (target, guess) = (device().target(), Tuning::default());
-    let planned = PlannedNetwork::new(config, &weights(), room, &target, &guess).unwrap();
+    let planned = PlannedNetwork::new(config, &weights(), capacity, &target, &guess).unwrap();
     let mut network = planned.compile(device(), &Pool::new()).unwrap();
     let mut values = network.run(&[(image.rgb(), size)]).unwrap();
     let (mut masks, replays) = network.masks(&mut values).unwrap();
-    assert_eq!(replays, 0, "the masks had no room");
+    assert_eq!(replays, 0, "the masks had no capacity");
     let n = values.found()[0];
     Found {
         words: values.header.ints()[1] as usize,
@@ -174,9 +174,9 @@ fn a_pyramid_in_parts_shows_the_same() {
     let whole = in_room(&config, &image, |_| {});
     assert!(whole.scores.len() >= 5);
     // Every level alone, or just P2: it is as large as three times the others together.
-    let ways: [fn(&Room) -> u64; 2] = [|_| 1, |room| (room.height * room.width / 16 * 128 * 4) as u64];
+    let ways: [fn(&Capacity) -> u64; 2] = [|_| 1, |capacity| (capacity.height * capacity.width / 16 * 128 * 4) as u64];
     for most in ways {
-        let parts = in_room(&config, &image, |room| room.pyramid_bytes = most(room));
+        let parts = in_room(&config, &image, |capacity| capacity.pyramid_bytes = most(capacity));
         assert_eq!(parts.scores.len(), whole.scores.len());
         let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(far(&parts.boxes, &whole.boxes) <= 1e-3 && far(&parts.scores, &whole.scores) <= 1e-5);

@@ -50,7 +50,7 @@ fn what_was_decided_is_said() {
     detector.detect(&image).unwrap();
     assert!(detector.paste_replays() > 0 && was_said("DEBUG", "pasted again"));
 
-    // Room for one image, and not for two.
+    // Capacity for one image, and not for two.
     let whole = Detector::builder().device(&device).weights_file(file()).config(small()).build().unwrap();
     let plan = whole.plan(200, 250).unwrap();
     let lies = |&t: &usize| plan.places[t] != Place::None;

@@ -7,7 +7,7 @@ use maskrcnn::engine::compiled::{CompiledNetwork, PlannedNetwork, masks_of};
 use maskrcnn::engine::gpu::Pool;
 use maskrcnn::engine::graph::{Node, Tensor, Tuning};
 use maskrcnn::engine::kernels::Kernel;
-use maskrcnn::engine::model::{Network, Room, Tap};
+use maskrcnn::engine::model::{Capacity, Network, Tap};
 use maskrcnn::engine::tensor::Value;
 
 use super::golden::{Golden, boxes, swap};
@@ -25,14 +25,14 @@ impl Ours {
     /// Builds it and runs it from the pixels.
     pub(super) fn run(golden: &Golden) -> Self {
         let (config, image) = (&golden.config, &golden.image);
-        let room = Room {
+        let capacity = Capacity {
             height: golden.size.padded.0 as usize,
             width: golden.size.padded.1 as usize,
             batch: 1,
             roi_shift: golden.size.roi_shift(),
             image_words: golden.size.sampling().bytes().div_ceil(4) as usize,
             mask_words: config.box_head.detections_per_img * (image.height() * image.width().div_ceil(32)) as usize,
-            pyramid_bytes: Room::PYRAMID_BYTES,
+            pyramid_bytes: Capacity::PYRAMID_BYTES,
         };
         let taps = |network: &Network| -> HashMap<String, Tap> {
             let mut taps: HashMap<String, Tap> = network.taps.iter().map(|t| (t.name.clone(), t.clone())).collect();
@@ -46,7 +46,7 @@ impl Ours {
         };
         let kept = |network: &Network| taps(network).values().map(|t| t.tensor).collect();
         let (target, guess) = (device().target(), Tuning::default());
-        let planned = PlannedNetwork::keeping(config, &golden.weights, room, &target, &guess, kept).unwrap();
+        let planned = PlannedNetwork::keeping(config, &golden.weights, capacity, &target, &guess, kept).unwrap();
         let network = planned.compile(device(), &Pool::new()).unwrap();
         let mut ours = Self { taps: taps(network.network()), network, values: HashMap::new() };
         let (input, ends) = (ours.network.input(&[(image.rgb(), golden.size)]), ours.network.network().clone());

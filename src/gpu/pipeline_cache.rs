@@ -12,7 +12,7 @@ use crate::{atomic, cache};
 const MOST_BYTES: u64 = 256 << 20;
 
 /// A device's pipeline cache and the file that it is kept in.
-pub(super) struct Kept {
+pub(super) struct PipelineFile {
     pub cache: wgpu::PipelineCache,
     path: PathBuf,
     /// What the file begins with.
@@ -60,7 +60,7 @@ impl Device {
         }
         // What there is before anything is compiled: a driver that keeps nothing never gives more.
         let saved = Mutex::new(cache.get_data().map_or(0, |d| crc32fast::hash(&d)));
-        s.kept.set(Kept { cache, path, head, saved, changed: AtomicBool::new(false) }).is_ok()
+        s.kept.set(PipelineFile { cache, path, head, saved, changed: AtomicBool::new(false) }).is_ok()
     }
 
     /// Notes that a pipeline was compiled.

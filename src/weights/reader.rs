@@ -6,22 +6,22 @@ use super::bound::Bound;
 use super::canonical::{Conv, Predictor};
 use super::file::WeightsFile;
 use super::fold::{BatchNorm, channels_last, fold};
-use super::layers::{Form, Kind, Layer, Role, layers};
+use super::layers::{Kind, Layer, LayerSpec, Role, layers};
 use super::names::{counted, shown};
 use crate::config::{Backbone, Config};
 use crate::error::{Error, Result};
 use crate::tensor::HostTensor;
 
 /// A weights file being read for a network.
-pub(super) struct Source<'a> {
+pub(super) struct LayerReader<'a> {
     bound: Bound<'a>,
     /// The layers that the network has.
-    forms: HashMap<Layer, Form>,
+    forms: HashMap<Layer, LayerSpec>,
     backbone: &'a Backbone,
     used: HashSet<String>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> LayerReader<'a> {
     /// The epsilon of every BatchNorm is the backbone's.
     pub(super) fn new(file: &'a WeightsFile, config: &'a Config) -> Self {
         let forms = layers(config).into_iter().map(|form| (form.layer, form)).collect();
@@ -41,7 +41,7 @@ impl<'a> Source<'a> {
     /// # Panics
     /// Where the network has no such layer.
     pub(super) fn layer(&mut self, layer: Layer) -> Result<(HostTensor, Vec<f32>)> {
-        let Form { shape, outputs, norm, .. } = self.forms[&layer].clone();
+        let LayerSpec { shape, outputs, norm, .. } = self.forms[&layer].clone();
         let mut weight = self.tensor(layer, Role::Weight, &shape)?;
         let mut vector = |role| Ok(self.tensor(layer, role, &[outputs])?.data);
         if !norm {

@@ -10,13 +10,13 @@ use crate::vision::{Detection, Mask, SoftMask};
 const LIKELY: f32 = 2.197;
 
 /// What was found in an image.
-pub(super) struct Found {
+pub(super) struct ImageResult {
     pub items: Vec<Detection>,
     pub left_out: Vec<f32>,
     pub crowded: bool,
 }
 
-impl Found {
+impl ImageResult {
     /// What is in each image of a run: a mask for each detection, made of at most `most` proposals.
     pub(super) fn of(values: &OutputValues, masks: Vec<Vec<Mask>>, most: usize) -> Vec<Self> {
         masks.into_iter().enumerate().map(|(image, masks)| Self::in_image(values, image, masks, most)).collect()

@@ -18,14 +18,14 @@ const VERSION: u64 = 2;
 
 /// The choices for one device, and the shaders that they were made among.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct Records {
     /// A checksum of all shaders and of this library's version: with others, the fastest may be another.
     shaders: String,
     /// Names of methods and variants, by launch ([`Tuning::key`]).
     pub names: BTreeMap<String, Vec<String>>,
 }
 
-impl Kept {
+impl Records {
     /// What is kept for the device of this key ([`Device::key`]); nothing where nothing is, or where it was found with
     /// other shaders. A damaged file is as good as none.
     pub fn of(device: &str) -> Self {
@@ -55,7 +55,7 @@ impl Kept {
     /// Drops what is kept for a device, whatever shaders it was found with; says whether there was anything.
     ///
     /// # Errors
-    /// As [`Kept::keep`].
+    /// As [`Records::keep`].
     pub fn forget(device: &Device) -> Result<bool> {
         Entries::of("tuned", VERSION)?.remove(&device.key())
     }
@@ -70,7 +70,7 @@ impl Tuning {
     /// What `maskrcnn tune` found for this device and this version's shaders; the best guess for every op where it found
     /// nothing.
     pub fn kept_for(device: &Device) -> Self {
-        Kept::of(&device.key()).tuning()
+        Records::of(&device.key()).tuning()
     }
 }
 
