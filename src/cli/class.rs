@@ -1,8 +1,11 @@
 //! What to plan and compile for: what a device can do, without opening it.
 
-use maskrcnn::Result;
 use maskrcnn::engine::gpu::{Adapter, choose};
-use maskrcnn::engine::target::Target;
+use maskrcnn::engine::target::{PROFILES, Profile, Speeds, Target, profile};
+use maskrcnn::{Error, Result};
+
+/// What a device that need not be there is asked for with.
+const PROFILE: &str = "profile:";
 
 /// What WebGPU promises of one binding, in bytes.
 const PROMISED_BINDING: u64 = 128 << 20;
@@ -17,23 +20,61 @@ pub(super) struct Class {
     pub target: Target,
     /// Bytes that one tensor may have.
     pub max_binding: u64,
+    /// How fast it should be, where that is told.
+    pub speeds: Option<Speeds>,
 }
 
 impl Class {
     /// That of the device that `choice` names or, without a choice, of the best one. `none`, and no choice where there
-    /// is no device, stand for the least that any device offers.
+    /// is no device, stand for the least that any device offers; `profile:NAME` for a class of devices.
     pub(super) fn of(choice: Option<&str>) -> Result<Self> {
         let least = |why: &str| Self {
             name: format!("{why}: the least device, WebGPU's default limits"),
             key: None,
             target: Target::MINIMUM,
             max_binding: PROMISED_BINDING,
+            speeds: None,
         };
-        let of = |a: Adapter| Self { key: Some(a.key()), name: a.name, target: a.target, max_binding: a.max_binding };
+        let of = |a: Adapter| Self {
+            key: Some(a.key()),
+            name: a.name,
+            target: a.target,
+            max_binding: a.max_binding,
+            speeds: None,
+        };
+        if let Some(name) = choice.and_then(|choice| choice.strip_prefix(PROFILE)) {
+            return match profile(name) {
+                Some(profile) => Ok(Self::like(profile)),
+                None => Err(Error::Config {
+                    setting: "--device".into(),
+                    reason: format!("there is no profile `{name}`; there are {}", profiles()),
+                }),
+            };
+        }
         match choice {
             Some("none") => Ok(least("no device")),
             Some(_) => choose(choice).map(of),
             None => Ok(choose(None).map_or_else(|_| least("no GPU driver was found"), of)),
         }
     }
+
+    fn like(profile: &Profile) -> Self {
+        Self {
+            name: format!("{PROFILE}{} ({}, as predicted: nothing was measured)", profile.name, profile.device),
+            key: None,
+            target: profile.target,
+            max_binding: profile.max_binding,
+            speeds: Some(profile.speeds),
+        }
+    }
+}
+
+/// The names of all profiles.
+pub(super) fn profiles() -> String {
+    PROFILES.map(|profile| profile.name).join(", ")
+}
+
+/// Whether a device is asked for that can be planned for but not opened.
+pub(super) fn is_profile(choice: &str) -> bool {
+    choice.starts_with(PROFILE)
 }

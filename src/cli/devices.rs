@@ -22,6 +22,11 @@ pub(super) fn run() -> ExitCode {
         };
         say!("{i}: {}{default}", a.name);
         say!("   {} through {}, driver {}", a.kind, a.backend, a.driver);
+        if a.name.contains("512 bits") && super::vectors::widened() {
+            say!(
+                "   vectors of 512 bits, as this program asked for: LP_NATIVE_VECTOR_WIDTH=256 is the driver's own choice"
+            );
+        }
         say!(
             "   subgroups {subgroups}, f16 {}, time stamps {}",
             yes(a.target.can.f16),

@@ -32,7 +32,8 @@ pub(super) struct Args {
     dot: bool,
 }
 
-/// Prints the plan. `--device none` plans for the least device, as does a machine without one.
+/// Prints the plan. `--device none` plans for the least device, as does a machine without one; `--device profile:NAME` for a
+/// class of devices, with what each step should take there.
 pub(super) fn run(args: &Args) -> Result<()> {
     let (file, config) = args.model.read(args.file.as_deref())?;
     let mut class = Class::of(args.model.choice())?;
@@ -76,16 +77,18 @@ pub(super) fn run(args: &Args) -> Result<()> {
 fn table(name: &str, class: &Class, size: &NetworkSize, plan: &Plan) -> String {
     let sides = |(h, w): (u32, u32)| format!("{h}×{w}");
     let mut out = String::new();
+    let predictions = class.speeds.map(|speeds| plan.predict(&speeds));
     // Writing to a string cannot fail.
     let _ = write!(
         out,
-        "{name}\nimage {} (rows × columns), resized to {}, planned for {}\ndevice {}, {} MiB a binding, products of {}\n\n{plan}",
+        "{name}\nimage {} (rows × columns), resized to {}, planned for {}\ndevice {}, {} MiB a binding, products of {}\n\n{}",
         sides(size.input),
         sides(size.resized),
         sides(size.padded),
         class.name,
         class.max_binding >> 20,
-        if class.target.wants_f16() { "f16" } else { "f32" }
+        if class.target.wants_f16() { "f16" } else { "f32" },
+        plan.table(predictions.as_deref())
     );
     out
 }
@@ -100,5 +103,20 @@ fn json(name: &str, class: &Class, size: &NetworkSize, plan: &Plan) -> String {
     all["device"] = class.name.as_str().into();
     all["max_binding"] = class.max_binding.into();
     all["products"] = if class.target.wants_f16() { "f16" } else { "f32" }.into();
+    if let Some(speeds) = &class.speeds {
+        let predictions = plan.predict(speeds);
+        if let Some(steps) = all["steps"].as_array_mut() {
+            for (step, p) in steps.iter_mut().zip(&predictions) {
+                step["predicted_seconds"] = p.seconds.into();
+                step["bound_by"] = p.bound.name().into();
+            }
+        }
+        let stages = plan.predicted_stages(&predictions);
+        all["predicted_stages"] = stages
+            .iter()
+            .map(|(stage, seconds, steps)| json!({ "stage": stage, "seconds": seconds, "steps": steps }))
+            .collect();
+        all["predicted_seconds"] = predictions.iter().map(|p| p.seconds).sum::<f64>().into();
+    }
     format!("{all:#}\n")
 }

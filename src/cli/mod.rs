@@ -20,6 +20,7 @@ mod scene;
 mod shaders;
 mod size;
 mod tune;
+pub(crate) mod vectors;
 mod weights;
 mod words;
 

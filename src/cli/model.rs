@@ -9,6 +9,7 @@ use maskrcnn::engine::weights::{Settings, WeightsFile};
 use maskrcnn::{Config, Detector, Device, Error, Precision, Result};
 use serde_json::{Value, json};
 
+use super::class::is_profile;
 use super::{assumed, compiling};
 
 /// What to run, and on which device.
@@ -20,14 +21,15 @@ pub(super) struct Model {
     weights: Option<PathBuf>,
     #[command(flatten)]
     changes: Changes,
-    /// The GPU to use: its number in `devices`, or a part of its name. Without, the first of `devices`.
+    /// The GPU to use: its number in `devices`, or a part of its name. Without, the first of `devices`. `graph` also takes
+    /// `none`, the least that there is, and `profile:NAME`, a class of devices.
     #[arg(long, value_name = "NAME|INDEX")]
     device: Option<String>,
     /// Run every op by the best guess, whatever `tune` found for this device.
     #[arg(long)]
     untuned: bool,
     /// What convolutions and fully connected layers multiply: f32; f16 with f32 sums; or auto, f16 on GPUs with
-    /// cooperative matrices (see `devices`) and f32 elsewhere.
+    /// cooperative matrices of 16×16 (see `devices`) and f32 elsewhere.
     #[arg(long, value_name = "f32|f16|auto", default_value_t = Precision::Auto)]
     precision: Precision,
 }
@@ -84,6 +86,13 @@ impl Model {
 
     /// The device to use, with the pipelines that earlier runs compiled, and what kernels may use at the precision.
     pub(super) fn device(&self) -> Result<(Device, Target)> {
+        if let Some(choice) = self.device.as_deref().filter(|choice| is_profile(choice)) {
+            let reason = format!(
+                "`{choice}` is a class of devices, to plan and to translate for (`graph`, `shaders`): nothing can run on it; \
+                 `maskrcnn devices` lists those that are here"
+            );
+            return Err(Error::Config { setting: "--device".into(), reason });
+        }
         let device = Device::open(self.device.as_deref())?;
         let target = self.precision.on(device.name(), device.target())?;
         device.keep_pipelines();

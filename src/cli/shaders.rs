@@ -25,7 +25,8 @@ pub(super) enum Command {
         /// Print the list as JSON, constants and cases of all kernels included.
         #[arg(long)]
         json: bool,
-        /// The GPU to list for: its number in `devices`, a part of its name, or `none` for the least that there is.
+        /// The GPU to list for: its number in `devices`, a part of its name, `none` for the least that there is, or
+        /// `profile:NAME` for a class of devices: hopper, ada, rdna3, rdna2, apple-m, xe, adreno.
         /// Without, the first of `devices`.
         #[arg(long, value_name = "NAME|INDEX|none")]
         device: Option<String>,
@@ -71,7 +72,8 @@ pub(super) struct Choice {
     /// Another value for one of the variant's constants; may be given several times.
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, u32)>,
-    /// The GPU to compile for: its number in `devices`, a part of its name, or `none` for the least that there is.
+    /// The GPU to compile for: its number in `devices`, a part of its name, `none` for the least that there is, or
+    /// `profile:NAME` for a class of devices: hopper, ada, rdna3, rdna2, apple-m, xe, adreno.
     /// Without, the first of `devices`.
     #[arg(long, value_name = "NAME|INDEX|none")]
     device: Option<String>,

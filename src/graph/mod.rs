@@ -11,6 +11,7 @@ mod grids;
 mod json;
 mod lower;
 mod plan;
+mod predict;
 mod slots;
 mod table;
 mod textures;
@@ -20,6 +21,8 @@ pub use build::Conv2dBuilder;
 pub use fuse::fuse;
 pub use grids::Indirect;
 pub use plan::{Peak, Place, Plan, Slot, Step};
+pub use predict::{Bound, Prediction};
+pub use table::Table;
 pub use tuning::{Names, Tuning};
 
 use std::sync::Arc;

@@ -2,24 +2,66 @@
 
 use std::fmt;
 
-use super::{Place, Plan, Tensor};
+use super::{Place, Plan, Prediction, Tensor};
 
-/// Three tables. Steps: stage, layer, op, lowering, kernel, schedule, workgroups, arithmetic, traffic, first and last step of each
-/// output, and the tensors with their slots. Slots: size, tenants, and the largest of them. Last, the sums.
+/// [`Plan::table`] without predictions.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table(None).fmt(f)
+    }
+}
+
+/// A plan as tables: [`Plan::table`].
+#[derive(Clone, Copy, Debug)]
+pub struct Table<'a> {
+    plan: &'a Plan,
+    predictions: Option<&'a [Prediction]>,
+}
+
+impl Plan {
+    /// The plan as tables, with what each step should take, where that is given ([`Plan::predict`]).
+    pub fn table<'a>(&'a self, predictions: Option<&'a [Prediction]>) -> Table<'a> {
+        Table { plan: self, predictions }
+    }
+}
+
+/// Three tables. Steps: stage, layer, op, lowering, kernel, schedule, workgroups, arithmetic, traffic, first and last step of each
+/// output, and the tensors with their slots; with predictions, the time and what bounds it. Slots: size, tenants, and the
+/// largest of them. Then the predicted time of each stage, and last, the sums.
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.plan;
         let mut rows = vec![row([
             "step", "stage", "layer", "op", "lowering", "kernel", "schedule", "groups", "GFLOP", "MB", "alive",
             "tensors",
         ])];
-        rows.extend((0..self.steps.len()).map(|i| self.step_row(i)));
-        write(f, &rows, &[0, 8, 9])?;
+        rows.extend((0..plan.steps.len()).map(|i| plan.step_row(i)));
+        if let Some(predictions) = self.predictions {
+            rows[0].splice(10..10, ["ms".to_string(), "bound by".into()]);
+            for (row, p) in rows[1..].iter_mut().zip(predictions) {
+                row.splice(10..10, [format!("{:.4}", 1e3 * p.seconds), p.bound.name().into()]);
+            }
+            write(f, &rows, &[0, 8, 9, 10])?;
+        } else {
+            write(f, &rows, &[0, 8, 9])?;
+        }
         writeln!(f)?;
         let mut rows = vec![row(["slot", "MiB", "tenants", "largest"])];
-        rows.extend((0..self.slots.len()).map(|i| self.slot_row(i)));
+        rows.extend((0..plan.slots.len()).map(|i| plan.slot_row(i)));
         write(f, &rows, &[1, 2])?;
         writeln!(f)?;
-        self.sums(f)
+        if let Some(predictions) = self.predictions {
+            let mut rows = vec![row(["stage", "ms", "steps"])];
+            let stages = plan.predicted_stages(predictions);
+            rows.extend(stages.iter().map(|(stage, seconds, steps)| {
+                vec![stage.to_string(), format!("{:.3}", 1e3 * seconds), steps.to_string()]
+            }));
+            let sum: f64 = stages.iter().map(|(_, seconds, _)| seconds).sum();
+            rows.push(vec!["together".into(), format!("{:.3}", 1e3 * sum), plan.steps.len().to_string()]);
+            write(f, &rows, &[1, 2])?;
+            writeln!(f)?;
+        }
+        plan.sums(f)
     }
 }
 

@@ -38,7 +38,7 @@ impl Kernel for Conv2d {
             let shortcut = (io.dim(1, 1), io.dim(1, 2)) == (1, 1) && self.stride > (1, 1);
             let taps = (io.dim(1, 1) * io.dim(1, 2)).div_ceil(self.stride.0 * self.stride.1) + usize::from(shortcut);
             let (oh, ow) = self.extents(&io.inputs[0].shape, &io.inputs[1].shape).expect("inferred before");
-            let product = Product { n: io.dim(0, 0) * oh * ow, c, k, taps, quads };
+            let product = Product { n: io.dim(0, 0) * oh * ow, c, k, taps, quads, plain: false };
             let pointwise = self.pointwise(io);
             let policy = &target.pays.tiles;
             // Four channels are too few for a turn of a loop.

@@ -24,7 +24,7 @@ impl Kernel for Deconv2d {
             let whole = |v: &Variant| v.schedule.extents().is_some_and(|[_, rows]| w.dim(0).is_multiple_of(rows));
             let (x, c, k) = (io.inputs[0].shape, w.dim(3), w.dim(0));
             let taps = self.stride * self.stride;
-            let product = Product { n: x.len() / x.dim(3) * taps, c, k, taps, quads: k.is_multiple_of(4) };
+            let product = Product { n: x.len() / x.dim(3) * taps, c, k, taps, quads: k.is_multiple_of(4), plain: false };
             out.extend(tiled::variants(product, target).into_iter().filter(whole));
         }
         out.push(Variant::plain().flag("PLAIN", true));

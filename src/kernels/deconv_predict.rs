@@ -83,7 +83,7 @@ impl Kernel for DeconvPredict {
     fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
         let (c, k, taps) = (w.dim(3), w.dim(0), self.stride * self.stride);
-        let product = Product { n: x.len() / c * taps, c, k, taps: taps * k.div_ceil(32), quads: true };
+        let product = Product { n: x.len() / c * taps, c, k, taps: taps * k.div_ceil(32), quads: true, plain: false };
         // Those whose threads keep their pixels from the first row of a tap to the last.
         let alone = |v: &Variant| v.schedule.tile().is_some_and(|tile| k.is_multiple_of(tile.extents()[1]));
         let tiled = tiled::variants(product, target).into_iter().filter(alone);

@@ -19,7 +19,7 @@ impl Kernel for Linear {
         let mut out = Vec::new();
         if io.dim(1, 1).is_multiple_of(4) {
             let (n, c, k) = (io.dim(0, 0), io.dim(1, 1), io.dim(1, 0));
-            let product = Product { n, c, k, taps: 1, quads: k.is_multiple_of(4) };
+            let product = Product { n, c, k, taps: 1, quads: k.is_multiple_of(4), plain: true };
             out.extend(tiled::variants(product, target).into_iter().map(|v| v.flag("POINTWISE", true)));
         }
         out.push(Variant::plain().flag("PLAIN", true));

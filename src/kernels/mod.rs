@@ -20,6 +20,7 @@ pub use case::{Case, Tolerance};
 pub use contract::{Kernel, Launch, LiveGrid, ParamField, Params, Variant, fold_grid};
 pub use half_precision::rounded_to_f16;
 pub use schedule::Schedule;
+pub(crate) use schedule::{BLOCK_STEP, MATRIX_STEP};
 
 use std::sync::Arc;
 

@@ -22,7 +22,7 @@ impl Kernel for Predict {
         let mut out = Vec::new();
         if c.is_multiple_of(4) {
             let places = self.outputs.iter().flat_map(|output| [output.k, output.offset, output.stride()]);
-            let product = Product { n, c, k, taps: 1, quads: places.into_iter().all(|e| e.is_multiple_of(4)) };
+            let product = Product { n, c, k, taps: 1, quads: places.into_iter().all(|e| e.is_multiple_of(4)), plain: false };
             out.extend(tiled::variants(product, target).into_iter().map(|mut v| {
                 // Where all rows are one block, which of the two outputs a row belongs to is known when it is compiled.
                 if v.schedule.tile().is_some_and(|tile| k <= tile.extents()[1]) {

@@ -30,11 +30,13 @@ pub(super) struct Product {
     pub taps: usize,
     /// Whether rows and places in y go by four.
     pub quads: bool,
+    /// Whether it is of matrices as they are: no windows, no residual.
+    pub plain: bool,
 }
 
 /// The tiled variants for a product, best first (measured: benches/NOTES.md).
 pub(super) fn variants(product: Product, target: &Target) -> Vec<Variant> {
-    let Product { n, c, k, taps, quads } = product;
+    let Product { n, c, k, taps, quads, plain } = product;
     let policy = &target.pays.tiles;
     let mut out = Vec::new();
     let tiled = |schedule: fn(Tile) -> Schedule, tile: Tile| {
@@ -42,7 +44,8 @@ pub(super) fn variants(product: Product, target: &Target) -> Vec<Variant> {
         Variant::of(schedule(tile)).flag("QUADS", quads).flag("FULL", k.is_multiple_of(rows))
     };
     if let Some(lanes) = target.can.subgroup.filter(|s| (4..=32).contains(s)) {
-        let times = (k as u32).div_ceil(lanes).clamp(1, (policy.shuffled_rows / lanes).max(1));
+        let rows = if plain { policy.product_rows } else { policy.shuffled_rows };
+        let times = (k as u32).div_ceil(lanes).clamp(1, (rows / lanes).max(1));
         let pixels = match times * lanes {
             _ if !quads => policy.single_rows_pixels,
             ..=16 => policy.few_rows_pixels,

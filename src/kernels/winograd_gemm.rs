@@ -129,7 +129,7 @@ impl Kernel for WinogradGemm {
         let n = POINTS * POINTS * self.tiles.count;
         // Copies are made for dead pieces too: in the second half of the rows, which are rarely live, they do not pay.
         let rare = self.live && 2 * self.tiles.first >= self.tiles.images * self.tiles.per_image();
-        let product = Product { n, c: io.dim(0, 2), k: io.dim(1, 0), taps: usize::from(!rare), quads: true };
+        let product = Product { n, c: io.dim(0, 2), k: io.dim(1, 0), taps: usize::from(!rare), quads: true, plain: true };
         // Points are more than f16 can tell apart: sums of them cancel.
         let target = &target.with(Factors::F32);
         // The last runs anywhere.

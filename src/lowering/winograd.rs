@@ -14,11 +14,10 @@ use crate::ops::{Info, Io, Op};
 use crate::target::Target;
 use crate::tensor::Shape;
 
-/// Bytes of the points of one piece: larger ones are no faster (measured: benches/NOTES.md), and take memory.
-const PIECE_BYTES: usize = 8 << 20;
 /// Where the turned weights are so many times larger than all that they are multiplied with, their memory is not worth
 /// the time: C5 of a ResNet-50 at 800×1216 would take 54 MiB more, for one hundredth of the time.
 const MOST_WEIGHTS: usize = 3;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Winograd;
@@ -40,7 +39,7 @@ struct Tiled<'a> {
 }
 
 impl<'a> Tiled<'a> {
-    fn of(op: &'a dyn Op, io: &Io) -> Option<Self> {
+    fn of(op: &'a dyn Op, io: &Io, target: &Target) -> Option<Self> {
         let conv = op.downcast::<Conv2d>()?;
         let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
         let (c, k) = (x.dim(3), w.dim(0));
@@ -60,7 +59,7 @@ impl<'a> Tiled<'a> {
         let (images, maps) = (x.dim(0), conv.levels.or_else(|| Levels::new(&[(oh, ow)]))?);
         let all = Tiles { images, maps, joined: conv.levels.is_some(), first: 0, count: 0 };
         let total = images * all.per_image();
-        let most = (PIECE_BYTES / (POINTS * POINTS * 4 * c.max(k))).max(1);
+        let most = (target.pays.winograd.piece_bytes / (POINTS * POINTS * 4 * c.max(k))).max(1);
         let parts = total.div_ceil(most);
         // Whole blocks of the product, but for the last piece.
         let count = total.div_ceil(parts).next_multiple_of(128).min(total);
@@ -74,7 +73,7 @@ impl Lowering for Winograd {
     }
 
     fn pays(&self, op: &dyn Op, io: &Io, target: &Target) -> bool {
-        let Some(Tiled { c, k, total, count, .. }) = Tiled::of(op, io) else { return false };
+        let Some(Tiled { c, k, total, count, .. }) = Tiled::of(op, io, target) else { return false };
         if target.wants_f16() || c * k > MOST_WEIGHTS * total * (c + k) {
             return false;
         }
@@ -85,8 +84,8 @@ impl Lowering for Winograd {
             && count >= policy.least_of_a_piece
     }
 
-    fn lower(&self, op: &dyn Op, io: &Io, _: &Target) -> Option<Lowered> {
-        let Tiled { conv, c, k, oh, ow, all, total, count } = Tiled::of(op, io)?;
+    fn lower(&self, op: &dyn Op, io: &Io, target: &Target) -> Option<Lowered> {
+        let Tiled { conv, c, k, oh, ow, all, total, count } = Tiled::of(op, io, target)?;
         let images = all.images;
         let points = |channels: usize| Info::f32(Shape::from([POINTS * POINTS, count, channels]));
 

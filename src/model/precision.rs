@@ -34,7 +34,10 @@ impl Precision {
         let f16 = match self {
             Self::F32 => false,
             Self::F16 => true,
-            Self::Auto => target.pays.f16_by_default && can.f16 && can.matrices.iter().any(|m| m.f32_sums),
+            Self::Auto => {
+                let pays = |size: u32| target.pays.f16_from.is_some_and(|least| size >= least);
+                can.f16 && can.matrices.iter().any(|m| m.f32_sums && pays(m.size))
+            }
         };
         if f16 && !can.f16 {
             let reason = "its shaders have no f16; take precision f32, or auto, which is f32 there".into();
@@ -65,16 +68,18 @@ mod tests {
     use crate::target::{Caps, Matrices, Matrix, policy};
 
     #[test]
-    fn auto_is_f16_on_gpus_with_matrices_of_f32_sums() {
+    fn auto_is_f16_on_gpus_with_large_matrices_of_f32_sums() {
         let f16 = |p: Precision, target: Target| p.on("it", target).map(|t| t.wants_f16()).ok();
         let of = |f32_sums: bool| Matrix::ALL.into_iter().filter(|m| m.f32_sums == f32_sums).collect::<Matrices>();
         let half = Caps { f16: true, ..Caps::MINIMUM };
         let matrices = Caps { matrices: of(true), ..half };
+        let eight = of(true).iter().filter(|m| m.size == 8).collect::<Matrices>();
         for (can, pays, auto) in [
             (Caps::MINIMUM, &policy::GPU, false),
             (half, &policy::GPU, false),
             (matrices, &policy::GPU, true),
             (matrices, &policy::WIDE_CPU, false),
+            (Caps { matrices: eight, ..half }, &policy::GPU, false),
             (Caps { matrices: of(false), ..half }, &policy::GPU, false),
         ] {
             let target = Target { can, pays, ..Target::MINIMUM };

@@ -35,6 +35,11 @@ impl Matrices {
     /// The empty set.
     pub const NONE: Matrices = Matrices(0);
 
+    /// A bit for each of [`Matrix::ALL`].
+    pub(super) const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
         self == Self::NONE

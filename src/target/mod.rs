@@ -3,9 +3,11 @@
 
 mod caps;
 pub mod policy;
+mod profile;
 
 pub use caps::{Caps, Matrices, Matrix, TEXELS_A_ROW};
 pub use policy::Policy;
+pub use profile::{PROFILES, Profile, Speeds, profile};
 
 /// What convolutions, transposed convolutions and fully connected layers multiply. Their sums, and all tensors between them,
 /// are f32.

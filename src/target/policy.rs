@@ -26,8 +26,10 @@ pub struct Policy {
     pub fewer_texts: bool,
     /// Whether what runs the shaders are this machine's own cores, which other programs use too.
     pub own_cores: bool,
-    /// Whether f16 is taken where nobody chose, if there are matrices of it with f32 sums.
-    pub f16_by_default: bool,
+    /// The least size of matrices of f16 with f32 sums from which on f16 is taken where nobody chose; none where it never is.
+    /// 8×8 ones are about as fast as multiply-adds, and f16 does without Winograd's products: an M3 Max is predicted to take
+    /// 68 ms for a ResNet-50-FPN in f16 and 52 in f32.
+    pub f16_from: Option<u32>,
     /// Tiles in registers.
     pub tiles: Tiles,
     /// Blocks in workgroup memory.
@@ -45,6 +47,8 @@ pub struct Policy {
 pub struct Tiles {
     /// Rows of weights that shuffles hand round; a subgroup's own at least.
     pub shuffled_rows: u32,
+    /// The same where there are no windows and no residual, so that the text is short: it takes long to compile.
+    pub product_rows: u32,
     /// Pixels of a thread that gets its weights by shuffles: a CPU turns each shuffle into a move, so it pays to use one for
     /// many pixels, though the sums then spill to its first cache; a GPU would lose its occupancy.
     pub shuffled_pixels: u32,
@@ -90,6 +94,9 @@ pub struct Winograd {
     pub least_tiles: usize,
     /// Tiles of a piece from which on it pays.
     pub least_of_a_piece: usize,
+    /// Bytes of the points of a piece. On a CPU larger ones are no faster, and take memory (benches/NOTES.md); a GPU has to
+    /// start each of a piece's three launches and wait for the one before, and is not filled by a few hundred workgroups.
+    pub piece_bytes: usize,
 }
 
 /// When a product is done in parts.
@@ -124,9 +131,10 @@ pub const GPU: Policy = Policy {
     compiles_late: false,
     fewer_texts: false,
     own_cores: false,
-    f16_by_default: true,
+    f16_from: Some(16),
     tiles: Tiles {
         shuffled_rows: 16,
+        product_rows: 16,
         shuffled_pixels: 2,
         few_rows_pixels: 2,
         single_rows_pixels: 2,
@@ -139,7 +147,13 @@ pub const GPU: Policy = Policy {
     },
     blocks: Blocks { fills: 128, few: 16, matrix_rows: Some(16) },
     // A quarter of the multiplications for points that are written and read twice, in products that fill a block.
-    winograd: Winograd { by_texels: false, least_channels: 64, least_tiles: 0, least_of_a_piece: 64 },
+    winograd: Winograd {
+        by_texels: false,
+        least_channels: 64,
+        least_tiles: 0,
+        least_of_a_piece: 64,
+        piece_bytes: 64 << 20,
+    },
     split_k: Some(SplitK { long: 2048, least: 256, most: 16 }),
     probes: Probes { several_copies: false, few_chains: false },
 };
@@ -155,9 +169,15 @@ pub const CPU: Policy = Policy {
     compiles_late: true,
     fewer_texts: true,
     own_cores: true,
-    f16_by_default: false,
+    f16_from: None,
     blocks: Blocks { matrix_rows: None, ..GPU.blocks },
-    winograd: Winograd { by_texels: true, least_channels: 32, least_tiles: 32, least_of_a_piece: 0 },
+    winograd: Winograd {
+        by_texels: true,
+        least_channels: 32,
+        least_tiles: 32,
+        least_of_a_piece: 0,
+        piece_bytes: 8 << 20,
+    },
     split_k: None,
     probes: Probes { several_copies: true, few_chains: true },
     ..GPU
@@ -169,6 +189,7 @@ pub const WIDE_CPU: Policy = Policy {
     texels: true,
     tiles: Tiles {
         shuffled_rows: 32,
+        product_rows: 32,
         shuffled_pixels: 4,
         few_rows_pixels: 8,
         single_rows_pixels: 2,
@@ -182,9 +203,17 @@ pub const WIDE_CPU: Policy = Policy {
     ..CPU
 };
 
+/// CPU drivers whose lanes go by sixteen (lavapipe told to use AVX-512), with twice the registers, each twice as wide.
+pub const WIDEST_CPU: Policy =
+    Policy { name: "CPU driver of widest lanes", tiles: Tiles { product_rows: 64, ..WIDE_CPU.tiles }, ..WIDE_CPU };
+
 impl Policy {
     /// That of a CPU driver whose subgroups have so many lanes.
     pub fn of_cpu(lanes: u32) -> &'static Self {
-        if lanes >= 8 { &WIDE_CPU } else { &CPU }
+        match lanes {
+            ..8 => &CPU,
+            8..16 => &WIDE_CPU,
+            16.. => &WIDEST_CPU,
+        }
     }
 }

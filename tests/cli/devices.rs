@@ -6,7 +6,7 @@ use std::fs;
 use image::{Rgb, RgbImage};
 
 use crate::program::{Ran, program};
-use crate::{files, names, run, save};
+use crate::{files, names, results, run, save, scene};
 
 #[test]
 fn devices_are_listed_and_chosen() {
@@ -31,6 +31,46 @@ fn devices_are_listed_and_chosen() {
         let ran = run(dir.path(), &["detect", "blank.png", "--out", "none", &format!("--device={choice}")]);
         assert!(ran.error().contains(name) && ran.error().contains("0: "), "{choice}: {}", ran.err);
         assert_eq!(files(&dir.path().join("none")), BTreeSet::new());
+    }
+}
+
+/// lavapipe gets the widest vectors that the CPU has, unless the user has chosen others or has a GPU; both find the same.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn a_cpu_driver_gets_the_widest_vectors() {
+    let dir = tempfile::tempdir().unwrap();
+    scene(dir.path(), "cells.png", (200, 160), 12);
+    let with = |width: Option<&str>, args: &[&str]| {
+        let mut command = program();
+        command.env_remove("LP_NATIVE_VECTOR_WIDTH");
+        if let Some(width) = width {
+            command.env("LP_NATIVE_VECTOR_WIDTH", width);
+        }
+        Ran::new(command.current_dir(dir.path()).args(args).output().unwrap()).good()
+    };
+    let says = "vectors of 512 bits, as this program asked for";
+    let chosen = with(Some("256"), &["devices"]).out;
+    assert!(!chosen.contains(says), "{chosen}");
+    let features = ["avx512f", "avx512bw", "avx512dq", "avx512vl"];
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let wide = features.iter().all(|feature| cpu.split_whitespace().any(|word| word == *feature));
+    let renders = fs::read_dir("/dev/dri").into_iter().flatten().flatten();
+    let gpu = renders.into_iter().any(|node| node.file_name().to_string_lossy().starts_with("renderD"));
+    let unset = with(None, &["devices"]).out;
+    if !wide || gpu || std::path::Path::new("/dev/nvidia0").exists() || !chosen.contains("256 bits") {
+        assert!(!unset.contains(says), "{unset}");
+        return;
+    }
+    assert!(chosen.contains("256 bits") && unset.contains("512 bits") && unset.contains(says), "{chosen}\n{unset}");
+    let detect = |width, out: &str| {
+        with(width, &["detect", "cells.png", "--out", out]);
+        results(&dir.path().join(out).join("cells.json"))
+    };
+    let (narrow, wide) = (detect(Some("256"), "narrow"), detect(None, "wide"));
+    assert!(!narrow.is_empty() && narrow.len() == wide.len());
+    for (a, b) in narrow.iter().zip(&wide) {
+        assert!((a.score - b.score).abs() < 1e-4, "{} {}", a.score, b.score);
+        assert!(a.bbox.iter().zip(&b.bbox).all(|(a, b)| (a - b).abs() < 0.01), "{:?} {:?}", a.bbox, b.bbox);
     }
 }
 

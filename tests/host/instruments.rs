@@ -200,12 +200,42 @@ fn sizes_that_cannot_be_are_refused() {
     assert!(String::from_utf8_lossy(&ran.bytes).contains("planned for 8000×8000"));
 }
 
+/// A class of devices is planned for with what its steps should take; nothing can run on it.
+#[test]
+fn a_class_of_devices_is_planned_for() {
+    let ran = run(&["graph", &tiny(), "--bn-eps", "1e-5", "--device", "profile:hopper"]);
+    let text = ran.text();
+    for part in
+        ["profile:hopper (NVIDIA H100 or H200", "nothing was measured", "products of f16", "bound by", "together"]
+    {
+        assert!(text.contains(part), "no `{part}` in {text}");
+    }
+    let ran = run(&["graph", &tiny(), "--bn-eps", "1e-5", "--device", "profile:apple-m", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&ran.text()).unwrap();
+    assert_eq!(json["products"], "f32");
+    let steps = json["steps"].as_array().unwrap();
+    let sum: f64 = steps.iter().map(|s| s["predicted_seconds"].as_f64().unwrap()).sum();
+    assert!(sum > 0.0 && (sum - json["predicted_seconds"].as_f64().unwrap()).abs() < 1e-9);
+    assert!(json["predicted_stages"].as_array().unwrap().len() > 5 && steps[0]["bound_by"].is_string());
+    let shown = run(&["shaders", "show", "conv2d", "--device", "profile:rdna3"]).text();
+    assert!(shown.contains("fn main"), "{shown}");
+    let (image, dir) = (concat!(env!("CARGO_MANIFEST_DIR"), "/assets/demo.png"), tempfile::tempdir().unwrap());
+    let out = dir.path().join("out").display().to_string();
+    for command in [&["detect", image, "--out", &out][..], &["profile", image]] {
+        let ran = run(&[command, &["--device", "profile:hopper"]].concat());
+        let line = ran.error(1);
+        assert!(line.contains("`profile:hopper`") && line.contains("nothing can run on it"), "{line}");
+    }
+}
+
 #[test]
 fn other_mistakes_about_graphs_are_named() {
     let file = tiny();
     assert!(run(&["graph", &file, "--weights", &file]).error(2).contains("--weights"));
     assert!(run(&["graph", "none.pth"]).error(1).contains("none.pth"));
     assert!(run(&["graph", "--device", "no such GPU"]).error(1).contains("no usable GPU"));
+    let strange = run(&["graph", "--device", "profile:voodoo"]);
+    assert!(strange.error(1).contains("`voodoo`") && strange.err.contains("hopper, ada, rdna3"), "{}", strange.err);
     let ran = run(&["graph", "--device", "none", "--precision", "f16"]);
     let lacking = ran.error(1);
     assert!(lacking.contains("the least device") && lacking.contains("no f16") && lacking.contains("f32"), "{lacking}");

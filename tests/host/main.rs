@@ -6,6 +6,7 @@ mod instruments;
 mod layering;
 mod networks;
 mod plan;
+mod predicted;
 mod refusals;
 mod shaders;
 #[cfg(feature = "emit")]

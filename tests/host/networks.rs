@@ -20,7 +20,7 @@ fn nuclei() -> (Config, NetworkWeights) {
     (config, weights)
 }
 
-fn resnet50() -> &'static (Config, NetworkWeights) {
+pub(crate) fn resnet50() -> &'static (Config, NetworkWeights) {
     static NETWORK: OnceLock<(Config, NetworkWeights)> = OnceLock::new();
     NETWORK.get_or_init(|| {
         let config = Config::maskrcnn_resnet50_fpn();
@@ -29,7 +29,14 @@ fn resnet50() -> &'static (Config, NetworkWeights) {
     })
 }
 
-fn plan(config: &Config, weights: &NetworkWeights, height: usize, width: usize, batch: usize, target: &Target) -> Plan {
+pub(crate) fn plan(
+    config: &Config,
+    weights: &NetworkWeights,
+    height: usize,
+    width: usize,
+    batch: usize,
+    target: &Target,
+) -> Plan {
     let pixels = height * width;
     let (image_words, mask_words) = (pixels * 3 / 4, pixels / 4);
     let pyramid_bytes = Capacity::PYRAMID_BYTES;

@@ -229,7 +229,7 @@ fn every_variant_translates_to_spirv_that_khronos_accepts() {
 #[cfg(feature = "emit")]
 fn most_kilobytes(target: &Target) -> usize {
     match target.pays {
-        pays if *pays == policy::WIDE_CPU => 144,
+        pays if [policy::WIDE_CPU, policy::WIDEST_CPU].contains(pays) => 144,
         pays if *pays == policy::CPU => 64,
         _ => 96,
     }

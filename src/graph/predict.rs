@@ -1,0 +1,212 @@
+//! How long a plan should take on a device that is not there: a bound for each step from what it multiplies, moves and waits
+//! for, on the speeds of a [`Profile`](crate::target::Profile).
+//!
+//! A step takes as long as its slowest pipe, and a third of what the others would take beside it: pipes overlap, but not
+//! wholly. Blocks of a product go round by round over the cores; a workgroup alone on a core waits for its loads. What one
+//! workgroup does in turns is counted turn by turn. The constants beside the speeds are instructions of the shaders as
+//! AMD's compiler makes them.
+
+use super::{Plan, Source, Step};
+use crate::kernels::{BLOCK_STEP, MATRIX_STEP, Schedule};
+use crate::ops::Io;
+use crate::target::Speeds;
+use crate::tensor::ELEMENT_BYTES;
+
+/// What keeps a step from being faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bound {
+    /// Memory, or the loads that wait for it.
+    Memory,
+    /// The last cache.
+    Cache,
+    /// f32 multiply-adds.
+    MultiplyAdds,
+    /// Matrix units.
+    Matrices,
+    /// Workgroup memory.
+    WorkgroupMemory,
+    /// Instructions beside those that count.
+    Instructions,
+    /// Loads that a core has too few blocks to hide.
+    Latency,
+    /// Turns of few workgroups, one after the other.
+    Turns,
+    /// Being started.
+    Start,
+}
+
+impl Bound {
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Cache => "cache",
+            Self::MultiplyAdds => "multiply-adds",
+            Self::Matrices => "matrices",
+            Self::WorkgroupMemory => "workgroup memory",
+            Self::Instructions => "instructions",
+            Self::Latency => "latency",
+            Self::Turns => "turns",
+            Self::Start => "start",
+        }
+    }
+}
+
+/// What a step should take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Seconds when all rows are live, the wait for the step before included.
+    pub seconds: f64,
+    /// What most of it is.
+    pub bound: Bound,
+}
+
+impl Plan {
+    /// What each step should take on a device of these speeds.
+    pub fn predict(&self, speeds: &Speeds) -> Vec<Prediction> {
+        self.steps.iter().map(|step| self.predict_step(step, speeds)).collect()
+    }
+
+    /// The seconds of each stage, in order, and its steps.
+    pub fn predicted_stages(&self, predictions: &[Prediction]) -> Vec<(&'static str, f64, usize)> {
+        let mut out: Vec<(&'static str, f64, usize)> = Vec::new();
+        for (step, prediction) in self.steps.iter().zip(predictions) {
+            let stage = self.graph.nodes[step.op].stage;
+            match out.iter_mut().find(|(name, ..)| *name == stage) {
+                Some((_, seconds, steps)) => (*seconds, *steps) = (*seconds + prediction.seconds, *steps + 1),
+                None => out.push((stage, prediction.seconds, 1)),
+            }
+        }
+        out
+    }
+
+    fn predict_step(&self, step: &Step, d: &Speeds) -> Prediction {
+        let node = &self.graph.nodes[step.op];
+        let (inputs, outputs): (Vec<_>, Vec<_>) =
+            (node.inputs.iter().map(|t| t.info).collect(), node.outputs.iter().map(|t| t.info).collect());
+        let io = Io { inputs: &inputs, outputs: &outputs };
+        let memory = step.cost.bytes / d.memory;
+        let workgroups = step.launch.grid.iter().map(|&n| f64::from(n)).product::<f64>().max(1.0);
+        let (seconds, bound) = match (node.op.name(), step.variant.schedule) {
+            ("topk" | "topk_select", _) => {
+                (self.selection(step) as f64 / 256.0 * turns_of_topk(d) + d.clocks(4e4), Bound::Turns)
+            }
+            ("nms", _) => (suppression(io.dim(1, inputs[1].shape.rank() - 1), d), Bound::Turns),
+            // Three passes over a row by one thread, of which there are few.
+            ("softmax", _) => (d.clocks(3.0 * 150.0 * io.dim(0, 1) as f64), Bound::Turns),
+            ("paste_layout", _) => (d.clocks(12e3), Bound::Turns),
+            // Of the eight operations of a sample and channel, 16 bytes: a corner of four channels is a load.
+            ("roi_align", _) => {
+                let gathered = 2.0 * step.cost.flops;
+                larger((memory, Bound::Memory), (1.5 * gathered / d.cache, Bound::Cache))
+            }
+            (_, Schedule::Blocked(_) | Schedule::Matrix(_)) => {
+                let products = node.op.executed(&io, &step.variant) / 2.0;
+                larger((memory, Bound::Memory), blocks(step, products, workgroups, d))
+            }
+            // A load for each few multiply-adds.
+            (_, schedule) if schedule.tile().is_some() => {
+                let rate = 0.25 * d.multiply_adds * d.cores * d.clock;
+                larger((memory, Bound::Memory), (step.cost.flops / 2.0 / rate, Bound::MultiplyAdds))
+            }
+            // Threads too few to keep the memory busy.
+            _ => (memory * (256.0 * d.cores / (64.0 * workgroups)).clamp(1.0, 3.0), Bound::Memory),
+        };
+        let bound = if d.gap > seconds { Bound::Start } else { bound };
+        Prediction { seconds: seconds + d.gap, bound }
+    }
+
+    /// Elements of the longest segment that a selection goes through.
+    fn selection(&self, step: &Step) -> usize {
+        let node = &self.graph.nodes[step.op];
+        let [x, segments, ..] = &node.inputs[..] else { return 0 };
+        match &self.graph.tensors[segments.id].source {
+            Source::Constant(value) => value.ints().chunks(2).map(|s| s[1] as usize).max().unwrap_or(0),
+            _ => x.shape().len(),
+        }
+    }
+}
+
+impl Speeds {
+    /// Seconds of so many clocks.
+    fn clocks(&self, clocks: f64) -> f64 {
+        clocks / self.clock
+    }
+}
+
+fn larger(a: (f64, Bound), b: (f64, Bound)) -> (f64, Bound) {
+    if b.0 > a.0 { b } else { a }
+}
+
+/// A turn of a selection's threads: three passes with an atomic each, and two of a range a thread.
+fn turns_of_topk(d: &Speeds) -> f64 {
+    d.clocks(3.0 * (d.latency + 60.0) + 2.0 * (0.3 * d.latency).max(160.0))
+}
+
+/// Boxes in chunks of 32: one thread follows the chain of each, 32 compare, all others apply what is left.
+fn suppression(boxes: usize, d: &Speeds) -> f64 {
+    d.clocks((boxes as f64 / 32.0).ceil() * (3680.0 + boxes as f64 / 512.0 * 960.0))
+}
+
+/// A product in blocks that pass through workgroup memory.
+fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Bound) {
+    let Some([pixels, rows]) = step.variant.schedule.extents().map(|e| e.map(|n| n as f64)) else {
+        return (0.0, Bound::MultiplyAdds);
+    };
+    let matrices = matches!(step.variant.schedule, Schedule::Matrix(_)) && d.matrix > 0.0;
+    let step_channels = 4.0 * f64::from(if matrices { MATRIX_STEP } else { BLOCK_STEP });
+    let depth = products / workgroups / (pixels * rows);
+    let steps = (depth / step_channels).max(1.0);
+    let area = pixels * rows;
+    let large = area >= 16384.0;
+    // Clocks of a step of one block, on each pipe of a core.
+    let half = if matrices || step.variant.f16 { 0.5 } else { 1.0 };
+    let element = ELEMENT_BYTES as f64;
+    let pipe = area * step_channels / if matrices { d.matrix } else { d.multiply_adds };
+    let cache =
+        (pixels * step_channels * element + rows * step_channels * element * half) / (d.cache / d.cores / d.clock);
+    let (loads, stores, instructions, passes) = if matrices {
+        // Fragments of 16 × 16 that a share loads for its products, of 2 × 4 or 2 × 2 matrices.
+        let (shares, fragments) = if large { (area / 2048.0, 6.0) } else { (area / 1024.0, 4.0) };
+        let loads = shares * fragments * 512.0 * step_channels / 16.0 / d.workgroup * d.fragment_loads;
+        // f16 one by one, two or three on a bank.
+        let stores = 3.0 * (pixels + rows) * step_channels * 2.0 / d.workgroup;
+        (loads, stores, 600.0 * (area / 16384.0).sqrt(), d.passes)
+    } else {
+        // Fours for 64 or 16 multiply-adds of a thread, about half of them by common address.
+        let fours = if large { 4.0 / 64.0 } else { 2.0 / 16.0 };
+        let loads = area * step_channels * fours * 16.0 * 0.45 / d.workgroup * half;
+        let stores = 1.5 * (pixels + rows) * step_channels * element / d.workgroup * half;
+        let beside = if step.variant.f16 { 190.0 } else { 120.0 } * 64.0 / d.multiply_adds;
+        (loads, stores, 1.35 * pipe + beside, 1.0)
+    };
+    // Each pass has a share of the products, and all of the staging.
+    let staging = if passes > 1.0 { loads + passes * stores } else { loads + stores };
+    let instructions = if passes > 1.0 { 1.6 * instructions } else { instructions };
+    let pipes = [
+        (pipe, if matrices { Bound::Matrices } else { Bound::MultiplyAdds }),
+        (staging, Bound::WorkgroupMemory),
+        (cache * passes, Bound::Cache),
+        (instructions, Bound::Instructions),
+    ];
+    let most = pipes.iter().copied().fold((0.0, Bound::Latency), larger);
+    let beside: f64 = if matrices { 0.35 * (pipes.iter().map(|p| p.0).sum::<f64>() - most.0) } else { 0.0 };
+    let floor = most.0 + beside;
+    let latency = (d.latency + 80.0) * passes;
+    let resident = (d.resident * if large { 1.0 } else { 2.0 }).max(1.0);
+    let alone = floor.max(latency);
+    let together = floor.max(alone / resident);
+    // Before the loop and after it; matrices hand their sums over in so many rounds.
+    let around = 900.0 + if matrices { 450.0 * if large { 8.0 } else { 4.0 } } else { 800.0 };
+    // Whole rounds of all cores, and a last one that is not full.
+    let of_a_core = workgroups / d.cores;
+    let whole = (of_a_core / resident).floor();
+    let rest = of_a_core - whole * resident;
+    let mut clocks = whole * resident * (steps * together + around / resident);
+    if rest > 1e-9 {
+        let last = rest.ceil().clamp(1.0, resident);
+        clocks += last * steps * floor.max(alone / last) + around;
+    }
+    let bound = if latency > resident * floor { Bound::Latency } else { most.1 };
+    (d.clocks(clocks), bound)
+}

@@ -1,0 +1,247 @@
+//! Devices that need not be there: what each can do, and how fast it should be. Plans, shaders and tests can be made for
+//! any of them, and a plan's time can be predicted ([`crate::graph::Prediction`]).
+//!
+//! Nothing here was measured by this project. Limits are those that the vendors' Vulkan and Metal drivers report; clocks,
+//! cores and bandwidths are from the vendors' data sheets, of which kernels reach what is written here (about 0.8 of memory
+//! bandwidth and of multiply-adds, half of an L2's). What matrix units reach is fitted to published runs of ggml's cooperative
+//! matrices: 52.7 of 121 TFLOP/s on a 7900 XTX (llama.cpp #28843), 23 of 71 on an RTX 3090. Expect 40 % of error in a time,
+//! and much less in an order or a ratio.
+
+use super::{Caps, Factors, Matrices, Matrix, Target, policy};
+
+/// A class of devices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Profile {
+    /// As it is asked for.
+    pub name: &'static str,
+    /// A device of that class.
+    pub device: &'static str,
+    /// What plans are made for.
+    pub target: Target,
+    /// Bytes that one tensor may have.
+    pub max_binding: u64,
+    /// What predictions are made from.
+    pub speeds: Speeds,
+}
+
+/// What a device's cores reach.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speeds {
+    /// Clocks a second.
+    pub clock: f64,
+    /// Cores: multiprocessors, compute units, Xe cores' vector engines.
+    pub cores: f64,
+    /// f32 multiply-adds a clock and core.
+    pub multiply_adds: f64,
+    /// The same of matrix units on f16; 0 where there are none.
+    pub matrix: f64,
+    /// Bytes that a core reads from its workgroup memory in a clock.
+    pub workgroup: f64,
+    /// Bytes a second from the last cache.
+    pub cache: f64,
+    /// Bytes a second from memory.
+    pub memory: f64,
+    /// Seconds from one dispatch to the next that waits for it.
+    pub gap: f64,
+    /// Clocks until a load from the cache is there.
+    pub latency: f64,
+    /// Blocks of 128 × 128 that a core holds at a time.
+    pub resident: f64,
+    /// Times that the compiler's loads of matrix operands take those that were written: scalar loads of f16 rows.
+    pub fragment_loads: f64,
+    /// Turns of the whole loop where the subgroups are larger than those that shares were made for.
+    pub passes: f64,
+}
+
+/// A GPU's capabilities, but for subgroups and matrices.
+const LARGE: Caps = Caps {
+    subgroup: None,
+    texels: true,
+    max_invocations: 1024,
+    workgroup_bytes: 32768,
+    f16: true,
+    matrices: Matrices::NONE,
+};
+
+const fn gpu(can: Caps) -> Target {
+    Target { can, wants: Factors::F32, pays: &policy::GPU }
+}
+
+/// Every class, the fastest first.
+pub const PROFILES: [Profile; 7] = [
+    Profile {
+        name: "hopper",
+        device: "NVIDIA H100 or H200",
+        target: gpu(Caps { subgroup: Some(32), workgroup_bytes: 49152, matrices: Matrices::of(16), ..LARGE }),
+        max_binding: 2 << 30,
+        speeds: Speeds {
+            clock: 1.75e9,
+            cores: 132.0,
+            multiply_adds: 85.0,
+            matrix: 700.0,
+            workgroup: 128.0,
+            cache: 5.5e12,
+            memory: 2.7e12,
+            gap: 3.5e-6,
+            latency: 600.0,
+            resident: 1.5,
+            fragment_loads: 1.0,
+            passes: 1.0,
+        },
+    },
+    Profile {
+        name: "ada",
+        device: "NVIDIA GeForce RTX 4090",
+        target: gpu(Caps { subgroup: Some(32), workgroup_bytes: 49152, matrices: Matrices::of(16), ..LARGE }),
+        max_binding: 2 << 30,
+        speeds: Speeds {
+            clock: 2.5e9,
+            cores: 128.0,
+            multiply_adds: 80.0,
+            matrix: 115.0,
+            workgroup: 128.0,
+            cache: 4.5e12,
+            memory: 0.9e12,
+            gap: 3.0e-6,
+            latency: 550.0,
+            resident: 1.5,
+            fragment_loads: 1.0,
+            passes: 1.0,
+        },
+    },
+    Profile {
+        name: "rdna3",
+        device: "AMD Radeon RX 7900 XTX",
+        target: gpu(Caps { workgroup_bytes: 65536, matrices: Matrices::of(16), ..LARGE }),
+        max_binding: 2 << 30,
+        speeds: Speeds {
+            clock: 2.4e9,
+            cores: 96.0,
+            multiply_adds: 70.0,
+            matrix: 150.0,
+            workgroup: 128.0,
+            cache: 2.5e12,
+            memory: 0.8e12,
+            gap: 5.0e-6,
+            latency: 600.0,
+            resident: 2.0,
+            fragment_loads: 4.5,
+            passes: 2.0,
+        },
+    },
+    Profile {
+        name: "rdna2",
+        device: "AMD Radeon RX 6900 XT",
+        target: gpu(Caps { workgroup_bytes: 65536, ..LARGE }),
+        max_binding: 2 << 30,
+        speeds: Speeds {
+            clock: 2.2e9,
+            cores: 80.0,
+            multiply_adds: 55.0,
+            matrix: 0.0,
+            workgroup: 128.0,
+            cache: 1.8e12,
+            memory: 0.45e12,
+            gap: 5.0e-6,
+            latency: 600.0,
+            resident: 2.0,
+            fragment_loads: 1.0,
+            passes: 1.0,
+        },
+    },
+    Profile {
+        name: "apple-m",
+        device: "Apple M3 Max",
+        target: gpu(Caps { subgroup: Some(32), matrices: Matrices::of(8), ..LARGE }),
+        max_binding: 2 << 30,
+        speeds: Speeds {
+            clock: 1.4e9,
+            cores: 40.0,
+            multiply_adds: 90.0,
+            matrix: 95.0,
+            workgroup: 64.0,
+            cache: 1.0e12,
+            memory: 0.33e12,
+            gap: 4.0e-6,
+            latency: 450.0,
+            resident: 2.0,
+            fragment_loads: 1.0,
+            passes: 1.0,
+        },
+    },
+    Profile {
+        name: "xe",
+        device: "Intel Iris Xe",
+        target: gpu(LARGE),
+        max_binding: 1 << 30,
+        speeds: Speeds {
+            clock: 1.3e9,
+            cores: 96.0,
+            multiply_adds: 5.5,
+            matrix: 0.0,
+            workgroup: 10.7,
+            cache: 0.2e12,
+            memory: 0.05e12,
+            gap: 8.0e-6,
+            latency: 400.0,
+            resident: 0.4,
+            fragment_loads: 1.0,
+            passes: 1.0,
+        },
+    },
+    Profile {
+        name: "adreno",
+        device: "Qualcomm Adreno 740",
+        target: gpu(LARGE),
+        max_binding: 128 << 20,
+        speeds: Speeds {
+            clock: 0.68e9,
+            cores: 6.0,
+            multiply_adds: 150.0,
+            matrix: 0.0,
+            workgroup: 128.0,
+            cache: 0.12e12,
+            memory: 0.045e12,
+            gap: 25.0e-6,
+            latency: 500.0,
+            resident: 1.5,
+            fragment_loads: 1.0,
+            passes: 1.0,
+        },
+    },
+];
+
+/// The class of this name.
+pub fn profile(name: &str) -> Option<&'static Profile> {
+    PROFILES.iter().find(|profile| profile.name == name)
+}
+
+impl Matrices {
+    /// Those of this size.
+    const fn of(size: u32) -> Self {
+        let (mut bits, mut i) = (0, 0);
+        while i < Matrix::ALL.len() {
+            if Matrix::ALL[i].size == size {
+                bits |= 1 << i;
+            }
+            i += 1;
+        }
+        Self::from_bits(bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_go_by_distinct_names() {
+        for (i, p) in PROFILES.iter().enumerate() {
+            assert_eq!(PROFILES.iter().position(|other| other.name == p.name), Some(i));
+            assert_eq!(profile(p.name).unwrap().device, p.device);
+            assert_eq!(p.target.can.matrices.is_empty(), p.speeds.matrix == 0.0, "{}", p.name);
+        }
+        assert!(profile("no such").is_none());
+        assert!(Matrices::of(16).iter().all(|m| m.size == 16) && Matrices::of(16).iter().count() == 2);
+    }
+}
