@@ -238,6 +238,7 @@ mod tests {
     use super::*;
     use crate::ops::Info;
     use crate::ops::linear::Linear;
+    use crate::target::{Target, policy};
     use crate::tensor::{Shape, Value};
 
     #[test]
@@ -270,7 +271,8 @@ mod tests {
         let zeros = |shape: Shape| Arc::new(Value::f32(shape, vec![0.0; shape.len()]));
         let (w, b) = (zeros([256, 3, 3, 256].into()), zeros([256].into()));
         g.conv2d("conv", x, &w, &b).pad(1).live(count).done().unwrap();
-        let plan = Plan::new(g, &crate::target::Target::MINIMUM, &["winograd"]).unwrap();
+        let target = Target { pays: &policy::WIDE_CPU, ..Target::MINIMUM };
+        let plan = Plan::new(g, &target, &["winograd"]).unwrap();
         let products: Vec<&Step> = plan.steps.iter().filter(|s| s.cost.flops > 0.0).collect();
         assert!(products.len() > 1);
         let shares = |live: usize| {

@@ -91,6 +91,13 @@ impl Plan {
             ("topk" | "topk_select", _) => {
                 (self.selection(step) as f64 / 256.0 * turns_of_topk(d) + d.clocks(4e4), Bound::Turns)
             }
+            ("topk_tiles", _) => {
+                let tile = (inputs[0].shape.len() / io.dim(0, 0)).div_ceil(outputs[0].shape.dim(2));
+                (self.selection(step).min(tile) as f64 / 256.0 * turns_of_topk(d) + d.clocks(4e4), Bound::Turns)
+            }
+            ("topk_join", _) => {
+                ((io.dim(0, 2) * io.dim(0, 3)) as f64 / 256.0 * turns_of_topk(d) + d.clocks(4e4), Bound::Turns)
+            }
             ("nms", _) => (suppression(io.dim(1, inputs[1].shape.rank() - 1), d), Bound::Turns),
             // Three passes over a row by one thread, of which there are few.
             ("softmax", _) => (d.clocks(3.0 * 150.0 * io.dim(0, 1) as f64), Bound::Turns),

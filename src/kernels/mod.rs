@@ -77,6 +77,8 @@ macro_rules! with_kernels {
             split_sum: $crate::kernels::split_sum::SplitSum,
             max_pool: $crate::ops::max_pool::MaxPool,
             topk: $crate::ops::topk::TopK,
+            topk_tiles: $crate::kernels::topk_tiles::TopKTiles,
+            topk_join: $crate::kernels::topk_join::TopKJoin,
             topk_select: $crate::kernels::topk_select::TopKSelect,
             topk_sort: $crate::kernels::topk_sort::TopKSort,
             topk_merge: $crate::kernels::topk_merge::TopKMerge,

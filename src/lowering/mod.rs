@@ -6,6 +6,7 @@
 //! | [`winograd`] | a 3×3 convolution as products of a quarter of the multiplications |
 //! | [`split_k`] | a product of few blocks and long rows as parts that fill a GPU, and their sum |
 //! | [`grouped`] | a convolution of several groups, group by group |
+//! | [`by_tiles`] | a selection from many elements tile by tile |
 //! | [`radix`] | a selection of more than one workgroup can sort, in three steps |
 //! | [`direct`] | any op by the kernel whose shader does it |
 //!
@@ -44,6 +45,7 @@ lowerings! {
     winograd: Winograd,
     split_k: InParts,
     grouped: Grouped,
+    by_tiles: ByTiles,
     radix: Radix,
     direct: Direct,
 }
@@ -157,5 +159,17 @@ mod tests {
         assert_eq!(chosen(TopK { k: 1025 }, &inputs, &GPU, &[]), three);
         assert_eq!(chosen(TopK { k: 6000 }, &inputs, &GPU, &["plain"]), three);
         assert_eq!(chosen(TopK { k: 6 }, &inputs, &GPU, &["radix"]), three);
+    }
+
+    #[test]
+    fn no_workgroup_walks_through_many_elements() {
+        let inputs = |length: usize, segments: usize| [Info::f32([1, length]), Info::u32([segments, 2])];
+        let by_tiles = "tiles: topk_tiles topk_join";
+        assert_eq!(chosen(TopK { k: 1000 }, &inputs(242_991, 5), &GPU, &[]), by_tiles);
+        assert_eq!(chosen(TopK { k: 100 }, &inputs(90_000, 1), &GPU, &[]), by_tiles);
+        assert_eq!(chosen(TopK { k: 1000 }, &inputs(90_000, 90), &GPU, &[]), "direct: topk");
+        assert_eq!(chosen(TopK { k: 9 }, &inputs(500, 5), &GPU, &["tiles"]), by_tiles);
+        let cpu = Target { pays: &crate::target::policy::CPU, ..GPU };
+        assert_eq!(chosen(TopK { k: 1000 }, &inputs(242_991, 5), &cpu, &[]), "direct: topk");
     }
 }

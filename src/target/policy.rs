@@ -28,8 +28,11 @@ pub struct Policy {
     pub own_cores: bool,
     /// The least size of matrices of f16 with f32 sums from which on f16 is taken where nobody chose; none where it never is.
     /// 8×8 ones are about as fast as multiply-adds, and f16 does without Winograd's products: an M3 Max is predicted to take
-    /// 68 ms for a ResNet-50-FPN in f16 and 52 in f32.
+    /// 67 ms for a ResNet-50-FPN in f16 and 51 in f32.
     pub f16_from: Option<u32>,
+    /// Elements of a segment, on average, from which on a selection is made tile by tile: a GPU has many workgroups, and one
+    /// of them waits for memory turn by turn. None where that never pays.
+    pub a_workgroup_s_elements: Option<usize>,
     /// Tiles in registers.
     pub tiles: Tiles,
     /// Blocks in workgroup memory.
@@ -132,6 +135,7 @@ pub const GPU: Policy = Policy {
     fewer_texts: false,
     own_cores: false,
     f16_from: Some(16),
+    a_workgroup_s_elements: Some(16384),
     tiles: Tiles {
         shuffled_rows: 16,
         product_rows: 16,
@@ -170,6 +174,7 @@ pub const CPU: Policy = Policy {
     fewer_texts: true,
     own_cores: true,
     f16_from: None,
+    a_workgroup_s_elements: None,
     blocks: Blocks { matrix_rows: None, ..GPU.blocks },
     winograd: Winograd {
         by_texels: true,

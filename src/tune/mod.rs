@@ -1,7 +1,7 @@
-//! The tuner: for each launch of a network, every way to run it is tried on the device, and the fastest is records.
+//! The tuner: for each launch of a network, every way to run it is tried on the device, and the fastest is kept.
 //!
 //! The best guesses that the kernels make ([`crate::kernels::Kernel::variants`], [`crate::lowering::Lowering::pays`]) are
-//! the defaults that ship, for CPU drivers and for GPUs. What the tuner finds better on one device is records in the user's
+//! the defaults that ship, for CPU drivers and for GPUs. What the tuner finds better on one device is kept in the user's
 //! cache folder, by device, driver and shaders.
 //!
 //! | file | what is in it |

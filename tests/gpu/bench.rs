@@ -85,8 +85,9 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
     let record: Value = serde_json::from_slice(&fs::read(dir.path().join("a.json")).unwrap()).unwrap();
     let kernels: std::collections::BTreeSet<&str> =
         entries(&record).iter().map(|e| e["kernel"].as_str().unwrap()).collect();
-    // On GPUs only: products split along their rows where blocks are few, and the mask head's last layers on their own.
-    let gpus = ["split_product", "split_sum", "deconv2d", "mask_predict"];
+    // On GPUs only: products split along their rows where blocks are few, the mask head's last layers on
+    // their own, and selections by tiles.
+    let gpus = ["split_product", "split_sum", "deconv2d", "mask_predict", "topk_tiles", "topk_join"];
     // In selections of more than 1,024, and heads of more RoIs than a binding takes.
     let large = ["topk_select", "topk_sort", "topk_merge", "take_rows", "put_rows"];
     // The default model's convolutions have one group, and what follows them is fused.

@@ -32,6 +32,9 @@ const STAGES: [&str; 15] = [
 fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_maskrcnn"));
     command.current_dir(dir).env("MASKRCNN_CACHE", dir.join("cache")).args(args).stdin(Stdio::null());
+    // The device of this process: the program would ask lavapipe for wider vectors.
+    let width = std::env::var("LP_NATIVE_VECTOR_WIDTH");
+    command.env("LP_NATIVE_VECTOR_WIDTH", width.as_deref().unwrap_or("256"));
     if let (Ok(device), "profile") = (std::env::var("MASKRCNN_DEVICE"), args[0]) {
         command.args(["--device", &device]);
     }
