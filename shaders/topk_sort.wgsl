@@ -1,6 +1,8 @@
 // Pairs of (key, index) sorted by falling key, ties by rising index, in runs of CHUNK. A workgroup a run; a bitonic
 // sort in workgroup memory.
 
+#import shared/order
+
 struct Params { room: u32 }
 
 @slot var<uniform> p: Params;
@@ -13,11 +15,6 @@ const CHUNK: u32 = 1024u;
 
 var<workgroup> keys: array<u32, CHUNK>;
 var<workgroup> places: array<u32, CHUNK>;
-
-// Whether element (ka, ia) comes after (kb, ib).
-fn after(ka: u32, ia: u32, kb: u32, ib: u32) -> bool {
-    return ka < kb || (ka == kb && ia > ib);
-}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {

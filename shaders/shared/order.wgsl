@@ -12,3 +12,8 @@ fn order_key(v: f32) -> u32 {
 fn key_value(key: u32) -> f32 {
     return bitcast<f32>(select(~key, key & 0x7fffffffu, (key & 0x80000000u) != 0u));
 }
+
+// Whether element (ka, ia) comes after (kb, ib): by falling key, ties by rising index.
+fn after(ka: u32, ia: u32, kb: u32, ib: u32) -> bool {
+    return ka < kb || (ka == kb && ia > ib);
+}

@@ -6,6 +6,7 @@ const BINS: u32 = 2048u;
 // The histogram; free for other use afterwards.
 var<workgroup> pool: array<atomic<u32>, BINS>;
 var<workgroup> partial: array<u32, THREADS>;
+var<workgroup> partial_equal: array<u32, THREADS>;
 // The chosen digit, and how many are still wanted of that digit.
 var<workgroup> chosen: u32;
 var<workgroup> wanted: u32;
@@ -56,4 +57,31 @@ fn kth_key(begin: u32, n: u32, k: u32, t: u32) -> u32 {
         workgroupBarrier();
     }
     return prefix;
+}
+
+// A thread's own elements, and how many greater than the k-th key and equal to it there are before them, and in all.
+struct Range { from_i: u32, to_i: u32, greater_before: u32, equal_before: u32, greater_all: u32, equal_all: u32 }
+
+// That of thread t: contiguous, so that counts give every taken element its place in index order.
+fn own_range(begin: u32, n: u32, limit: u32, t: u32) -> Range {
+    let span = (n + THREADS - 1u) / THREADS;
+    let from_i = min(t * span, n);
+    var r = Range(from_i, min(from_i + span, n), 0u, 0u, 0u, 0u);
+    var greater = 0u;
+    var equal = 0u;
+    for (var i = r.from_i; i < r.to_i; i++) {
+        let key = order_key(x[begin + i]);
+        greater += select(0u, 1u, key > limit);
+        equal += select(0u, 1u, key == limit && key != 0u);
+    }
+    partial[t] = greater;
+    partial_equal[t] = equal;
+    workgroupBarrier();
+    for (var i = 0u; i < THREADS; i++) {
+        r.greater_before += select(0u, partial[i], i < t);
+        r.equal_before += select(0u, partial_equal[i], i < t);
+        r.greater_all += partial[i];
+        r.equal_all += partial_equal[i];
+    }
+    return r;
 }

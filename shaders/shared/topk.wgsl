@@ -8,53 +8,24 @@
 #import shared/order
 #import shared/select
 
-// Once the k-th key is known, `pool` holds SORT keys and, from BINS / 2 on, their indices.
-var<workgroup> partial_equal: array<u32, THREADS>;
-
-// Whether element (ka, ia) comes after (kb, ib).
-fn after(ka: u32, ia: u32, kb: u32, ib: u32) -> bool {
-    return ka < kb || (ka == kb && ia > ib);
-}
-
-// Leaves in `pool` the k largest of x[begin .. begin + n], and gives how many there are.
+// Leaves the k largest of x[begin .. begin + n] in `pool`, SORT keys and, from BINS / 2 on, their indices; gives how many there
+// are.
 fn sort_largest(begin: u32, n: u32, k: u32, t: u32) -> u32 {
     let limit = kth_key(begin, n, k, t);
 
-    // Places in index order: each thread counts its own range.
-    let span = (n + THREADS - 1u) / THREADS;
-    let from_i = min(t * span, n);
-    let to_i = min(from_i + span, n);
-    var greater = 0u;
-    var equal = 0u;
-    for (var i = from_i; i < to_i; i++) {
-        let key = order_key(x[begin + i]);
-        greater += select(0u, 1u, key > limit);
-        equal += select(0u, 1u, key == limit && key != 0u);
-    }
-    partial[t] = greater;
-    partial_equal[t] = equal;
     for (var b = t; b < BINS; b += THREADS) { atomicStore(&pool[b], select(0u, 0xffffffffu, b >= BINS / 2u)); }
-    workgroupBarrier();
-    var greater_before = 0u;
-    var equal_before = 0u;
-    var greater_all = 0u;
-    var equal_all = 0u;
-    for (var i = 0u; i < THREADS; i++) {
-        greater_before += select(0u, partial[i], i < t);
-        equal_before += select(0u, partial_equal[i], i < t);
-        greater_all += partial[i];
-        equal_all += partial_equal[i];
-    }
-    let room = k - min(k, greater_all);
-    for (var i = from_i; i < to_i; i++) {
+    // Its barrier is the pool's as well.
+    var r = own_range(begin, n, limit, t);
+    let room = k - min(k, r.greater_all);
+    for (var i = r.from_i; i < r.to_i; i++) {
         let key = order_key(x[begin + i]);
         var slot = BINS;
         if key > limit {
-            slot = greater_before;
-            greater_before++;
+            slot = r.greater_before;
+            r.greater_before++;
         } else if key == limit && key != 0u {
-            if equal_before < room { slot = greater_all + equal_before; }
-            equal_before++;
+            if r.equal_before < room { slot = r.greater_all + r.equal_before; }
+            r.equal_before++;
         }
         if slot < k {
             atomicStore(&pool[slot], key);
@@ -82,5 +53,5 @@ fn sort_largest(begin: u32, n: u32, k: u32, t: u32) -> u32 {
             workgroupBarrier();
         }
     }
-    return min(k, greater_all + equal_all);
+    return min(k, r.greater_all + r.equal_all);
 }

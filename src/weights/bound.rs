@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::family::{Family, Row, Unit};
+use super::family::{Family, OURS, Row, Unit};
 use super::file::WeightsFile;
 use super::layers::{Kind, Layer, Role};
 use crate::config::Config;
@@ -59,15 +59,13 @@ impl<'a> Bound<'a> {
             return name.to_string();
         }
         let unit = Unit::of(role);
-        let beside = self.tensors.iter().filter(|((of, role), _)| *of == layer && Unit::of(*role) == unit);
+        let beside = self.tensors.iter().filter(|((of, other), _)| *of == layer && Unit::of(*other) == unit);
         let rows = match beside.map(|(_, (_, row))| *row).min() {
             Some(row) => &self.rows[row..],
             None => &self.rows,
         };
-        match rows.iter().find_map(|row| row.spell(layer, unit)) {
-            Some(named) => named.tensor(self.family, role),
-            None => format!("what {}'s networks do not have", self.family.name),
-        }
+        let spelled = rows.iter().find_map(|row| row.spell(self.family, layer, role));
+        spelled.unwrap_or_else(|| format!("what {}'s networks do not have", self.family.name))
     }
 
     /// What each of the file's tensors is, as far as the table knows.
@@ -77,7 +75,7 @@ impl<'a> Bound<'a> {
 
     /// Whether a layer goes by another name than files of today have.
     pub(super) fn is_older(&self, layer: Layer) -> bool {
-        let present = self.rows.iter().position(|row| row.spell(layer, Unit::Layer).is_some());
+        let present = self.rows.iter().position(|row| row.names(layer, Role::Weight));
         self.tensors.get(&(layer, Role::Weight)).is_some_and(|(_, row)| present.is_some_and(|present| *row > present))
     }
 
@@ -90,13 +88,9 @@ impl<'a> Bound<'a> {
 
 /// The tensors of a state dict of ours, in its order: names and canonical shapes.
 pub(super) fn state_dict(config: &Config) -> Vec<(String, Layer, Role, Vec<usize>)> {
-    use super::family::OURS;
     let rows = (OURS.rows)(config.box_head.convs.len());
-    let name = |layer, role| {
-        let named = rows.iter().find_map(|row| row.spell(layer, Unit::of(role)));
-        // Ours has a name for all: a test goes through them.
-        named.map(|named| named.tensor(OURS, role)).unwrap_or_default()
-    };
+    // Ours has a name for all: a test goes through them.
+    let name = |layer, role| rows.iter().find_map(|row| row.spell(OURS, layer, role)).unwrap_or_default();
     let tensors = super::layers::layers(config).into_iter().flat_map(|form| {
         form.tensors().into_iter().map(move |(role, shape)| (form.layer, role, shape)).collect::<Vec<_>>()
     });

@@ -22,21 +22,6 @@ pub(in crate::weights) struct Row {
     unit: Unit,
 }
 
-/// A layer's name in a file, without the ends of its tensors'.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::weights) struct Named {
-    stem: String,
-    unit: Unit,
-}
-
-impl Named {
-    /// The name of a tensor; `role` must be one of the unit's.
-    pub(in crate::weights) fn tensor(&self, family: &Family, role: Role) -> String {
-        let end = ends(family, self.unit).into_iter().find(|(of, _)| *of == role).map_or("", |(_, end)| end);
-        format!("{}{end}", self.stem)
-    }
-}
-
 /// The roles of a unit's tensors, and what ends their names.
 fn ends(family: &Family, unit: Unit) -> Vec<(Role, &'static str)> {
     match unit {
@@ -66,10 +51,15 @@ impl Row {
         })
     }
 
-    /// What this row calls a layer, if it is one of its kind.
-    pub(in crate::weights) fn spell(&self, layer: Layer, unit: Unit) -> Option<Named> {
-        let fits = self.kind == layer.kind && self.unit == unit;
-        fits.then(|| Named { stem: spell(&self.theirs, layer.numbers), unit })
+    /// Whether this row names such a layer's tensor of this role.
+    pub(in crate::weights) fn names(&self, layer: Layer, role: Role) -> bool {
+        self.kind == layer.kind && self.unit == Unit::of(role)
+    }
+
+    /// What this row calls a layer's tensor, if it is one of its.
+    pub(in crate::weights) fn spell(&self, family: &Family, layer: Layer, role: Role) -> Option<String> {
+        let (_, end) = ends(family, self.unit).into_iter().find(|(of, _)| *of == role)?;
+        self.names(layer, role).then(|| format!("{}{end}", spell(&self.theirs, layer.numbers)))
     }
 }
 

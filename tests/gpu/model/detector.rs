@@ -311,7 +311,7 @@ fn no_choice_moves_a_result() {
     };
     let (want, _) = find(&[]);
     assert!(want.len() >= 5);
-    let ways: [&[&str]; 7] = [
+    let ways: [&[&str]; 9] = [
         &["plain"],
         &["registers"],
         &["subgroup"],
@@ -319,11 +319,17 @@ fn no_choice_moves_a_result() {
         &["blocked-32"],
         &["winograd", "registers"],
         &["split-k", "blocked-32", "registers"],
+        &["tiles", "registers"],
+        &["radix", "registers"],
     ];
     let mut taken = 0;
     for names in ways {
         let (got, plan) = find(names);
         // What a device does not offer cannot be forced.
+        let lowerings = maskrcnn::engine::lowering::ALL.iter().map(|l| l.name()).filter(|l| names.contains(l));
+        for lowering in lowerings {
+            assert!(plan.graph.nodes.iter().any(|node| node.origin.lowering == lowering), "{lowering}");
+        }
         taken += usize::from(plan.steps.iter().any(|s| names.contains(&s.variant.name)));
         same_but_for_digits(&names.join(" "), &got, &want);
     }
