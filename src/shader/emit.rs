@@ -74,8 +74,14 @@ impl<'a> Valid<'a> {
     }
 
     fn spirv(&self, checked: bool) -> Result<Vec<u8>, String> {
+        Ok(self.words((1, 3), checked)?.iter().flat_map(|w| w.to_le_bytes()).collect())
+    }
+
+    /// SPIR-V of that version.
+    pub(crate) fn words(&self, version: (u8, u8), checked: bool) -> Result<Vec<u32>, String> {
         let options = spv::Options {
-            lang_version: (1, 3),
+            lang_version: version,
+            emit_int_div_checks: checked,
             bounds_check_policies: policies(checked),
             force_loop_bounding: checked,
             zero_initialize_workgroup_memory: match checked {
@@ -85,8 +91,7 @@ impl<'a> Valid<'a> {
             ..Default::default()
         };
         let pipeline = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
-        let words = spv::write_vec(self.module, &self.info, &options, Some(&pipeline)).map_err(|e| e.to_string())?;
-        Ok(words.iter().flat_map(|w| w.to_le_bytes()).collect())
+        spv::write_vec(self.module, &self.info, &options, Some(&pipeline)).map_err(|e| e.to_string())
     }
 
     fn msl(&self, checked: bool) -> Result<String, String> {
@@ -96,6 +101,7 @@ impl<'a> Valid<'a> {
             bounds_check_policies: policies(checked),
             force_loop_bounding: checked,
             zero_initialize_workgroup_memory: checked,
+            emit_int_div_checks: checked,
             per_entry_point_map: [("main".to_string(), self.buffers())].into(),
             fake_missing_bindings: false,
             ..Default::default()
