@@ -25,6 +25,7 @@
 //! | [`engine::kernels`] | one contract and cases for each shader |
 //! | [`engine::lowering`] | how an op becomes launches of kernels |
 //! | [`engine::shader`] | WGSL preprocessor, reflection and translation |
+//! | `engine::driver` | what Vulkan drivers made of a shader (feature `ash`) |
 //! | [`engine::gpu`] | the only room that names wgpu: device, pipelines, runner |
 //! | [`engine::config`] | every setting of a network |
 //! | [`engine::model`] | the networks, as functions that build a graph |
@@ -42,6 +43,8 @@ mod cache;
 mod compiled;
 mod config;
 mod detector;
+#[cfg(feature = "ash")]
+mod driver;
 mod error;
 mod gpu;
 mod graph;
@@ -85,6 +88,11 @@ pub mod engine {
     /// The glue.
     pub mod detector {
         pub use crate::detector::*;
+    }
+    /// Vulkan drivers, asked what they made of a shader.
+    #[cfg(feature = "ash")]
+    pub mod driver {
+        pub use crate::driver::*;
     }
     /// The only room that names wgpu: device, pipelines, runner.
     pub mod gpu {

@@ -3,9 +3,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# cli implies emit, image and pull: it is tried with and without the model alone.
+# cli implies ash, image and pull: it is tried with and without the model alone.
 for model in "" embedded-model; do
-    for emit in "" emit; do
+    # ash implies emit.
+    for emit in "" emit ash; do
         for pull in "" pull; do
             for image in "" image; do
                 set -- $emit $pull $image $model

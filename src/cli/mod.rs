@@ -93,15 +93,19 @@ fn obey(command: Command) -> ExitCode {
         Command::Devices => devices::run(),
         Command::Graph(args) => finish(graph::run(&args)),
         Command::Profile(args) => finish(profile::run(&args)),
-        Command::Bench(args) => match bench::run(&args) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(e) => finish(Err(e)),
-        },
+        Command::Bench(args) => judge(bench::run(&args)),
         Command::Tune(args) => finish(tune::run(&args)),
-        Command::Shaders(command) => finish(shaders::run(&command)),
+        Command::Shaders(command) => judge(shaders::run(&command)),
         Command::Weights(command) => finish(weights::run(&command)),
         Command::Scene(args) => finish(scene::run(&args)),
+    }
+}
+
+/// The exit code of what was looked at, or an error printed.
+fn judge(result: Result<bool>) -> ExitCode {
+    match result {
+        Ok(false) => ExitCode::FAILURE,
+        result => finish(result.map(|_| ())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `maskrcnn shaders`
 
 mod list;
+mod stats;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,9 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Have a Vulkan driver compile every text, and print what it made of them: registers, spills, workgroup memory,
+    /// subgroups at a time, instructions. The driver's GPU need not be there.
+    Stats(Box<stats::Args>),
 }
 
 /// Which text of a kernel.
@@ -91,9 +95,10 @@ fn setting(text: &str) -> Result<(String, u32), String> {
     Ok((name.into(), value.ok_or_else(|| format!("has no whole number up to {MOST} after the ="))?))
 }
 
-/// Does it.
-pub(super) fn run(command: &Command) -> Result<()> {
+/// Does it. The answer is whether all is well with what was looked at.
+pub(super) fn run(command: &Command) -> Result<bool> {
     match command {
+        Command::Stats(args) => return stats::run(args),
         Command::List { name, json, device } => {
             let entries: Vec<&Entry> = match name {
                 None => REGISTRY.iter().collect(),
@@ -112,7 +117,8 @@ pub(super) fn run(command: &Command) -> Result<()> {
         Command::Emit { name, target, choice, checked, out } => {
             emit(&choose(name, choice)?, *target, *checked, out.as_deref())
         }
-    }
+    }?;
+    Ok(true)
 }
 
 fn refuse<T>(kernel: &str, reason: impl Into<String>) -> Result<T> {
@@ -138,12 +144,17 @@ struct Chosen {
 }
 
 fn choose(name: &str, choice: &Choice) -> Result<Chosen> {
-    let entry = entry(name)?;
     let class = Class::of(choice.device.as_deref())?;
+    choose_for(name, choice, &class)
+}
+
+/// The same where the device is known.
+fn choose_for(name: &str, choice: &Choice, class: &Class) -> Result<Chosen> {
+    let entry = entry(name)?;
     let cases = (entry.cases)();
     let mut seen: Vec<&str> = Vec::new();
     for (i, case) in select(name, &cases, choice.case.as_deref())? {
-        let variants = variants(case, &class)?;
+        let variants = variants(case, class)?;
         let wanted = variants.iter().find(|v| choice.variant.as_deref().is_none_or(|name| v.name == name));
         if let Some(variant) = wanted {
             let variant = set(name, variant.clone(), &choice.set)?;

@@ -65,7 +65,10 @@ pub fn choose(choice: Option<&str>) -> Result<Adapter> {
 }
 
 /// Which of the devices `text` stands for, or why it is none of them.
-fn pick(names: &[&str], text: &str) -> std::result::Result<usize, String> {
+///
+/// # Errors
+/// Which there are.
+pub fn pick(names: &[&str], text: &str) -> std::result::Result<usize, String> {
     let text = text.trim();
     if text.is_empty() {
         return Err("the device's name is empty; give its number or a part of it".into());

@@ -14,7 +14,7 @@ mod runner;
 mod texture;
 mod transfer;
 
-pub use adapter::{Adapter, adapters, choose};
+pub use adapter::{Adapter, adapters, choose, pick};
 pub use compile::Compiled;
 pub use device::{Counters, Device, Held};
 pub use pool::Pool;

@@ -13,6 +13,9 @@ mod printing;
 mod program;
 mod reading;
 mod readme;
+#[path = "../common/skipped.rs"]
+mod skipped;
+mod stats;
 mod weights;
 
 use std::collections::BTreeSet;

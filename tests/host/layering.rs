@@ -18,6 +18,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kernels", &["ops", "rng", "target", "tensor", "params"]),
     ("lowering", &["kernels", "ops", "target", "tensor"]),
     ("shader", &["atomic", "kernels"]),
+    // What Vulkan drivers made of a shader.
+    ("driver", &["atomic", "kernels", "shader", "target"]),
     ("graph", &["kernels", "lowering", "ops", "rng", "target", "tensor"]),
     ("gpu", &["atomic", "cache", "graph", "kernels", "ops", "rng", "shader", "target", "tensor"]),
     // Every setting of a network.
@@ -167,6 +169,19 @@ fn wgpu_is_named_in_one_room_only() {
             let text = code(&text);
             if let Some(at) = identifiers(&text, "wgpu").next() {
                 panic!("{path}:{}: `wgpu` is named outside src/gpu", text[..at].lines().count());
+            }
+        }
+    }
+}
+
+/// Whatever is said to Vulkan stands in one place, and so does what could go wrong unseen.
+#[test]
+fn ash_is_named_in_one_place_only() {
+    for (path, text) in texts("src", &["rs"]) {
+        if path != "src/driver/vulkan.rs" && !path.starts_with("src/driver/vulkan/") {
+            let text = code(&text);
+            if let Some(at) = identifiers(&text, "ash").find(|at| text[at + 3..].starts_with("::")) {
+                panic!("{path}:{}: `ash` is named outside src/driver/vulkan", text[..at].lines().count());
             }
         }
     }

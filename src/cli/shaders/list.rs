@@ -16,7 +16,7 @@ use crate::cli::words::{count, width, wrapped};
 const COLUMNS: usize = 118;
 
 /// A kernel's cases with the variants that each is offered, and those variants' texts.
-struct Kernel<'a> {
+pub(super) struct Kernel<'a> {
     entry: &'a Entry,
     cases: Vec<(Case, Vec<Variant>)>,
     rows: Vec<Row>,
@@ -38,7 +38,7 @@ struct Text {
 }
 
 impl<'a> Kernel<'a> {
-    fn new(entry: &'a Entry, class: &Class) -> Result<Self> {
+    pub(super) fn new(entry: &'a Entry, class: &Class) -> Result<Self> {
         let offered = |case: Case| {
             let variants = variants(&case, class)?;
             Ok((case, variants))
@@ -49,6 +49,11 @@ impl<'a> Kernel<'a> {
             variants.iter().try_for_each(|variant| kernel.add(i, variant))?;
         }
         Ok(Self { cases, ..kernel })
+    }
+
+    /// Every text once, variant by variant.
+    pub(super) fn texts(self) -> Vec<Variant> {
+        self.rows.into_iter().flat_map(|row| row.texts).map(|text| text.variant).collect()
     }
 
     fn add(&mut self, case: usize, variant: &Variant) -> Result<()> {

@@ -1,0 +1,190 @@
+//! What a driver made of the shaders: `maskrcnn shaders stats`, with AMD's compiler of Mesa and no GPU.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::program::{Ran, program};
+use crate::skipped::skipped;
+
+/// Mesa's RADV on its null winsys, as if an RX 7900 were there; nothing where it is not installed, or is too new for it.
+fn null_device() -> Option<&'static str> {
+    static ICD: OnceLock<Option<String>> = OnceLock::new();
+    let find = || {
+        let folder = Path::new("/usr/share/vulkan/icd.d");
+        let names = ["radeon_icd.x86_64.json", "radeon_icd.json", "radeon_icd.aarch64.json"];
+        let icd = names.iter().map(|name| folder.join(name)).find(|path| path.exists())?.display().to_string();
+        let ran = Ran::new(on(program(), &icd).args(["shaders", "stats", "softmax"]).output().unwrap());
+        (ran.code == 0 && ran.out.contains("GFX1100")).then_some(icd)
+    };
+    let found = ICD.get_or_init(find).as_deref();
+    if found.is_none() {
+        skipped(
+            "what RADV makes of the shaders is not looked at",
+            "install Mesa's RADV of 22.3 to 25.0, which has a null winsys",
+        );
+    }
+    found
+}
+
+fn on(mut command: Command, icd: &str) -> Command {
+    for (name, value) in [("VK_DRIVER_FILES", icd), ("VK_ICD_FILENAMES", icd), ("RADV_FORCE_FAMILY", "gfx1100")] {
+        command.env(name, value);
+    }
+    command.env("MESA_SHADER_CACHE_DISABLE", "true").env("NODEVICE_SELECT", "1");
+    command
+}
+
+fn stats(icd: &str, args: &[&str]) -> Ran {
+    Ran::new(on(program(), icd).args(["shaders", "stats"]).args(args).output().unwrap())
+}
+
+fn json(ran: Ran) -> Value {
+    serde_json::from_str(&ran.good().out).unwrap()
+}
+
+fn figure(text: &Value, name: &str) -> u64 {
+    text["made"][0]["figures"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+/// Every f32 text that a GPU of AMD is offered keeps to its registers, but for Winograd's tiles of 36 vectors.
+#[test]
+fn no_text_in_f32_spills_on_amd() {
+    let Some(icd) = null_device() else { return };
+    let all = json(stats(icd, &["--json"]));
+    let texts = all["texts"].as_array().unwrap();
+    assert!(texts.len() > 200, "{} texts", texts.len());
+    let (mut blocked, mut spills) = (0, Vec::new());
+    for text in texts {
+        let (kernel, variant) = (text["kernel"].as_str().unwrap(), text["variant"].as_str().unwrap());
+        assert!(text["needs"].is_null() && text["refused"].is_null(), "{text}");
+        assert!(figure(text, "instructions") > 0 && [32, 64].contains(&figure(text, "subgroup")), "{text}");
+        // AMD's compiler may round it up, and puts nothing else there.
+        assert!(figure(text, "workgroup") >= text["workgroup_bytes"].as_u64().unwrap(), "{text}");
+        if text["constants"]["HALVES"].is_null() && figure(text, "spills") > 0 {
+            spills.push(kernel);
+        }
+        if variant == "blocked-128" {
+            blocked += 1;
+            // With levels of a pyramid it takes 132.
+            let most = if text["constants"]["LEVELS"].is_null() { 120 } else { 132 };
+            assert!(figure(text, "registers") <= most, "{text}");
+        }
+    }
+    spills.dedup();
+    assert!(blocked > 10 && spills.iter().all(|kernel| *kernel == "winograd_in"), "spills in {spills:?}");
+}
+
+/// The loop that takes the time is arithmetic for the most part.
+#[test]
+fn the_busiest_loops_are_multiply_adds() {
+    let Some(icd) = null_device() else { return };
+    let cases = [
+        ("conv2d", "blocked-128", 0.80),
+        ("linear", "blocked-128", 0.80),
+        ("winograd_gemm", "blocked-128", 0.80),
+        // Mesa 22.3 makes a product and a sum of every fourth; 25.0 has 0.68.
+        ("conv2d", "registers", 0.40),
+    ];
+    for (kernel, variant, least) in cases {
+        let code = json(stats(icd, &[kernel, "--variant", variant, "--isa", "--json"]));
+        let program = &code["programs"][0];
+        let (share, found) = (program["multiply_adds"].as_f64().unwrap(), &program["busiest_loop"]);
+        assert!(share >= least, "{kernel}/{variant}: {share:.2} of {found}");
+        let counts = found["counts"].as_object().unwrap();
+        let all: u64 = counts.values().map(|n| n.as_u64().unwrap()).sum();
+        assert!(counts["multiply_add"].as_u64().unwrap() >= 90 && all > 90, "{found}");
+        let lines: Vec<u64> = found["lines"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+        // Every instruction of it stands on a line of its own.
+        assert!(lines[1] - lines[0] + 1 >= all, "{found}");
+    }
+}
+
+/// For people: a line a variant, a line a text, machine code; what cannot be compiled is told.
+#[test]
+fn what_a_driver_made_is_printed() {
+    let Some(icd) = null_device() else { return };
+    let table = stats(icd, &["--variant", "blocked-64"]).good().out;
+    for part in
+        ["GFX1100", "registers", "waves", "\nconv2d/blocked-64 ", "\nlinear/blocked-64 ", " compiled, none spills"]
+    {
+        assert!(table.contains(part), "no `{part}` in {table}");
+    }
+    assert!(!table.contains("blocked-128"), "{table}");
+    let one = stats(icd, &["softmax"]).good().out;
+    assert!(one.contains("\n2 of 2 texts compiled, none spills\n"), "{one}");
+    let set = stats(icd, &["winograd_gemm", "--variant", "registers", "--set", "TP=2"]).good().out;
+    assert!(set.contains("\n1 of 1 text compiled") && set.contains(" TP=2"), "{set}");
+    let left_out = stats(icd, &["conv2d", "--variant", "matrix-16", "--device", "profile:rdna3"]);
+    let told = "not compiled: conv2d/matrix-16 (9 texts): needs cooperative matrices 16x16x16 f16 with f32 sums";
+    // Mesa 23.3 and newer has them.
+    assert!(left_out.out.contains(told) || left_out.out.contains("\n9 of 9 texts compiled"), "{}", left_out.out);
+    let code = stats(icd, &["linear", "--variant", "blocked-128", "--isa"]).good().out;
+    for part in ["v_fma", "s_endpgm", "; the busiest loop, lines ", ";   multiply-adds  "] {
+        assert!(code.contains(part), "no `{part}` in {code}");
+    }
+}
+
+/// What has changed since is told; more registers or spills are a failure.
+#[test]
+fn a_later_run_is_compared() {
+    let Some(icd) = null_device() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("before.json");
+    let file = path.to_str().unwrap();
+    stats(icd, &["softmax", "--save", file]).good();
+    let same = stats(icd, &["softmax", "--against", file]).good().out;
+    assert_eq!(same, "2 texts, none has changed\n");
+
+    let mut record: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let figures = &mut record["texts"][1]["made"][0]["figures"];
+    let (registers, instructions) = (figures["registers"].as_u64().unwrap(), figures["instructions"].as_u64().unwrap());
+    figures["registers"] = (registers - 1).into();
+    figures["instructions"] = (instructions + 1).into();
+    std::fs::write(&path, record.to_string()).unwrap();
+    let worse = stats(icd, &["softmax", "--against", file]);
+    assert_eq!((worse.code, worse.err.as_str()), (1, ""), "{}", worse.out);
+    for part in [
+        format!("registers {} -> {registers} (worse)", registers - 1),
+        format!("instructions {} -> {instructions} (better)", instructions + 1),
+        "2 texts, 1 changed, 1 with more registers or spills".into(),
+    ] {
+        assert!(worse.out.contains(&part), "no `{part}` in {}", worse.out);
+    }
+    // Of another kernel, nothing was kept; a file of another kind is named.
+    let new = stats(icd, &["nms", "--against", file]).good().out;
+    assert!(new.contains(": is new\n"), "{new}");
+    std::fs::write(&path, "{}").unwrap();
+    let bad = stats(icd, &["softmax", "--against", file]);
+    assert!(bad.error().contains("before.json") && bad.error().contains("shaders stats --save"), "{}", bad.err);
+}
+
+/// What is asked for in vain is refused, with or without a driver.
+#[test]
+fn what_cannot_be_is_refused() {
+    let with = |args: &[&str]| {
+        let mut command = program();
+        command.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
+        Ran::new(command.args(["shaders", "stats"]).args(args).output().unwrap())
+    };
+    if cfg!(target_os = "linux") {
+        let ran = with(&["softmax"]);
+        assert!(ran.error().contains("no Vulkan") && ran.error().contains("install"), "{}", ran.err);
+    }
+    assert_eq!(with(&["--isa"]).code, 2);
+    let Some(icd) = null_device() else { return };
+    for (args, part) in [
+        (&["no_such"][..], "there is no such kernel"),
+        (&["softmax", "--variant", "no such"], "has no variant `no such`"),
+        (&["--variant", "no such"], "no kernel has a variant `no such`"),
+        (&["--set", "TP=1"], "`--set`"),
+        (&["--case", "1"], "`--case`"),
+        (&["softmax", "--driver", "no such"], "none of the devices here"),
+        (&["softmax", "--device", "profile:none"], "no profile"),
+    ] {
+        let ran = stats(icd, args);
+        assert!(ran.error().contains(part), "{args:?}: {}", ran.err);
+    }
+}
