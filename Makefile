@@ -2,7 +2,7 @@
 
 OUT ?= out
 
-.PHONY: demo test check bench-check test-swiftshader lint features msrv deny package peers rust driver clean
+.PHONY: demo test check bench-check test-swiftshader compilers lint features msrv deny package peers rust driver clean
 
 demo: rust driver
 	cargo run --release -- detect assets/demo.png --out "$(OUT)"
@@ -33,6 +33,11 @@ test-swiftshader: rust
 
 # Stage by stage and whole; CI has no time for the rest, which passes as well.
 SWIFTSHADER_TESTS ?= model::demo_ model::scene_ model::flat_ model::blank_ small_detections compile:: kernels::
+
+# Every text through every compiler at hand (docs/COMPILERS.md): Mesa's, for GPUs that are not here too, DXC, clang.
+compilers: rust
+	cargo build --release
+	tools/compilers.sh
 
 # What CI runs beside the tests.
 lint: rust

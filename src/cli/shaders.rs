@@ -1,16 +1,12 @@
 //! `maskrcnn shaders`
 
+mod emit;
 mod list;
 mod stats;
 
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
-
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use maskrcnn::engine::kernels::{self, Case, Entry, REGISTRY, Variant};
 use maskrcnn::engine::ops::{Info, Io};
-use maskrcnn::engine::shader::emit::{Language, Valid, save};
-use maskrcnn::engine::shader::{compile, reflect};
+use maskrcnn::engine::shader::compile;
 use maskrcnn::engine::target::Factors;
 use maskrcnn::{Error, Result};
 
@@ -42,22 +38,8 @@ pub(super) enum Command {
         #[arg(long, conflicts_with_all = ["variant", "case", "set", "device"])]
         source: bool,
     },
-    /// Translate a kernel into a driver's language, constants filled in.
-    Emit {
-        /// The kernel.
-        name: String,
-        /// The language.
-        #[arg(long, value_parser = PossibleValuesParser::new(Language::ALL.map(Language::name)).map(target))]
-        target: Language,
-        #[command(flatten)]
-        choice: Choice,
-        /// Add the run-time checks that a WebGPU page would have.
-        #[arg(long)]
-        checked: bool,
-        /// Where to write; without, standard output.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
+    /// Translate a kernel into a driver's language, constants filled in; or every text of all kernels.
+    Emit(Box<emit::Args>),
     /// Have a Vulkan driver compile every text, and print what it made of them: registers, spills, workgroup memory,
     /// subgroups at a time, instructions. The driver's GPU need not be there.
     Stats(Box<stats::Args>),
@@ -81,10 +63,6 @@ pub(super) struct Choice {
     /// Without, the first of `devices`.
     #[arg(long, value_name = "NAME|INDEX|none")]
     device: Option<String>,
-}
-
-fn target(name: String) -> Language {
-    Language::ALL.into_iter().find(|t| t.name() == name).unwrap_or(Language::Wgsl)
 }
 
 fn setting(text: &str) -> Result<(String, u32), String> {
@@ -114,9 +92,7 @@ pub(super) fn run(command: &Command) -> Result<bool> {
             let text = compile(chosen.entry, &chosen.variant)?.text;
             super::print(format!("// {}\n{text}", chosen.title).as_bytes())
         }
-        Command::Emit { name, target, choice, checked, out } => {
-            emit(&choose(name, choice)?, *target, *checked, out.as_deref())
-        }
+        Command::Emit(args) => emit::run(args),
     }?;
     Ok(true)
 }
@@ -213,24 +189,4 @@ fn set(kernel: &str, mut variant: Variant, values: &[(String, u32)]) -> Result<V
         }
     }
     Ok(variant)
-}
-
-fn emit(chosen: &Chosen, target: Language, checked: bool, out: Option<&Path>) -> Result<()> {
-    let name = chosen.entry.name;
-    if out.is_none() && !target.is_text() && std::io::stdout().is_terminal() {
-        return refuse(name, format!("{} is binary and no text for a terminal: name a file with --out", target.name()));
-    }
-    let text = compile(chosen.entry, &chosen.variant)?;
-    let wrong = |reason: String| Error::Shader { kernel: name.into(), reason: format!("{}: {reason}", chosen.variant) };
-    let (module, _) = reflect(&text).map_err(wrong)?;
-    let valid = Valid::new(&text, &module, &chosen.variant).map_err(wrong)?;
-    let translation = valid.emit(target, checked).map_err(wrong)?;
-    match out {
-        None => super::print(&translation),
-        Some(path) => {
-            save(path, &translation)?;
-            say!("{}: {}, {} bytes", path.display(), chosen.title, translation.len());
-            Ok(())
-        }
-    }
 }

@@ -312,6 +312,31 @@ fn every_kernel_is_shown_and_translated() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4 * REGISTRY.len(), "nothing else is left");
 }
 
+/// Without a kernel, every text that the device is offered; what a language cannot have is told.
+#[test]
+fn all_texts_are_translated_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("all").display().to_string();
+    let listed: serde_json::Value =
+        serde_json::from_str(&run(&["shaders", "list", "--json", "--device", "profile:rdna3"]).text()).unwrap();
+    let kernels = listed["kernels"].as_array().unwrap().iter();
+    let texts: usize = kernels.map(|k| k["texts"].as_array().unwrap().len()).sum();
+    let args = ["shaders", "emit", "--device", "profile:rdna3", "--out", &folder, "--target"];
+    let said = run(&[&args[..], &["msl"]].concat()).text();
+    assert!(said.starts_with(&format!("{folder}: {texts} texts for profile:rdna3")), "{said}");
+    let said = run(&[&args[..], &["hlsl"]].concat()).text();
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path()).collect();
+    let of = |ending: &str| files.iter().filter(|f| f.extension().is_some_and(|e| e == ending)).count();
+    assert_eq!(of("msl"), texts);
+    let left_out = texts - of("hlsl");
+    assert!(left_out > 0 && of("hlsl") > texts / 2, "{said}");
+    assert!(said.contains(&format!("{left_out} texts left out, the first of them conv2d, matrix-16")), "{said}");
+    for file in files {
+        assert!(!fs::read(&file).unwrap().is_empty(), "{}", file.display());
+        assert!(!file.display().to_string().contains(' '), "{}", file.display());
+    }
+}
+
 #[test]
 fn a_text_is_chosen_by_variant_case_and_constants() {
     let show = |args: &[&str]| run(&[&["shaders", "show", "conv2d", "--device", "none"], args].concat()).text();
@@ -349,6 +374,8 @@ fn mistakes_about_shaders_are_one_message_each() {
         (&["show", "conv2d", "--set", "WG=70000"], 2, &["65535"]),
         (&["show", "conv2d", "--source", "--variant", "plain"], 2, &["--source"]),
         (&["emit", "conv2d"], 2, &["required"]),
+        (&["emit", "--target", "msl"], 2, &["required", "NAME"]),
+        (&["emit", "--target", "msl", "--out", "none", "--case", "0"], 1, &["`--case`", "name it"]),
         (&["emit", "conv2d", "--target", "glsl"], 2, &["glsl"]),
         (&["emit", "softmax", "--target", "spirv", "--out", "none/a.spv"], 1, &["none/a.spv"]),
         (&["show", "conv2d", "--device", "none", "--case", "lateral", "--set", "TP=65535"], 1, &["50000 lines"]),
@@ -364,7 +391,10 @@ fn mistakes_about_shaders_are_one_message_each() {
         for part in parts {
             assert!(ran.err.contains(part), "{args:?}: no `{part}` in {}", ran.err);
         }
-        assert!(code != 1 || line.contains(args[1]) || line.contains("none/a.spv"), "{args:?}: {line}");
+        assert!(
+            code != 1 || line.contains(args[1]) || line.contains("--case") || line.contains("none/a.spv"),
+            "{args:?}: {line}"
+        );
     }
 }
 
