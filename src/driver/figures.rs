@@ -29,7 +29,7 @@ pub enum Figure {
     Subgroup,
 }
 
-/// The names that drivers give them, in lower case. Several of a driver's are added up.
+/// The names that drivers give them, in lower case: of those that a driver has, the first.
 const NAMES: [(Figure, &[&str]); 7] = [
     (
         Figure::Registers,
@@ -39,10 +39,11 @@ const NAMES: [(Figure, &[&str]); 7] = [
             "number of gprs",     // NVK
             "register count",     // NVIDIA
             "gprs",               // Honeykrisp
-            "registers used",     // Turnip
-            "work registers",     // PanVK
-            "grf registers",      // ANV of Xe2 and newer
-            "max live registers", // ANV
+            "registers used",     // Turnip, PanVK
+            "max live registers", // ANV, whose GPUs give every thread as many
+            "grf registers",
+            "registers",  // PanVK on Midgard
+            "temp count", // PowerVR
         ],
     ),
     (Figure::Scalars, &["sgprs", "numusedsgprs"]),
@@ -50,26 +51,38 @@ const NAMES: [(Figure, &[&str]); 7] = [
         Figure::Spills,
         &[
             "spilled vgprs",
-            "spilled sgprs",
-            "spill count",
-            "spills",
-            "spills to memory",
-            "spills to mem",
-            // Turnip's stores to a thread's own memory.
-            "stp count",
+            "spills",           // ANV, Honeykrisp, PanVK
+            "spill count",      // ANV before, PowerVR
+            "spills to memory", // NVK
+            "stp count",        // Turnip: stores to a thread's own memory
+            "tmu spills",       // V3DV
         ],
     ),
     (
         Figure::Scratch,
-        &["scratch size", "scratchmemusageinbytes", "scratch memory size", "slm size", "stack size", "scratch"],
+        &[
+            "scratch size",
+            "scratchmemusageinbytes",
+            "scratch memory size",
+            "scratch",
+            "slm size", // NVK: what NVIDIA calls local
+            "stack size",
+            "spill size",
+        ],
     ),
     (
         Figure::Workgroup,
         &["lds size", "ldsusagesizeinbytes", "workgroup memory size", "shared memory size", "shared memory"],
     ),
-    (Figure::Waves, &["subgroups per simd", "max warps/sm", "max waves per core", "max warps per sm", "thread count"]),
-    (Figure::Instructions, &["instructions", "instruction count", "instrs"]),
+    (Figure::Waves, &["subgroups per simd", "max warps/sm", "max waves per core", "thread count"]),
+    (Figure::Instructions, &["instructions", "instruction count", "inst group count"]),
 ];
+
+/// Spills of registers that a subgroup shares, where a driver counts them beside the others.
+const SHARED_SPILLS: &str = "spilled sgprs";
+
+/// Threads at a time, of drivers that do not count subgroups.
+const THREADS: &str = "threads";
 
 impl Figure {
     /// All of them.
@@ -115,16 +128,21 @@ pub struct Figures(pub BTreeMap<Figure, u64>);
 impl Figures {
     /// Those of a program.
     pub fn of(made: &Executable) -> Self {
-        let mut out = BTreeMap::new();
-        for (name, value) in &made.statistics {
-            let name = name.trim().to_lowercase();
-            let figure = NAMES.iter().find(|(_, names)| names.contains(&name.as_str()));
-            if let (Some((figure, _)), Some(value)) = (figure, number(value)) {
-                *out.entry(*figure).or_insert(0) += value;
-            }
+        let told = |name: &str| {
+            let mut all = made.statistics.iter().filter(|(told, _)| told.trim().to_lowercase() == name);
+            all.find_map(|(_, value)| number(value))
+        };
+        let first = |(figure, names): &(Figure, &[&str])| Some((*figure, names.iter().find_map(|name| told(name))?));
+        let mut out: BTreeMap<Figure, u64> = NAMES.iter().filter_map(first).collect();
+        if let Some(spills) = out.get_mut(&Figure::Spills) {
+            *spills += told(SHARED_SPILLS).unwrap_or(0);
         }
-        if made.subgroup > 0 {
-            out.insert(Figure::Subgroup, made.subgroup.into());
+        let subgroup = u64::from(made.subgroup);
+        if subgroup > 0 {
+            out.insert(Figure::Subgroup, subgroup);
+            if let Some(threads) = told(THREADS) {
+                out.entry(Figure::Waves).or_insert(threads / subgroup);
+            }
         }
         Self(out)
     }
@@ -183,15 +201,27 @@ mod tests {
         assert_eq!(told(&radv), want);
         let nvidia = of(32, &[("Register Count", 88.into()), ("Binary Size", 4096.into()), ("Stack Size", 16.into())]);
         assert_eq!(told(&nvidia), [(Registers, 88), (Scratch, 16), (Subgroup, 32)]);
-        let intel =
-            of(0, &[("Instruction Count", 10.into()), ("Spill Count", 7.into()), ("Max live registers", 90.into())]);
-        assert_eq!(told(&intel), [(Registers, 90), (Spills, 7), (Instructions, 10)]);
+        // Two counts of registers are not one sum.
+        let intel = of(
+            16,
+            &[
+                ("Instructions", 10.into()),
+                ("Spills", 7.into()),
+                ("GRF registers", 128.into()),
+                ("Max live registers", 90.into()),
+            ],
+        );
+        assert_eq!(told(&intel), [(Registers, 90), (Spills, 7), (Instructions, 10), (Subgroup, 16)]);
+        let apple = of(32, &[("GPRs", 119.into()), ("Threads", 832.into()), ("Scratch", 0.into())]);
+        assert_eq!(told(&apple), [(Registers, 119), (Scratch, 0), (Waves, 26), (Subgroup, 32)]);
     }
 
     #[test]
     fn what_is_no_count_is_left_out() {
-        let odd =
-            of(32, &[("VGPRs", (-1).into()), ("SGPRs", 7.5.into()), ("Spills", true.into()), ("Instrs", 8.0.into())]);
+        let odd = of(
+            32,
+            &[("VGPRs", (-1).into()), ("SGPRs", 7.5.into()), ("Spills", true.into()), ("Instructions", 8.0.into())],
+        );
         assert_eq!(told(&odd), [(Figure::Instructions, 8), (Figure::Subgroup, 32)]);
     }
 }
