@@ -82,6 +82,8 @@ impl<'a> Valid<'a> {
         let options = spv::Options {
             lang_version: version,
             emit_int_div_checks: checked,
+            // A capability that few devices have, and kernels pass nothing from stage to stage.
+            use_storage_input_output_16: false,
             bounds_check_policies: policies(checked),
             force_loop_bounding: checked,
             zero_initialize_workgroup_memory: match checked {
