@@ -48,11 +48,11 @@ pub(super) enum Command {
 /// Which text of a kernel.
 #[derive(clap::Args)]
 pub(super) struct Choice {
-    /// The variant, of those in `shaders list`; without, the device's first.
+    /// The variant, of those in `shaders list`. Without, the device's first; in a table of `stats`, all.
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
     /// The case that gives the constants: its number in `shaders list NAME`, or a part of its name. Without, the first
-    /// that has the variant.
+    /// that has the variant; in a table of `stats`, all.
     #[arg(long, value_name = "N|TEXT")]
     case: Option<String>,
     /// Another value for one of the variant's constants; may be given several times.
@@ -60,7 +60,7 @@ pub(super) struct Choice {
     set: Vec<(String, u32)>,
     /// The GPU to compile for: its number in `devices`, a part of its name, `none` for the least that there is, or
     /// `profile:NAME` for a class of devices: hopper, ada, rdna3, rdna2, apple-m, xe, adreno.
-    /// Without, the first of `devices`.
+    /// Without, the first of `devices`; where `stats` is given --driver, that one.
     #[arg(long, value_name = "NAME|INDEX|none")]
     device: Option<String>,
 }
