@@ -1,9 +1,16 @@
 // Winograd's convolution, first part: the 6x6 inputs d of a tile become the 36 points B^T d B (src/kernels/winograd.rs
-// has the matrices). A thread four channels of one tile.
+// has the matrices). A thread four channels of one tile, or, with TWOS, two: the 36
+// points of four are more registers than some GPUs have.
+
+#ifdef TWOS
+alias V = vec2<f32>;
+#else
+alias V = vec4<f32>;
+#endif
 
 struct Params {
     levels: array<vec4<u32>, 5>, // src/kernels/levels.rs
-    total: u32, // tiles * C/4
+    total: u32, // tiles * C/V
     h: u32, w: u32, // of x
     cells: u32,     // pixels of an image of x
     c: u32,         // by four
@@ -21,7 +28,7 @@ struct Params {
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
-@slot var<storage, read_write> v: array<vec4<f32>>; // [36, capacity, C/4]
+@slot var<storage, read_write> v: array<V>; // [36, capacity, C/V]
 
 #import shared/live
 #import shared/divide
@@ -45,7 +52,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let x_${r}_${s} = x0 + ${s};
     let all_${r}_${s} = in_${r} & (x_${r}_${s} >= 0) & (x_${r}_${s} < i32(w));
     let from_${r}_${s} = (at_${r} + u32(clamp(x_${r}_${s}, 0, i32(w) - 1))) * p.c + c;
-    let d_${r}_${s} = select(vec4(0.0), x_at(from_${r}_${s}), all_${r}_${s});
+    let d_${r}_${s} = select(V(0.0), x_at(from_${r}_${s}), all_${r}_${s});
 #end
     let a_${r} = d_${r}_4 - 2.25 * d_${r}_2;
     let b_${r} = 0.75 * d_${r}_3 - 1.6875 * d_${r}_1;

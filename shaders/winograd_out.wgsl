@@ -1,12 +1,19 @@
 // Winograd's convolution, third part: the 36 points m of a tile become its 4x4 outputs A^T m A
-// (src/kernels/winograd.rs has the matrices), with bias, residual and ReLU. A thread four channels of one tile.
+// (src/kernels/winograd.rs has the matrices), with bias, residual and ReLU. A thread four channels of one tile, or, with TWOS, two: the 36
+// points of four are more registers than some GPUs have.
+
+#ifdef TWOS
+alias V = vec2<f32>;
+#else
+alias V = vec4<f32>;
+#endif
 
 struct Params {
     levels: array<vec4<u32>, 5>, // src/kernels/levels.rs
-    total: u32, // tiles * K/4
-    k: u32, // by four
+    total: u32, // tiles * K/V
+    k: u32, // by four or two
     h: u32, w: u32,  // of y
-    y_offset: u32,   // places in y by four: before the first one written …
+    y_offset: u32,   // places in y by V: before the first one written …
     y_image_stride: u32, // … and from one image to the next
     columns: u32,   // of tiles
     per_image: u32, // tiles
@@ -18,15 +25,15 @@ struct Params {
 }
 
 @slot var<uniform> p: Params;
-@slot var<storage, read> m: array<vec4<f32>>; // [36, capacity, K/4]
-@slot var<storage, read> bias: array<vec4<f32>>; // [K/4]
+@slot var<storage, read> m: array<V>; // [36, capacity, K/V]
+@slot var<storage, read> bias: array<V>; // [K/V]
 #ifdef RESIDUAL
-@slot var<storage, read> residual: array<vec4<f32>>; // as y
+@slot var<storage, read> residual: array<V>; // as y
 #endif
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
-@slot var<storage, read_write> y: array<vec4<f32>>; // [N, H, W, K/4], or a part of something larger
+@slot var<storage, read_write> y: array<V>; // [N, H, W, K/V], or a part of something larger
 
 #import shared/live
 #import shared/divide
@@ -76,7 +83,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #ifdef RESIDUAL
         v += residual[n * p.h * p.w * p.k + at_${r} + ${s}u * p.k];
 #endif
-        v = select(v, max(v, vec4(0.0)), p.relu != 0u);
+        v = select(v, max(v, V(0.0)), p.relu != 0u);
         y[p.y_offset + n * p.y_image_stride + at_${r} + ${s}u * p.k] = v;
     }
 #end

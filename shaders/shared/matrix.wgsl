@@ -2,7 +2,7 @@
 // through workgroup memory as in shared/blocked, here as f16, and cooperative matrices of SIZE by SIZE multiply them with
 // f32 sums. A block is SP by SK shares, each of MP by MK such sums, which a subgroup holds. It asks of the kernel that
 // imports it what shared/tiled does, and knows PARTS as shared/blocked does.
-#expects p place store is_live x_at w_at
+#expects p place store is_live x_at
 enable wgpu_cooperative_matrix;
 #import shared/spot
 
@@ -14,42 +14,64 @@ const SHARES = SP * SK;
 const BP = SP * MP * SIZE;
 const BK = SK * MK * SIZE;
 const BC = 4u * BC4;
+// Both operands lie with the channels of a row side by side, as matrix units take them: a lane then reads fours. With
+// SCALARS, where a driver's language loads matrices from single elements alone, they are declared as such.
+#ifdef SCALARS
+alias Halves = f16;
+alias Sums = f32;
+const FOUR = 4u;
+#else
+alias Halves = vec4<f16>;
+alias Sums = vec4<f32>;
+const FOUR = 1u;
+#endif
 // Rows are longer by 16 bytes than what they hold: those of a matrix then lie in different banks, and all matrices begin
 // where a driver wants them, at multiples of 16 bytes.
-const X_ROW = BC + 8u;
-const W_ROW = BK + 8u;
-const TILE = SIZE * SIZE;
+const ROW = (BC4 + 2u) * FOUR;
+const TILE = SIZE * SIZE / 4u;
 
-var<workgroup> xs: array<f16, BP * X_ROW>; // [BP, BC]
-var<workgroup> ws: array<f16, BC * W_ROW>; // [BC, BK]
-// A cooperative matrix gives its elements to memory only: the sums pass through here, one of each share at a time.
-var<workgroup> sums: array<f32, SHARES * TILE>;
-var<workgroup> running: u32;
+// With two BUFFERS, a step is loaded into one while the other is multiplied.
+var<workgroup> xs: array<Halves, BUFFERS * BP * ROW>; // [BP, BC]
+var<workgroup> ws: array<Halves, BUFFERS * BK * ROW>; // [BK, BC]
+// A cooperative matrix gives its elements to memory only: the sums pass through here, HELD matrices of each share at a
+// time, which lie side by side.
+var<workgroup> sums: array<Sums, SHARES * HELD * TILE * FOUR>; // [SHARES, SIZE, HELD, SIZE]
 
-// What a workgroup is at: its first pixel, its first row of weights, and its part of the rows.
-struct Block { first: u32, k0: u32, part: u32 }
+// What a workgroup is at: its first pixel, as such and as one of an image, its first row of weights, and its part of the
+// rows.
+struct Block { first: u32, n: u32, q: u32, k0: u32, part: u32 }
 
-// Hands over the sums of number (i, j) of the shares from `lowest` to before `past`.
+// Hands over the sums of HELD matrices from (i, j) on, of the shares from `lowest` to before `past`.
 fn hand_over(b: Block, t: u32, i: u32, j: u32, lowest: u32, past: u32) {
     let image = p.oh * p.ow;
-    for (var f = lowest * (TILE / 4u) + t; f < past * (TILE / 4u); f += WG) {
-        let share = f / (TILE / 4u);
-        let row = f % (TILE / 4u) / (SIZE / 4u);
-        let px = b.first + (share / SK * MP + i) * SIZE + row;
-        let k = (share % SK * MK + j) * SIZE + f % (SIZE / 4u) * 4u;
-        let n = px / image;
-        if px < p.pixels && b.k0 + k < p.k && is_live(n) {
-#ifdef PARTS
-            let at = place(b.part * (p.pixels / image) + n, px % image, b.k0) + k;
+    for (var f = lowest * (HELD * TILE) + t; f < past * (HELD * TILE); f += WG) {
+        let share = f / (HELD * TILE);
+        let ahead = (share / SK * MP + i) * SIZE + f % (HELD * TILE) / (HELD * (SIZE / 4u));
+        let k = b.k0 + (share % SK * MK + j) * SIZE + f % (HELD * (SIZE / 4u)) * 4u;
+#ifdef POINTWISE
+        let n = b.n + ahead;
+        let q = 0u;
 #else
-            let at = place(n, px % image, b.k0) + k;
+        let passed = quotient(b.q + ahead, image);
+        let n = b.n + passed;
+        let q = b.q + ahead - passed * image;
+#endif
+        if b.first + ahead < p.pixels && k < p.k && is_live(n) {
+#ifdef PARTS
+            let at = place(b.part * (p.pixels / image) + n, q, b.k0) + k - b.k0;
+#else
+            let at = place(n, q, b.k0) + k - b.k0;
+#endif
+#ifdef SCALARS
+            let sum = vec4(sums[f * 4u], sums[f * 4u + 1u], sums[f * 4u + 2u], sums[f * 4u + 3u]);
+#else
+            let sum = sums[f];
 #endif
 #ifdef QUADS
-            let sum = vec4(sums[f * 4u], sums[f * 4u + 1u], sums[f * 4u + 2u], sums[f * 4u + 3u]);
-            store(at / 4u, n, px % image, (b.k0 + k) / 4u, sum);
+            store(at / 4u, n, q, k / 4u, sum);
 #else
 #repeat e 4
-            if b.k0 + k + ${e}u < p.k { store(at + ${e}u, n, px % image, b.k0 + k + ${e}u, sums[f * 4u + ${e}u]); }
+            if k + ${e}u < p.k { store(at + ${e}u, n, q, k + ${e}u, sum[${e}]); }
 #end
 #endif
         }
@@ -72,13 +94,13 @@ fn main(
     let c4 = p.c / 4u;
     let length = p.r * p.s * c4;
 #ifdef PARTS
-    let block = Block(first, wid.z / PARTS * BK, wid.z % PARTS);
+    let block = Block(first, first / image, first % image, wid.z / PARTS * BK, wid.z % PARTS);
     // The parts are those of shared/blocked, whose steps are of four fours.
     let part = ((length + PARTS - 1u) / PARTS + 3u) / 4u * 4u;
     let begin = min(block.part * part, length);
     let end = min(begin + part, length);
 #else
-    let block = Block(first, wid.z * BK, 0u);
+    let block = Block(first, first / image, first % image, wid.z * BK, 0u);
     let begin = 0u;
     let end = length;
 #endif
@@ -92,9 +114,16 @@ fn main(
     let map_${e} = px_${e} / image * p.h * p.w + spot_${e}.first;
     let ih_${e} = i32(spot_${e}.row * p.stride_h) - i32(p.pad_h);
     let iw_${e} = i32(spot_${e}.column * p.stride_w) - i32(p.pad_w);
+    // Whether the tap that is next lies in the map, and where its first channels do.
+    var in_${e} = false;
+    var at_${e} = 0u;
 #end
-    if t == 0u { running = subgroups; }
-    let at_once = workgroupUniformLoad(&running);
+    if t == 0u { sums[0] = Sums(f32(subgroups)); }
+#ifdef SCALARS
+    let at_once = u32(workgroupUniformLoad(&sums[0]));
+#else
+    let at_once = u32(workgroupUniformLoad(&sums[0]).x);
+#endif
     // Once, where there is a subgroup for each share: a device may make fewer and larger ones than was foreseen. No
     // branch stands around what a subgroup does as one: naga cannot see that all go the same way, but loops it accepts.
     for (var lowest = select(0u, SHARES, dead); lowest < SHARES; lowest += at_once) {
@@ -102,24 +131,25 @@ fn main(
         let share = min(lowest + subgroup, SHARES - 1u);
         let p0 = share / SK * MP * SIZE;
         let k0 = share % SK * MK * SIZE;
-        for (var i = t; i < TILE; i += WG) { sums[i] = 0.0; }
-        workgroupBarrier();
 #repeat i MP
-#repeat j MK
-        var c_${i}_${j} = coopLoadT<MatrixC>(&sums[0], SIZE);
+#repeat g MK/HELD
+#repeat h HELD
+        var c_${i}_${g}_${h} = MatrixC();
 #end
 #end
-#import shared/matrix_step
+#end
+#import shared/matrix_steps
 #repeat i MP
-#repeat j MK
-        workgroupBarrier();
+#repeat g MK/HELD
+#repeat h HELD
         for (var mine = lowest + subgroup; mine < past; mine += SHARES) {
-            coopStoreT(c_${i}_${j}, &sums[mine * TILE], SIZE);
+            coopStoreT(c_${i}_${g}_${h}, &sums[(mine * HELD * TILE + ${h}u * (SIZE / 4u)) * FOUR], HELD * (SIZE / 4u) * FOUR);
         }
-        workgroupBarrier();
-        hand_over(block, t, ${i}u, ${j}u, lowest, past);
-#end
 #end
         workgroupBarrier();
+        hand_over(block, t, ${i}u, ${g}u * HELD, lowest, past);
+        workgroupBarrier();
+#end
+#end
     }
 }

@@ -116,10 +116,14 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
                 workgroup_bytes: limits.max_compute_workgroup_storage_size,
                 f16: features.contains(wgpu::Features::SHADER_F16),
                 matrices: matrices(&inner),
+                // Where there are several sizes, whoever opens the device asks it.
+                matrix_lanes: subgroups.filter(|(a, b)| a == b).map(|s| s.0),
+                matrix_scalars: info.backend == wgpu::Backend::Metal,
             },
             wants: Factors::F32,
             pays: match info.device_type {
                 wgpu::DeviceType::Cpu => Policy::of_cpu(info.subgroup_min_size),
+                _ if info.subgroup_min_size < 32 || info.backend == wgpu::Backend::Metal => &policy::NARROW_GPU,
                 _ => &policy::GPU,
             },
         },
@@ -138,7 +142,11 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
 fn matrices(adapter: &wgpu::Adapter) -> Matrices {
     let needed =
         wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
-    if !adapter.features().contains(needed) {
+    let info = adapter.get_info();
+    // Mesa 26's lavapipe lists matrices at any width of its vectors, but at 128 bits it then refuses the device, and at 512 or
+    // more it crashes when it compiles one.
+    let broken = info.device_type == wgpu::DeviceType::Cpu && info.subgroup_min_size != 8;
+    if broken || !adapter.features().contains(needed) {
         return Matrices::NONE;
     }
     use wgpu::CooperativeScalarType::{F16, F32};

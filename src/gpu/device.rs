@@ -161,6 +161,10 @@ impl Device {
             // The first error is the cause; what follows it is noise.
             lock(&note).get_or_insert(e);
         }));
+        let mut target = adapter.target;
+        if let Some(matrix) = target.can.matrices.iter().next().filter(|_| target.can.matrix_lanes.is_none()) {
+            target.can.matrix_lanes = super::lanes::of_matrices(&device, &queue, matrix);
+        }
         log::info!("adapter chosen: {} ({})", adapter.name, adapter.key());
         Ok(Self {
             least: None,
@@ -169,7 +173,7 @@ impl Device {
                 queue,
                 key: adapter.key(),
                 name: adapter.name,
-                target: adapter.target,
+                target,
                 max_binding: adapter.max_binding,
                 max_buffer: limits.max_buffer_size,
                 clock: adapter.clock,

@@ -3,6 +3,7 @@
 mod adapter;
 mod compile;
 mod device;
+mod lanes;
 mod pipeline;
 mod pipeline_cache;
 mod pool;

@@ -157,54 +157,73 @@ fn suppression(boxes: usize, d: &Speeds) -> f64 {
 
 /// A product in blocks that pass through workgroup memory.
 fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Bound) {
-    let Some([pixels, rows]) = step.variant.schedule.extents().map(|e| e.map(|n| n as f64)) else {
+    let schedule = step.variant.schedule;
+    let Some([pixels, rows]) = schedule.extents().map(|e| e.map(|n| n as f64)) else {
         return (0.0, Bound::MultiplyAdds);
     };
-    let matrices = matches!(step.variant.schedule, Schedule::Matrix(_)) && d.matrix > 0.0;
-    let step_channels = 4.0 * f64::from(if matrices { MATRIX_STEP } else { BLOCK_STEP });
-    let depth = products / workgroups / (pixels * rows);
-    let steps = (depth / step_channels).max(1.0);
+    let of_units = match schedule {
+        Schedule::Matrix(shares) if d.matrix > 0.0 => Some(shares),
+        _ => None,
+    };
+    let step_channels = 4.0 * f64::from(if of_units.is_some() { MATRIX_STEP } else { BLOCK_STEP });
     let area = pixels * rows;
+    let depth = products / workgroups / area;
+    let steps = (depth / step_channels).max(1.0);
     let large = area >= 16384.0;
     // Clocks of a step of one block, on each pipe of a core.
-    let half = if matrices || step.variant.f16 { 0.5 } else { 1.0 };
+    let half = if of_units.is_some() || step.variant.f16 { 0.5 } else { 1.0 };
     let element = ELEMENT_BYTES as f64;
-    let pipe = area * step_channels / if matrices { d.matrix } else { d.multiply_adds };
+    let of_x = if step.variant.find("X_HALF").is_some() { 0.5 } else { 1.0 };
+    let pipe = area * step_channels / if of_units.is_some() { d.matrix } else { d.multiply_adds };
     let cache =
-        (pixels * step_channels * element + rows * step_channels * element * half) / (d.cache / d.cores / d.clock);
-    let (loads, stores, instructions, passes) = if matrices {
-        // Fragments of 16 × 16 that a share loads for its products, of 2 × 4 or 2 × 2 matrices.
-        let (shares, fragments) = if large { (area / 2048.0, 6.0) } else { (area / 1024.0, 4.0) };
-        let loads = shares * fragments * 512.0 * step_channels / 16.0 / d.workgroup * d.fragment_loads;
-        // f16 one by one, two or three on a bank.
-        let stores = 3.0 * (pixels + rows) * step_channels * 2.0 / d.workgroup;
-        (loads, stores, 600.0 * (area / 16384.0).sqrt(), d.passes)
-    } else {
-        // Fours for 64 or 16 multiply-adds of a thread, about half of them by common address.
-        let fours = if large { 4.0 / 64.0 } else { 2.0 / 16.0 };
-        let loads = area * step_channels * fours * 16.0 * 0.45 / d.workgroup * half;
-        let stores = 1.5 * (pixels + rows) * step_channels * element / d.workgroup * half;
-        let beside = if step.variant.f16 { 190.0 } else { 120.0 } * 64.0 / d.multiply_adds;
-        (loads, stores, 1.35 * pipe + beside, 1.0)
+        step_channels * element * (pixels * of_x + rows * half) / (d.cache / d.cores / d.clock);
+    let (loads, stores, instructions, barriers) = match (of_units, schedule) {
+        (Some(shares), _) => {
+            // Fragments of 16 × 16 that each share loads for its products; stores of four, some two on a bank.
+            let fragments = shares.matrices.map(|n| f64::from(n * shares.size) / 16.0).iter().sum::<f64>();
+            let of_all = f64::from(shares.shares[0] * shares.shares[1]);
+            let loads = of_all * fragments * 512.0 * step_channels / 16.0 / d.workgroup;
+            let stores = 1.5 * (pixels + rows) * step_channels * 2.0 / d.workgroup;
+            // 13 instructions beside each product of a 32 × 64 share, as AMD's compiler makes them; 9 where x comes as it is
+            // multiplied.
+            let beside = if of_x < 1.0 { 230.0 } else { 330.0 };
+            (loads, stores, beside * (area / 16384.0).sqrt(), f64::from(3 - shares.buffers))
+        }
+        (None, Schedule::Blocked(block)) => {
+            // Fours that a thread loads for its multiply-adds, about half of them by common address.
+            let [tg, th] = block.fours.map(f64::from);
+            let fours = (tg + th) / (16.0 * tg * th);
+            let loads = area * step_channels * fours * 16.0 * 0.45 / d.workgroup * half;
+            let stores = 1.5 * (pixels + rows) * step_channels * element / d.workgroup * half;
+            let beside = if step.variant.f16 { 190.0 } else { 120.0 } * 64.0 / d.multiply_adds;
+            (loads, stores, 1.35 * pipe + beside, 2.0)
+        }
+        _ => (0.0, 0.0, 1.35 * pipe, 2.0),
     };
-    // Each pass has a share of the products, and all of the staging.
-    let staging = if passes > 1.0 { loads + passes * stores } else { loads + stores };
-    let instructions = if passes > 1.0 { 1.6 * instructions } else { instructions };
     let pipes = [
-        (pipe, if matrices { Bound::Matrices } else { Bound::MultiplyAdds }),
-        (staging, Bound::WorkgroupMemory),
-        (cache * passes, Bound::Cache),
+        (pipe, if of_units.is_some() { Bound::Matrices } else { Bound::MultiplyAdds }),
+        (loads + stores, Bound::WorkgroupMemory),
+        (cache, Bound::Cache),
         (instructions, Bound::Instructions),
     ];
     let most = pipes.iter().copied().fold((0.0, Bound::Latency), larger);
-    let beside: f64 = if matrices { 0.35 * (pipes.iter().map(|p| p.0).sum::<f64>() - most.0) } else { 0.0 };
+    let beside: f64 =
+        if of_units.is_some() { 0.35 * (pipes.iter().map(|p| p.0).sum::<f64>() - most.0) } else { 0.0 };
     let floor = most.0 + beside;
-    let latency = (d.latency + 80.0) * passes;
+    let latency = d.latency + 40.0 * barriers;
     let resident = (d.resident * if large { 1.0 } else { 2.0 }).max(1.0);
     let alone = floor.max(latency);
     let together = floor.max(alone / resident);
-    // Before the loop and after it; matrices hand their sums over in so many rounds.
-    let around = 900.0 + if matrices { 450.0 * if large { 8.0 } else { 4.0 } } else { 800.0 };
+    // Before the loop and after it; matrices hand their sums over in rounds of two barriers.
+    let around = 900.0
+        + match of_units {
+            Some(s) => {
+                let [along, across] = s.matrices.map(f64::from);
+                let turns = f64::from(s.shares[0] * s.shares[1] * s.held * s.size * s.size / 4) / f64::from(s.threads);
+                along * across / f64::from(s.held) * (200.0 + 60.0 * turns)
+            }
+            None => 800.0,
+        };
     // Whole rounds of all cores, and a last one that is not full.
     let of_a_core = workgroups / d.cores;
     let whole = (of_a_core / resident).floor();

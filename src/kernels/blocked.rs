@@ -8,8 +8,9 @@ use crate::target::policy::Blocks;
 use crate::tensor::Value;
 
 /// The blocks, largest first.
-const BLOCKS: [Block; 3] = [
+const BLOCKS: [Block; 4] = [
     Block { threads: [16, 16], fours: [2, 2] },
+    Block { threads: [16, 16], fours: [2, 1] },
     Block { threads: [16, 16], fours: [1, 1] },
     // For few rows.
     Block { threads: [32, 8], fours: [1, 1] },
@@ -26,8 +27,12 @@ pub(super) fn variants(n: usize, k: usize, quads: bool, target: &Target) -> Vec<
     let fits = |block: &Block| {
         block.threads[0] * block.threads[1] <= can.max_invocations && block.bytes() <= can.workgroup_bytes as usize
     };
+    let spills = |block: &Block| 16 * block.fours[0] * block.fours[1] > target.pays.blocks.sums;
     let mut blocks: Vec<Block> = BLOCKS.into_iter().filter(fits).collect();
-    best_first(&mut blocks, Block::extents, n, k, &target.pays.blocks);
+    // Stable: those that spill come last, for whoever asks for them.
+    blocks.sort_by_key(spills);
+    let fast = blocks.iter().take_while(|block| !spills(block)).count();
+    best_first(&mut blocks[..fast], Block::extents, n, k, &target.pays.blocks);
     blocks.into_iter().map(|block| Variant::of(Schedule::Blocked(block)).flag("QUADS", quads)).collect()
 }
 

@@ -1,26 +1,40 @@
 //! Blocks of a product that matrix units multiply (`shaders/shared/matrix.wgsl`): factors of f16, sums of f32. Sizes,
-//! and the choice among them. The weights lie as those of [`super::blocked`] do.
+//! and the choice among them. The weights lie as those of [`super::tiled`] do.
 
 use super::schedule::{MATRIX_STEP, Schedule, Shares};
 use super::{Variant, blocked};
 use crate::target::{Caps, Matrix, Target};
 
-/// The blocks, largest first: shares along pixels and along rows of weights, pixels and rows of a share. A share's sums
-/// are 32 or 64 registers in each of 32 lanes.
-const BLOCKS: [([u32; 2], [u32; 2]); 3] = [
+/// Blocks, largest first: shares along pixels and along rows of weights, pixels and rows of a share.
+type Blocks = [([u32; 2], [u32; 2]); 3];
+
+/// For subgroups of up to 32 lanes: the sums of a share are 64 or 32 registers in each of them.
+const BLOCKS: Blocks = [
     ([4, 2], [32, 64]),
     ([2, 2], [32, 32]),
     // For few rows.
     ([4, 1], [32, 32]),
 ];
 
-/// The subgroups that shares are made for where a device has several sizes: workgroups of 128 and 256 are whole
-/// subgroups of any.
-const USUAL_SUBGROUP: u32 = 32;
+/// For larger ones, whose shares are larger: fewer loads for as many products.
+const WIDE_BLOCKS: Blocks = [([2, 2], [64, 64]), ([2, 1], [32, 64]), ([2, 1], [64, 32])];
 
-fn shares(matrix: Matrix, (shares, of_one): ([u32; 2], [u32; 2]), can: &Caps) -> Shares {
-    let threads = shares[0] * shares[1] * can.subgroup.unwrap_or(USUAL_SUBGROUP);
-    Shares { size: matrix.size, threads, shares, matrices: of_one.map(|n| n / matrix.size) }
+/// The lanes that shares are made for where nobody knows them: the text then makes up for what is missing.
+const USUAL_LANES: u32 = 32;
+
+/// The blocks for matrices of a size, by the lanes of a subgroup.
+fn blocks(matrix: Matrix, can: &Caps) -> [Shares; 3] {
+    let lanes = can.matrix_lanes.or(can.subgroup).unwrap_or(USUAL_LANES);
+    let blocks = if lanes > 32 { WIDE_BLOCKS } else { BLOCKS };
+    blocks.map(|(shares, of_one)| {
+        let threads = shares[0] * shares[1] * lanes;
+        let matrices = of_one.map(|n| n / matrix.size);
+        let least = Shares { size: matrix.size, threads, shares, matrices, buffers: 1, held: 1 };
+        // Each second buffer saves a barrier a step, and each doubling of what is held half of those at the end.
+        let more = [(2, 4), (2, 2), (2, 1), (1, 4), (1, 2)].map(|(buffers, held)| Shares { buffers, held, ..least });
+        let fits = |s: &Shares| matrices[1].is_multiple_of(s.held) && s.bytes() <= can.workgroup_bytes;
+        more.into_iter().find(fits).unwrap_or(least)
+    })
 }
 
 /// Whether a device can run it. Each load of a step is of the whole workgroup.
@@ -35,10 +49,10 @@ pub(super) fn variants(n: usize, k: usize, quads: bool, target: &Target) -> (Vec
     let (can, policy) = (&target.can, &target.pays.blocks);
     let mut out = Vec::new();
     for matrix in can.matrices.iter().filter(|m| m.f32_sums) {
-        let blocks = BLOCKS.into_iter().map(|block| shares(matrix, block, can));
-        let mut blocks: Vec<Shares> = blocks.filter(|block| fits(block, can)).collect();
+        let mut blocks: Vec<Shares> = blocks(matrix, can).into_iter().filter(|block| fits(block, can)).collect();
         blocked::best_first(&mut blocks, Shares::extents, n, k, policy);
-        out.extend(blocks.into_iter().map(variant).map(|v| v.flag("QUADS", quads)));
+        let flags = |v: Variant| v.flag("QUADS", quads).flag("SCALARS", can.matrix_scalars);
+        out.extend(blocks.into_iter().map(variant).map(flags));
     }
     let enough = |best: &Variant, rows: usize| k >= rows && !blocked::is_tiny(best, n, k, policy);
     let pays = out.first().zip(policy.matrix_rows).is_some_and(|(best, rows)| enough(best, rows));
@@ -91,10 +105,13 @@ mod tests {
     #[test]
     fn sums_are_a_few_registers() {
         let nvidia = gpu(Some(32)).can;
-        for block in BLOCKS {
-            let shares = shares(Matrix { size: 16, f32_sums: true }, block, &nvidia);
-            let [pixels, rows] = shares.extents();
-            assert!(pixels * rows / shares.threads as usize <= 64);
+        for matrix_lanes in [None, Some(32), Some(64)] {
+            for shares in blocks(Matrix { size: 16, f32_sums: true }, &Caps { matrix_lanes, ..nvidia }) {
+                let [pixels, rows] = shares.extents();
+                assert!(pixels * rows / shares.threads as usize <= 64);
+                assert_eq!(shares.threads, shares.shares[0] * shares.shares[1] * matrix_lanes.unwrap_or(32));
+                assert!(shares.bytes() <= nvidia.workgroup_bytes && shares.buffers == 2, "{shares:?}");
+            }
         }
     }
 }

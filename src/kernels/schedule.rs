@@ -63,6 +63,10 @@ pub struct Shares {
     pub shares: [u32; 2],
     /// Matrices of a share along pixels and along rows.
     pub matrices: [u32; 2],
+    /// Steps that workgroup memory holds: with two, one is loaded while the other is multiplied.
+    pub buffers: u32,
+    /// Matrices of sums of each share, of those along rows, that workgroup memory holds when they are handed over.
+    pub held: u32,
 }
 
 impl Tile {
@@ -98,11 +102,11 @@ impl Block {
 }
 
 impl Shares {
-    const NAMES: [&'static str; 6] = ["SIZE", "WG", "SP", "SK", "MP", "MK"];
+    const NAMES: [&'static str; 8] = ["SIZE", "WG", "SP", "SK", "MP", "MK", "BUFFERS", "HELD"];
 
-    fn values(&mut self) -> [&mut u32; 6] {
+    fn values(&mut self) -> [&mut u32; 8] {
         let ([sp, sk], [mp, mk]) = (&mut self.shares, &mut self.matrices);
-        [&mut self.size, &mut self.threads, sp, sk, mp, mk]
+        [&mut self.size, &mut self.threads, sp, sk, mp, mk, &mut self.buffers, &mut self.held]
     }
 
     /// Pixels of a workgroup, and rows of weights.
@@ -110,12 +114,11 @@ impl Shares {
         [0, 1].map(|i| (self.shares[i] * self.matrices[i] * self.size) as usize)
     }
 
-    /// Bytes of workgroup memory: x and weights with what pads their rows, a sum of each share, and a count.
+    /// Bytes of workgroup memory: x and weights with what pads their rows, and sums of each share.
     pub fn bytes(&self) -> u32 {
         let [pixels, rows] = self.extents().map(|n| n as u32);
-        let step = 4 * MATRIX_STEP;
-        let halves = pixels * (step + 8) + step * (rows + 8);
-        2 * halves + 4 * self.shares[0] * self.shares[1] * self.size.pow(2) + 4
+        let halves = (pixels + rows) * (4 * MATRIX_STEP + 8);
+        2 * self.buffers * halves + 4 * self.held * self.shares[0] * self.shares[1] * self.size.pow(2)
     }
 
     /// Fours of x and of weights that a thread loads in a step.
@@ -139,6 +142,8 @@ impl Schedule {
             (Self::Blocked(block), _) => match (block.extents(), f16) {
                 ([128, 128], false) => "blocked-128",
                 ([128, 128], true) => "blocked-128-f16",
+                ([128, 64], false) => "blocked-128x64",
+                ([128, 64], true) => "blocked-128x64-f16",
                 ([_, 64], false) => "blocked-64",
                 ([_, 64], true) => "blocked-64-f16",
                 (_, false) => "blocked-32",
@@ -194,7 +199,12 @@ impl Schedule {
             Self::Blocked(_) => [&[("BLOCKED", 1)][..], &sizes, &[("BC4", BLOCK_STEP)]].concat(),
             Self::Matrix(shares) => {
                 let [xl, wl] = shares.loads();
-                [&[("MATRIX", 1)][..], &sizes, &[("BC4", MATRIX_STEP), ("XL", xl), ("WL", wl)]].concat()
+                // Matrices along the channels of a step.
+                let deep = 4 * MATRIX_STEP / shares.size;
+                let one = [("ONE_BUFFER", 1)];
+                let one = if shares.buffers == 1 { &one[..] } else { &[] };
+                let loads = [("BC4", MATRIX_STEP), ("MC", deep), ("XL", xl), ("WL", wl)];
+                [&[("MATRIX", 1)][..], &sizes, &loads, one].concat()
             }
             _ => sizes,
         }

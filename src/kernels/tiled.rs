@@ -105,17 +105,18 @@ pub(super) fn live_grid(input: usize, units: usize, pixels: usize, variant: &Var
 /// The name of the order that [`pack_rows`] makes; none where weights are read as they are.
 pub(super) fn weight_layout(variant: &Variant) -> Option<String> {
     let [_, rows] = variant.schedule.extents()?;
-    let order = if variant.schedule.is_blocked() { "columns" } else { "rows" };
+    let order = if matches!(variant.schedule, Schedule::Blocked(_)) { "columns" } else { "rows" };
     Some(format!("{order} by {rows}{}", if variant.f16 { ", f16" } else { "" }))
 }
 
 /// `k` rows of `len` weights in blocks of a tile's rows, four columns of all rows of a block together:
-/// `[k/tile, len/4, tile, 4]`, zero past row `k`. `len` is a multiple of 4. The blocked variants have their own order.
+/// `[k/tile, len/4, tile, 4]`, zero past row `k`. `len` is a multiple of 4. The blocked variants have their own order, but
+/// for those of matrix units.
 /// Variants of f16 have two elements in a word.
 pub(super) fn pack_rows(rows: &[f32], k: usize, len: usize, variant: &Variant) -> Value {
     let floats = match variant.schedule.extents() {
         None => Value::f32([k, len], rows.to_vec()),
-        Some([_, of_block]) if variant.schedule.is_blocked() => blocked::pack_rows(rows, k, len, of_block),
+        Some([_, of_block]) if matches!(variant.schedule, Schedule::Blocked(_)) => blocked::pack_rows(rows, k, len, of_block),
         Some([_, of_tile]) => tiles(rows, k, len, of_tile),
     };
     if variant.f16 { half_precision::packed(&floats) } else { floats }

@@ -115,10 +115,21 @@ impl Tiles {
         if target.pays.fewer_texts { plain.optional("LIVE", place, live) } else { plain.flag("LIVE", live) }
     }
 
-    /// How the grid follows live count `input` where a thread does one of `quads` parts of a tile, and a workgroup has
+    /// The same with threads of two channels first, where that pays: the points of four are up to 192 registers.
+    pub(super) fn by_twos(plain: Variant, target: &Target) -> Vec<Variant> {
+        let twos = plain.clone().called("twos").flag("TWOS", true);
+        if target.pays.winograd.twos { vec![twos, plain] } else { vec![plain, twos] }
+    }
+
+    /// Channels of a thread.
+    pub(super) fn channels(variant: &Variant) -> usize {
+        if variant.find("TWOS").is_some() { 2 } else { 4 }
+    }
+
+    /// How the grid follows live count `input` where a thread does one of `parts` of a tile, and a workgroup has
     /// 64 threads.
-    pub(super) fn live_grid(&self, input: usize, quads: usize) -> LiveGrid {
-        let [units, first, total] = [self.per_image(), self.first, self.count].map(|tiles| (tiles * quads) as u32);
+    pub(super) fn live_grid(&self, input: usize, parts: usize) -> LiveGrid {
+        let [units, first, total] = [self.per_image(), self.first, self.count].map(|tiles| (tiles * parts) as u32);
         LiveGrid { input, axis: 0, rows: self.images as u32, units, first, total, block: 64 }
     }
 }

@@ -109,12 +109,13 @@ impl Kernel for WinogradIn {
         let plain = self.tiles.variant(1, self.live, self.pad == (1, 1), target);
         // An input has a part in 36 / 16 tiles.
         let texels = plain.clone().called("texels").texture(0, "X_TEXTURE", true);
-        if target.reads_texels() { vec![texels, plain] } else { vec![plain] }
+        if target.reads_texels() { vec![texels, plain] } else { Tiles::by_twos(plain, target) }
     }
 
-    fn launch(&self, io: &Io, _: &Variant) -> Launch {
+    fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let x = io.inputs[0].shape;
-        let total = self.tiles.count * x.dim(3) / 4;
+        let parts = x.dim(3) / Tiles::channels(variant);
+        let total = self.tiles.count * parts;
         let grid = fold_grid(total.div_ceil(64));
         let batches = if self.live { io.inputs[1].shape.len() } else { 1 };
         let params = P {
@@ -123,7 +124,7 @@ impl Kernel for WinogradIn {
             h: x.dim(1) as u32,
             w: x.dim(2) as u32,
             cells: (x.dim(1) * x.dim(2)) as u32,
-            c: (x.dim(3) / 4) as u32,
+            c: parts as u32,
             pad_h: self.pad.0 as u32,
             pad_w: self.pad.1 as u32,
             columns: self.tiles.columns() as u32,
@@ -136,8 +137,8 @@ impl Kernel for WinogradIn {
         Launch { grid, params: params.bytes() }
     }
 
-    fn live_grid(&self, io: &Io, _: &Variant) -> Option<LiveGrid> {
-        self.live.then(|| self.tiles.live_grid(1, io.dim(0, 3) / 4))
+    fn live_grid(&self, io: &Io, variant: &Variant) -> Option<LiveGrid> {
+        self.live.then(|| self.tiles.live_grid(1, io.dim(0, 3) / Tiles::channels(variant)))
     }
 
     fn executed(&self, io: &Io, _: &Variant) -> f64 {

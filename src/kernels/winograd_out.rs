@@ -119,11 +119,12 @@ impl Op for WinogradOut {
 impl Kernel for WinogradOut {
     fn variants(&self, _: &Io, target: &Target) -> Vec<Variant> {
         let place = 2 + usize::from(self.residual);
-        vec![self.tiles.variant(place, self.live, true, target).flag("RESIDUAL", self.residual)]
+        Tiles::by_twos(self.tiles.variant(place, self.live, true, target).flag("RESIDUAL", self.residual), target)
     }
 
-    fn launch(&self, io: &Io, _: &Variant) -> Launch {
-        let k = self.y.dim(3) / 4;
+    fn launch(&self, io: &Io, variant: &Variant) -> Launch {
+        let channels = Tiles::channels(variant);
+        let k = self.y.dim(3) / channels;
         let total = self.tiles.count * k;
         let grid = fold_grid(total.div_ceil(64));
         let batches = if self.live { io.inputs.last().map_or(1, |l| l.shape.len()) } else { 1 };
@@ -135,8 +136,8 @@ impl Kernel for WinogradOut {
             k: k as u32,
             h: self.y.dim(1) as u32,
             w: self.y.dim(2) as u32,
-            y_offset: (offset / 4) as u32,
-            y_image_stride: (stride / 4) as u32,
+            y_offset: (offset / channels) as u32,
+            y_image_stride: (stride / channels) as u32,
             columns: self.tiles.columns() as u32,
             per_image: self.tiles.per_image() as u32,
             first: self.tiles.first as u32,
@@ -148,8 +149,8 @@ impl Kernel for WinogradOut {
         Launch { grid, params: params.bytes() }
     }
 
-    fn live_grid(&self, io: &Io, _: &Variant) -> Option<LiveGrid> {
-        self.live.then(|| self.tiles.live_grid(io.inputs.len() - 1, self.y.dim(3) / 4))
+    fn live_grid(&self, io: &Io, variant: &Variant) -> Option<LiveGrid> {
+        self.live.then(|| self.tiles.live_grid(io.inputs.len() - 1, self.y.dim(3) / Tiles::channels(variant)))
     }
 
     fn executed(&self, _: &Io, _: &Variant) -> f64 {

@@ -79,6 +79,11 @@ pub struct Caps {
     pub f16: bool,
     /// Cooperative matrices. A device that has some has [`Caps::f16`], and subgroups of one or several sizes.
     pub matrices: Matrices,
+    /// The lanes of a subgroup in shaders that use them, where they are known: where the device has several sizes, as one
+    /// such shader found them. A driver may compile those for another size than all else.
+    pub matrix_lanes: Option<u32>,
+    /// Whether matrices are loaded from arrays of single elements alone, and not of fours: Metal's language.
+    pub matrix_scalars: bool,
 }
 
 impl Caps {
@@ -90,6 +95,8 @@ impl Caps {
         workgroup_bytes: 16384,
         f16: false,
         matrices: Matrices::NONE,
+        matrix_lanes: None,
+        matrix_scalars: false,
     };
 }
 

@@ -82,6 +82,9 @@ pub struct Blocks {
     pub fills: usize,
     /// Below so many of the small blocks, threads that share nothing spread wider.
     pub few: usize,
+    /// Sums that a thread's registers hold: 64 are a block of 128 × 128, which spills where a subgroup may have 8 or 16 lanes
+    /// (Intel: 100 to 227 spills) and on Apple (10 to 26), as their compilers say of it.
+    pub sums: u32,
     /// Rows of weights below which most of a matrix would be padding; none where there are no matrix units.
     pub matrix_rows: Option<usize>,
 }
@@ -91,6 +94,8 @@ pub struct Blocks {
 pub struct Winograd {
     /// Whether its inputs must be readable as textures.
     pub by_texels: bool,
+    /// Whether threads that turn tiles have two channels and not four: fewer registers, of which GPUs then hold more threads.
+    pub twos: bool,
     /// Channels of either side from which on it pays.
     pub least_channels: usize,
     /// Tiles from which on it pays: fewer leave most of a block of pixels empty.
@@ -149,10 +154,11 @@ pub const GPU: Policy = Policy {
         one_convolution: false,
         worth_a_copy: 3,
     },
-    blocks: Blocks { fills: 128, few: 16, matrix_rows: Some(16) },
+    blocks: Blocks { fills: 128, few: 16, sums: 64, matrix_rows: Some(16) },
     // A quarter of the multiplications for points that are written and read twice, in products that fill a block.
     winograd: Winograd {
         by_texels: false,
+        twos: true,
         least_channels: 64,
         least_tiles: 0,
         least_of_a_piece: 64,
@@ -161,6 +167,10 @@ pub const GPU: Policy = Policy {
     split_k: Some(SplitK { long: 2048, least: 256, most: 16 }),
     probes: Probes { several_copies: false, few_chains: false },
 };
+
+/// GPUs whose threads have few registers.
+pub const NARROW_GPU: Policy =
+    Policy { name: "GPU of few registers", blocks: Blocks { sums: 32, ..GPU.blocks }, ..GPU };
 
 /// CPU drivers whose lanes go by four (SwiftShader): they take minutes for a text that lavapipe compiles in a second, and
 /// gain nothing by textures.
@@ -178,6 +188,7 @@ pub const CPU: Policy = Policy {
     blocks: Blocks { matrix_rows: None, ..GPU.blocks },
     winograd: Winograd {
         by_texels: true,
+        twos: false,
         least_channels: 32,
         least_tiles: 32,
         least_of_a_piece: 0,

@@ -47,10 +47,6 @@ pub struct Speeds {
     pub latency: f64,
     /// Blocks of 128 × 128 that a core holds at a time.
     pub resident: f64,
-    /// Times that the compiler's loads of matrix operands take those that were written: scalar loads of f16 rows.
-    pub fragment_loads: f64,
-    /// Turns of the whole loop where the subgroups are larger than those that shares were made for.
-    pub passes: f64,
 }
 
 /// A GPU's capabilities, but for subgroups and matrices.
@@ -61,10 +57,16 @@ const LARGE: Caps = Caps {
     workgroup_bytes: 32768,
     f16: true,
     matrices: Matrices::NONE,
+    ..Caps::MINIMUM
 };
 
 const fn gpu(can: Caps) -> Target {
     Target { can, wants: Factors::F32, pays: &policy::GPU }
+}
+
+/// The same with few registers a thread.
+const fn narrow(can: Caps) -> Target {
+    Target { pays: &policy::NARROW_GPU, ..gpu(can) }
 }
 
 /// Every class, the fastest first.
@@ -85,8 +87,6 @@ pub const PROFILES: [Profile; 7] = [
             gap: 3.5e-6,
             latency: 600.0,
             resident: 1.5,
-            fragment_loads: 1.0,
-            passes: 1.0,
         },
     },
     Profile {
@@ -105,14 +105,12 @@ pub const PROFILES: [Profile; 7] = [
             gap: 3.0e-6,
             latency: 550.0,
             resident: 1.5,
-            fragment_loads: 1.0,
-            passes: 1.0,
         },
     },
     Profile {
         name: "rdna3",
         device: "AMD Radeon RX 7900 XTX",
-        target: gpu(Caps { workgroup_bytes: 65536, matrices: Matrices::of(16), ..LARGE }),
+        target: gpu(Caps { workgroup_bytes: 65536, matrices: Matrices::of(16), matrix_lanes: Some(64), ..LARGE }),
         max_binding: 2 << 30,
         speeds: Speeds {
             clock: 2.4e9,
@@ -125,8 +123,6 @@ pub const PROFILES: [Profile; 7] = [
             gap: 5.0e-6,
             latency: 600.0,
             resident: 2.0,
-            fragment_loads: 4.5,
-            passes: 2.0,
         },
     },
     Profile {
@@ -145,14 +141,12 @@ pub const PROFILES: [Profile; 7] = [
             gap: 5.0e-6,
             latency: 600.0,
             resident: 2.0,
-            fragment_loads: 1.0,
-            passes: 1.0,
         },
     },
     Profile {
         name: "apple-m",
         device: "Apple M3 Max",
-        target: gpu(Caps { subgroup: Some(32), matrices: Matrices::of(8), ..LARGE }),
+        target: narrow(Caps { subgroup: Some(32), matrices: Matrices::of(8), matrix_scalars: true, ..LARGE }),
         max_binding: 2 << 30,
         speeds: Speeds {
             clock: 1.4e9,
@@ -165,14 +159,12 @@ pub const PROFILES: [Profile; 7] = [
             gap: 4.0e-6,
             latency: 450.0,
             resident: 2.0,
-            fragment_loads: 1.0,
-            passes: 1.0,
         },
     },
     Profile {
         name: "xe",
         device: "Intel Iris Xe",
-        target: gpu(LARGE),
+        target: narrow(LARGE),
         max_binding: 1 << 30,
         speeds: Speeds {
             clock: 1.3e9,
@@ -185,8 +177,6 @@ pub const PROFILES: [Profile; 7] = [
             gap: 8.0e-6,
             latency: 400.0,
             resident: 0.4,
-            fragment_loads: 1.0,
-            passes: 1.0,
         },
     },
     Profile {
@@ -205,8 +195,6 @@ pub const PROFILES: [Profile; 7] = [
             gap: 25.0e-6,
             latency: 500.0,
             resident: 1.5,
-            fragment_loads: 1.0,
-            passes: 1.0,
         },
     },
 ];
