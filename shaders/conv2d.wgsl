@@ -14,12 +14,12 @@
 #endif
 @slot var<storage, read> bias: array<T>; // [K]
 #ifdef RESIDUAL
-@slot var<storage, read> residual: array<T>; // as y, or with ENLARGED [N, top_h, top_w, K]; with OPTIONAL, none where top_h is 0
+@slot var<storage, read> residual: array<R>; // as y, or with ENLARGED [N, top_h, top_w, K]; with OPTIONAL, none where top_h is 0
 #endif
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]: how many rows of n count, of each images_per_batch
 #endif
-@slot var<storage, read_write> y: array<T>; // [N, OH, OW, K], or a part of something larger
+@slot var<storage, read_write> y: array<Y>; // [N, OH, OW, K], or a part of something larger
 
 #import shared/live
 #import shared/divide
@@ -49,17 +49,17 @@ fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
     var v = sum + bias[k];
 #ifdef RESIDUAL
 #ifdef OPTIONAL
-    if p.top_h != 0u { v += residual[residual_from / 4u + k]; }
+    if p.top_h != 0u { v += T(residual[residual_from / 4u + k]); }
 #else
 #ifdef QUADS
-    v += residual[residual_from / 4u + k];
+    v += T(residual[residual_from / 4u + k]);
 #else
-    v += residual[residual_from + k];
+    v += T(residual[residual_from + k]);
 #endif
 #endif
 #endif
     v = select(v, max(v, T(0.0)), p.relu != 0u);
-    y[at] = v;
+    y[at] = stored(v);
 }
 
 #ifdef PLAIN

@@ -15,7 +15,7 @@
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
-@slot var<storage, read_write> y: array<T>; // [N, OH, OW, K]
+@slot var<storage, read_write> y: array<Y>; // [N, OH, OW, K]
 
 #import shared/live
 #import shared/divide
@@ -45,7 +45,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             }
         }
     }
-    y[i] = finish(sum);
+    y[i] = stored(finish(sum));
 }
 #else
 // Kernel = stride: outputs do not overlap, so this is a 1x1 convolution to R*S*K rows, each row going to its place.
@@ -61,7 +61,7 @@ fn place(n: u32, q: u32, row: u32) -> u32 {
 }
 
 fn store(at: u32, n: u32, q: u32, row: u32, sum: T) {
-    y[at] = finish(sum + bias[row]);
+    y[at] = stored(finish(sum + bias[row]));
 }
 #import shared/core
 #endif

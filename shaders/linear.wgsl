@@ -14,7 +14,7 @@
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
-@slot var<storage, read_write> y: array<T>; // [N, K]
+@slot var<storage, read_write> y: array<Y>; // [N, K]
 
 #import shared/live
 
@@ -22,7 +22,7 @@ fn place(n: u32, q: u32, k: u32) -> u32 { return n * p.k + k; }
 
 fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
     let v = sum + bias[k];
-    y[at] = select(v, max(v, T(0.0)), p.relu != 0u);
+    y[at] = stored(select(v, max(v, T(0.0)), p.relu != 0u));
 }
 
 #import shared/rows

@@ -6,7 +6,7 @@ struct Params { total: u32, pixels: u32, c: u32, classes: u32, images_per_batch:
 #import shared/element
 
 @slot var<uniform> p: Params;
-@slot var<storage, read> x: array<T>; // [N, M, M, C]
+@slot var<storage, read> x: array<X>; // [N, M, M, C]
 @slot var<storage, read> weight: array<T>; // [K, C]
 @slot var<storage, read> bias: array<f32>; // [K]
 @slot var<storage, read> labels: array<u32>; // [N]
@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let label = min(labels[n], p.classes - 1u);
     var sum = T(0.0);
     for (var c = 0u; c < p.c; c++) {
-        sum = fma(x[i * p.c + c], weight[label * p.c + c], sum);
+        sum = fma(T(x[i * p.c + c]), weight[label * p.c + c], sum);
     }
 #ifdef QUADS
     let logit = bias[label] + sum.x + sum.y + sum.z + sum.w;

@@ -11,8 +11,8 @@ struct Params {
 #import shared/element
 
 @slot var<uniform> p: Params;
-@slot var<storage, read> x: array<T>; // [N, H, W, C]
-@slot var<storage, read_write> y: array<T>; // [N, OH, OW, C]
+@slot var<storage, read> x: array<X>; // [N, H, W, C]
+@slot var<storage, read_write> y: array<Y>; // [N, OH, OW, C]
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -27,11 +27,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let y1 = min(oh * p.stride + p.kernel, p.h + p.pad);
     let x0 = max(ow * p.stride, p.pad);
     let x1 = min(ow * p.stride + p.kernel, p.w + p.pad);
-    var best = x[((n * p.h + y0 - p.pad) * p.w + x0 - p.pad) * p.c + c];
+    var best = T(x[((n * p.h + y0 - p.pad) * p.w + x0 - p.pad) * p.c + c]);
     for (var ih = y0; ih < y1; ih++) {
         for (var iw = x0; iw < x1; iw++) {
-            best = max(best, x[((n * p.h + ih - p.pad) * p.w + iw - p.pad) * p.c + c]);
+            best = max(best, T(x[((n * p.h + ih - p.pad) * p.w + iw - p.pad) * p.c + c]));
         }
     }
-    y[i] = best;
+    y[i] = stored(best);
 }

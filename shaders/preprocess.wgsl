@@ -2,6 +2,7 @@
 // right and below. A thread an output pixel. Normalising is a table of 3 x 256 floats made by the host, so that every
 // device starts from the same numbers; so are the neighbours, which also let the host send only what is read.
 
+#import shared/element
 #import shared/frame
 
 struct Params { pixels: u32, h: u32, w: u32, grid_x: u32 }
@@ -11,7 +12,7 @@ struct Params { pixels: u32, h: u32, w: u32, grid_x: u32 }
 @slot var<storage, read> frames: array<Frame>; // [B]
 @slot var<storage, read> neighbours: array<vec2<u32>>; // [B, H + W]: lower | upper << 16 neighbour, and the upper one's weight
 @slot var<storage, read> table: array<f32>; // [3, 256]
-@slot var<storage, read_write> y: array<vec4<f32>>; // [B, H, W, 4]: R, G, B, 0
+@slot var<storage, read_write> y: array<Y>; // [B, H, W, 4]: R, G, B, 0
 
 fn texel(first_word: u32, pixel: u32) -> vec3<f32> {
     // Three bytes from byte 3 * pixel on; they may straddle two words.
@@ -34,7 +35,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let oy = i / p.w % p.h;
     let ox = i % p.w;
     if oy >= f.out_h || ox >= f.out_w {
-        y[i] = vec4(0.0);
+        y[i] = stored(vec4(0.0));
         return;
     }
     let near_y = neighbours[b * (p.h + p.w) + oy];
@@ -47,5 +48,5 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let lx = bitcast<f32>(near_x.y);
     let top = (1.0 - lx) * texel(f.first_word, y0 + x0) + lx * texel(f.first_word, y0 + x1);
     let bottom = (1.0 - lx) * texel(f.first_word, y1 + x0) + lx * texel(f.first_word, y1 + x1);
-    y[i] = vec4((1.0 - ly) * top + ly * bottom, 0.0);
+    y[i] = stored(vec4((1.0 - ly) * top + ly * bottom, 0.0));
 }

@@ -16,6 +16,7 @@ struct Params {
 }
 
 @slot var<uniform> p: Params;
+#import shared/element
 @slot var<storage, read> rois: array<vec4<f32>>; // [B, n]
 @slot var<storage, read> live: array<u32>; // [B]
 #import shared/texels
@@ -24,11 +25,16 @@ struct Params {
 @slot var maps_${m}: texture_storage_2d<rgba32float, read>; // [B, H, W, C/4], or [B, cells, C/4] of several levels
 fn at_${m}(i: u32) -> vec4<f32> { return textureLoad(maps_${m}, texel(i)); }
 #else
+#ifdef MAPS_${m}_F16
+enable f16;
+@slot var<storage, read> maps_${m}: array<vec4<f16>>; // [B, H, W, C/4], or [B, cells, C/4] of several levels
+#else
 @slot var<storage, read> maps_${m}: array<vec4<f32>>; // [B, H, W, C/4], or [B, cells, C/4] of several levels
-fn at_${m}(i: u32) -> vec4<f32> { return maps_${m}[i]; }
+#endif
+fn at_${m}(i: u32) -> vec4<f32> { return vec4<f32>(maps_${m}[i]); }
 #endif
 #end
-@slot var<storage, read_write> y: array<vec4<f32>>; // [B * n, P, P, C/4]
+@slot var<storage, read_write> y: array<Y>; // [B * n, P, P, C/4]
 
 // Four taps of a sample and their weights; a sample outside the map weighs nothing.
 struct Taps { at: vec4<u32>, weight: vec4<f32> }
@@ -106,8 +112,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #end
     let count = steps.x * steps.y;
 #ifdef MAX
-    y[i] = select(sum, vec4(0.0), count == 0u);
+    y[i] = stored(select(sum, vec4(0.0), count == 0u));
 #else
-    y[i] = sum / f32(max(count, 1u));
+    y[i] = stored(sum / f32(max(count, 1u)));
 #endif
 }

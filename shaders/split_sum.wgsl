@@ -18,12 +18,12 @@ struct Params {
 @slot var<storage, read> x: array<T>; // [S, N, …, K]
 @slot var<storage, read> bias: array<T>; // [K]
 #ifdef RESIDUAL
-@slot var<storage, read> residual: array<T>; // as y
+@slot var<storage, read> residual: array<R>; // as y
 #endif
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
-@slot var<storage, read_write> y: array<T>; // [N, …, K], or a part of something larger
+@slot var<storage, read_write> y: array<Y>; // [N, …, K], or a part of something larger
 
 #import shared/live
 
@@ -38,8 +38,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     sum += bias[i % p.k];
 #ifdef RESIDUAL
-    sum += residual[i];
+    sum += T(residual[i]);
 #endif
     if p.relu != 0u { sum = max(sum, T(0.0)); }
-    y[p.y_offset + n * p.y_row_stride + i - n * p.row] = sum;
+    y[p.y_offset + n * p.y_row_stride + i - n * p.row] = stored(sum);
 }

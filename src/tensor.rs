@@ -66,16 +66,37 @@ impl<const N: usize> From<[usize; N]> for Shape {
     }
 }
 
-/// What one element is. Both kinds take four bytes.
+/// What one element is, on the device. The host has floats in single precision whatever the device has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
     /// IEEE single precision.
     F32,
+    /// IEEE half precision: what a plan keeps of activations where the precision is f16.
+    F16,
     /// Unsigned integers: indices, counts, labels, packed bytes and bits.
     U32,
 }
 
-/// Bytes of one element of any [`DType`].
+impl DType {
+    /// Bytes of one element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 | Self::U32 => 4,
+            Self::F16 => 2,
+        }
+    }
+
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::U32 => "u32",
+        }
+    }
+}
+
+/// Bytes of one element in host memory, of any kind.
 pub const ELEMENT_BYTES: usize = 4;
 
 /// A dense row-major f32 tensor in host memory, as weights are kept.

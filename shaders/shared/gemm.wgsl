@@ -6,7 +6,7 @@
 #repeat u STEP
 #repeat i TP
 #ifdef HALVES
-    let v_${u}_${i} = select(vec4(0.0), narrowed(x_at(xi_${i} + c + ${u}u)), in_${i});
+    let v_${u}_${i} = select(vec4(0.0), x_narrowed(xi_${i} + c + ${u}u), in_${i});
 #else
     let v_${u}_${i} = select(vec4(0.0), x_at(xi_${i} + c + ${u}u), in_${i});
 #endif

@@ -2,7 +2,7 @@
 // through workgroup memory as in shared/blocked, here as f16, and cooperative matrices of SIZE by SIZE multiply them with
 // f32 sums. A block is SP by SK shares, each of MP by MK such sums, which a subgroup holds. It asks of the kernel that
 // imports it what shared/tiled does, and knows PARTS as shared/blocked does.
-#expects p place store is_live x_at
+#expects p place store is_live x_loaded
 enable wgpu_cooperative_matrix;
 #import shared/spot
 

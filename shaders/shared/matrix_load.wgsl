@@ -23,9 +23,9 @@ if c >= c4 || l == begin {
 #repeat e XL
 #ifdef PARTS
 // A part ends within a tap.
-let v_${e} = select(vec4(0.0), x_at(at_${e} + c), in_${e} && l + cq < end);
+let v_${e} = select(Loaded(), x_loaded(at_${e} + c), in_${e} && l + cq < end);
 #else
-let v_${e} = select(vec4(0.0), x_at(at_${e} + c), in_${e});
+let v_${e} = select(Loaded(), x_loaded(at_${e} + c), in_${e});
 #endif
 #end
 #repeat e WL

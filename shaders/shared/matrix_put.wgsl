@@ -1,7 +1,7 @@
 // Leaves what shared/matrix_load loaded in workgroup memory, from into_x and into_w on.
 #expects into_x into_w t pq cq
 #repeat e XL
-let u_${e} = rounded(v_${e});
+let u_${e} = x_held(v_${e});
 let xo_${e} = into_x + (pq + ${e}u * (WG / BC4)) * ROW + cq * FOUR;
 #end
 #repeat e WL

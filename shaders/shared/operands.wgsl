@@ -15,6 +15,18 @@ fn narrowed(v: vec4<f32>) -> vec4<f32> {
     let even = (bits >> vec4(13u)) & vec4(1u);
     return bitcast<vec4<f32>>((bits + 0xfffu + even) & vec4(0xffffe000u));
 }
+#ifdef X_F16
+// What is f16 in memory needs neither.
+alias Loaded = Held;
+fn x_loaded(i: u32) -> Loaded { return x[i]; }
+fn x_held(v: Loaded) -> Held { return v; }
+fn x_narrowed(i: u32) -> vec4<f32> { return x_at(i); }
+#else
+alias Loaded = vec4<f32>;
+fn x_loaded(i: u32) -> Loaded { return x_at(i); }
+fn x_held(v: Loaded) -> Held { return rounded(v); }
+fn x_narrowed(i: u32) -> vec4<f32> { return narrowed(x_at(i)); }
+#endif
 #else
 alias Held = vec4<f32>;
 fn rounded(v: vec4<f32>) -> Held { return v; }

@@ -8,7 +8,7 @@ use crate::compiled::PlannedNetwork;
 use crate::config::Config;
 use crate::gpu::{Device, Pool};
 use crate::graph::{Source, Tensor, Tuning, bytes_of, fuse};
-use crate::kernels::{Kernel, Launch, Variant};
+use crate::kernels::{self, Kernel, Launch, Variant};
 use crate::model::{Capacity, Network};
 use crate::ops::{self, Cost, Info, Io, Op};
 use crate::rng::Rng;
@@ -161,7 +161,7 @@ impl Work {
 
     /// The variants that such a device can run, best guess first.
     pub fn variants(&self, target: &Target) -> Vec<Variant> {
-        self.kernel.variants(&Io { inputs: &self.infos(), outputs: &self.outputs }, target)
+        kernels::variants(self.kernel.as_ref(), &Io { inputs: &self.infos(), outputs: &self.outputs }, target)
     }
 
     /// Grid and parameters of a variant.

@@ -104,14 +104,14 @@ impl Runner {
         let mut ranges = Vec::new();
         for t in outputs {
             ranges.push(total);
-            total += bytes_of(&t.info);
+            total += bytes_of(&self.lies(*t));
         }
         let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
         let back = self.device.buffer("read-back", total.max(16), usage)?;
         let slots = lock(&self.pool.slots);
         for (t, at) in outputs.iter().zip(&ranges) {
             if let Some(buffer) = self.place(&slots, *t) {
-                encoder.copy_buffer_to_buffer(buffer, 0, &back, *at, bytes_of(&t.info));
+                encoder.copy_buffer_to_buffer(buffer, 0, &back, *at, bytes_of(&self.lies(*t)));
             }
         }
         Ok((back, ranges))

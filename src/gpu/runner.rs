@@ -8,7 +8,8 @@ use super::pipeline::{Checks, Pipeline};
 use super::pool::{Pool, Slots};
 use super::transfer::Reading;
 use crate::graph::{Place, Plan, Source, Tensor, bytes_of};
-use crate::kernels::{Kernel, Variant};
+use crate::kernels::{Kernel, Variant, packed_f16, wide};
+use crate::ops::Info;
 use crate::shader::Access;
 use crate::tensor::{DType, Data, Value};
 use crate::{Error, Result};
@@ -177,8 +178,12 @@ impl Runner {
             if let Source::Constant(value) = &def.source {
                 let texture = step.variant.textures.contains(&index);
                 // A kernel's variants that pack alike share what they pack.
-                let form = op.op.weight_layout(index, &step.variant);
-                let packed = || form.is_some().then(|| op.op.pack(index, value, &step.variant));
+                let narrow = (def.info.dtype == DType::F16).then(|| "f16".to_string());
+                let form = narrow.clone().or_else(|| op.op.weight_layout(index, &step.variant));
+                let packed = || match narrow {
+                    Some(_) => Some(packed_f16(value)),
+                    None => form.is_some().then(|| op.op.pack(index, value, &step.variant)),
+                };
                 self.constants[t.id] =
                     Some(self.device.constant(&def.label, value, form.as_deref(), packed, texture)?);
             }
@@ -213,6 +218,11 @@ impl Runner {
     /// Lets go of the buffers; the next run binds again.
     pub fn forget_bindings(&mut self) {
         self.steps.iter_mut().for_each(|s| s.bind_group = None);
+    }
+
+    /// Shape and type of a tensor as it lies on the device: not always those that it has in the graph of ops.
+    pub(super) fn lies(&self, t: Tensor) -> Info {
+        self.plan.graph.tensors[t.id].info
     }
 
     pub(super) fn place<'a>(&'a self, slots: &'a Slots, t: Tensor) -> Option<&'a wgpu::Buffer> {
@@ -338,7 +348,7 @@ impl Runner {
         self.record(&mut encoder, steps, |_, _| {});
         let (back, starts) = self.copy_back(&mut encoder, outputs)?;
         let reading = self.device.submit_to_read(encoder, back);
-        Ok(Submitted { device: self.device.clone(), reading, outputs: outputs.iter().copied().zip(starts).collect() })
+        Ok(Submitted { device: self.device.clone(), reading, outputs: outputs.iter().map(|t| self.lies(*t)).zip(starts).collect() })
     }
 }
 
@@ -347,7 +357,7 @@ pub struct Submitted {
     device: Device,
     reading: Reading,
     /// What is read, and where it begins.
-    outputs: Vec<(Tensor, u64)>,
+    outputs: Vec<(Info, u64)>,
 }
 
 impl Submitted {
@@ -357,14 +367,14 @@ impl Submitted {
     /// As [`Runner::run`].
     pub fn wait(self) -> Result<Vec<Output>> {
         let bytes = self.device.read(self.reading)?;
-        let value = |(t, at): &(Tensor, u64)| {
-            let at = *at as usize;
-            let part = &bytes[at..at + t.info.shape.len() * crate::tensor::ELEMENT_BYTES];
-            let data = match t.info.dtype {
+        let value = |(info, at): &(Info, u64)| {
+            let part = &bytes[*at as usize..*at as usize + info.bytes()];
+            let data = match info.dtype {
                 DType::F32 => Data::F32(bytemuck::pod_collect_to_vec(part)),
+                DType::F16 => Data::F32(wide(part)),
                 DType::U32 => Data::U32(bytemuck::pod_collect_to_vec(part)),
             };
-            Value { shape: t.info.shape, data }
+            Value { shape: info.shape, data }
         };
         Ok(self.outputs.iter().map(value).collect())
     }

@@ -10,6 +10,7 @@ mod fuse;
 mod grids;
 mod json;
 mod lower;
+mod narrow;
 mod plan;
 mod predict;
 mod slots;
@@ -74,6 +75,8 @@ pub struct TensorDef {
     pub source: Source,
     /// Kept after the run, so that it can be read back or replayed from.
     pub keep: bool,
+    /// Whether it shall lie on the device as f16 where all that touch it can, whatever the plan would do.
+    pub narrow: bool,
 }
 
 /// An op, or a kernel, applied to tensors.
@@ -168,7 +171,7 @@ impl<N: ?Sized> Graph<N> {
 
     fn define(&mut self, label: &str, info: Info, source: Source) -> Tensor {
         let id = self.tensors.len();
-        self.tensors.push(TensorDef { info, label: label.into(), source, keep: false });
+        self.tensors.push(TensorDef { info, label: label.into(), source, keep: false, narrow: false });
         Tensor { id, info }
     }
 }
@@ -197,6 +200,12 @@ impl Graph {
     /// Keeps a tensor after the run: it can be read back, and its memory is not used again.
     pub fn keep(&mut self, tensor: Tensor) {
         self.tensors[tensor.id].keep = true;
+    }
+
+    /// Has a float tensor lie on the device as f16, where all that read and write it can, also where a plan would not do so
+    /// by itself: constants, and what is kept. The host has it in f32 all the same.
+    pub fn narrow(&mut self, tensor: Tensor) {
+        self.tensors[tensor.id].narrow = true;
     }
 
     /// Adds an op and its outputs.
@@ -269,7 +278,7 @@ fn infer(label: &str, op: &dyn Op, inputs: &[Tensor]) -> Result<Vec<Info>> {
 
 /// Bytes of a tensor, rounded up to what a storage binding and a copy need.
 pub(crate) fn bytes_of(info: &Info) -> u64 {
-    (info.shape.len() as u64 * crate::tensor::ELEMENT_BYTES as u64).max(4).next_multiple_of(16)
+    (info.bytes() as u64).max(4).next_multiple_of(16)
 }
 
 #[cfg(test)]

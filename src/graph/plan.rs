@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::fuse::fuse;
 use super::lower::lower;
+use super::narrow::narrow;
 use super::{Graph, Source, Tensor, Tuning, bytes_of, textures};
 use crate::Result;
-use crate::kernels::{Kernel, Launch, Variant};
+use crate::kernels::{self, Kernel, Launch, Variant};
 use crate::ops::{Cost, Info, Io, check};
 use crate::target::Target;
 
@@ -97,6 +98,7 @@ impl Plan {
     /// As [`Plan::new`].
     pub fn choosing(graph: Graph, target: &Target, tuning: &Tuning) -> Result<Self> {
         let mut graph = lower(fuse(graph, target, tuning), target, tuning)?;
+        narrow(&mut graph, target);
         let mut steps = choose(&graph, target);
         if target.pays.live_grids {
             let grids = grids::add(&mut graph, &steps);
@@ -189,10 +191,16 @@ fn choose(graph: &Graph<dyn Kernel>, target: &Target) -> Vec<Step> {
     let steps = graph.nodes.iter().enumerate().map(|(i, op)| {
         let (inputs, outputs) = op.infos();
         let io = Io { inputs: &inputs, outputs: &outputs };
-        let variants = op.op.variants(&io, target);
+        let variants = kernels::variants(op.op.as_ref(), &io, target);
         let named = op.names.iter().find_map(|name| variants.iter().find(|v| v.name == name));
         let variant = named.unwrap_or(&variants[0]).clone();
-        let (launch, cost) = (op.op.launch(&io, &variant), op.op.cost(&io));
+        let (launch, mut cost) = (op.op.launch(&io, &variant), op.op.cost(&io));
+        // Weights that were packed as f16 are half of what the op says of them.
+        let packed = |(i, t): (usize, &Tensor)| {
+            let layout = op.op.weight_layout(i, &variant).is_some_and(|layout| layout.ends_with(kernels::PACKED_F16));
+            if layout { (t.info.bytes() / 2) as f64 } else { 0.0 }
+        };
+        cost.bytes -= op.inputs.iter().enumerate().map(packed).sum::<f64>();
         Step { op: i, launch, cost, variant, copies: Vec::new(), textures: Vec::new(), indirect: None }
     });
     steps.collect()

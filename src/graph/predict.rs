@@ -104,7 +104,8 @@ impl Plan {
             ("paste_layout", _) => (d.clocks(12e3), Bound::Turns),
             // Of the eight operations of a sample and channel, 16 bytes: a corner of four channels is a load.
             ("roi_align", _) => {
-                let gathered = 2.0 * step.cost.flops;
+                let half = if step.variant.find("MAPS_0_F16").is_some() { 0.5 } else { 1.0 };
+                let gathered = 2.0 * half * step.cost.flops;
                 larger((memory, Bound::Memory), (1.5 * gathered / d.cache, Bound::Cache))
             }
             (_, Schedule::Blocked(_) | Schedule::Matrix(_)) => {
@@ -173,7 +174,7 @@ fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Boun
     // Clocks of a step of one block, on each pipe of a core.
     let half = if of_units.is_some() || step.variant.f16 { 0.5 } else { 1.0 };
     let element = ELEMENT_BYTES as f64;
-    let of_x = if step.variant.find("X_HALF").is_some() { 0.5 } else { 1.0 };
+    let of_x = if step.variant.find("X_F16").is_some() { 0.5 } else { 1.0 };
     let pipe = area * step_channels / if of_units.is_some() { d.matrix } else { d.multiply_adds };
     let cache =
         step_channels * element * (pixels * of_x + rows * half) / (d.cache / d.cores / d.clock);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::schedule::Schedule;
 use crate::ops::{Info, Io, Op};
 use crate::target::Target;
-use crate::tensor::Value;
+use crate::tensor::{DType, Value};
 
 /// One way to compile a kernel: a schedule, and the constants that are prepended to its text.
 ///
@@ -110,6 +110,11 @@ impl Variant {
             self.absent.push(place);
         }
         self.flag(name, true)
+    }
+
+    /// Whether the text uses f16 at all.
+    pub fn needs_f16(&self) -> bool {
+        self.matrices || self.f16 || self.features.iter().any(|(name, _)| name.ends_with("_F16"))
     }
 
     /// Adds `name` = 1 where `on`: an `#ifdef` switch.
@@ -229,6 +234,12 @@ pub trait Kernel: Op {
     /// Ways to run it on such a device, best guess first; never empty, and the last runs on [`Target::MINIMUM`].
     fn variants(&self, io: &Io, target: &Target) -> Vec<Variant>;
 
+    /// The float operands that its texts can have in memory as f16: their numbers among the inputs and, after these, the
+    /// outputs, and the constants that tell the text. [`variants`] is those for operands that are so.
+    fn f16_operands(&self, _io: &Io) -> Vec<(usize, &'static str)> {
+        Vec::new()
+    }
+
     /// Grid and parameters of a variant.
     fn launch(&self, io: &Io, variant: &Variant) -> Launch;
 
@@ -252,6 +263,23 @@ pub trait Kernel: Op {
     fn pack(&self, _index: usize, value: &Value, _variant: &Variant) -> Value {
         value.clone()
     }
+}
+
+/// A kernel's variants for operands of which some are f16 in memory: those that can have them so, told which they are.
+pub fn variants(kernel: &dyn Kernel, io: &Io, target: &Target) -> Vec<Variant> {
+    let mut out = kernel.variants(io, target);
+    let operands = io.inputs.iter().chain(io.outputs).enumerate();
+    let narrow: Vec<usize> = operands.filter(|(_, info)| info.dtype == DType::F16).map(|(i, _)| i).collect();
+    if narrow.is_empty() {
+        return out;
+    }
+    let named = kernel.f16_operands(io);
+    // Textures hold no halves, and a text for whatever there may be is of single floats.
+    out.retain(|v| v.find("PLAIN").is_none() && !narrow.iter().any(|i| v.textures.contains(i)));
+    for v in &mut out {
+        v.features.extend(named.iter().filter(|(i, _)| narrow.contains(i)).map(|(_, name)| (*name, 1)));
+    }
+    out
 }
 
 /// A grid of at least `n` workgroups that keeps each extent within the 65,535 of every device; the shader finds its

@@ -63,6 +63,15 @@ impl Kernel for Conv2d {
         out
     }
 
+    fn f16_operands(&self, io: &Io) -> Vec<(usize, &'static str)> {
+        if self.groups > 1 || !io.dim(0, 3).is_multiple_of(4) {
+            return Vec::new();
+        }
+        let quads = io.dim(1, 0).is_multiple_of(4) && self.by_four();
+        let more = [(3, "R_F16")].into_iter().filter(|_| self.residual).chain([(io.inputs.len(), "Y_F16")]);
+        [(0, "X_F16")].into_iter().chain(more.filter(|_| quads)).collect()
+    }
+
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
         let (oh, ow) = self.extents(&x, &w).expect("inferred before");

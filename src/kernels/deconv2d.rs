@@ -31,6 +31,10 @@ impl Kernel for Deconv2d {
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
     }
 
+    fn f16_operands(&self, io: &Io) -> Vec<(usize, &'static str)> {
+        tiled::f16_operands(io, io.dim(0, 3), io.dim(1, 0))
+    }
+
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let (x, w) = (io.inputs[0].shape, io.inputs[1].shape);
         let [n, h, wid, c] = [0, 1, 2, 3].map(|i| x.dim(i));

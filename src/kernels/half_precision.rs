@@ -7,6 +7,9 @@ use super::{Variant, matrix};
 use crate::target::Target;
 use crate::tensor::{Shape, Value};
 
+/// What the name of a weight layout ends with where two elements are a word.
+pub(crate) const PACKED_F16: &str = ", f16";
+
 /// The like of an f32 variant in f16, if it has one: textures hold no halves.
 fn like(v: &Variant) -> Option<Variant> {
     let has = matches!(v.schedule, Schedule::Shuffled(_) | Schedule::Registers(_) | Schedule::Blocked(_));
@@ -33,6 +36,19 @@ fn rounded(v: f32) -> f16 {
 /// A float tensor with its elements rounded to f16, as variants of f16 round the two factors of a product.
 pub fn rounded_to_f16(value: &Value) -> Value {
     Value::f32(value.shape, value.floats().iter().map(|&v| rounded(v).to_f32()).collect())
+}
+
+/// A float tensor as f16 lies in memory: two elements in a word, the last one with a zero where their number is odd.
+pub(crate) fn packed_f16(value: &Value) -> Value {
+    let half = |v: &f32| u32::from(rounded(*v).to_bits());
+    let words: Vec<u32> =
+        value.floats().chunks(2).map(|two| half(&two[0]) | two.get(1).map_or(0, half) << 16).collect();
+    Value::u32([words.len()], words)
+}
+
+/// Floats out of f16 as it lies in memory.
+pub(crate) fn wide(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
 }
 
 /// The same, two in a word, of an even number of columns.

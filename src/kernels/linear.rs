@@ -26,6 +26,10 @@ impl Kernel for Linear {
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
     }
 
+    fn f16_operands(&self, io: &Io) -> Vec<(usize, &'static str)> {
+        tiled::f16_operands(io, io.dim(1, 1), io.dim(1, 0))
+    }
+
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let (n, k, c) = (io.dim(0, 0), io.dim(1, 0), io.dim(1, 1));
         let grid = tiled::grid(n, k, variant);

@@ -16,6 +16,10 @@ impl Kernel for MaskPredict {
         quads.into_iter().chain([Variant::plain()]).collect()
     }
 
+    fn f16_operands(&self, _: &Io) -> Vec<(usize, &'static str)> {
+        vec![(0, "X_F16")]
+    }
+
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let lanes = variant.find("QUADS").map_or(1, |_| 4);
         let x = io.inputs[0].shape;

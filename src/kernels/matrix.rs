@@ -37,11 +37,12 @@ fn blocks(matrix: Matrix, can: &Caps) -> [Shares; 3] {
     })
 }
 
-/// Whether a device can run it. Each load of a step is of the whole workgroup.
+/// Whether a device can run it. Each load of a step is of the whole workgroup, and written out: too many are too long a text.
 fn fits(block: &Shares, can: &Caps) -> bool {
     let of_all = |n: usize| (n as u32 * MATRIX_STEP).is_multiple_of(block.threads);
     let whole = block.threads.is_multiple_of(MATRIX_STEP) && block.extents().into_iter().all(of_all);
-    whole && block.threads <= can.max_invocations && block.bytes() <= can.workgroup_bytes
+    let few = block.loads().into_iter().all(|n| n <= 32);
+    whole && few && block.threads <= can.max_invocations && block.bytes() <= can.workgroup_bytes
 }
 
 /// The variants that a device can run, best first, and whether the first is worth it.

@@ -17,6 +17,10 @@ impl Kernel for MaxPool {
         quads.into_iter().chain([Variant::plain()]).collect()
     }
 
+    fn f16_operands(&self, _: &Io) -> Vec<(usize, &'static str)> {
+        vec![(0, "X_F16"), (1, "Y_F16")]
+    }
+
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let lanes = variant.find("QUADS").map_or(1, |_| 4);
         let (x, y) = (io.inputs[0].shape, io.outputs[0].shape);

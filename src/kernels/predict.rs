@@ -35,6 +35,11 @@ impl Kernel for Predict {
         out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
     }
 
+    fn f16_operands(&self, io: &Io) -> Vec<(usize, &'static str)> {
+        let by_four = extents(io).1.is_multiple_of(4);
+        by_four.then_some((0, "X_F16")).into_iter().collect()
+    }
+
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let (n, c, k) = extents(io);
         let grid = tiled::grid(n, k, variant);

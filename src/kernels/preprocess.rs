@@ -14,7 +14,11 @@ params! { pixels: u32, h: u32, w: u32, grid_x: u32 }
 
 impl Kernel for Preprocess {
     fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::plain()]
+        vec![Variant::plain().flag("QUADS", true)]
+    }
+
+    fn f16_operands(&self, io: &Io) -> Vec<(usize, &'static str)> {
+        vec![(io.inputs.len(), "Y_F16")]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

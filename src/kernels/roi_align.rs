@@ -18,10 +18,16 @@ impl Kernel for RoiAlign {
     fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let n = io.inputs.len() - 2;
         let defines = [("LEVELS", self.scales.len() as u32), ("INPUTS", n as u32)];
-        let plain = Variant::own("plain", &defines).flag("SEVERAL", n > 1).flag("MAX", self.pooling == Pooling::Max);
+        let plain = Variant::own("plain", &defines).flag("QUADS", true).flag("SEVERAL", n > 1).flag("MAX", self.pooling == Pooling::Max);
         let textures = (2..2 + n).collect();
         let texels = Variant { textures, ..plain.clone().called("texels") }.flag("TEXELS", true);
         if target.reads_texels() { vec![texels, plain] } else { vec![plain] }
+    }
+
+    fn f16_operands(&self, io: &Io) -> Vec<(usize, &'static str)> {
+        let maps = ["MAPS_0_F16", "MAPS_1_F16", "MAPS_2_F16", "MAPS_3_F16"];
+        let maps = maps.into_iter().take(io.inputs.len() - 2).enumerate().map(|(m, name)| (2 + m, name));
+        maps.chain([(io.inputs.len(), "Y_F16")]).collect()
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

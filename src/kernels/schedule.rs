@@ -122,7 +122,7 @@ impl Shares {
     }
 
     /// Fours of x and of weights that a thread loads in a step.
-    fn loads(&self) -> [u32; 2] {
+    pub(super) fn loads(&self) -> [u32; 2] {
         self.extents().map(|n| (n as u32 * MATRIX_STEP).div_ceil(self.threads))
     }
 }

@@ -104,6 +104,10 @@ impl Kernel for SplitProduct {
         blocks.map(|v| parts(v).flag("LIVE", self.conv.live)).collect()
     }
 
+    fn f16_operands(&self, _: &Io) -> Vec<(usize, &'static str)> {
+        vec![(0, "X_F16")]
+    }
+
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let (x, w, ..) = self.shapes(io.inputs);
         let mut inputs = io.inputs.to_vec();

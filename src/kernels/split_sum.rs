@@ -142,6 +142,11 @@ impl Kernel for SplitSum {
         quads.into_iter().chain([variant("plain", false)]).collect()
     }
 
+    fn f16_operands(&self, io: &Io) -> Vec<(usize, &'static str)> {
+        let residual = self.residual.then_some((2, "R_F16"));
+        residual.into_iter().chain([(io.inputs.len(), "Y_F16")]).collect()
+    }
+
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let by = if variant.find("QUADS").is_some() { 4 } else { 1 };
         let count = self.y.len() / by;

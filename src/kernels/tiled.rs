@@ -1,9 +1,10 @@
 //! What convolution, linear and transposed convolution share: one register-tiled core (`shaders/shared/tiled.wgsl`),
 //! its parameters, its variants, and the order in which it reads weights.
 
-use super::half_precision::{self, with_f16_first};
+use super::half_precision::{self, PACKED_F16, with_f16_first};
 use super::schedule::{Schedule, Tile};
 use super::{LiveGrid, Variant, blocked, fold_grid};
+use crate::ops::Io;
 use crate::ops::levels::Levels;
 use crate::params;
 use crate::target::Target;
@@ -77,6 +78,14 @@ pub(super) fn variants(product: Product, target: &Target) -> Vec<Variant> {
     with_f16_first(out, n, k, quads, target)
 }
 
+/// The operands that may be f16 in memory ([`Kernel::f16_operands`](super::Kernel::f16_operands)) of a product of so many
+/// channels and rows of weights: what goes by four.
+pub(super) fn f16_operands(io: &Io, c: usize, k: usize) -> Vec<(usize, &'static str)> {
+    let (x, y) = ((0, "X_F16"), (io.inputs.len(), "Y_F16"));
+    let by_four = [(c.is_multiple_of(4), x), (c.is_multiple_of(4) && k.is_multiple_of(4), y)];
+    by_four.into_iter().filter(|(may, _)| *may).map(|(_, operand)| operand).collect()
+}
+
 /// The grid of a variant for so many pixels and rows of weights: blocks of both, or an element a thread.
 pub(super) fn grid(pixels: usize, k: usize, variant: &Variant) -> [u32; 3] {
     match variant.schedule.extents() {
@@ -106,7 +115,7 @@ pub(super) fn live_grid(input: usize, units: usize, pixels: usize, variant: &Var
 pub(super) fn weight_layout(variant: &Variant) -> Option<String> {
     let [_, rows] = variant.schedule.extents()?;
     let order = if matches!(variant.schedule, Schedule::Blocked(_)) { "columns" } else { "rows" };
-    Some(format!("{order} by {rows}{}", if variant.f16 { ", f16" } else { "" }))
+    Some(format!("{order} by {rows}{}", if variant.f16 { PACKED_F16 } else { "" }))
 }
 
 /// `k` rows of `len` weights in blocks of a tile's rows, four columns of all rows of a block together:

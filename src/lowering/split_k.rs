@@ -40,9 +40,13 @@ impl Lowering for InParts {
     }
 
     fn pays(&self, op: &dyn Op, io: &Io, target: &Target) -> bool {
-        let Some(SplitK { long, .. }) = target.pays.split_k else { return false };
-        let fills = |[n, k, len]: [usize; 3]| blocks(n, k) <= target.pays.blocks.fills / 2 && len >= long;
-        product(op, io).is_some_and(|(_, extents)| fills(extents))
+        let (Some(SplitK { long, very_long, .. }), fills) = (target.pays.split_k, target.pays.blocks.fills) else { return false };
+        // Where small blocks fill the device, the parts' sums are written and read for little, but for the longest rows.
+        let small = |n: usize, k: usize| n.div_ceil(64) * k.div_ceil(64);
+        let idle = |[n, k, len]: [usize; 3]| {
+            (len >= long && small(n, k) < fills) || (len >= very_long && blocks(n, k) <= fills / 2)
+        };
+        product(op, io).is_some_and(|(_, extents)| idle(extents))
     }
 
     fn lower(&self, op: &dyn Op, io: &Io, target: &Target) -> Option<Lowered> {

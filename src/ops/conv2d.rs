@@ -173,7 +173,7 @@ impl Op for Conv2d {
         let mut cost = Cost::of(io, 2.0 * (x.dim(0) * oh * ow * w.len()) as f64);
         if self.slice.is_some() {
             let rest = io.outputs[0].shape.len() - x.dim(0) * oh * ow * w.dim(0);
-            cost.bytes -= (rest * crate::tensor::ELEMENT_BYTES) as f64;
+            cost.bytes -= (rest * io.outputs[0].dtype.bytes()) as f64;
         }
         cost
     }

@@ -24,12 +24,16 @@ impl Info {
     pub fn u32(shape: impl Into<Shape>) -> Self {
         Self { shape: shape.into(), dtype: DType::U32 }
     }
+
+    /// Bytes of its elements on the device.
+    pub fn bytes(&self) -> usize {
+        self.shape.len() * self.dtype.bytes()
+    }
 }
 
 impl fmt::Debug for Info {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = if self.dtype == DType::F32 { "f32" } else { "u32" };
-        write!(f, "{t}{}", self.shape)
+        write!(f, "{}{}", self.dtype.name(), self.shape)
     }
 }
 
@@ -61,8 +65,8 @@ pub struct Cost {
 impl Cost {
     /// `flops`, and the bytes of all tensors of `io`.
     pub fn of(io: &Io, flops: f64) -> Self {
-        let elements: usize = io.inputs.iter().chain(io.outputs).map(|i| i.shape.len()).sum();
-        Self { flops, bytes: (elements * crate::tensor::ELEMENT_BYTES) as f64 }
+        let bytes: usize = io.inputs.iter().chain(io.outputs).map(Info::bytes).sum();
+        Self { flops, bytes: bytes as f64 }
     }
 }
 
@@ -102,7 +106,7 @@ impl Operand {
 
 impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = if self.dtype == DType::F32 { "f32" } else { "u32" };
+        let t = self.dtype.name();
         let extents = self.rank.map_or("…".to_string(), |rank| vec!["·"; rank].join(","));
         write!(f, "{} {t}[{extents}]", self.name)
     }

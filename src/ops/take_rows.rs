@@ -55,7 +55,7 @@ impl Op for TakeRows {
         let mut dims: Vec<usize> = s.dims().iter().map(|&d| d as usize).collect();
         dims[1] = self.rows;
         let part = match inputs[0].dtype() {
-            DType::F32 => Value::f32(
+            DType::F32 | DType::F16 => Value::f32(
                 Shape::new(&dims),
                 rows.iter().flat_map(|r| inputs[0].floats()[r * a_row..][..a_row].to_vec()).collect(),
             ),

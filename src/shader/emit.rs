@@ -157,7 +157,7 @@ fn needs(variant: &Variant) -> Capabilities {
     let mut out = Capabilities::empty();
     out.set(Capabilities::SUBGROUP, variant.subgroups);
     out.set(Capabilities::COOPERATIVE_MATRIX, variant.matrices);
-    out.set(Capabilities::SHADER_FLOAT16, variant.matrices || variant.f16);
+    out.set(Capabilities::SHADER_FLOAT16, variant.needs_f16());
     out
 }
 

@@ -110,8 +110,10 @@ pub struct Winograd {
 /// When a product is done in parts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SplitK {
-    /// Elements of a row of weights from which on it pays to split it.
+    /// Elements of a row of weights from which on it pays to split it, where small blocks do not fill the device.
     pub long: usize,
+    /// The same where large blocks do not.
+    pub very_long: usize,
     /// The least elements that a part should have.
     pub least: usize,
     /// Most parts: their sums are written and read again.
@@ -154,7 +156,7 @@ pub const GPU: Policy = Policy {
         one_convolution: false,
         worth_a_copy: 3,
     },
-    blocks: Blocks { fills: 128, few: 16, sums: 64, matrix_rows: Some(16) },
+    blocks: Blocks { fills: 128, few: 16, sums: 64, matrix_rows: Some(12) },
     // A quarter of the multiplications for points that are written and read twice, in products that fill a block.
     winograd: Winograd {
         by_texels: false,
@@ -164,7 +166,7 @@ pub const GPU: Policy = Policy {
         least_of_a_piece: 64,
         piece_bytes: 64 << 20,
     },
-    split_k: Some(SplitK { long: 2048, least: 256, most: 16 }),
+    split_k: Some(SplitK { long: 2048, very_long: 8192, least: 256, most: 16 }),
     probes: Probes { several_copies: false, few_chains: false },
 };
 

@@ -1,7 +1,7 @@
 //! The ways to run an op.
 
 use crate::graph::{Graph, Node, Plan, Source, Step, Tensor, Tuning};
-use crate::kernels::{Kernel, Schedule, Variant};
+use crate::kernels::{self, Kernel, Schedule, Variant};
 use crate::lowering;
 use crate::ops::Io;
 use crate::rng::Rng;
@@ -79,7 +79,8 @@ impl SingleOp {
 /// The variants of a kernel that are worth a try.
 fn variants(node: &Node<dyn Kernel>, target: &Target) -> Vec<Variant> {
     let (inputs, outputs) = node.infos();
-    let mut all = node.op.variants(&Io { inputs: &inputs, outputs: &outputs }, target);
+    let io = Io { inputs: &inputs, outputs: &outputs };
+    let mut all = kernels::variants(node.op.as_ref(), &io, target);
     // The last runs anywhere, one element a thread: a check for the others and never the fastest.
     if all.len() > 1 {
         all.truncate(all.len() - 1);
@@ -100,7 +101,7 @@ fn same(a: &Plan, b: &Plan) -> bool {
 pub(super) fn contents(inputs: &[Tensor]) -> Vec<Value> {
     let mut rng = Rng::new(11);
     let value = |t: &Tensor| match t.info.dtype {
-        DType::F32 => rng.tensor(t.shape()),
+        DType::F32 | DType::F16 => rng.tensor(t.shape()),
         DType::U32 => Value::u32(t.shape(), vec![u32::MAX; t.shape().len()]),
     };
     inputs.iter().map(value).collect()

@@ -80,7 +80,7 @@ pub(crate) fn run_case(device: &Device, case: &Case, variant: &str, checked: boo
     let fences: Vec<Vec<u8>> = outputs
         .iter()
         .map(|t| match t.info.dtype {
-            DType::F32 => f32::NAN.to_le_bytes().repeat(t.shape().len()),
+            DType::F32 | DType::F16 => f32::NAN.to_le_bytes().repeat(t.shape().len()),
             DType::U32 => u32::MAX.to_le_bytes().repeat(t.shape().len()),
         })
         .collect();

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use crate::common::{Twins, device, difference, graph_of, run_case, same_bits, target};
 use maskrcnn::engine::gpu::Runner;
-use maskrcnn::engine::graph::{Graph, Plan};
-use maskrcnn::engine::kernels::{Case, REGISTRY, Tolerance};
+use maskrcnn::engine::graph::{Graph, Plan, Tensor};
+use maskrcnn::engine::kernels::{self, Case, REGISTRY, Tolerance, rounded_to_f16};
 use maskrcnn::engine::ops::Op;
 use maskrcnn::engine::ops::frame::Frame;
+use maskrcnn::engine::ops::linear::Linear;
 use maskrcnn::engine::ops::preprocess::Preprocess;
 use maskrcnn::engine::ops::sampling::Sampling;
 use maskrcnn::engine::ops::topk::{NONE, TopK};
 use maskrcnn::engine::ops::{Info, Io};
 use maskrcnn::engine::rng::Rng;
-use maskrcnn::engine::tensor::{Data, Value};
+use maskrcnn::engine::tensor::{DType, Data, Value};
 
 /// One kernel's cases. With `MASKRCNN_FIRST_VARIANT_ONLY` each runs in the first of its variants, which is the one that a
 /// plan would take: `make check` has no time for the others.
@@ -53,6 +54,82 @@ macro_rules! kernel_tests {
 }
 
 maskrcnn::with_kernels!(kernel_tests);
+
+/// Every operand that a kernel may have as f16 in memory: what is read is rounded, what is written too, and nothing else
+/// changes.
+#[test]
+fn what_lies_in_memory_as_f16_is_rounded_and_no_more() {
+    if !target().wants_f16() {
+        eprintln!("{} has no f16", device().name());
+        return;
+    }
+    let (mut failures, mut ran) = (Vec::new(), 0);
+    for case in REGISTRY.iter().flat_map(|entry| (entry.cases)()) {
+        let infos: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
+        let outputs = case.kernel.infer(&infos).unwrap();
+        let takes = case.kernel.f16_operands(&Io { inputs: &infos, outputs: &outputs });
+        let narrow = |i: usize| takes.iter().any(|(operand, _)| *operand == i);
+        let in_f16 = |(i, info): (usize, &Info)| if narrow(i) { Info { dtype: DType::F16, ..*info } } else { *info };
+        let inputs: Vec<Info> = infos.iter().enumerate().map(in_f16).collect();
+        let made: Vec<Info> = outputs.iter().enumerate().map(|(i, info)| in_f16((infos.len() + i, info))).collect();
+        let variants = kernels::variants(case.kernel.as_ref(), &Io { inputs: &inputs, outputs: &made }, &target());
+        for variant in variants.iter().filter(|_| !takes.is_empty()) {
+            let mut rounded = case.inputs.clone();
+            let factors = if variant.f16 { 2 } else { 0 };
+            let of_f16 = rounded.iter_mut().enumerate().filter(|(i, _)| narrow(*i) || *i < factors);
+            of_f16.for_each(|(_, v)| *v = rounded_to_f16(v));
+            let want = case.kernel.twin(&rounded);
+
+            let (mut graph, kept) = graph_of(&case);
+            let touched: Vec<Tensor> = graph.nodes[0].inputs.iter().chain(&graph.nodes[0].outputs).copied().collect();
+            touched.iter().enumerate().filter(|(i, _)| narrow(*i)).for_each(|(_, t)| graph.narrow(*t));
+            let plan = Plan::new(graph, &target(), &[variant.name]).unwrap();
+            let label = format!("{}, {variant}", case.name);
+            assert_eq!(plan.steps[0].variant, *variant, "{label}");
+            let got = Runner::new(device(), plan).unwrap().run(&[], &kept).unwrap();
+            ran += 1;
+            for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+                // What nobody writes is what lay there.
+                let live: Vec<bool> = match &want.data {
+                    Data::F32(want) => want.iter().map(|v| !v.is_nan()).collect(),
+                    Data::U32(_) => continue,
+                };
+                let kept = |v: &Value| -> Vec<f32> {
+                    v.floats().iter().zip(&live).filter(|(_, live)| **live).map(|(v, _)| *v).collect()
+                };
+                let (got, want) = (kept(got), kept(want));
+                let n = got.len();
+                // Half of the last of eleven bits, at most.
+                let tolerance = if narrow(infos.len() + i) { Tolerance::Norm { relative: 4e-4 } } else { case.tolerance };
+                if let Some(d) = difference(&Value::f32([n], got), &Value::f32([n], want), tolerance) {
+                    failures.push(format!("{label}: output {i}: {d}"));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert!(ran > 100, "{ran} variants");
+}
+
+/// What f16 cannot hold becomes the largest that it can.
+#[test]
+fn what_f16_cannot_hold_becomes_the_largest_that_it_can() {
+    if !target().wants_f16() {
+        return;
+    }
+    let linear = Linear { bias: true, relu: false, live: false };
+    let mut g = Graph::new();
+    let x = g.constant("x", Arc::new(Value::f32([2, 4], vec![300.0, 0.0, 0.0, 0.0, -300.0, 0.0, 0.0, 1.0])));
+    let weight = g.constant("weight", Arc::new(Value::f32([4, 4], [300.0, 0.0, 0.0, 2.0].repeat(4))));
+    let bias = g.constant("bias", Arc::new(Value::f32([4], vec![0.0; 4])));
+    let y = g.op1("y", linear, &[x, weight, bias]).unwrap();
+    g.keep(y);
+    g.narrow(y);
+    let plan = Plan::new(g, &target(), &[]).unwrap();
+    assert_eq!(plan.graph.tensors[y.id].info.dtype, DType::F16);
+    let got = Runner::new(device(), plan).unwrap().run(&[], &[y]).unwrap();
+    assert_eq!(got[0].floats(), [[65504.0; 4], [-65504.0; 4]].concat());
+}
 
 #[test]
 fn every_kernel_has_cases() {
