@@ -265,6 +265,18 @@ pub trait Kernel: Op {
     }
 }
 
+/// What a kernel reads and writes, with all that it can have in memory as f16 so.
+pub fn in_f16(kernel: &dyn Kernel, io: &Io) -> (Vec<Info>, Vec<Info>) {
+    let operands = kernel.f16_operands(io);
+    let info = |(i, info): (usize, &Info)| match operands.iter().any(|(operand, _)| *operand == i) {
+        true => Info { dtype: DType::F16, ..*info },
+        false => *info,
+    };
+    let mut all: Vec<Info> = io.inputs.iter().chain(io.outputs).enumerate().map(info).collect();
+    let outputs = all.split_off(io.inputs.len());
+    (all, outputs)
+}
+
 /// A kernel's variants for operands of which some are f16 in memory: those that can have them so, told which they are.
 pub fn variants(kernel: &dyn Kernel, io: &Io, target: &Target) -> Vec<Variant> {
     let mut out = kernel.variants(io, target);

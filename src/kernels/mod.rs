@@ -17,7 +17,7 @@ mod walks;
 pub(crate) mod winograd;
 
 pub use case::{Case, Tolerance};
-pub use contract::{Kernel, Launch, LiveGrid, ParamField, Params, Variant, fold_grid, variants};
+pub use contract::{Kernel, Launch, LiveGrid, ParamField, Params, Variant, fold_grid, in_f16, variants};
 pub(crate) use half_precision::{PACKED_F16, packed_f16, wide};
 pub use half_precision::rounded_to_f16;
 pub use schedule::Schedule;

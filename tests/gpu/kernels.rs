@@ -67,11 +67,10 @@ fn what_lies_in_memory_as_f16_is_rounded_and_no_more() {
     for case in REGISTRY.iter().flat_map(|entry| (entry.cases)()) {
         let infos: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
         let outputs = case.kernel.infer(&infos).unwrap();
-        let takes = case.kernel.f16_operands(&Io { inputs: &infos, outputs: &outputs });
+        let io = Io { inputs: &infos, outputs: &outputs };
+        let takes = case.kernel.f16_operands(&io);
         let narrow = |i: usize| takes.iter().any(|(operand, _)| *operand == i);
-        let in_f16 = |(i, info): (usize, &Info)| if narrow(i) { Info { dtype: DType::F16, ..*info } } else { *info };
-        let inputs: Vec<Info> = infos.iter().enumerate().map(in_f16).collect();
-        let made: Vec<Info> = outputs.iter().enumerate().map(|(i, info)| in_f16((infos.len() + i, info))).collect();
+        let (inputs, made) = kernels::in_f16(case.kernel.as_ref(), &io);
         let variants = kernels::variants(case.kernel.as_ref(), &Io { inputs: &inputs, outputs: &made }, &target());
         for variant in variants.iter().filter(|_| !takes.is_empty()) {
             let mut rounded = case.inputs.clone();

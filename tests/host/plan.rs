@@ -8,7 +8,7 @@ use maskrcnn::engine::graph::{Graph, Place, Plan, Source, Tensor};
 use maskrcnn::engine::ops::Info;
 use maskrcnn::engine::ops::max_pool::MaxPool;
 use maskrcnn::engine::target::{Caps, Target, policy};
-use maskrcnn::engine::tensor::{Shape, Value};
+use maskrcnn::engine::tensor::{DType, Shape, Value};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -25,9 +25,10 @@ pub(crate) fn targets() -> Vec<Target> {
 /// A CPU driver without subgroups.
 pub(crate) const CPU: Target = Target { pays: &policy::CPU, ..Target::MINIMUM };
 
-/// Bytes of a tensor by the documentation: four an element, rounded up to 16.
+/// Bytes of a tensor by the documentation: four an element or, in half precision, two, rounded up to 16.
 pub(crate) fn bytes(info: &Info) -> u64 {
-    (info.shape.len() as u64 * 4).max(4).next_multiple_of(16)
+    let element = if info.dtype == DType::F16 { 2 } else { 4 };
+    (info.shape.len() as u64 * element).max(4).next_multiple_of(16)
 }
 
 /// Everything that must hold of any plan, told without the planner's own lifetimes.

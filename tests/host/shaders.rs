@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 #[cfg(feature = "emit")]
 use crate::skipped::skipped;
-use maskrcnn::engine::kernels::{Entry, Launch, REGISTRY, Variant};
+use maskrcnn::engine::kernels::{self, Entry, Launch, REGISTRY, Variant};
 use maskrcnn::engine::ops::{Info, Io};
 #[cfg(feature = "emit")]
 use maskrcnn::engine::shader::emit::{Language, Valid};
@@ -81,10 +81,16 @@ fn units() -> &'static [Unit] {
                 assert_eq!(case.kernel.name(), entry.name, "case {}", case.name);
                 let io = Io { inputs: &infos, outputs: &outputs };
                 for (device, target) in devices() {
-                    let variants = case.kernel.variants(&io, &target);
+                    let mut variants = case.kernel.variants(&io, &target);
                     assert!(!variants.is_empty(), "{}, {}: no variant on {device}", entry.name, case.name);
                     let names: BTreeSet<&str> = variants.iter().map(|v| v.name).collect();
                     assert_eq!(names.len(), variants.len(), "{}, {}: names are shared", entry.name, case.name);
+                    let plain = variants.len();
+                    if target.wants_f16() {
+                        let (inputs, outputs) = kernels::in_f16(case.kernel.as_ref(), &io);
+                        let io = Io { inputs: &inputs, outputs: &outputs };
+                        variants.extend(kernels::variants(case.kernel.as_ref(), &io, &target));
+                    }
                     for (i, variant) in variants.iter().enumerate() {
                         let text = compile(entry, variant).unwrap_or_else(|e| panic!("{variant}: {e}"));
                         let unit = units.entry(format!("{} {}", entry.name, text.text)).or_insert_with(|| {
@@ -95,7 +101,7 @@ fn units() -> &'static [Unit] {
                         unit.uses.push(Use {
                             label: format!("{}, {}, {variant}, {device}", entry.name, case.name),
                             target,
-                            last: i + 1 == variants.len(),
+                            last: i + 1 == plain,
                             tensors: (infos.len(), outputs.len()),
                             absent: variant.absent.clone(),
                             launch: case.kernel.launch(&io, variant),
@@ -303,7 +309,7 @@ fn workgroups_and_grids_keep_within_the_limits() {
         let r = &unit.reflection;
         let invocations: u32 = r.workgroup_size.iter().product();
         assert_eq!(unit.text.text.contains("subgroup"), unit.variant.subgroups, "{}", unit.label());
-        let halves = unit.variant.matrices || unit.variant.f16;
+        let halves = unit.variant.needs_f16();
         for (part, used) in [("enable wgpu_cooperative_matrix;", unit.variant.matrices), ("enable f16;", halves)] {
             assert_eq!(unit.text.text.contains(part), used, "{}: {part}", unit.label());
         }
