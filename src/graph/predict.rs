@@ -99,6 +99,12 @@ impl Plan {
                 ((io.dim(0, 2) * io.dim(0, 3)) as f64 / 256.0 * turns_of_topk(d) + d.clocks(4e4), Bound::Turns)
             }
             ("nms", _) => (suppression(io.dim(1, inputs[1].shape.rank() - 1), d), Bound::Turns),
+            // Two barriers, the chain of 32, and a round of loads for each 32 boxes.
+            ("nms_sweep", _) => (d.clocks((io.dim(0, 2) as f64) * (d.latency + 600.0) + 3000.0), Bound::Turns),
+            ("nms_pairs", _) => {
+                let rate = 0.5 * d.multiply_adds * d.cores * d.clock;
+                larger((memory, Bound::Memory), (step.cost.flops / 2.0 / rate, Bound::MultiplyAdds))
+            }
             // Three passes over a row by one thread, of which there are few.
             ("softmax", _) => (d.clocks(3.0 * 150.0 * io.dim(0, 1) as f64), Bound::Turns),
             ("paste_layout", _) => (d.clocks(12e3), Bound::Turns),

@@ -85,6 +85,8 @@ macro_rules! with_kernels {
             topk_merge: $crate::kernels::topk_merge::TopKMerge,
             rpn_decode: $crate::ops::rpn_decode::RpnDecode,
             nms: $crate::ops::nms::Nms,
+            nms_pairs: $crate::kernels::nms_pairs::NmsPairs,
+            nms_sweep: $crate::kernels::nms_sweep::NmsSweep,
             collect: $crate::ops::collect::Collect,
             gather_groups: $crate::ops::gather_groups::GatherGroups,
             take_rows: $crate::ops::take_rows::TakeRows,

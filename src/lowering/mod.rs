@@ -8,6 +8,7 @@
 //! | [`grouped`] | a convolution of several groups, group by group |
 //! | [`by_tiles`] | a selection from many elements tile by tile |
 //! | [`radix`] | a selection of more than one workgroup can sort, in three steps |
+//! | [`in_pairs`] | the suppression of many boxes as all pairs at once and a sweep |
 //! | [`direct`] | any op by the kernel whose shader does it |
 //!
 //! A new one is a file here and one line in `lowerings!` below.
@@ -47,6 +48,7 @@ lowerings! {
     grouped: Grouped,
     by_tiles: ByTiles,
     radix: Radix,
+    in_pairs: InPairs,
     direct: Direct,
 }
 

@@ -71,7 +71,7 @@ impl Op for Nms {
 }
 
 /// IoU in f32, as the selection must agree on which side of the threshold a pair lies.
-fn iou(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn iou(a: &[f32], b: &[f32]) -> f32 {
     let side = |lo: usize, hi: usize| (a[hi].min(b[hi]) - a[lo].max(b[lo])).max(0.0);
     let both = side(0, 2) * side(1, 3);
     let area = |r: &[f32]| (r[2] - r[0]) * (r[3] - r[1]);

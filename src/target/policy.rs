@@ -33,6 +33,9 @@ pub struct Policy {
     /// Elements of a segment, on average, from which on a selection is made tile by tile: a GPU has many workgroups, and one
     /// of them waits for memory turn by turn. None where that never pays.
     pub a_workgroup_s_elements: Option<usize>,
+    /// Boxes of a group up to which one workgroup suppresses them alone; above, all pairs are held against each other at once.
+    /// None where that never pays.
+    pub a_workgroup_s_boxes: Option<usize>,
     /// Tiles in registers.
     pub tiles: Tiles,
     /// Blocks in workgroup memory.
@@ -143,6 +146,7 @@ pub const GPU: Policy = Policy {
     own_cores: false,
     f16_from: Some(16),
     a_workgroup_s_elements: Some(16384),
+    a_workgroup_s_boxes: Some(256),
     tiles: Tiles {
         shuffled_rows: 16,
         product_rows: 16,
@@ -187,6 +191,7 @@ pub const CPU: Policy = Policy {
     own_cores: true,
     f16_from: None,
     a_workgroup_s_elements: None,
+    a_workgroup_s_boxes: None,
     blocks: Blocks { matrix_rows: None, ..GPU.blocks },
     winograd: Winograd {
         by_texels: true,
