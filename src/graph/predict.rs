@@ -191,9 +191,9 @@ fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Boun
             let of_all = f64::from(shares.shares[0] * shares.shares[1]);
             let loads = of_all * fragments * 512.0 * step_channels / 16.0 / d.workgroup;
             let stores = 1.5 * (pixels + rows) * step_channels * 2.0 / d.workgroup;
-            // 13 instructions beside each product of a 32 × 64 share, as AMD's compiler makes them; 9 where x comes as it is
-            // multiplied.
-            let beside = if of_x < 1.0 { 230.0 } else { 330.0 };
+            // Eight instructions for each product of 16 × 16 × 16, as AMD's compiler makes them; nine and more where x is rounded
+            // on the way.
+            let beside = if of_x < 1.0 { 200.0 } else { 240.0 };
             (loads, stores, beside * (area / 16384.0).sqrt(), f64::from(3 - shares.buffers))
         }
         (None, Schedule::Blocked(block)) => {
