@@ -120,8 +120,8 @@ fn a_plan_needs_no_device() {
         assert!(without.contains("no GPU driver was found"), "{without}");
     }
     let count = |text: &str| text.lines().filter(|l| l.contains(" -> ")).count();
-    // A device's plan may have more: grids that follow a live count, pieces of an op.
-    assert!(count(&here) >= count(&without) && count(&without) > 40, "{here}");
+    // Neither need have more: grids that follow a live count here, an op in several steps there.
+    assert!(count(&here) > 40 && count(&without) > 40, "{here}");
     assert!(here.contains("image 640×640") && here.contains("planned for 64×64"), "{here}");
     // The same file by the option.
     let option = ["graph", "--weights", &file, "--bn-eps", "1e-5", "--min-size", "64", "--max-size", "64"];
