@@ -9,9 +9,9 @@ use crate::Result;
 use crate::gpu::{Device, Replay, Runner};
 use crate::graph::{Graph, Plan, Tensor};
 use crate::kernels::{Launch, Variant, rounded_to_f16};
-use crate::ops::{Info, Io};
+use crate::ops::Io;
 use crate::target::Factors;
-use crate::tensor::{Data, Value};
+use crate::tensor::{DType, Data, Value};
 
 /// How much time to spend on one variant.
 #[derive(Clone, Copy, Debug)]
@@ -66,11 +66,13 @@ impl Subject {
         let inputs: Vec<Tensor> = inputs.iter().map(|v| g.constant("input", v.clone())).collect();
         let outputs = g.op_shared(&work.label, work.kernel.clone(), &inputs)?;
         outputs.iter().for_each(|&t| g.keep(t));
+        // In memory as the network has them.
+        let (i, o) = (work.infos(), work.made());
+        let lies = inputs.iter().zip(&i).chain(outputs.iter().zip(&o));
+        lies.filter(|(_, info)| info.dtype == DType::F16).for_each(|(&t, _)| g.narrow(t));
         // One step, whatever the engine would make of the op.
-        let target = device.target().with(if variant.f16 { Factors::F16 } else { Factors::F32 });
+        let target = device.target().with(if variant.needs_f16() { Factors::F16 } else { Factors::F32 });
         let mut plan = Plan::new(g, &target, &[variant.name])?;
-        let infos = |ts: &[Tensor]| ts.iter().map(|t| t.info).collect::<Vec<Info>>();
-        let (i, o) = (infos(&inputs), infos(&outputs));
         plan.steps[0].launch = launch.unwrap_or_else(|| work.kernel.launch(&Io { inputs: &i, outputs: &o }, variant));
         plan.steps[0].variant = variant.clone();
         Self::of_plan(device, plan, &[], outputs)

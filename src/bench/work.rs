@@ -155,8 +155,14 @@ impl Work {
         self.inputs.iter().map(value).collect()
     }
 
-    fn infos(&self) -> Vec<Info> {
+    /// Shapes and types of its inputs, as they lie in memory.
+    pub(super) fn infos(&self) -> Vec<Info> {
         self.inputs.iter().map(Given::info).collect()
+    }
+
+    /// The same of its outputs.
+    pub(super) fn made(&self) -> Vec<Info> {
+        self.outputs.clone()
     }
 
     /// The variants that such a device can run, best guess first.

@@ -53,7 +53,7 @@ impl Plan {
             _ => None,
         };
         let constant = self.places[t.id] == Place::Constant;
-        json!({ "tensor": t.id, "label": self.graph.tensors[t.id].label, "shape": t.shape().dims(), "slot": slot,
+        json!({ "tensor": t.id, "label": self.graph.tensors[t.id].label, "shape": t.shape().dims(), "dtype": t.info.dtype.name(), "slot": slot,
             "constant": constant, "alive": self.lifetimes[t.id] })
     }
 }
