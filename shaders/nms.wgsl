@@ -56,8 +56,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         workgroupBarrier();
         let bits = alive;
         if t < CHUNK && base + t < n && (bits >> t & 1u) == 0u { kept[mine] = NONE; }
-        for (var j = base + CHUNK + t; j < n; j += THREADS) {
-            if kept[first + j] > NONE {
+        // As many turns for every thread, because of the barriers around.
+        for (var later = base + CHUNK; later < n; later += THREADS) {
+            let j = later + t;
+            if j < n && kept[first + j] > NONE {
                 let box = boxes[first + j];
                 var left = bits;
                 while left != 0u {

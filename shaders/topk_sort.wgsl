@@ -30,7 +30,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     workgroupBarrier();
     for (var size = 2u; size <= CHUNK; size *= 2u) {
         for (var step = size / 2u; step > 0u; step /= 2u) {
-            for (var pair = t; pair < CHUNK / 2u; pair += THREADS) {
+            for (var half = 0u; half < CHUNK / 2u; half += THREADS) {
+                let pair = half + t;
                 let a = pair / step * step * 2u + pair % step;
                 let b = a + step;
                 let ka = keys[a];

@@ -111,6 +111,29 @@ else
     left_out "Microsoft's DXC" "$cure compushady (pip download --no-deps --no-binary :all: compushady) is one"
 fi
 
+# Microsoft's older compiler, of the folder where d3dcompiler_47.dll lies; it is for Windows, so Wine runs it. It knows neither
+# subgroups nor f16, so that wgpu offers it what the least device gets.
+if [ ! -e "${FXC:-/nonexistent}/d3dcompiler_47.dll" ]; then
+    left_out "Microsoft's FXC" "let FXC name a folder with d3dcompiler_47.dll: that of Windows (System32), or of PyPI's kivy_deps.angle \
+(pip download --no-deps --only-binary=:all: --platform win_amd64 kivy_deps.angle)"
+elif ! command -v wine >/dev/null || ! command -v x86_64-w64-mingw32-gcc >/dev/null; then
+    left_out "Microsoft's FXC" "install wine and gcc-mingw-w64-x86-64 (Debian: with wine64)"
+else
+    mkdir "$work/fxc"
+    cp "$FXC/d3dcompiler_47.dll" "$work/fxc"
+    x86_64-w64-mingw32-gcc -O1 -Wall -o "$work/fxc/fxc.exe" tools/compilers/fxc.c
+    device=none
+    folder=$(texts hlsl "$device")
+    # Its own DLL, and not Wine's of that name.
+    said=$(cd "$folder" && WINEPREFIX="$work/wine" WINEDEBUG=-all WINEDLLOVERRIDES="d3dcompiler_47=n;mscoree,mshtml=" \
+        wine "$work/fxc/fxc.exe" ./*.hlsl | tr -d '\r') || failed=yes
+    # A pipe keeps the last command's status only.
+    taken=${said##*: }
+    [ "${taken% of *}" = "${taken#* of }" ] || failed=yes
+    times=${said#*: }
+    row "${said%%:*}" "$device" "$taken" "shader model 5.1; ${times%: *}"
+fi
+
 # Metal's texts through clang's front end, with a stand-in for Metal's library: syntax and types, no more.
 clang=
 for name in clang++ clang++-21 clang++-20 clang++-19; do

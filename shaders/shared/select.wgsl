@@ -20,10 +20,12 @@ fn kth_key(begin: u32, n: u32, k: u32, t: u32) -> u32 {
     for (var pass_no = 0u; pass_no < 3u; pass_no++) {
         let shift = select(select(0u, 10u, pass_no == 1u), 21u, pass_no == 0u);
         let bits = select(11u, 10u, pass_no == 2u);
-        for (var b = t; b < BINS; b += THREADS) { atomicStore(&pool[b], 0u); }
+        for (var first = 0u; first < BINS; first += THREADS) { atomicStore(&pool[first + t], 0u); }
         workgroupBarrier();
-        for (var i = t; i < n; i += THREADS) {
-            let key = order_key(x[begin + i]);
+        // As many turns for every thread: FXC (DX12) takes the barriers for divergent beside a loop of each thread's own.
+        for (var first = 0u; first < n; first += THREADS) {
+            let i = first + t;
+            let key = select(0u, order_key(x[begin + min(i, n - 1u)]), i < n);
             // In the first pass there is no digit above; a shift by 32 would be undefined.
             let same = pass_no == 0u || (key >> (shift + bits)) == prefix;
             if key != 0u && same { atomicAdd(&pool[(key >> shift) & ((1u << bits) - 1u)], 1u); }

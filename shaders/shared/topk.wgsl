@@ -36,18 +36,21 @@ fn sort_largest(begin: u32, n: u32, k: u32, t: u32) -> u32 {
 
     for (var size = 2u; size <= SORT; size *= 2u) {
         for (var step = size / 2u; step > 0u; step /= 2u) {
-            for (var pair = t; pair < SORT / 2u; pair += THREADS) {
+            for (var first = 0u; first < SORT / 2u; first += THREADS) {
+                let pair = first + t;
                 let a = pair / step * step * 2u + pair % step;
                 let b = a + step;
-                let ka = atomicLoad(&pool[a]);
-                let kb = atomicLoad(&pool[b]);
-                let ia = atomicLoad(&pool[BINS / 2u + a]);
-                let ib = atomicLoad(&pool[BINS / 2u + b]);
-                if after(ka, ia, kb, ib) == ((a & size) == 0u) {
-                    atomicStore(&pool[a], kb);
-                    atomicStore(&pool[b], ka);
-                    atomicStore(&pool[BINS / 2u + a], ib);
-                    atomicStore(&pool[BINS / 2u + b], ia);
+                if pair < SORT / 2u {
+                    let ka = atomicLoad(&pool[a]);
+                    let kb = atomicLoad(&pool[b]);
+                    let ia = atomicLoad(&pool[BINS / 2u + a]);
+                    let ib = atomicLoad(&pool[BINS / 2u + b]);
+                    if after(ka, ia, kb, ib) == ((a & size) == 0u) {
+                        atomicStore(&pool[a], kb);
+                        atomicStore(&pool[b], ka);
+                        atomicStore(&pool[BINS / 2u + a], ib);
+                        atomicStore(&pool[BINS / 2u + b], ia);
+                    }
                 }
             }
             workgroupBarrier();

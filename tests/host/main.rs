@@ -13,3 +13,4 @@ mod shaders;
 #[path = "../common/skipped.rs"]
 mod skipped;
 mod surface;
+mod uniform;

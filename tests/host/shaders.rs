@@ -43,11 +43,11 @@ fn devices() -> Vec<(String, Target)> {
 }
 
 /// A text, and everything that uses it.
-struct Unit {
+pub(crate) struct Unit {
     entry: &'static Entry,
-    variant: Variant,
-    text: Processed,
-    module: naga::Module,
+    pub(crate) variant: Variant,
+    pub(crate) text: Processed,
+    pub(crate) module: naga::Module,
     reflection: Reflection,
     uses: Vec<Use>,
 }
@@ -64,12 +64,12 @@ struct Use {
 }
 
 impl Unit {
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         format!("{}, {}", self.entry.name, self.variant)
     }
 }
 
-fn units() -> &'static [Unit] {
+pub(crate) fn units() -> &'static [Unit] {
     static UNITS: OnceLock<Vec<Unit>> = OnceLock::new();
     UNITS.get_or_init(|| {
         let mut units: BTreeMap<String, Unit> = BTreeMap::new();
