@@ -1,12 +1,19 @@
-// Radix select on 11 + 11 + 10 bits of order-preserving keys, by a workgroup of THREADS.
+// Radix select on 11 + 11 + 10 bits of order-preserving keys, by a workgroup of THREADS: 256 or more, a power of two.
 
-const THREADS: u32 = 256u;
 const BINS: u32 = 2048u;
+// Bins go by eight when they are counted from the top.
+const GROUPS: u32 = BINS / 8u;
+const COARSE: u32 = 16u;
+// Threads whose counts are one coarse sum.
+const SIDE: u32 = THREADS / COARSE;
 
 // The histogram; free for other use afterwards.
 var<workgroup> pool: array<atomic<u32>, BINS>;
 var<workgroup> partial: array<u32, THREADS>;
 var<workgroup> partial_equal: array<u32, THREADS>;
+// Sums of what lies side by side in these, so that nobody adds all of them up.
+var<workgroup> coarse: array<u32, COARSE>;
+var<workgroup> coarse_equal: array<u32, COARSE>;
 // The chosen digit, and how many are still wanted of that digit.
 var<workgroup> chosen: u32;
 var<workgroup> wanted: u32;
@@ -31,15 +38,27 @@ fn kth_key(begin: u32, n: u32, k: u32, t: u32) -> u32 {
             if key != 0u && same { atomicAdd(&pool[(key >> shift) & ((1u << bits) - 1u)], 1u); }
         }
         workgroupBarrier();
-        // Eight bins a thread, counted from the top.
-        var sum = 0u;
-        for (var b = 0u; b < 8u; b++) { sum += atomicLoad(&pool[BINS - 1u - (t * 8u + b)]); }
-        partial[t] = sum;
+        if t < GROUPS {
+            var sum = 0u;
+            for (var b = 0u; b < 8u; b++) { sum += atomicLoad(&pool[BINS - 1u - (t * 8u + b)]); }
+            partial[t] = sum;
+        }
+        workgroupBarrier();
+        if t < COARSE {
+            var sum = 0u;
+            for (var i = 0u; i < GROUPS / COARSE; i++) { sum += partial[t * (GROUPS / COARSE) + i]; }
+            coarse[t] = sum;
+        }
         workgroupBarrier();
         if t == 0u {
             var above = 0u;
-            var group = 0u;
-            while group < THREADS - 1u && above + partial[group] < remaining {
+            var most = 0u;
+            while most < COARSE - 1u && above + coarse[most] < remaining {
+                above += coarse[most];
+                most++;
+            }
+            var group = most * (GROUPS / COARSE);
+            while group < most * (GROUPS / COARSE) + GROUPS / COARSE - 1u && above + partial[group] < remaining {
                 above += partial[group];
                 group++;
             }
@@ -79,11 +98,27 @@ fn own_range(begin: u32, n: u32, limit: u32, t: u32) -> Range {
     partial[t] = greater;
     partial_equal[t] = equal;
     workgroupBarrier();
-    for (var i = 0u; i < THREADS; i++) {
-        r.greater_before += select(0u, partial[i], i < t);
-        r.equal_before += select(0u, partial_equal[i], i < t);
-        r.greater_all += partial[i];
-        r.equal_all += partial_equal[i];
+    if t < COARSE {
+        var sum = 0u;
+        var sum_equal = 0u;
+        for (var i = t * SIDE; i < t * SIDE + SIDE; i++) {
+            sum += partial[i];
+            sum_equal += partial_equal[i];
+        }
+        coarse[t] = sum;
+        coarse_equal[t] = sum_equal;
+    }
+    workgroupBarrier();
+    let mine = t / SIDE;
+    for (var i = 0u; i < COARSE; i++) {
+        r.greater_before += select(0u, coarse[i], i < mine);
+        r.equal_before += select(0u, coarse_equal[i], i < mine);
+        r.greater_all += coarse[i];
+        r.equal_all += coarse_equal[i];
+    }
+    for (var i = 0u; i < SIDE; i++) {
+        r.greater_before += select(0u, partial[mine * SIDE + i], mine * SIDE + i < t);
+        r.equal_before += select(0u, partial_equal[mine * SIDE + i], mine * SIDE + i < t);
     }
     return r;
 }

@@ -210,8 +210,7 @@ fn live_cost(graph: &Graph<dyn Kernel>, step: &Step, live: &[Live]) -> Cost {
         let listed = shape.rank() <= 3 && shape.dims().contains(&(rows.capacity as u32));
         !constant(t) && t.id != rows.id && (listed || shape.dim(0) == rows.capacity)
     };
-    let bytes =
-        |ts: &mut dyn Iterator<Item = &Tensor>| -> f64 { ts.map(|t| t.info.bytes() as f64).sum() };
+    let bytes = |ts: &mut dyn Iterator<Item = &Tensor>| -> f64 { ts.map(|t| t.info.bytes() as f64).sum() };
     let of_rows = match grid {
         // Rows along the pixels: all that it reads and writes.
         Some(grid) if grid.axis == 0 => {

@@ -55,7 +55,12 @@ pub(super) fn of_matrices(device: &wgpu::Device, queue: &wgpu::Queue, matrix: Ma
         return None;
     }
     let buffer = |usage| {
-        device.create_buffer(&wgpu::BufferDescriptor { label: Some("lanes"), size: 16, usage, mapped_at_creation: false })
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("lanes"),
+            size: 16,
+            usage,
+            mapped_at_creation: false,
+        })
     };
     let answer = buffer(wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC);
     let back = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);

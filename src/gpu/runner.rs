@@ -348,7 +348,11 @@ impl Runner {
         self.record(&mut encoder, steps, |_, _| {});
         let (back, starts) = self.copy_back(&mut encoder, outputs)?;
         let reading = self.device.submit_to_read(encoder, back);
-        Ok(Submitted { device: self.device.clone(), reading, outputs: outputs.iter().map(|t| self.lies(*t)).zip(starts).collect() })
+        Ok(Submitted {
+            device: self.device.clone(),
+            reading,
+            outputs: outputs.iter().map(|t| self.lies(*t)).zip(starts).collect(),
+        })
     }
 }
 

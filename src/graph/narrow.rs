@@ -15,9 +15,8 @@ pub(super) fn narrow(graph: &mut Graph<dyn Kernel>, target: &Target) {
     if !target.wants_f16() {
         return;
     }
-    let may = |t: &super::TensorDef| {
-        t.info.dtype == DType::F32 && (t.narrow || (matches!(t.source, Source::Op) && !t.keep))
-    };
+    let may =
+        |t: &super::TensorDef| t.info.dtype == DType::F32 && (t.narrow || (matches!(t.source, Source::Op) && !t.keep));
     let mut narrow: Vec<bool> = graph.tensors.iter().map(may).collect();
     for node in &graph.nodes {
         let (inputs, outputs) = node.infos();

@@ -88,16 +88,12 @@ impl Plan {
         let memory = step.cost.bytes / d.memory;
         let workgroups = step.launch.grid.iter().map(|&n| f64::from(n)).product::<f64>().max(1.0);
         let (seconds, bound) = match (node.op.name(), step.variant.schedule) {
-            ("topk" | "topk_select", _) => {
-                (self.selection(step) as f64 / 256.0 * turns_of_topk(d) + d.clocks(4e4), Bound::Turns)
-            }
+            ("topk" | "topk_select", _) => (turns_of_topk(step, self.selection(step), d), Bound::Turns),
             ("topk_tiles", _) => {
                 let tile = (inputs[0].shape.len() / io.dim(0, 0)).div_ceil(outputs[0].shape.dim(2));
-                (self.selection(step).min(tile) as f64 / 256.0 * turns_of_topk(d) + d.clocks(4e4), Bound::Turns)
+                (turns_of_topk(step, self.selection(step).min(tile), d), Bound::Turns)
             }
-            ("topk_join", _) => {
-                ((io.dim(0, 2) * io.dim(0, 3)) as f64 / 256.0 * turns_of_topk(d) + d.clocks(4e4), Bound::Turns)
-            }
+            ("topk_join", _) => (turns_of_topk(step, io.dim(0, 2) * io.dim(0, 3), d), Bound::Turns),
             ("nms", _) => (suppression(io.dim(1, inputs[1].shape.rank() - 1), d), Bound::Turns),
             // Two barriers, the chain of 32, and a round of loads for each 32 boxes.
             ("nms_sweep", _) => (d.clocks((io.dim(0, 2) as f64) * (d.latency + 600.0) + 3000.0), Bound::Turns),
@@ -152,9 +148,12 @@ fn larger(a: (f64, Bound), b: (f64, Bound)) -> (f64, Bound) {
     if b.0 > a.0 { b } else { a }
 }
 
-/// A turn of a selection's threads: three passes with an atomic each, and two of a range a thread.
-fn turns_of_topk(d: &Speeds) -> f64 {
-    d.clocks(3.0 * (d.latency + 60.0) + 2.0 * (0.3 * d.latency).max(160.0))
+/// The turns of a selection's threads, of three passes with an atomic each and two of a range a thread, and what does not
+/// depend on how many elements there are: the sort, and counts that are added up.
+fn turns_of_topk(step: &Step, elements: usize, d: &Speeds) -> f64 {
+    let threads = f64::from(step.variant.find("THREADS").unwrap_or(256));
+    let turn = 3.0 * (d.latency + 60.0) + 2.0 * (0.3 * d.latency).max(160.0);
+    d.clocks(elements as f64 / threads * turn + 2.4e4)
 }
 
 /// Boxes in chunks of 32: one thread follows the chain of each, 32 compare, all others apply what is left.
@@ -182,8 +181,7 @@ fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Boun
     let element = ELEMENT_BYTES as f64;
     let of_x = if step.variant.find("X_F16").is_some() { 0.5 } else { 1.0 };
     let pipe = area * step_channels / if of_units.is_some() { d.matrix } else { d.multiply_adds };
-    let cache =
-        step_channels * element * (pixels * of_x + rows * half) / (d.cache / d.cores / d.clock);
+    let cache = step_channels * element * (pixels * of_x + rows * half) / (d.cache / d.cores / d.clock);
     let (loads, stores, instructions, barriers) = match (of_units, schedule) {
         (Some(shares), _) => {
             // Fragments of 16 × 16 that each share loads for its products; stores of four, some two on a bank.
@@ -214,8 +212,7 @@ fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Boun
         (instructions, Bound::Instructions),
     ];
     let most = pipes.iter().copied().fold((0.0, Bound::Latency), larger);
-    let beside: f64 =
-        if of_units.is_some() { 0.35 * (pipes.iter().map(|p| p.0).sum::<f64>() - most.0) } else { 0.0 };
+    let beside: f64 = if of_units.is_some() { 0.35 * (pipes.iter().map(|p| p.0).sum::<f64>() - most.0) } else { 0.0 };
     let floor = most.0 + beside;
     let latency = d.latency + 40.0 * barriers;
     let resident = (d.resident * if large { 1.0 } else { 2.0 }).max(1.0);

@@ -18,8 +18,8 @@ pub(crate) mod winograd;
 
 pub use case::{Case, Tolerance};
 pub use contract::{Kernel, Launch, LiveGrid, ParamField, Params, Variant, fold_grid, in_f16, variants};
-pub(crate) use half_precision::{PACKED_F16, packed_f16, wide};
 pub use half_precision::rounded_to_f16;
+pub(crate) use half_precision::{PACKED_F16, packed_f16, wide};
 pub use schedule::Schedule;
 pub(crate) use schedule::{BLOCK_STEP, MATRIX_STEP};
 

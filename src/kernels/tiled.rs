@@ -125,7 +125,9 @@ pub(super) fn weight_layout(variant: &Variant) -> Option<String> {
 pub(super) fn pack_rows(rows: &[f32], k: usize, len: usize, variant: &Variant) -> Value {
     let floats = match variant.schedule.extents() {
         None => Value::f32([k, len], rows.to_vec()),
-        Some([_, of_block]) if matches!(variant.schedule, Schedule::Blocked(_)) => blocked::pack_rows(rows, k, len, of_block),
+        Some([_, of_block]) if matches!(variant.schedule, Schedule::Blocked(_)) => {
+            blocked::pack_rows(rows, k, len, of_block)
+        }
         Some([_, of_tile]) => tiles(rows, k, len, of_tile),
     };
     if variant.f16 { half_precision::packed(&floats) } else { floats }

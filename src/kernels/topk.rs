@@ -14,13 +14,32 @@ params! { length: u32, segments: u32, k: u32 }
 /// ([`crate::lowering::radix`]).
 pub const MAX_K: usize = 1024;
 
+/// Threads of a workgroup that selects.
+pub(super) const THREADS: [u32; 2] = [256, 1024];
+
+/// Bytes of workgroup memory that so many threads take: bins, two counts a thread and their sums, and what they agree on.
+fn workgroup_bytes(threads: u32) -> u32 {
+    8192 + 8 * threads + 128 + 8
+}
+
+/// The variants of a selection of `k` by such workgroups, of the first name by the fewest threads: more have fewer turns to
+/// wait for memory in.
+pub(super) fn workgroups(names: [&'static str; 2], k: usize, target: &Target) -> Vec<Variant> {
+    let can = &target.can;
+    let pays = |threads: u32| threads == THREADS[0] || target.pays.a_workgroup_s_elements.is_some();
+    let fits = |threads: u32| threads <= can.max_invocations && workgroup_bytes(threads) <= can.workgroup_bytes;
+    let sort = k.next_power_of_two().max(2) as u32;
+    let all = names.into_iter().zip(THREADS).rev().filter(|(_, threads)| pays(*threads) && fits(*threads));
+    all.map(|(name, threads)| Variant::own(name, &[("SORT", sort), ("THREADS", threads)])).collect()
+}
+
 impl Kernel for TopK {
     fn takes(&self, _: &[Info]) -> bool {
         self.k <= MAX_K
     }
 
-    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::own("one workgroup", &[("SORT", self.k.next_power_of_two().max(2) as u32)])]
+    fn variants(&self, _: &Io, target: &Target) -> Vec<Variant> {
+        workgroups(["one workgroup", "one large workgroup"], self.k, target)
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -1,7 +1,7 @@
 //! The k largest of each segment, of those of its tiles.
 
 use crate::rng::Rng;
-use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{topk, Case, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::ops::topk::NONE;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings};
 use crate::params;
@@ -65,8 +65,8 @@ impl Op for TopKJoin {
 }
 
 impl Kernel for TopKJoin {
-    fn variants(&self, io: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::own("one workgroup", &[("SORT", io.dim(0, 3).next_power_of_two().max(2) as u32)])]
+    fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
+        topk::workgroups(["one workgroup", "one large workgroup"], io.dim(0, 3), target)
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -2,7 +2,7 @@
 
 use crate::rng::Rng;
 use super::topk_sort::CHUNK;
-use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{topk, Case, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::ops::topk::{NONE, TopK};
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
@@ -75,7 +75,7 @@ impl Op for TopKSelect {
 
 impl Kernel for TopKSelect {
     fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::own("one workgroup", &[])]
+        vec![Variant::own("one workgroup", &[("THREADS", topk::THREADS[0])])]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -1,7 +1,7 @@
 //! The k largest of each tile of each segment.
 
 use crate::rng::Rng;
-use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
+use super::{topk, Case, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::ops::topk::{NONE, TopK};
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::params;
@@ -80,8 +80,8 @@ impl Op for TopKTiles {
 }
 
 impl Kernel for TopKTiles {
-    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::own("a workgroup a tile", &[("SORT", self.k.next_power_of_two().max(2) as u32)])]
+    fn variants(&self, _: &Io, target: &Target) -> Vec<Variant> {
+        topk::workgroups(["a workgroup a tile", "a large workgroup a tile"], self.k, target)
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

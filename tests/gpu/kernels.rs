@@ -14,6 +14,7 @@ use maskrcnn::engine::ops::sampling::Sampling;
 use maskrcnn::engine::ops::topk::{NONE, TopK};
 use maskrcnn::engine::ops::{Info, Io};
 use maskrcnn::engine::rng::Rng;
+use maskrcnn::engine::target::{Target, policy};
 use maskrcnn::engine::tensor::{DType, Data, Value};
 
 /// One kernel's cases. With `MASKRCNN_FIRST_VARIANT_ONLY` each runs in the first of its variants, which is the one that a
@@ -54,6 +55,37 @@ macro_rules! kernel_tests {
 }
 
 maskrcnn::with_kernels!(kernel_tests);
+
+/// Selections by large workgroups, which only GPUs take by themselves.
+#[test]
+fn large_workgroups_select_the_same() {
+    let gpu = Target { pays: &policy::GPU, ..device().target() };
+    let mut ran = 0;
+    for case in ["topk", "topk_tiles", "topk_join"].iter().flat_map(|name| (kernels::entry(name).unwrap().cases)()) {
+        let (graph, outputs) = graph_of(&case);
+        let plan = Plan::new(graph, &gpu, &["one large workgroup", "a large workgroup a tile"]).unwrap();
+        if plan.steps.len() > 1 || plan.steps[0].variant.find("THREADS") != Some(1024) {
+            continue;
+        }
+        let got = Runner::new(device(), plan).unwrap().run(&[], &outputs).unwrap();
+        for (got, want) in got.iter().zip(&case.kernel.twin(&case.inputs)) {
+            // Of what no tile writes, the twin says nothing.
+            let written = |v: &Value, i: usize| match &v.data {
+                Data::F32(v) => !v[i].is_nan(),
+                Data::U32(v) => v[i] != u32::MAX,
+            };
+            let same = |i: usize| match (&got.data, &want.data) {
+                (Data::F32(a), Data::F32(b)) => a[i] == b[i],
+                (Data::U32(a), Data::U32(b)) => a[i] == b[i],
+                _ => false,
+            };
+            let wrong = (0..want.shape.len()).find(|&i| written(want, i) && !same(i));
+            assert_eq!(wrong, None, "{}", case.name);
+        }
+        ran += 1;
+    }
+    assert!(ran > 10 || device().target().can.max_invocations < 1024, "{ran} cases");
+}
 
 /// Every operand that a kernel may have as f16 in memory: what is read is rounded, what is written too, and nothing else
 /// changes.
@@ -99,7 +131,8 @@ fn what_lies_in_memory_as_f16_is_rounded_and_no_more() {
                 let (got, want) = (kept(got), kept(want));
                 let n = got.len();
                 // Half of the last of eleven bits, at most.
-                let tolerance = if narrow(infos.len() + i) { Tolerance::Norm { relative: 4e-4 } } else { case.tolerance };
+                let tolerance =
+                    if narrow(infos.len() + i) { Tolerance::Norm { relative: 4e-4 } } else { case.tolerance };
                 if let Some(d) = difference(&Value::f32([n], got), &Value::f32([n], want), tolerance) {
                     failures.push(format!("{label}: output {i}: {d}"));
                 }
