@@ -15,7 +15,7 @@ use naga::{
 
 use crate::shaders::units;
 
-/// What a barrier is found in, in place of flow that is the same for all.
+/// The two kinds of faults.
 const BARRIER: &str = "a barrier where threads may differ";
 const LOOP: &str = "a loop beside barriers that threads may leave at different turns";
 
@@ -178,10 +178,8 @@ impl Walk<'_> {
             let under = |condition: bool| Place { varies: place.varies || condition, ..place.clone() };
             match statement {
                 Statement::ControlBarrier(_) if varies => self.fault(BARRIER, *span),
-                Statement::WorkGroupUniformLoad { pointer, .. } => {
-                    if varies || frame.values[pointer.index()] {
-                        self.fault(BARRIER, *span);
-                    }
+                Statement::WorkGroupUniformLoad { pointer, .. } if varies || frame.values[pointer.index()] => {
+                    self.fault(BARRIER, *span);
                 }
                 Statement::Block(block) => self.block(function, frame, block, place, returned),
                 Statement::If { condition, accept, reject } => {
@@ -224,10 +222,10 @@ impl Walk<'_> {
                         frame.uneven.extend(place.around.iter().map(|l| l.1));
                     }
                 }
-                Statement::Store { pointer, value } => {
-                    if varies || frame.values[value.index()] || frame.values[pointer.index()] {
-                        self.spoil(function, frame, *pointer);
-                    }
+                Statement::Store { pointer, value }
+                    if varies || frame.values[value.index()] || frame.values[pointer.index()] =>
+                {
+                    self.spoil(function, frame, *pointer);
                 }
                 Statement::Call { function: callee, arguments, result } => {
                     let module = self.module;
