@@ -50,11 +50,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let mine = word * 32u + t;
         if t < 32u && mine < n { kept[first + mine] = select(NONE, scores[first + mine], (left >> t & 1u) != 0u); }
         // Eight threads a word, of four boxes each.
-        for (var w = word + 1u + t / 8u; w < words; w += THREADS / 8u) {
+        for (var begin = word + 1u; begin < words; begin += THREADS / 8u) {
+            let w = begin + t / 8u;
             var bits = 0u;
 #repeat b 4
             let box_${b} = t % 8u * 4u + ${b}u;
-            let falls_${b} = (left >> box_${b} & 1u) != 0u;
+            let falls_${b} = w < words && (left >> box_${b} & 1u) != 0u;
             if falls_${b} { bits |= pairs[(first + word * 32u + box_${b}) * p.words + w]; }
 #end
             if bits != 0u { atomicOr(&struck[w], bits); }
