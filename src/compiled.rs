@@ -170,8 +170,14 @@ impl CompiledNetwork {
     /// # Errors
     /// As [`CompiledNetwork::run`].
     pub fn wait(&self, run: Run) -> Result<OutputValues> {
-        let values = run.submitted.wait()?;
-        self.network.outputs.read(run.tensors.into_iter().zip(values))
+        let Run { submitted, tensors } = run;
+        let bits = self.network.outputs.masks.map(|masks| masks.bits.id);
+        // The header comes first. Of the bits, of which there is room for many, it says how many there are.
+        let values = submitted.wait_for(|read| {
+            let next = tensors.get(read.len())?.id;
+            read.first().filter(|_| Some(next) == bits).map(outputs::words_needed)
+        })?;
+        self.network.outputs.read(tensors.into_iter().zip(values))
     }
 
     /// As [`CompiledNetwork::run`], and reads other tensors than the results: such as are kept.

@@ -1,5 +1,6 @@
 //! The bits of masks, also where they pass the room that was made for them, or what one buffer holds.
 
+use super::outputs::words_needed;
 use super::{CompiledNetwork, OutputValues, internal};
 use crate::ops::paste::Paste;
 use crate::tensor::{ELEMENT_BYTES, Value};
@@ -21,7 +22,7 @@ impl CompiledNetwork {
         let Some(values) = &mut run.masks else {
             return Ok((counts.into_iter().map(|n| vec![Mask::default(); n]).collect(), 0));
         };
-        let needed = run.header.ints().chunks_exact(2).map(|h| h[1] as usize).max().unwrap_or(0);
+        let needed = words_needed(&run.header);
         let capacity = values.bits.shape.dim(1);
         if needed <= capacity {
             let images = counts.iter().enumerate();

@@ -32,14 +32,15 @@ pub struct OutputValues {
 pub struct MaskValues {
     /// `[B,n,8]`: see [`crate::ops::paste_layout::PasteLayout`].
     pub places: Value,
-    /// `[B,words]`.
+    /// `[B,words]`: of a [`CompiledNetwork`](super::CompiledNetwork)'s run as many words as an image needs, where there
+    /// was room for them.
     pub bits: Value,
     /// `[B·n,M,M]`, 0..1, where they were asked for.
     pub soft: Option<Value>,
 }
 
 impl Outputs {
-    /// The tensors to read back for [`Outputs::read`], with or without the soft masks: of 100 detections, 300 KiB.
+    /// The tensors to read back for [`Outputs::read`], the header first, with or without the soft masks: of 100 detections, 300 KiB.
     pub fn tensors(&self, soft: bool) -> Vec<Tensor> {
         let [anchors, proposals] = self.anchors;
         let mut out = vec![self.header, self.boxes, self.scores, self.labels, self.candidates, anchors, proposals];
@@ -75,6 +76,11 @@ impl Outputs {
             masks,
         })
     }
+}
+
+/// Words of bits that each image of a batch has room for, if all are to have it, from the [`OutputValues::header`].
+pub(super) fn words_needed(header: &Value) -> usize {
+    header.ints().chunks_exact(2).map(|h| h[1] as usize).max().unwrap_or(0)
 }
 
 impl OutputValues {

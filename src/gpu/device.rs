@@ -26,6 +26,8 @@ pub struct Counters {
     pub waits: u64,
     /// Buffers mapped to be read.
     pub maps: u64,
+    /// Buffers made.
+    pub buffers: u64,
 }
 
 /// GPU memory that a device holds for everyone on it, in bytes.
@@ -42,6 +44,7 @@ pub(super) struct AtomicCounters {
     pub submits: AtomicU64,
     pub waits: AtomicU64,
     pub maps: AtomicU64,
+    pub buffers: AtomicU64,
 }
 
 /// An opened GPU with its compiled pipelines and uploaded constants. Cheap to clone; shared by all detectors on it.
@@ -243,6 +246,7 @@ impl Device {
             submits: c.submits.load(Ordering::Relaxed),
             waits: c.waits.load(Ordering::Relaxed),
             maps: c.maps.load(Ordering::Relaxed),
+            buffers: c.buffers.load(Ordering::Relaxed),
         }
     }
 
@@ -270,8 +274,9 @@ impl Device {
 
     /// The cause of a failed call, where the device knows of one, else `reason`.
     pub(super) fn failed(&self, reason: String) -> Error {
-        // A lost device says so when it is polled; until then its objects are merely invalid.
-        let _ = self.shared.device.poll(wgpu::PollType::Poll);
+        // A lost device says so when it is polled and all that it was given before is done; until then its objects are
+        // merely invalid.
+        let _ = self.shared.device.poll(wgpu::PollType::wait_indefinitely());
         self.check().err().unwrap_or_else(|| Error::Device { device: self.shared.name.clone(), reason })
     }
 
@@ -287,6 +292,7 @@ impl Device {
                 cure: "use a smaller image or input size, or a device with larger buffers".into(),
             });
         }
+        s.counters.buffers.fetch_add(1, Ordering::Relaxed);
         let scope = s.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = s.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
@@ -306,9 +312,17 @@ impl Device {
     /// A buffer holding `bytes`, without a trip through the queue's own staging.
     pub(super) fn filled(&self, label: &str, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let size = (bytes.len() as u64).max(4).next_multiple_of(16);
+        let buffer = self.mapped(label, size, usage)?;
+        self.fill(&buffer, label, |mut view| view.slice(..bytes.len()).copy_from_slice(bytes))?;
+        Ok(buffer)
+    }
+
+    /// A buffer that the host may write to at once.
+    pub(super) fn mapped(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         if size > self.shared.max_buffer {
             return self.buffer(label, size, usage);
         }
+        self.shared.counters.buffers.fetch_add(1, Ordering::Relaxed);
         let buffer = self.shared.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size,
@@ -316,11 +330,19 @@ impl Device {
             mapped_at_creation: true,
         });
         self.check()?;
-        let mut view = buffer.get_mapped_range_mut(..).map_err(|e| self.failed(format!("{label}: {e}")))?;
-        view.slice(..bytes.len()).copy_from_slice(bytes);
-        drop(view);
-        buffer.unmap();
         Ok(buffer)
+    }
+
+    /// Writes to a mapped buffer, and hands it to the device.
+    pub(super) fn fill(
+        &self,
+        buffer: &wgpu::Buffer,
+        label: &str,
+        write: impl FnOnce(wgpu::BufferViewMut),
+    ) -> Result<()> {
+        write(buffer.get_mapped_range_mut(..).map_err(|e| self.failed(format!("{label}: {e}")))?);
+        buffer.unmap();
+        Ok(())
     }
 }
 

@@ -10,8 +10,10 @@ mod pool;
 mod profiler;
 mod record;
 mod replay;
+mod ring;
 mod roof;
 mod runner;
+mod submitted;
 mod texture;
 mod transfer;
 
@@ -22,4 +24,5 @@ pub use pool::Pool;
 pub use profiler::Clock;
 pub use replay::Replay;
 pub use roof::Roofs;
-pub use runner::{Counts, Output, Runner, Submitted};
+pub use runner::{Counts, Runner};
+pub use submitted::{Output, Submitted};

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::device::{Device, lock};
+use super::ring::Ring;
 use super::texture::Texture;
 use crate::Result;
 
@@ -15,6 +16,10 @@ pub(super) const SLOT_USAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
 #[derive(Clone, Default)]
 pub struct Pool {
     pub(super) slots: Arc<Mutex<Slots>>,
+    /// What inputs go up in: free ones are mapped.
+    pub(super) uploads: Ring,
+    /// What outputs come down in.
+    pub(super) read_backs: Ring,
 }
 
 /// A plan's slots come largest first, so that those of different plans match well.
@@ -32,7 +37,7 @@ impl Pool {
         Self::default()
     }
 
-    /// Bytes of all its buffers and textures.
+    /// Bytes of all its slots, buffers and textures.
     pub fn bytes(&self) -> u64 {
         let buffers: u64 = lock(&self.slots).buffers.iter().map(wgpu::Buffer::size).sum();
         buffers + self.texture_bytes()

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Instant;
 
 use super::device::{Device, lock};
+use super::ring::Ring;
 use super::runner::Runner;
 use crate::graph::Tensor;
 use crate::{Error, Result};
@@ -55,8 +56,8 @@ impl<'a> Stamps<'a> {
         let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
         let back = self.device.buffer("time stamps, read", size, usage)?;
         encoder.copy_buffer_to_buffer(&resolved, 0, &back, 0, size);
-        let bytes = self.device.read(self.device.submit_to_read(encoder, back))?;
-        let stamps: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
+        let reading = self.device.submit_to_read([encoder.finish()], back, &Ring::default());
+        let stamps: Vec<u64> = self.device.read(reading, bytemuck::pod_collect_to_vec)?;
         let first = stamps.first().copied().unwrap_or(0);
         let tick = self.device.shared.queue.get_timestamp_period() as f64 * 1e-9;
         // Since the first, so that f64 holds them to the tick.

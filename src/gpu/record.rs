@@ -14,22 +14,44 @@ impl Runner {
         if inputs.is_empty() {
             return Ok(());
         }
-        let mut bytes = Vec::with_capacity(inputs.iter().map(|i| i.1.len() + 16).sum());
-        let mut starts = Vec::new();
-        for (_, content) in inputs {
-            starts.push(bytes.len() as u64);
-            bytes.extend_from_slice(content);
-            bytes.resize(bytes.len().next_multiple_of(16), 0);
-        }
-        let upload = self.device.filled("upload", &bytes, wgpu::BufferUsages::COPY_SRC)?;
+        let size = inputs.iter().map(|(_, content)| content.len().next_multiple_of(16)).sum::<usize>() as u64;
+        let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
+        let device = &self.device;
+        let upload = self.pool.uploads.take(device, size, |size| device.mapped("upload", size, usage))?;
+        device.fill(&upload, "upload", |mut view| {
+            let mut at = 0;
+            for (_, content) in inputs {
+                // What a last word has beyond the content: nothing of the run before.
+                let rest = content.len().next_multiple_of(4) - content.len();
+                view.slice(at..at + content.len()).copy_from_slice(content);
+                view.slice(at + content.len()..).slice(..rest).copy_from_slice(&[0; 4][..rest]);
+                at += content.len().next_multiple_of(16);
+            }
+        })?;
         let slots = lock(&self.pool.slots);
-        for (from, (t, content)) in starts.into_iter().zip(inputs) {
+        let mut at = 0;
+        for (t, content) in inputs {
             let length = (content.len() as u64).next_multiple_of(4);
             if let Some(buffer) = self.place(&slots, *t) {
-                encoder.copy_buffer_to_buffer(&upload, from, buffer, 0, length.min(buffer.size()));
+                encoder.copy_buffer_to_buffer(&upload, at, buffer, 0, length.min(buffer.size()));
             }
+            at += content.len().next_multiple_of(16) as u64;
         }
+        // Mapped again once the device has read it, whoever polls then; a device that is lost has no use for it.
+        let (ring, back) = (self.pool.uploads.clone(), upload.clone());
+        encoder.map_buffer_on_submit(&upload, wgpu::MapMode::Write, .., move |mapped| {
+            if mapped.is_ok() {
+                ring.give(back);
+            }
+        });
         Ok(())
+    }
+
+    /// Steps, recorded.
+    pub(super) fn commands(&self, steps: std::ops::Range<usize>) -> wgpu::CommandBuffer {
+        let mut encoder = self.device.shared.device.create_command_encoder(&Default::default());
+        self.record(&mut encoder, steps, |_, _| {});
+        encoder.finish()
     }
 
     /// Records steps into one pass, or into several where tensors are copied to textures between them. `mark` is told
@@ -107,7 +129,9 @@ impl Runner {
             total += bytes_of(&self.lies(*t));
         }
         let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
-        let back = self.device.buffer("read-back", total.max(16), usage)?;
+        let device = &self.device;
+        let make = |size| device.buffer("read-back", size, usage);
+        let back = self.pool.read_backs.take(device, total.max(16), make)?;
         let slots = lock(&self.pool.slots);
         for (t, at) in outputs.iter().zip(&ranges) {
             if let Some(buffer) = self.place(&slots, *t) {

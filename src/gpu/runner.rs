@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::device::{Device, Memory, lock};
 use super::pipeline::{Checks, Pipeline};
 use super::pool::{Pool, Slots};
-use super::transfer::Reading;
+use super::submitted::{Output, Submitted};
 use crate::graph::{Place, Plan, Source, Tensor, bytes_of};
-use crate::kernels::{Kernel, Variant, packed_f16, wide};
+use crate::kernels::{Kernel, Variant, packed_f16};
 use crate::ops::Info;
 use crate::shader::Access;
-use crate::tensor::{DType, Data, Value};
+use crate::tensor::DType;
 use crate::{Error, Result};
 
 /// Uniform parameters of a step begin at multiples of this, which every device accepts.
@@ -27,9 +27,6 @@ fn params_of(plan: &Plan) -> (Vec<u8>, Vec<u32>) {
     }
     (bytes, offsets)
 }
-
-/// A tensor that was read back.
-pub type Output = Value;
 
 /// Sizes that a runner holds on the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +55,8 @@ pub struct Runner {
     /// What is bound in the place of inputs that a text has and its launch has not.
     ones: wgpu::Buffer,
     constants: Vec<Option<Memory>>,
+    /// Every step of the next run, recorded while the device was at this one: they bind what the steps now bind.
+    ahead: Option<wgpu::CommandBuffer>,
 }
 
 pub(super) struct BoundStep {
@@ -119,6 +118,7 @@ impl Runner {
             params,
             ones,
             plan,
+            ahead: None,
         };
         let plan = runner.plan.clone();
         // Variants that differ in what their launches lack have one text.
@@ -218,6 +218,7 @@ impl Runner {
     /// Lets go of the buffers; the next run binds again.
     pub fn forget_bindings(&mut self) {
         self.steps.iter_mut().for_each(|s| s.bind_group = None);
+        self.ahead = None;
     }
 
     /// Shape and type of a tensor as it lies on the device: not always those that it has in the graph of ops.
@@ -343,43 +344,23 @@ impl Runner {
         outputs: &[Tensor],
     ) -> Result<Submitted> {
         self.bind_all()?;
-        let mut encoder = self.device.shared.device.create_command_encoder(&Default::default());
-        self.upload(&mut encoder, inputs)?;
-        self.record(&mut encoder, steps, |_, _| {});
-        let (back, starts) = self.copy_back(&mut encoder, outputs)?;
-        let reading = self.device.submit_to_read(encoder, back);
+        let whole = steps == (0..self.steps.len());
+        let encoder = || self.device.shared.device.create_command_encoder(&Default::default());
+        let mut first = encoder();
+        self.upload(&mut first, inputs)?;
+        let mut last = encoder();
+        let (back, starts) = self.copy_back(&mut last, outputs)?;
+        let ahead = self.ahead.take_if(|_| whole);
+        let commands = [first.finish(), ahead.unwrap_or_else(|| self.commands(steps)), last.finish()];
+        let reading = self.device.submit_to_read(commands, back, &self.pool.read_backs);
+        if whole {
+            // The next image most likely has this one's size. Now the device has work: nobody waits for this.
+            self.ahead = Some(self.commands(0..self.steps.len()));
+        }
         Ok(Submitted {
             device: self.device.clone(),
             reading,
             outputs: outputs.iter().map(|t| self.lies(*t)).zip(starts).collect(),
         })
-    }
-}
-
-/// A run that the device was given.
-pub struct Submitted {
-    device: Device,
-    reading: Reading,
-    /// What is read, and where it begins.
-    outputs: Vec<(Info, u64)>,
-}
-
-impl Submitted {
-    /// Waits until it is done; gives what is read, in the order that it was asked for.
-    ///
-    /// # Errors
-    /// As [`Runner::run`].
-    pub fn wait(self) -> Result<Vec<Output>> {
-        let bytes = self.device.read(self.reading)?;
-        let value = |(info, at): &(Info, u64)| {
-            let part = &bytes[*at as usize..*at as usize + info.bytes()];
-            let data = match info.dtype {
-                DType::F32 => Data::F32(bytemuck::pod_collect_to_vec(part)),
-                DType::F16 => Data::F32(wide(part)),
-                DType::U32 => Data::U32(bytemuck::pod_collect_to_vec(part)),
-            };
-            Value { shape: info.shape, data }
-        };
-        Ok(self.outputs.iter().map(value).collect())
     }
 }

@@ -1,17 +1,36 @@
 //! What crosses between host and device beside a run's inputs: constants up, results down.
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Weak};
 
 use super::device::{Constant, Device, Memory, lock};
+use super::ring::Ring;
 use crate::tensor::Value;
 use crate::{Error, Result};
 
-/// A buffer that is read when the device is done.
+/// A buffer that is read when the device is done, and then given back.
 pub(super) struct Reading {
     submitted: wgpu::SubmissionIndex,
+    mapped: Receiver<Mapped>,
+}
+
+/// A buffer on its way back to its ring, and whether the host may read it. Whoever drops it gives it back, be it read or
+/// not. Before it is mapped nobody does: the device still writes to it.
+struct Mapped {
     buffer: wgpu::Buffer,
-    mapped: std::sync::mpsc::Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+    outcome: std::result::Result<(), wgpu::BufferAsyncError>,
+    ring: Ring,
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // What could not be mapped is of a device that is gone.
+        if self.outcome.is_ok() {
+            self.buffer.unmap();
+            self.ring.give(self.buffer.clone());
+        }
+    }
 }
 
 impl Device {
@@ -27,35 +46,40 @@ impl Device {
         Ok(())
     }
 
-    /// Submits, and asks for a buffer to be read once that is done.
-    pub(super) fn submit_to_read(&self, encoder: wgpu::CommandEncoder, buffer: wgpu::Buffer) -> Reading {
+    /// Submits, and asks for a buffer of `ring` to be read once that is done.
+    pub(super) fn submit_to_read<const N: usize>(
+        &self,
+        commands: [wgpu::CommandBuffer; N],
+        buffer: wgpu::Buffer,
+        ring: &Ring,
+    ) -> Reading {
         let s = &self.shared;
-        let submitted = s.queue.submit([encoder.finish()]);
+        let (tx, mapped) = channel();
+        let (read, ring) = (buffer.clone(), ring.clone());
+        let submitted = s.queue.submit(commands);
         s.counters.submits.fetch_add(1, Ordering::Relaxed);
-        let (tx, mapped) = std::sync::mpsc::channel();
-        buffer.slice(..).map_async(wgpu::MapMode::Read, move |r| {
+        buffer.slice(..).map_async(wgpu::MapMode::Read, move |outcome| {
             // The receiver is gone where nobody waits any more.
-            let _ = tx.send(r);
+            let _ = tx.send(Mapped { buffer: read, outcome, ring });
         });
         s.counters.maps.fetch_add(1, Ordering::Relaxed);
-        Reading { submitted, buffer, mapped }
+        Reading { submitted, mapped }
     }
 
-    /// Waits for what was submitted, and reads it.
-    pub(super) fn read(&self, reading: Reading) -> Result<Vec<u8>> {
+    /// Waits for what was submitted; gives what `take` takes of it.
+    pub(super) fn read<T>(&self, reading: Reading, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let s = &self.shared;
-        let Reading { submitted, buffer, mapped } = reading;
+        let Reading { submitted, mapped } = reading;
         s.counters.waits.fetch_add(1, Ordering::Relaxed);
         // Not for what was submitted after it.
         let waited = s.device.poll(wgpu::PollType::Wait { submission_index: Some(submitted), timeout: None });
         self.check()?;
         waited.map_err(|e| self.failed(format!("waiting for the result: {e}")))?;
-        mapped
-            .recv()
-            .map_err(|e| self.failed(format!("the result never came: {e}")))?
-            .map_err(|e| self.failed(format!("the result could not be mapped: {e}")))?;
-        let view = buffer.get_mapped_range(..).map_err(|e| self.failed(format!("reading the result: {e}")))?;
-        Ok(view.to_vec())
+        let mapped = mapped.recv().map_err(|e| self.failed(format!("the result never came: {e}")))?;
+        mapped.outcome.clone().map_err(|e| self.failed(format!("the result could not be mapped: {e}")))?;
+        let view = mapped.buffer.get_mapped_range(..).map_err(|e| self.failed(format!("reading the result: {e}")))?;
+        // The view is gone before the buffer is given back.
+        Ok(take(&view))
     }
 
     /// A constant, uploaded once for each value and form: as a texture or as a buffer.

@@ -17,6 +17,7 @@ mod profile;
 #[path = "../common/program.rs"]
 mod program;
 mod properties;
+mod rings;
 #[path = "../common/skipped.rs"]
 mod skipped;
 mod slots;
