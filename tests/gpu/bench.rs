@@ -86,8 +86,9 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
     let kernels: std::collections::BTreeSet<&str> =
         entries(&record).iter().map(|e| e["kernel"].as_str().unwrap()).collect();
     // On GPUs only: products split along their rows where blocks are few, the mask head's last layers on
-    // their own, and selections by tiles.
-    let gpus = ["split_product", "split_sum", "deconv2d", "mask_predict", "topk_tiles", "topk_join"];
+    // their own, selections by tiles, and suppression in pairs.
+    let gpus =
+        ["split_product", "split_sum", "deconv2d", "mask_predict", "topk_tiles", "topk_join", "nms_pairs", "nms_sweep"];
     // In selections of more than 1,024, and heads of more RoIs than a binding takes.
     let large = ["topk_select", "topk_sort", "topk_merge", "take_rows", "put_rows"];
     // The default model's convolutions have one group, and what follows them is fused.
@@ -167,10 +168,10 @@ fn a_wrong_shader_is_marked() {
         assert!(out.contains("WRONG"), "{folder}: {out}");
     }
     // Memory that was never written reads as zero, which is what is due where ReLU cuts off.
-    let write = "y[at] = select(v, max(v, T(0.0)), p.relu != 0u);";
+    let write = "y[at] = stored(select(v, max(v, T(0.0)), p.relu != 0u));";
     assert!(text.contains(write));
     fs::create_dir(dir.path().join("half")).unwrap();
-    let half = text.replace(write, "if v > T(0.0) { y[at] = v; }");
+    let half = text.replace(write, "if v > T(0.0) { y[at] = stored(v); }");
     fs::write(dir.path().join("half/linear.wgsl"), half).unwrap();
     let args = [&LINEAR[..], &["--set", "relu=1", "--variant", "plain", "--seconds", "0"]].concat();
     assert!(!good(bench(dir.path(), &args)).contains("WRONG"));
