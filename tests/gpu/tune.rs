@@ -122,12 +122,16 @@ fn what_was_found_at_one_precision_is_not_used_at_another() {
     let dir = tempfile::tempdir().unwrap();
     tune(dir.path(), &["--op", "lateral3"]).good();
     let mut all = kept(dir.path());
-    names(&mut all).insert(format!("{LATERAL3} in f16"), serde_json::json!(["plain"]));
+    names(&mut all).insert(format!("{LATERAL3} in f16"), serde_json::json!(["registers-f16"]));
     fs::write(dir.path().join("cache/tuned.json"), all.to_string()).unwrap();
     let of = |precision: &str| line(&variants(dir.path(), &["--precision", precision]), "lateral3").to_string();
-    assert!(!of("f32").contains("plain"), "{}", of("f32"));
+    assert!(!of("f32").contains("registers-f16"), "{}", of("f32"));
     // Where the device has f16 at all.
     let args = ["graph", "--image-size", "96x96", "--precision", "f16"];
     let ran = run_with_cache(dir.path(), &dir.path().join("cache"), &[&args[..], &SMALL].concat());
-    assert!(ran.code == 1 && ran.err.contains("no f16") || line(&ran.out, "lateral3").contains("plain"), "{}", ran.out);
+    assert!(
+        ran.code == 1 && ran.err.contains("no f16") || line(&ran.out, "lateral3").contains("registers-f16"),
+        "{}",
+        ran.out
+    );
 }
