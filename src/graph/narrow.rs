@@ -4,7 +4,7 @@
 //! is read. A tensor is, where every kernel that writes or reads it can take it so; logits, deltas, boxes and the sums of
 //! parts therefore stay in f32, since what reads them cannot. What the host reads stays, too.
 
-use super::{Graph, Source};
+use super::{Graph, Node, Source};
 use crate::kernels::{self, Kernel};
 use crate::ops::{Info, Io};
 use crate::target::Target;
@@ -27,15 +27,16 @@ pub(super) fn narrow(graph: &mut Graph<dyn Kernel>, target: &Target) {
     }
     // A kernel may take an operand so in some of its schedules, and have none of those on this device.
     loop {
-        let stuck = graph.nodes.iter().position(|node| {
+        let touched = |node: &&Node<dyn Kernel>| node.inputs.iter().chain(&node.outputs).any(|t| narrow[t.id]);
+        let stuck = graph.nodes.iter().find(|node| {
             let as_f16 = |tensors: &[super::Tensor]| -> Vec<Info> {
                 tensors.iter().map(|t| if narrow[t.id] { in_f16(t.info) } else { t.info }).collect()
             };
             let (inputs, outputs) = (as_f16(&node.inputs), as_f16(&node.outputs));
-            kernels::variants(node.op.as_ref(), &Io { inputs: &inputs, outputs: &outputs }, target).is_empty()
+            let io = Io { inputs: &inputs, outputs: &outputs };
+            touched(node) && kernels::variants(node.op.as_ref(), &io, target).is_empty()
         });
-        let Some(stuck) = stuck else { break };
-        let node = &graph.nodes[stuck];
+        let Some(node) = stuck else { break };
         node.inputs.iter().chain(&node.outputs).for_each(|t| narrow[t.id] = false);
     }
     for (t, _) in graph.tensors.iter_mut().zip(&narrow).filter(|(_, narrow)| **narrow) {

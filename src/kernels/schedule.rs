@@ -185,11 +185,6 @@ impl Schedule {
         }
     }
 
-    /// Whether it passes through workgroup memory.
-    pub fn is_blocked(&self) -> bool {
-        matches!(self, Self::Blocked(_) | Self::Matrix(_))
-    }
-
     /// The constants of its text.
     pub fn constants(&self) -> Vec<(&'static str, u32)> {
         let mut sizes = *self;
