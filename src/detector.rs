@@ -12,6 +12,7 @@ pub use pending::{Options, Pending};
 pub use profile::{Live, Profile, StageTime, StepTime};
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use pending::Desk;
 
@@ -38,6 +39,7 @@ pub struct Detector {
     target: Target,
     /// How ops are run, where that is not left to the best guess.
     tuning: Tuning,
+    slice: Option<Duration>,
     plans: Mutex<Plans>,
 }
 
@@ -134,7 +136,9 @@ impl Detector {
             let planned = PlannedNetwork::new(&self.config, &self.weights, capacity, &self.target, &self.tuning)?;
             // Those that hold on to slots which the new one outgrows would keep these in memory.
             networks.iter_mut().for_each(|n| n.runner().forget_bindings());
-            networks.push(planned.compile(&self.device, &plans.pool)?);
+            let mut network = planned.compile(&self.device, &plans.pool)?;
+            self.slice.iter().for_each(|&within| network.runner().slice(within));
+            networks.push(network);
         }
         networks.last_mut().ok_or_else(|| internal("is of no network"))
     }

@@ -1,7 +1,7 @@
 //! The GPUs that the system lists, and what each can do.
 
 use super::profiler::Clock;
-use crate::target::{Caps, Factors, Matrices, Matrix, Policy, TEXELS_A_ROW, Target, policy};
+use crate::target::{Caps, Factors, Matrices, Matrix, Policy, Speeds, TEXELS_A_ROW, Target, policy};
 use crate::{Error, Result};
 
 /// A GPU as the system lists it, not opened yet.
@@ -17,6 +17,8 @@ pub struct Adapter {
     pub driver: String,
     /// What kernels may use.
     pub target: Target,
+    /// How fast it is taken for before anything ran on it.
+    pub(super) assumed: &'static Speeds,
     /// Smallest and largest subgroup.
     pub subgroups: Option<(u32, u32)>,
     /// The best that it offers to time a step by.
@@ -127,6 +129,10 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
                 _ => &policy::GPU,
             },
         },
+        // Apple's are within the processor, and not slow.
+        assumed: Speeds::assumed(
+            info.device_type == wgpu::DeviceType::DiscreteGpu || info.backend == wgpu::Backend::Metal,
+        ),
         subgroups,
         clock: match features.contains(wgpu::Features::TIMESTAMP_QUERY) {
             true if features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) => Clock::Stamps,

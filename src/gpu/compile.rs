@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::device::{Device, lock};
-use super::pipeline::{Checks, Pipeline};
+use super::pipeline::{Checks, Extent, Pipeline};
 use super::runner::Runner;
 use crate::Result;
 use crate::kernels::Variant;
@@ -79,7 +79,7 @@ impl Device {
         let next = AtomicUsize::new(0);
         let work = || -> Result<()> {
             while let Some((kernel, variant)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.pipeline(kernel, variant, checks)?;
+                self.pipeline(kernel, variant, checks, Extent::Whole)?;
                 progress.one_more(kernel, variant);
             }
             Ok(())

@@ -10,7 +10,7 @@ use super::pipeline::Pipeline;
 use super::pipeline_cache::PipelineFile;
 use super::profiler::Clock;
 use super::texture::Texture;
-use crate::target::Target;
+use crate::target::{Speeds, Target};
 use crate::tensor::Value;
 use crate::{Error, Result};
 
@@ -61,6 +61,8 @@ pub(super) struct Shared {
     pub name: String,
     pub key: String,
     pub target: Target,
+    /// How fast it is taken for before anything ran on it.
+    pub assumed: &'static Speeds,
     pub max_binding: u64,
     pub max_buffer: u64,
     pub max_grid: u32,
@@ -177,6 +179,7 @@ impl Device {
                 key: adapter.key(),
                 name: adapter.name,
                 target,
+                assumed: adapter.assumed,
                 max_binding: adapter.max_binding,
                 max_buffer: limits.max_buffer_size,
                 clock: adapter.clock,

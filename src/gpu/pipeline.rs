@@ -29,28 +29,48 @@ pub(super) enum Checks {
     On,
 }
 
+/// How much of its grid a dispatch does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All of it.
+    Whole,
+    /// As much as the dispatch has workgroups, from one on that a second uniform tells.
+    Share,
+}
+
 impl Device {
     /// The pipeline of a variant, compiled at most once.
-    pub(super) fn pipeline(&self, kernel: &str, variant: &Variant, checks: Checks) -> Result<Arc<Pipeline>> {
-        let key = key(kernel, variant, checks);
+    pub(super) fn pipeline(
+        &self,
+        kernel: &str,
+        variant: &Variant,
+        checks: Checks,
+        extent: Extent,
+    ) -> Result<Arc<Pipeline>> {
+        let key = key(kernel, variant, checks, extent);
         if let Some(p) = lock(&self.shared.pipelines).get(&key) {
             return Ok(p.clone());
         }
-        let made = Arc::new(self.compile(kernel, variant, checks)?);
+        let made = Arc::new(self.compile(kernel, variant, checks, extent)?);
         lock(&self.shared.pipelines).insert(key, made.clone());
         Ok(made)
     }
 
     /// Whether [`Device::pipeline`] has it.
     pub(super) fn is_compiled(&self, kernel: &str, variant: &Variant, checks: Checks) -> bool {
-        lock(&self.shared.pipelines).contains_key(&key(kernel, variant, checks))
+        lock(&self.shared.pipelines).contains_key(&key(kernel, variant, checks, Extent::Whole))
     }
 
-    fn compile(&self, kernel: &str, variant: &Variant, checks: Checks) -> Result<Pipeline> {
+    fn compile(&self, kernel: &str, variant: &Variant, checks: Checks, extent: Extent) -> Result<Pipeline> {
         let refuse = |reason: String| Error::Shader { kernel: kernel.into(), reason };
         let entry = kernels::entry(kernel).ok_or_else(|| refuse("is not registered in `kernels!`".into()))?;
         let text = shader::compile(entry, variant)?;
-        let (module, reflection) = shader::reflect(&text).map_err(|e| refuse(format!("{variant}: {e}")))?;
+        let reflect = |text| shader::reflect(text).map_err(|e| refuse(format!("{variant}: {e}")));
+        let (mut module, mut reflection) = reflect(&text)?;
+        if extent == Extent::Share {
+            let share = shader::share(&text, reflection.bindings.len());
+            (module, reflection) = reflect(&share.ok_or_else(|| refuse("does not go by workgroups".into()))?)?;
+        }
         let device = &self.shared.device;
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor = wgpu::ShaderModuleDescriptor {
@@ -103,8 +123,8 @@ impl Device {
     }
 }
 
-fn key(kernel: &str, variant: &Variant, checks: Checks) -> String {
-    format!("{kernel} {variant} {checks:?}")
+fn key(kernel: &str, variant: &Variant, checks: Checks, extent: Extent) -> String {
+    format!("{kernel} {variant} {checks:?} {extent:?}")
 }
 
 fn binding_type(access: Access) -> wgpu::BindingType {

@@ -4,8 +4,10 @@ use std::fmt;
 use std::time::Instant;
 
 use super::device::{Device, lock};
+use super::record::Recorded;
 use super::ring::Ring;
 use super::runner::Runner;
+use super::slices::Dispatch;
 use crate::graph::Tensor;
 use crate::{Error, Result};
 
@@ -83,7 +85,8 @@ impl Runner {
         match clock {
             Clock::Stamps => {
                 let stamps = Stamps::new(&device, count + 1);
-                self.record(&mut encoder, 0..self.steps.len(), |pass, step| {
+                let all = (0..self.steps.len()).map(Dispatch::whole);
+                self.record(&mut encoder, all, &mut Recorded::default(), |pass, step| {
                     pass.write_timestamp(&stamps.set, step.map_or(0, |i| i as u32 + 1));
                 });
                 Ok(stamps.read(encoder)?.windows(2).map(|w| (w[1] - w[0]).max(0.0)).collect())
@@ -108,10 +111,10 @@ impl Runner {
             }
             Clock::Wall => {
                 device.submit_and_wait(encoder)?;
-                let mut seconds = Vec::with_capacity(self.steps.len());
+                let (mut seconds, mut recorded) = (Vec::with_capacity(self.steps.len()), Recorded::default());
                 for i in 0..self.steps.len() {
                     let mut encoder = device.shared.device.create_command_encoder(&Default::default());
-                    self.record(&mut encoder, i..i + 1, |_, _| {});
+                    self.record(&mut encoder, std::iter::once(Dispatch::whole(i)), &mut recorded, |_, _| {});
                     let begin = Instant::now();
                     device.submit_and_wait(encoder)?;
                     seconds.push(begin.elapsed().as_secs_f64());
@@ -130,7 +133,7 @@ impl Runner {
         self.bind_all()?;
         let mut encoder = self.device.shared.device.create_command_encoder(&Default::default());
         self.upload(&mut encoder, inputs)?;
-        self.record(&mut encoder, 0..self.steps.len(), |_, _| {});
+        self.record(&mut encoder, (0..self.steps.len()).map(Dispatch::whole), &mut Recorded::default(), |_, _| {});
         let begin = Instant::now();
         self.device.submit_and_wait(encoder)?;
         Ok(begin.elapsed().as_secs_f64())

@@ -5,8 +5,18 @@ use std::collections::HashSet;
 use super::device::lock;
 use super::pool::Slots;
 use super::runner::Runner;
+use super::slices::Dispatch;
 use crate::Result;
 use crate::graph::{Place, Tensor, bytes_of};
+
+/// What earlier commands of a run have left for later ones.
+#[derive(Default)]
+pub(super) struct Recorded {
+    /// Tensors that were copied to textures, and which.
+    copied: HashSet<(usize, usize)>,
+    /// Steps that were dispatched, to their ends.
+    ran: HashSet<usize>,
+}
 
 impl Runner {
     /// Copies inputs within the encoder, never by `queue.write_buffer`, which would run before the whole submit.
@@ -47,30 +57,36 @@ impl Runner {
         Ok(())
     }
 
-    /// Steps, recorded.
-    pub(super) fn commands(&self, steps: std::ops::Range<usize>) -> wgpu::CommandBuffer {
-        let mut encoder = self.device.shared.device.create_command_encoder(&Default::default());
-        self.record(&mut encoder, steps, |_, _| {});
-        encoder.finish()
+    /// A whole run, recorded: the commands of each of its slices.
+    pub(super) fn commands(&self) -> Vec<wgpu::CommandBuffer> {
+        let mut recorded = Recorded::default();
+        let slice = |dispatches: &[Dispatch]| {
+            let mut encoder = self.device.shared.device.create_command_encoder(&Default::default());
+            self.record(&mut encoder, dispatches.iter().copied(), &mut recorded, |_, _| {});
+            encoder.finish()
+        };
+        self.slicing.slices().map(slice).collect()
     }
 
-    /// Records steps into one pass, or into several where tensors are copied to textures between them. `mark` is told
-    /// the pass at its first beginning and after each step.
+    /// Records dispatches into one pass, or into several where tensors are copied to textures between them. `mark` is told
+    /// the pass at its first beginning and after each dispatch.
     pub(super) fn record(
         &self,
         encoder: &mut wgpu::CommandEncoder,
-        steps: impl Iterator<Item = usize>,
+        dispatches: impl Iterator<Item = Dispatch>,
+        recorded: &mut Recorded,
         mut mark: impl FnMut(&mut wgpu::ComputePass, Option<usize>),
     ) {
         let slots = lock(&self.pool.slots);
-        let (mut copied, mut ran) = (HashSet::new(), HashSet::new());
+        let Recorded { copied, ran } = recorded;
         let mut pass = encoder.begin_compute_pass(&Default::default());
         mark(&mut pass, None);
-        for i in steps {
+        for Dispatch { step: i, share } in dispatches {
             let step = &self.plan.steps[i];
             // Where the steps begin in the middle of the plan, a copy that earlier ones would make is made here.
             let missing = step.textures.iter().filter(|c| !copied.contains(*c) && !step.copies.contains(c));
-            let due: Vec<(usize, usize)> = step.copies.iter().chain(missing).copied().collect();
+            let own = step.copies.iter().filter(|_| share.is_none_or(|share| share == 0));
+            let due: Vec<(usize, usize)> = own.chain(missing).copied().collect();
             if !due.is_empty() {
                 drop(pass);
                 self.copy_to_textures(&slots, encoder, &due);
@@ -78,11 +94,14 @@ impl Runner {
                 pass = encoder.begin_compute_pass(&Default::default());
             }
             // Likewise for a grid.
-            if let Some(grid) = step.indirect.filter(|g| !ran.contains(&g.step)) {
+            if let Some(grid) = step.indirect.filter(|g| share.is_none() && !ran.contains(&g.step)) {
                 self.dispatch(&slots, &mut pass, grid.step);
                 ran.insert(grid.step);
             }
-            self.dispatch(&slots, &mut pass, i);
+            match share {
+                None => self.dispatch(&slots, &mut pass, i),
+                Some(share) => self.dispatch_share(&mut pass, i, share),
+            }
             ran.insert(i);
             mark(&mut pass, Some(i));
         }

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use super::profiler::{Clock, Stamps};
+use super::record::Recorded;
 use super::runner::Runner;
+use super::slices::Dispatch;
 use crate::Result;
 
 /// Seconds of one run of a plan, as the mean of several in one submit.
@@ -28,7 +30,8 @@ impl Runner {
         let mut encoder = device.shared.device.create_command_encoder(&Default::default());
         let steps = self.steps.len();
         let mut done = 0;
-        self.record(&mut encoder, (0..times).flat_map(|_| 0..steps), |pass, step| {
+        let all = (0..times).flat_map(|_| (0..steps).map(Dispatch::whole));
+        self.record(&mut encoder, all, &mut Recorded::default(), |pass, step| {
             done += usize::from(step.is_some());
             let stamp = if step.is_none() { Some(0) } else { (done == times * steps).then_some(1) };
             stamps.iter().zip(stamp).for_each(|(s, at)| pass.write_timestamp(&s.set, at));

@@ -1,12 +1,12 @@
-//! Replaying a plan: one encoder, one compute pass, one submit, one wait, one map.
+//! A plan baked for a device: pipelines, weights, slots and bind groups.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::device::{Device, Memory, lock};
-use super::pipeline::{Checks, Pipeline};
+use super::pipeline::{Checks, Extent, Pipeline};
 use super::pool::{Pool, Slots};
-use super::submitted::{Output, Submitted};
+use super::slices::Slicing;
 use crate::graph::{Place, Plan, Source, Tensor, bytes_of};
 use crate::kernels::{Kernel, Variant, packed_f16};
 use crate::ops::Info;
@@ -56,7 +56,9 @@ pub struct Runner {
     ones: wgpu::Buffer,
     constants: Vec<Option<Memory>>,
     /// Every step of the next run, recorded while the device was at this one: they bind what the steps now bind.
-    ahead: Option<wgpu::CommandBuffer>,
+    pub(super) ahead: Option<Vec<wgpu::CommandBuffer>>,
+    /// How runs are cut into submits.
+    pub(super) slicing: Slicing,
 }
 
 pub(super) struct BoundStep {
@@ -117,6 +119,7 @@ impl Runner {
             generation: 0,
             params,
             ones,
+            slicing: Slicing::new(device, &plan),
             plan,
             ahead: None,
         };
@@ -129,7 +132,8 @@ impl Runner {
         let ((), progress) =
             device.compile_all(&wanted, checks, || (0..plan.steps.len()).try_for_each(|i| runner.supply(i)))?;
         for (step, &params_at) in plan.steps.iter().zip(&offsets) {
-            let pipeline = device.pipeline(plan.graph.nodes[step.op].op.name(), &step.variant, checks)?;
+            let kernel = plan.graph.nodes[step.op].op.name();
+            let pipeline = device.pipeline(kernel, &step.variant, checks, Extent::Whole)?;
             runner.steps.push(BoundStep { pipeline, bind_group: None, params_at });
         }
         runner.device.save_pipelines();
@@ -208,7 +212,7 @@ impl Runner {
         for i in 0..self.steps.len() {
             if self.steps[i].bind_group.is_none() {
                 let pipeline = self.steps[i].pipeline.clone();
-                self.steps[i].bind_group = Some(self.bind(&slots, i, &pipeline)?);
+                self.steps[i].bind_group = Some(self.bind(&slots, i, &pipeline, None)?);
             }
         }
         self.generation = slots.generation;
@@ -218,6 +222,7 @@ impl Runner {
     /// Lets go of the buffers; the next run binds again.
     pub fn forget_bindings(&mut self) {
         self.steps.iter_mut().for_each(|s| s.bind_group = None);
+        self.slicing.forget_bindings();
         self.ahead = None;
     }
 
@@ -246,7 +251,14 @@ impl Runner {
         slots.textures.get(slot).map(|t| &t.view)
     }
 
-    fn bind(&self, slots: &Slots, i: usize, pipeline: &Pipeline) -> Result<wgpu::BindGroup> {
+    /// Step `i` with what it reads and writes; `firsts` is where shares of it find their first workgroups.
+    pub(super) fn bind(
+        &self,
+        slots: &Slots,
+        i: usize,
+        pipeline: &Pipeline,
+        firsts: Option<&wgpu::Buffer>,
+    ) -> Result<wgpu::BindGroup> {
         let step = &self.plan.steps[i];
         let op = &self.plan.graph.nodes[step.op];
         let wrong = |reason: String| Error::Shader { kernel: op.op.name().into(), reason };
@@ -289,6 +301,14 @@ impl Runner {
                 }),
             });
         }
+        entries.extend(firsts.map(|buffer| wgpu::BindGroupEntry {
+            binding: entries.len() as u32,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset: 0,
+                size: std::num::NonZeroU64::new(16),
+            }),
+        }));
         if entries.len() != pipeline.bindings.len() {
             return Err(wrong(format!("has {} bindings for {} tensors", pipeline.bindings.len(), entries.len())));
         }
@@ -307,60 +327,8 @@ impl Runner {
         // The slot may shrink or grow; only the latter replaces its buffer, for every plan in the pool.
         let out = self.plan.replace(i, kernel)?;
         self.params = self.device.filled("params", &params_of(&self.plan).0, wgpu::BufferUsages::UNIFORM)?;
+        self.slicing.replan(&self.plan);
         self.forget_bindings();
         Ok(out)
-    }
-
-    /// Copies `inputs` in, runs every step, and reads `outputs` back: one submit, one wait, one map.
-    ///
-    /// # Errors
-    /// [`Error::Device`] where the device fails.
-    pub fn run(&mut self, inputs: &[(Tensor, &[u8])], outputs: &[Tensor]) -> Result<Vec<Output>> {
-        self.run_steps(0..self.steps.len(), inputs, outputs)
-    }
-
-    /// As [`Runner::run`], but only some steps, with what the last run left in the kept tensors.
-    ///
-    /// # Errors
-    /// As [`Runner::run`].
-    pub fn run_steps(
-        &mut self,
-        steps: std::ops::Range<usize>,
-        inputs: &[(Tensor, &[u8])],
-        outputs: &[Tensor],
-    ) -> Result<Vec<Output>> {
-        self.submit_steps(steps, inputs, outputs)?.wait()
-    }
-
-    /// As [`Runner::run_steps`], without waiting. What was submitted is done in order, so that the next run may be
-    /// submitted before this one is read; it writes over what this one leaves in the kept tensors.
-    ///
-    /// # Errors
-    /// As [`Runner::run`].
-    pub fn submit_steps(
-        &mut self,
-        steps: std::ops::Range<usize>,
-        inputs: &[(Tensor, &[u8])],
-        outputs: &[Tensor],
-    ) -> Result<Submitted> {
-        self.bind_all()?;
-        let whole = steps == (0..self.steps.len());
-        let encoder = || self.device.shared.device.create_command_encoder(&Default::default());
-        let mut first = encoder();
-        self.upload(&mut first, inputs)?;
-        let mut last = encoder();
-        let (back, starts) = self.copy_back(&mut last, outputs)?;
-        let ahead = self.ahead.take_if(|_| whole);
-        let commands = [first.finish(), ahead.unwrap_or_else(|| self.commands(steps)), last.finish()];
-        let reading = self.device.submit_to_read(commands, back, &self.pool.read_backs);
-        if whole {
-            // The next image most likely has this one's size. Now the device has work: nobody waits for this.
-            self.ahead = Some(self.commands(0..self.steps.len()));
-        }
-        Ok(Submitted {
-            device: self.device.clone(),
-            reading,
-            outputs: outputs.iter().map(|t| self.lies(*t)).zip(starts).collect(),
-        })
     }
 }

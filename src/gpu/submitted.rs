@@ -1,6 +1,7 @@
 //! A run that the device was given, and how its outputs are read.
 
 use super::device::Device;
+use super::slices::Stopwatch;
 use super::transfer::Reading;
 use crate::Result;
 use crate::kernels::wide;
@@ -14,6 +15,8 @@ pub type Output = Value;
 pub struct Submitted {
     pub(super) device: Device,
     pub(super) reading: Reading,
+    /// Where it matters how long runs take.
+    pub(super) stopwatch: Option<Stopwatch>,
     /// What is read, and where it begins.
     pub(super) outputs: Vec<(Info, u64)>,
 }
@@ -33,8 +36,9 @@ impl Submitted {
     /// # Errors
     /// As [`Runner::run`](super::Runner::run).
     pub fn wait_for(self, columns: impl Fn(&[Output]) -> Option<usize>) -> Result<Vec<Output>> {
-        let Self { device, reading, outputs } = self;
+        let Self { device, reading, stopwatch, outputs } = self;
         device.read(reading, |bytes| {
+            stopwatch.into_iter().for_each(Stopwatch::stop);
             let mut read = Vec::with_capacity(outputs.len());
             for (info, at) in outputs {
                 let part = &bytes[at as usize..at as usize + info.bytes()];

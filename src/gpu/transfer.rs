@@ -37,8 +37,7 @@ impl Device {
     /// Submits and waits.
     pub(super) fn submit_and_wait(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
         let s = &self.shared;
-        s.queue.submit([encoder.finish()]);
-        s.counters.submits.fetch_add(1, Ordering::Relaxed);
+        self.submit([encoder.finish()]);
         s.counters.waits.fetch_add(1, Ordering::Relaxed);
         let waited = s.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;
@@ -46,18 +45,23 @@ impl Device {
         Ok(())
     }
 
+    /// Submits.
+    pub(super) fn submit(&self, commands: impl IntoIterator<Item = wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
+        self.shared.counters.submits.fetch_add(1, Ordering::Relaxed);
+        self.shared.queue.submit(commands)
+    }
+
     /// Submits, and asks for a buffer of `ring` to be read once that is done.
-    pub(super) fn submit_to_read<const N: usize>(
+    pub(super) fn submit_to_read(
         &self,
-        commands: [wgpu::CommandBuffer; N],
+        commands: impl IntoIterator<Item = wgpu::CommandBuffer>,
         buffer: wgpu::Buffer,
         ring: &Ring,
     ) -> Reading {
         let s = &self.shared;
         let (tx, mapped) = channel();
         let (read, ring) = (buffer.clone(), ring.clone());
-        let submitted = s.queue.submit(commands);
-        s.counters.submits.fetch_add(1, Ordering::Relaxed);
+        let submitted = self.submit(commands);
         buffer.slice(..).map_async(wgpu::MapMode::Read, move |outcome| {
             // The receiver is gone where nobody waits any more.
             let _ = tx.send(Mapped { buffer: read, outcome, ring });

@@ -4,11 +4,13 @@
 pub mod emit;
 mod preprocess;
 mod reflect;
+mod share;
 
 use crate::kernels::{Entry, Variant};
 
 pub use preprocess::{Processed, preprocess};
 pub use reflect::{Access, Binding, Reflection, reflect};
+pub use share::share;
 
 /// Snippets that `#import` and `#paste` find, by name: every file in a folder of
 /// `shaders/`.

@@ -26,6 +26,8 @@ pub struct Policy {
     pub fewer_texts: bool,
     /// Whether what runs the shaders are this machine's own cores, which other programs use too.
     pub own_cores: bool,
+    /// Whether the system may end a submit that takes seconds, and the device with it.
+    pub watchdog: bool,
     /// The least size of matrices of f16 with f32 sums from which on f16 is taken where nobody chose; none where it never is.
     /// 8×8 ones are about as fast as multiply-adds, and f16 does without Winograd's products: an M3 Max is predicted to take
     /// 67 ms for a ResNet-50-FPN in f16 and 51 in f32.
@@ -144,6 +146,7 @@ pub const GPU: Policy = Policy {
     compiles_late: false,
     fewer_texts: false,
     own_cores: false,
+    watchdog: true,
     f16_from: Some(16),
     a_workgroup_s_elements: Some(16384),
     a_workgroup_s_boxes: Some(256),
@@ -189,6 +192,7 @@ pub const CPU: Policy = Policy {
     compiles_late: true,
     fewer_texts: true,
     own_cores: true,
+    watchdog: false,
     f16_from: None,
     a_workgroup_s_elements: None,
     a_workgroup_s_boxes: None,

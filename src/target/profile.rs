@@ -199,6 +199,31 @@ pub const PROFILES: [Profile; 7] = [
     },
 ];
 
+/// A slow GPU with memory of its own: such as an old one for offices.
+const SLOW_DISCRETE: Speeds = Speeds {
+    clock: 1.0e9,
+    cores: 96.0,
+    multiply_adds: 4.0,
+    matrix: 0.0,
+    workgroup: 10.7,
+    cache: 0.1e12,
+    memory: 0.04e12,
+    gap: 10.0e-6,
+    latency: 600.0,
+    resident: 0.4,
+};
+
+/// A slow GPU within a processor: about 90 GFLOP/s, where Intel's of 2017 has 380 at most by its data sheet.
+const SLOW: Speeds = Speeds { clock: 0.5e9, cores: 24.0, cache: 0.03e12, memory: 0.008e12, ..SLOW_DISCRETE };
+
+impl Speeds {
+    /// What is assumed of a GPU until it was seen at work, so that its first run is not taken for hung: no GPU that runs
+    /// this network at all should be slower by much.
+    pub fn assumed(discrete: bool) -> &'static Self {
+        if discrete { &SLOW_DISCRETE } else { &SLOW }
+    }
+}
+
 /// The class of this name.
 pub fn profile(name: &str) -> Option<&'static Profile> {
     PROFILES.iter().find(|profile| profile.name == name)

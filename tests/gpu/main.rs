@@ -20,6 +20,7 @@ mod properties;
 mod rings;
 #[path = "../common/skipped.rs"]
 mod skipped;
+mod slices;
 mod slots;
 #[cfg(all(feature = "cli", feature = "embedded-model"))]
 mod tune;

@@ -15,7 +15,7 @@ use maskrcnn::engine::kernels::{self, Entry, Launch, REGISTRY, Variant};
 use maskrcnn::engine::ops::{Info, Io};
 #[cfg(feature = "emit")]
 use maskrcnn::engine::shader::emit::{Language, Valid};
-use maskrcnn::engine::shader::{Access, Processed, Reflection, SNIPPETS, compile, reflect};
+use maskrcnn::engine::shader::{Access, Processed, Reflection, SNIPPETS, compile, reflect, share};
 use maskrcnn::engine::target::{Caps, Factors, Matrices, Matrix, Policy, Target, policy};
 
 /// Devices of all kinds: the least, CPU drivers, GPUs with one subgroup size, a GPU with several; each also with
@@ -146,6 +146,28 @@ fn every_variant_is_valid_and_translates_to_metal_and_dx12() {
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
     eprintln!("{} texts from {} uses", units().len(), units().iter().map(|u| u.uses.len()).sum::<usize>());
+}
+
+/// A dispatch can be cut: told where it begins, each text does a share of its grid, and translates as before.
+#[cfg(feature = "emit")]
+#[test]
+fn every_variant_does_a_share_of_its_grid() {
+    for unit in units() {
+        let Some(text) = share(&unit.text, unit.reflection.bindings.len()) else {
+            assert_eq!(unit.entry.name, "live_grids", "{}: cannot be cut", unit.label());
+            continue;
+        };
+        assert_eq!(text.text.lines().count(), unit.text.text.lines().count(), "{}", unit.label());
+        let (module, reflection) = reflect(&text).unwrap_or_else(|e| panic!("{}: {e}", unit.label()));
+        let (last, before) = reflection.bindings.split_last().unwrap();
+        assert_eq!((last.access, before.len()), (Access::Uniform, unit.reflection.bindings.len()), "{}", unit.label());
+        let valid = Valid::new(&text, &module, &unit.variant).unwrap_or_else(|e| panic!("{}: {e}", unit.label()));
+        for target in [Language::Spirv, Language::Msl, Language::Hlsl] {
+            if target != Language::Hlsl || !unit.variant.matrices {
+                valid.emit(target, false).unwrap_or_else(|e| panic!("{}, {target:?}: {e}", unit.label()));
+            }
+        }
+    }
 }
 
 /// The WGSL that comes back declares the same, is valid, and translates as the first did.

@@ -198,7 +198,7 @@ fn the_stable_surface_is_as_listed() {
 fn the_stable_surface_names_no_type_of_the_engine() {
     let lib = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let given: BTreeSet<String> = names(&lib).into_iter().map(|(_, _, shown)| shown).collect();
-    let others = "Self Option Result String Vec Arc Path PathBuf HashMap BTreeMap Cow Error Iterator Into From FromStr Item Fn FnMut Send \
+    let others = "Self Option Result String Vec Arc Path PathBuf Duration HashMap BTreeMap Cow Error Iterator Into From FromStr Item Fn FnMut Send \
                   Sync IntoIterator Drop I T E Hash Serialize Deserialize Copy Clone Debug Default PartialEq Eq AsRef \
                   IntoIter Display ExactSizeIterator";
     let known = |word: &str| given.contains(word) || others.split_whitespace().any(|other| other == word);

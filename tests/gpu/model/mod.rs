@@ -13,6 +13,7 @@ mod logged;
 mod ours;
 mod pending;
 mod precision;
+mod slices;
 mod stages;
 
 use crate::common::device;
