@@ -57,6 +57,7 @@ mod shader;
 mod target;
 mod tensor;
 mod tune;
+mod versioned;
 mod vision;
 mod weights;
 

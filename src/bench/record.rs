@@ -11,12 +11,12 @@ use super::stats::Summary;
 use super::work::Work;
 use crate::gpu::Device;
 use crate::kernels::{Launch, Variant};
-use crate::{Error, Result, atomic};
+use crate::versioned::Kind;
+use crate::{Result, atomic};
 
-/// What the files begin with.
-const FORMAT: &str = "maskrcnn bench";
-/// Counted up whenever older files could not be understood any more.
-const VERSION: u32 = 1;
+/// The files that records are kept in.
+const KIND: Kind =
+    Kind { format: "maskrcnn bench", version: 1, content: "benchmark results", writer: "maskrcnn bench --save" };
 
 /// The results of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ pub struct Against {
 impl Record {
     /// Nothing yet.
     pub fn new(device: &Device) -> Self {
-        let (format, version) = (FORMAT.into(), VERSION);
+        let (format, version) = (KIND.format.into(), KIND.version);
         Self { format, version, device: device.name().into(), key: device.key(), entries: Vec::new() }
     }
 
@@ -118,23 +118,7 @@ impl Record {
     /// # Errors
     /// [`Error::Io`] where it cannot be read, or is not such a file, or one of another version.
     pub fn read(path: &Path) -> Result<Self> {
-        let refuse = |reason: String| Error::Io { path: path.into(), source: std::io::Error::other(reason) };
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
-        #[derive(Deserialize)]
-        struct Head {
-            format: String,
-            version: u32,
-        }
-        let again = "make it anew with `maskrcnn bench --save`";
-        let head: Head = serde_json::from_str(&text)
-            .map_err(|e| refuse(format!("is not a file of benchmark results ({e}): {again}")))?;
-        if head.format != FORMAT || head.version != VERSION {
-            return Err(refuse(format!(
-                "has the format {:?}, version {}, and {FORMAT:?}, version {VERSION} is read: {again}",
-                head.format, head.version
-            )));
-        }
-        serde_json::from_str(&text).map_err(|e| refuse(format!("is damaged ({e}): {again}")))
+        KIND.read(path)
     }
 
     /// Writes all of it as JSON, to be read by [`Record::read`].

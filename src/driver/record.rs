@@ -8,12 +8,16 @@ use serde::{Deserialize, Serialize};
 use super::{Driver, Executable, Figure, Figures, Outcome, Statistic};
 use crate::kernels::Variant;
 use crate::shader::Reflection;
-use crate::{Error, Result, atomic};
+use crate::versioned::Kind;
+use crate::{Result, atomic};
 
-/// What the files begin with.
-const FORMAT: &str = "maskrcnn shaders stats";
-/// Counted up whenever older files could not be understood any more.
-const VERSION: u32 = 1;
+/// The files that records are kept in.
+const KIND: Kind = Kind {
+    format: "maskrcnn shaders stats",
+    version: 1,
+    content: "what a driver made of shaders",
+    writer: "maskrcnn shaders stats --save",
+};
 
 /// What one driver made of some texts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,7 +118,7 @@ impl Text {
 impl Record {
     /// Nothing yet. `device`: what the texts are made for.
     pub fn new(device: &str, driver: &Driver) -> Self {
-        let (format, version) = (FORMAT.into(), VERSION);
+        let (format, version) = (KIND.format.into(), KIND.version);
         Self { format, version, device: device.into(), driver: driver.key(), texts: Vec::new() }
     }
 
@@ -123,23 +127,7 @@ impl Record {
     /// # Errors
     /// [`Error::Io`] where it cannot be read, or is not such a file, or one of another version.
     pub fn read(path: &Path) -> Result<Self> {
-        let refuse = |reason: String| Error::Io { path: path.into(), source: std::io::Error::other(reason) };
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
-        #[derive(Deserialize)]
-        struct Head {
-            format: String,
-            version: u32,
-        }
-        let again = "make it anew with `maskrcnn shaders stats --save`";
-        let head: Head = serde_json::from_str(&text)
-            .map_err(|e| refuse(format!("is not a file of what a driver made of shaders ({e}): {again}")))?;
-        if head.format != FORMAT || head.version != VERSION {
-            return Err(refuse(format!(
-                "has the format {:?}, version {}, and {FORMAT:?}, version {VERSION} is read: {again}",
-                head.format, head.version
-            )));
-        }
-        serde_json::from_str(&text).map_err(|e| refuse(format!("is damaged ({e}): {again}")))
+        KIND.read(path)
     }
 
     /// Writes it, whole or not at all.
