@@ -16,25 +16,7 @@ struct Params {
 }
 
 @slot var<uniform> p: Params;
-#import shared/element
-@slot var<storage, read> rois: array<vec4<f32>>; // [B, n]
-@slot var<storage, read> live: array<u32>; // [B]
-#import shared/texels
-#repeat m INPUTS
-#ifdef TEXELS
-@slot var maps_${m}: texture_storage_2d<rgba32float, read>; // [B, H, W, C/4], or [B, cells, C/4] of several levels
-fn at_${m}(i: u32) -> vec4<f32> { return textureLoad(maps_${m}, texel(i)); }
-#else
-#ifdef MAPS_${m}_F16
-enable f16;
-@slot var<storage, read> maps_${m}: array<vec4<f16>>; // [B, H, W, C/4], or [B, cells, C/4] of several levels
-#else
-@slot var<storage, read> maps_${m}: array<vec4<f32>>; // [B, H, W, C/4], or [B, cells, C/4] of several levels
-#endif
-fn at_${m}(i: u32) -> vec4<f32> { return vec4<f32>(maps_${m}[i]); }
-#endif
-#end
-@slot var<storage, read_write> y: array<Y>; // [B * n, P, P, C/4]
+#import shared/roi_levels
 
 // Four taps of a sample and their weights; a sample outside the map weighs nothing.
 struct Taps { at: vec4<u32>, weight: vec4<f32> }
@@ -69,9 +51,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let bin = vec2(f32(q % p.pooled), f32(q / p.pooled));
 
     let roi = rois[n];
-    let roi_area = (roi.z - roi.x) * (roi.w - roi.y);
-    let over = vec3<u32>(vec3(roi_area) >= p.areas.xyz);
-    let level = min(over.x + over.y + over.z, LEVELS - 1u);
+    let level = level_of(roi);
     let h = p.heights[level];
     let w = p.widths[level];
     let first = (b * p.cells[level] + p.firsts[level]) * p.c;

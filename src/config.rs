@@ -125,12 +125,46 @@ pub struct Rpn {
     pub min_size: f32,
 }
 
+/// How the features of a RoI become a square of fixed size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoiPooling {
+    /// RoIAlign: the mean of a bin's bilinear samples (Mask R-CNN).
+    #[default]
+    Align,
+    /// RoIAlign with their maximum.
+    AlignMax,
+    /// RoIPool: the maximum of a bin's pixels, with the RoI brought to the nearest whole ones (Fast R-CNN, torchvision's
+    /// `roi_pool`).
+    Pool,
+    /// RoIPool with everything rounded down, as drawings of it have it.
+    PoolFloor,
+}
+
+impl RoiPooling {
+    /// Every way, as files and flags name it.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("align", Self::Align), ("align-max", Self::AlignMax), ("pool", Self::Pool), ("pool-floor", Self::PoolFloor)];
+
+    /// Whether it samples between pixels.
+    pub fn is_roi_align(self) -> bool {
+        matches!(self, Self::Align | Self::AlignMax)
+    }
+
+    /// As files and flags name it.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, pooling)| *pooling == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// Box head (`torchvision/models/detection/roi_heads.py`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BoxHead {
     /// Side of the pooled features.
     pub roi_size: usize,
+    /// How they are pooled.
+    pub pooling: RoiPooling,
     /// RoIAlign samples a bin and axis; at most 8; 0 takes as many as the bin has pixels.
     pub sampling_ratio: usize,
     /// Output channels of the 3×3 convolutions before the fully connected layers, each with BatchNorm and ReLU;
@@ -158,6 +192,8 @@ pub struct BoxHead {
 pub struct MaskHead {
     /// Side of the pooled features.
     pub roi_size: usize,
+    /// How they are pooled.
+    pub pooling: RoiPooling,
     /// RoIAlign samples a bin and axis; at most 8; 0 takes as many as the bin has pixels.
     pub sampling_ratio: usize,
     /// Output channels of each 3×3 convolution; multiples of 4.
@@ -282,6 +318,7 @@ impl Default for BoxHead {
     fn default() -> Self {
         Self {
             roi_size: 7,
+            pooling: RoiPooling::Align,
             sampling_ratio: 2,
             convs: Vec::new(),
             fc_layers: 2,
@@ -299,6 +336,7 @@ impl Default for MaskHead {
     fn default() -> Self {
         Self {
             roi_size: 14,
+            pooling: RoiPooling::Align,
             sampling_ratio: 2,
             layers: vec![256; 4],
             norm: false,

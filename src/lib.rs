@@ -61,7 +61,7 @@ mod versioned;
 mod vision;
 mod weights;
 
-pub use config::{Backbone, BlockKind, BoxHead, Config, MaskHead, Rpn, Transform};
+pub use config::{Backbone, BlockKind, BoxHead, Config, MaskHead, RoiPooling, Rpn, Transform};
 pub use detector::{Detector, DetectorBuilder, Options, Pending};
 pub use error::{Error, Result};
 pub use gpu::Device;

@@ -1,7 +1,7 @@
 //! What had to be assumed of a network, since its file does not tell, in words.
 
-use maskrcnn::Config;
 use maskrcnn::engine::weights::{Doubt, Origin, Settings};
+use maskrcnn::{Config, RoiPooling};
 
 /// A line about BatchNorm's epsilon, if it is a guess.
 pub(super) fn epsilon(file: &str, settings: &Settings) -> Option<String> {
@@ -73,11 +73,17 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
         ),
         (vec!["box.reg_weights"], format!("box coder weights {}", numbers(&head.reg_weights))),
         (
-            vec!["box.sampling_ratio", "mask.sampling_ratio", "roi_aligned"],
-            format!(
-                "RoIAlign sampling ratio {samples}, {}",
-                if config.roi_aligned { "aligned" } else { "not aligned" }
-            ),
+            vec!["box.pooling", "mask.pooling", "box.sampling_ratio", "mask.sampling_ratio", "roi_aligned"],
+            match [Some(head.pooling), config.mask.as_ref().map(|m| m.pooling)] {
+                [Some(RoiPooling::Align), None | Some(RoiPooling::Align)] => format!(
+                    "RoIAlign sampling ratio {samples}, {}",
+                    if config.roi_aligned { "aligned" } else { "not aligned" }
+                ),
+                poolings => {
+                    let names: Vec<&str> = poolings.into_iter().flatten().map(RoiPooling::name).collect();
+                    format!("RoIs pooled by {}, sampling ratio {samples}", names.join(", masks: "))
+                }
+            },
         ),
         (
             vec!["box.score_thresh", "box.nms_thresh", "rpn.nms_thresh", "mask.threshold"],

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValuesParser;
 use maskrcnn::engine::graph::Tuning;
 use maskrcnn::engine::target::Target;
 use maskrcnn::engine::tune::Records;
 use maskrcnn::engine::weights::{Settings, WeightsFile};
-use maskrcnn::{Config, Detector, Device, Error, Precision, Result};
+use maskrcnn::{Config, Detector, Device, Error, Precision, Result, RoiPooling};
 use serde_json::{Value, json};
 
 use super::class::is_profile;
@@ -53,6 +54,11 @@ pub(super) struct Changes {
     /// Of two boxes of a class that overlap by more than this IoU, the lower-scoring is dropped.
     #[arg(long, value_name = "IOU", help_heading = "Settings", value_parser = super::share)]
     nms: Option<f32>,
+    /// How both heads get the features of a RoI: RoIAlign by the mean of its samples or by their maximum; RoIPool rounded to
+    /// the nearest pixel (Fast R-CNN) or down (as it is often drawn).
+    #[arg(long, value_name = "align|align-max|pool|pool-floor", help_heading = "Settings",
+        value_parser = PossibleValuesParser::new(RoiPooling::ALL.map(|(name, _)| name)), hide_possible_values = true)]
+    pooling: Option<String>,
     /// BatchNorm's epsilon: 0 for torchvision's first COCO models and those fine-tuned from them, 1e-5 for most others.
     #[arg(long, value_name = "EPS", help_heading = "Settings")]
     bn_eps: Option<f32>,
@@ -196,6 +202,7 @@ impl Changes {
     /// The settings with those of the flags. Proposals that were `given` are left as they are.
     fn flags(&self, mut settings: Settings, given: bool) -> Result<Settings> {
         self.check_sides(&settings.config)?;
+        let masks = settings.config.mask.is_some();
         let mut change = |flag: &str, given: Option<Value>| -> Result<()> {
             let Some(changes) = given else { return Ok(()) };
             settings = settings.clone().overridden(&changes).map_err(|e| match e {
@@ -213,6 +220,13 @@ impl Changes {
         }
         change("--detections", self.detections.map(|n| json!({ "box": { "detections_per_img": n } })))?;
         change("--nms", self.nms.map(|iou| json!({ "box": { "nms_thresh": iou } })))?;
+        change(
+            "--pooling",
+            self.pooling.as_ref().map(|how| match masks {
+                true => json!({ "box": { "pooling": how }, "mask": { "pooling": how } }),
+                false => json!({ "box": { "pooling": how } }),
+            }),
+        )?;
         change("--bn-eps", self.bn_eps.map(|eps| json!({ "backbone": { "norm": format!("batchnorm eps {eps:e}") } })))?;
         if let Some(n) = self.detections.filter(|&n| n > settings.config.rpn.post_nms_top_n) {
             settings = proposals(settings, n, given)?;

@@ -73,6 +73,7 @@ fn reads_every_key() {
         },
         box_head: BoxHead {
             roi_size: 5,
+            pooling: RoiPooling::AlignMax,
             sampling_ratio: 0,
             convs: vec![24],
             fc_layers: 3,
@@ -85,6 +86,7 @@ fn reads_every_key() {
         },
         mask: Some(MaskHead {
             roi_size: 6,
+            pooling: RoiPooling::PoolFloor,
             sampling_ratio: 1,
             layers: vec![8, 16],
             norm: true,

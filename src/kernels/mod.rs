@@ -11,6 +11,7 @@ pub mod case;
 mod contract;
 mod half_precision;
 mod matrix;
+mod roi_levels;
 pub mod schedule;
 mod tiled;
 mod walks;
@@ -92,6 +93,7 @@ macro_rules! with_kernels {
             take_rows: $crate::ops::take_rows::TakeRows,
             put_rows: $crate::ops::put_rows::PutRows,
             roi_align: $crate::ops::roi_align::RoiAlign,
+            roi_pool: $crate::ops::roi_pool::RoiPool,
             softmax: $crate::ops::softmax::Softmax,
             class_decode: $crate::ops::class_decode::ClassDecode,
             mask_predict: $crate::ops::mask_predict::MaskPredict,

@@ -6,8 +6,7 @@ use super::pyramid::{Pyramid, PyramidTensor};
 use super::rpn::Rois;
 use super::{Builder, Capacity, MaskOutputs, Outputs};
 use crate::Result;
-use crate::config::Config;
-use crate::config::MaskHead;
+use crate::config::{Config, MaskHead, RoiPooling};
 use crate::graph::Tensor;
 use crate::ops::class_decode::ClassDecode;
 use crate::ops::collect::Collect;
@@ -20,6 +19,8 @@ use crate::ops::paste_layout::PasteLayout;
 use crate::ops::predict::{self, Predict};
 use crate::ops::put_rows::PutRows;
 use crate::ops::roi_align::{Pooling, RoiAlign};
+use crate::ops::roi_levels::RoiLevels;
+use crate::ops::roi_pool::{RoiPool, Rounding};
 use crate::ops::softmax::Softmax;
 use crate::ops::take_rows::TakeRows;
 use crate::tensor::{ELEMENT_BYTES, Value};
@@ -59,13 +60,13 @@ fn part_name(name: &str, part: (usize, usize), rois: usize) -> String {
     if part.1 == rois { name.into() } else { format!("{name} {}..{}", part.0, part.0 + part.1) }
 }
 
-/// RoIAlign of `rois`, of which the first `live` of each image count.
-fn align(
+/// The features of `rois`, of which the first `live` of each image count.
+fn pool(
     b: &mut Builder,
     name: &str,
     config: &Config,
     capacity: &Capacity,
-    (pooled, sampling): (usize, usize),
+    (pooled, sampling, pooling): (usize, usize, RoiPooling),
     pyramid: &Pyramid,
     [rois, live]: [Tensor; 2],
 ) -> Result<Tensor> {
@@ -73,17 +74,19 @@ fn align(
     let scales: Vec<f32> = pyramid.strides.iter().map(scale).collect();
     // No RoI is on the pooled level; a tensor of nothing else is not read.
     let parts: Vec<PyramidTensor> = pyramid.tensors.iter().filter(|p| p.first < scales.len()).copied().collect();
-    let kernel = RoiAlign {
-        pooled,
-        sampling,
-        aligned: config.roi_aligned,
-        pooling: Pooling::Average,
-        scales,
-        canonical: CANONICAL_SIDE,
-        maps: parts.iter().map(|p| p.levels).collect(),
-    };
+    let levels = RoiLevels { scales, canonical: CANONICAL_SIDE, maps: parts.iter().map(|p| p.levels).collect() };
     let inputs: Vec<Tensor> = [rois, live].into_iter().chain(parts.iter().map(|p| p.tensor)).collect();
-    b.g.op1(name, kernel, &inputs)
+    let aligned = config.roi_aligned;
+    match pooling {
+        RoiPooling::Align => {
+            b.g.op1(name, RoiAlign { pooled, sampling, aligned, pooling: Pooling::Average, levels }, &inputs)
+        }
+        RoiPooling::AlignMax => {
+            b.g.op1(name, RoiAlign { pooled, sampling, aligned, pooling: Pooling::Max, levels }, &inputs)
+        }
+        RoiPooling::Pool => b.g.op1(name, RoiPool { pooled, rounding: Rounding::Nearest, levels }, &inputs),
+        RoiPooling::PoolFloor => b.g.op1(name, RoiPool { pooled, rounding: Rounding::Down, levels }, &inputs),
+    }
 }
 
 /// RoIs of a part with their live count.
@@ -114,10 +117,10 @@ fn predictions(
     let mut predicted = Vec::new();
     for part in parts {
         let name = |layer: &str| part_name(layer, part, n);
-        b.g.stage("box RoIAlign");
+        b.g.stage(if head.pooling.is_roi_align() { "box RoIAlign" } else { "box RoIPool" });
         let [rois, live] = take(b, &name("box.rois"), [proposals.boxes, proposals.counts], part)?;
-        let sizes = (head.roi_size, head.sampling_ratio);
-        let mut x = align(b, &name("box.align"), config, capacity, sizes, pyramid, [rois, live])?;
+        let how = (head.roi_size, head.sampling_ratio, head.pooling);
+        let mut x = pool(b, &name("box.align"), config, capacity, how, pyramid, [rois, live])?;
         b.tap(name("box.features"), x);
         b.g.stage("box head");
         for (i, conv) in weights.convs.iter().enumerate() {
@@ -209,7 +212,7 @@ fn soft_masks(
     let mut soft = found.boxes;
     for part in parts {
         let name = |layer: &str| part_name(layer, part, n);
-        b.g.stage("mask RoIAlign");
+        b.g.stage(if head.pooling.is_roi_align() { "mask RoIAlign" } else { "mask RoIPool" });
         let [rois, live] = take(b, &name("mask.rois"), [found.boxes, found.counts], part)?;
         let labels = match whole {
             None => found.labels,
@@ -218,8 +221,8 @@ fn soft_masks(
                 b.g.op(&name("mask.labels"), take, &[found.labels, found.counts])?[0]
             }
         };
-        let sizes = (head.roi_size, head.sampling_ratio);
-        let mut x = align(b, &name("mask.align"), config, capacity, sizes, pyramid, [rois, live])?;
+        let how = (head.roi_size, head.sampling_ratio, head.pooling);
+        let mut x = pool(b, &name("mask.align"), config, capacity, how, pyramid, [rois, live])?;
         b.tap(name("mask.features"), x);
         b.g.stage("mask head");
         for (i, conv) in weights.convs.iter().enumerate() {

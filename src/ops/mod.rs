@@ -26,6 +26,8 @@ pub mod predict;
 pub mod preprocess;
 pub mod put_rows;
 pub mod roi_align;
+pub mod roi_levels;
+pub mod roi_pool;
 pub mod rpn_decode;
 pub mod sampling;
 pub mod softmax;

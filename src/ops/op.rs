@@ -173,7 +173,7 @@ pub fn check(op: &dyn Op, inputs: &[Info]) -> Result<Vec<Info>, String> {
 }
 
 /// The settings that are on, for [`Op::settings`]: those switched on have no value.
-pub(crate) fn settings<const N: usize>(all: [(&'static str, Option<String>); N]) -> Vec<Setting> {
+pub(crate) fn settings(all: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Vec<Setting> {
     all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 

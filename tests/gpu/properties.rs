@@ -15,6 +15,8 @@ use maskrcnn::engine::ops::paste_layout::PasteLayout;
 use maskrcnn::engine::ops::predict::{Output, Predict};
 use maskrcnn::engine::ops::preprocess::Preprocess;
 use maskrcnn::engine::ops::roi_align::{Pooling, RoiAlign};
+use maskrcnn::engine::ops::roi_levels::RoiLevels;
+use maskrcnn::engine::ops::roi_pool::{RoiPool, Rounding};
 use maskrcnn::engine::ops::sampling::Sampling;
 use maskrcnn::engine::ops::topk::{NONE, TopK};
 use maskrcnn::engine::ops::{Info, Io, Op};
@@ -246,15 +248,14 @@ proptest! {
     ) {
         let mut rng = Rng::new(seed);
         let pooled = if sampling == 0 { pooled.next_power_of_two() } else { pooled };
+        let scales: Vec<f32> = (0..levels).map(|l| 0.25 / (1 << l) as f32).collect();
         let kernel = RoiAlign {
             pooled,
             sampling,
             aligned,
             pooling: if max { Pooling::Max } else { Pooling::Average },
-            scales: (0..levels).map(|l| 0.25 / (1 << l) as f32).collect(),
             // Small, so that small boxes reach every level.
-            canonical: 56.0,
-            maps: Vec::new(),
+            levels: RoiLevels { canonical: 56.0, ..RoiLevels::new(&scales) },
         };
         let (width, height) = (w as f32 * 4.0, h as f32 * 4.0);
         let mut rois = rng.boxes(batch * n, width, height);
@@ -270,6 +271,34 @@ proptest! {
         let mut inputs = vec![Value::f32([batch, n, 4], rois), live(&mut rng, batch, batch * n)];
         inputs.extend((0..levels).map(|l| rng.tensor([batch, (h >> l).max(1), (w >> l).max(1), 4 * quads])));
         agree(kernel, inputs, Tolerance::Close { absolute: 3e-5, relative: 1e-4 })?;
+    }
+
+    /// Boxes anywhere, inside, over the border and past it, on halves of their level's pixels among others.
+    #[test]
+    fn roi_pool(
+        (batch, n, quads) in (1..3usize, 1..12usize, 1..4usize),
+        (levels, pooled) in (1..5usize, 1..65usize),
+        (h, w) in (8..33usize, 8..33usize),
+        (down, halves) in any::<(bool, bool)>(),
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let scales: Vec<f32> = (0..levels).map(|l| 0.25 / (1 << l) as f32).collect();
+        let rounding = if down { Rounding::Down } else { Rounding::Nearest };
+        let kernel = RoiPool { pooled, rounding, levels: RoiLevels { canonical: 56.0, ..RoiLevels::new(&scales) } };
+        let (width, height) = (w as f32 * 4.0, h as f32 * 4.0);
+        let mut rois: Vec<f32> = (0..batch * n)
+            .flat_map(|_| {
+                let (x, y) = (rng.uniform(-40.0, width), rng.uniform(-40.0, height));
+                [x, y, x + rng.uniform(-9.0, width), y + rng.uniform(-9.0, height)]
+            })
+            .collect();
+        if halves {
+            rois.iter_mut().for_each(|v| *v = (*v / 2.0).round() * 2.0);
+        }
+        let mut inputs = vec![Value::f32([batch, n, 4], rois), live(&mut rng, batch, batch * n)];
+        inputs.extend((0..levels).map(|l| rng.tensor([batch, (h >> l).max(1), (w >> l).max(1), 4 * quads])));
+        agree(kernel, inputs, Tolerance::Exact)?;
     }
 
     /// Enlarged, shrunk or both, at any byte offset of a row, with and without padding.

@@ -11,6 +11,7 @@ use maskrcnn::engine::ops::nms::Nms;
 use maskrcnn::engine::ops::paste::Paste;
 use maskrcnn::engine::ops::predict::{Output, Predict};
 use maskrcnn::engine::ops::roi_align::{Pooling, RoiAlign};
+use maskrcnn::engine::ops::roi_levels::RoiLevels;
 use maskrcnn::engine::ops::topk::TopK;
 use maskrcnn::engine::target::Target;
 use maskrcnn::engine::tensor::Shape;
@@ -100,9 +101,7 @@ fn shapes_that_do_not_fit_are_errors_that_name_the_op() {
         sampling: 2,
         aligned: false,
         pooling: Pooling::Average,
-        scales: scales.to_vec(),
-        canonical: 224.0,
-        maps: Vec::new(),
+        levels: RoiLevels::new(scales),
     };
     refusal("a level too many", g.op(name, align(&[0.25]), &[rois, live, x, x]));
     refusal("levels of other channels", g.op(name, align(&[0.25, 0.125]), &[rois, live, x, other]));
