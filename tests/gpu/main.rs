@@ -18,6 +18,7 @@ mod profile;
 mod program;
 mod properties;
 mod rings;
+mod rois;
 #[path = "../common/skipped.rs"]
 mod skipped;
 mod slices;

@@ -5,7 +5,8 @@
 
 `levels_small` is a network of a few channels on a drawn picture of 128 x 160, enlarged to 512 x 640, with proposals and
 detections from a few pixels to the whole image. It has the picture, the coarse half of the pyramid, and the RoIs with
-what both RoIAligns make of them.
+what both RoIAligns make of them. `pooled_small` is the same network with torchvision's `roi_pool` in the box head and the
+maximum of RoIAlign's samples in the mask head.
 """
 import argparse
 import json
@@ -35,16 +36,17 @@ OVERRIDES = {
     "box.nms_thresh": 0.7,
     "box.detections_per_img": 100,
 }
+POOLED = {"box.pooling": "pool", "mask.pooling": "align-max"}
 KEPT = ("pixels", "transform.size", "p4", "p5", "rpn.proposals", "rpn.scores", "box.features", "det.boxes", "det.scores",
         "det.labels", "mask.features", "post.boxes")
 
 
-def load(path):
+def load(path, changes):
     """(model, configuration as our files have it)."""
     with oracle.safe_open(path, "pt") as file:
         ours = json.loads(file.metadata()["config"])
         state = {key: file.get_tensor(key).float() for key in file.keys()}
-    oracle.override(ours, OVERRIDES)
+    oracle.override(ours, OVERRIDES | changes)
     oracle.box_ops.batched_nms = oracle.box_ops._batched_nms_vanilla
     width = ours["backbone"]["base_width"]
     model = oracle.build(ours | {"backbone": ours["backbone"] | {"type": "resnet", "channels": [width << i for i in range(4)]}})
@@ -66,17 +68,20 @@ def main():
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     args = parser.parse_args()
     torch.set_num_threads(2)
-    model, cfg = load(args.weights)
-    with doubts.recorded() as calls:
-        stages = oracle.stages(model, generated.picture("levels", 128, 160))
-    print(doubts.describe(stages, calls, model))
-    for name in ("rpn.proposals", "det.boxes"):
-        print(f"{name}: {levels(stages[name])} on P2 to P5")
-    tensors = {name: stages[name].contiguous().clone() for name in KEPT}
-    path = args.out / "levels_small.safetensors"
-    metadata = {"name": path.stem, "config": json.dumps(cfg), "weights": "tests/fixtures/tiny_zip.pth"}
-    save_file(tensors, path, metadata | {"torchvision": torchvision.__version__})
-    print(f"{path.name}: {path.stat().st_size:,} bytes, {len(tensors)} tensors, {len(stages['det.boxes'])} detections")
+    for name, changes in (("levels_small", {}), ("pooled_small", POOLED)):
+        model, cfg = load(args.weights, changes)
+        with doubts.recorded() as calls:
+            stages = oracle.stages(model, generated.picture("levels", 128, 160))
+        print(doubts.describe(stages, calls, model))
+        for stage in ("rpn.proposals", "det.boxes"):
+            print(f"{stage}: {levels(stages[stage])} on P2 to P5")
+        # The pyramid is the same.
+        kept = [stage for stage in KEPT if not changes or stage not in ("p4", "p5")]
+        tensors = {stage: stages[stage].contiguous().clone() for stage in kept}
+        path = args.out / f"{name}.safetensors"
+        metadata = {"name": path.stem, "config": json.dumps(cfg), "weights": "tests/fixtures/tiny_zip.pth"}
+        save_file(tensors, path, metadata | {"torchvision": torchvision.__version__})
+        print(f"{path.name}: {path.stat().st_size:,} bytes, {len(tensors)} tensors, {len(stages['det.boxes'])} detections")
 
 
 if __name__ == "__main__":

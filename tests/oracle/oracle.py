@@ -22,9 +22,41 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import maskrcnn_inference
 from torchvision.models.detection.rpn import RPNHead, concat_box_prediction_layers
 from torchvision.models.resnet import BasicBlock
-from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
+from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign, roi_pool
+from torchvision.ops._utils import convert_boxes_to_roi_format
 
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
+
+
+class SampleMax(MultiScaleRoIAlign):
+    """RoIAlign by the maximum of a bin's samples: RoIAlign of a sample a bin, and then the maximum of those of a bin."""
+
+    def __init__(self, names, size, sampling):
+        super().__init__(names, size * sampling, 1)
+        self.sampling = sampling
+
+    def forward(self, *args):
+        return F.max_pool2d(super().forward(*args), self.sampling)
+
+
+class RoIPools(MultiScaleRoIAlign):
+    """torchvision's `roi_pool` from the level that its mapper gives a RoI."""
+
+    def forward(self, features, boxes, image_shapes):
+        maps = [features[name] for name in self.featmap_names]
+        super().forward(features, boxes, image_shapes)  # finds the scales and the mapper
+        rois = convert_boxes_to_roi_format(boxes)
+        pooled = torch.zeros(len(rois), maps[0].shape[1], *self.output_size)
+        for level, (x, scale) in enumerate(zip(maps, self.scales)):
+            on = torch.where(self.map_levels(boxes) == level)[0]
+            pooled[on] = roi_pool(x, rois[on], self.output_size, scale)
+        return pooled
+
+
+def roi_pooling(part):
+    """What a head's `pooling` stands for."""
+    kind = {"align": MultiScaleRoIAlign, "align-max": SampleMax, "pool": RoIPools}[part.get("pooling", "align")]
+    return kind(["0", "1", "2", "3"], part["roi_size"], part["sampling_ratio"])
 
 
 class BasicResNet(nn.Module):
@@ -58,9 +90,6 @@ def build(cfg):
     fpn, classes, ratios = cfg["fpn_channels"], cfg["num_classes"], tuple(cfg["anchor_ratios"])
     sizes = tuple(tuple(level) for level in cfg["anchor_sizes"])
 
-    def roi_align(part):
-        return MultiScaleRoIAlign(["0", "1", "2", "3"], part["roi_size"], part["sampling_ratio"])
-
     body = BasicResNet(backbone["layers"], backbone["base_width"])
     model = MaskRCNN(
         BackboneWithFPN(body, {f"layer{i + 1}": str(i) for i in range(4)}, backbone["channels"], fpn),
@@ -75,14 +104,14 @@ def build(cfg):
         rpn_post_nms_top_n_test=rpn["post_nms_top_n"],
         rpn_nms_thresh=rpn["nms_thresh"],
         rpn_score_thresh=rpn["score_thresh"],
-        box_roi_pool=roi_align(box),
+        box_roi_pool=roi_pooling(box),
         box_head=TwoMLPHead(fpn * box["roi_size"] ** 2, box["representation"]),
         box_predictor=FastRCNNPredictor(box["representation"], classes),
         box_score_thresh=box["score_thresh"],
         box_nms_thresh=box["nms_thresh"],
         box_detections_per_img=box["detections_per_img"],
         bbox_reg_weights=box["reg_weights"],
-        mask_roi_pool=roi_align(mask),
+        mask_roi_pool=roi_pooling(mask),
         mask_head=MaskRCNNHeads(fpn, mask["layers"], 1),
         mask_predictor=MaskRCNNPredictor(mask["layers"][-1], mask["dim_reduced"], classes),
     )

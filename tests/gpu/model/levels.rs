@@ -17,14 +17,24 @@ fn levels(boxes: &[[f32; 4]]) -> [usize; 4] {
 
 #[test]
 fn rois_are_pooled_from_their_levels() {
-    let golden = Golden::open("levels_small");
-    for (stage, least) in [("rpn.proposals", 15), ("det.boxes", 5)] {
+    check("levels_small", &["p4", "p5"]);
+}
+
+/// RoIPool in the box head, the maximum of RoIAlign's samples in the mask head.
+#[test]
+fn rois_are_pooled_as_the_heads_are_set_to() {
+    check("pooled_small", &[]);
+}
+
+fn check(name: &str, maps: &[&str]) {
+    let golden = Golden::open(name);
+    for (stage, least) in [("rpn.proposals", 15), ("det.boxes", 4)] {
         let on = levels(&golden.boxes(stage));
         assert!(on.iter().all(|&n| n >= least), "{stage}: {on:?} on P2 to P5");
     }
     let (mut report, limit) = (Report::default(), NUCLEI.end_to_end);
     let mut ours = Ours::run(&golden);
-    for stage in ["p4", "p5"] {
+    for &stage in maps {
         report.close(stage, &ours.as_torch(stage, &[]), &golden.floats(stage), limit);
     }
     stages::proposals(&mut report, &ours, &golden, 1e-2);
@@ -37,5 +47,5 @@ fn rois_are_pooled_from_their_levels() {
         let rows: Vec<usize> = (0..golden.raw(stage).0[0]).collect();
         report.close(stage, &ours.as_torch(stage, &rows), &golden.floats(stage), limit);
     }
-    report.finish("RoIs of every level");
+    report.finish(&format!("RoIs of every level, {name}"));
 }
