@@ -48,8 +48,8 @@ fn share(n: u32) -> f32 {
     let whole = n << up;
     let bits = whole / p.pooled;
     let rest = 2u * (whole - bits * p.pooled);
-    let more = rest > p.pooled || (rest == p.pooled && (bits & 1u) == 1u);
-    return f32(select(bits, bits + 1u, more)) * bitcast<f32>((127u - up) << 23u);
+    // Never halfway: what has that many bits at most is a quotient without rest.
+    return f32(select(bits, bits + 1u, rest > p.pooled)) * bitcast<f32>((127u - up) << 23u);
 }
 
 // The pixels of bin q on an axis where the RoI lies from low to high: the first, and the one after the last.
