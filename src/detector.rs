@@ -2,6 +2,7 @@
 
 mod batch;
 mod builder;
+mod given;
 mod pending;
 mod profile;
 mod results;

@@ -56,6 +56,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A box that came with an image and cannot be used.
+    #[error("box {index} of those given: {reason}")]
+    GivenBox {
+        /// Its number, from 0.
+        index: usize,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
+
     /// An op was given shapes that do not fit it.
     #[error("{op}: {reason}")]
     Shape {

@@ -66,7 +66,7 @@ pub use detector::{Detector, DetectorBuilder, Options, Pending};
 pub use error::{Error, Result};
 pub use gpu::Device;
 pub use graph::Tuning;
-pub use model::Precision;
+pub use model::{KnownBox, Precision};
 pub use vision::{Detection, Detections, Image, Mask, MaskRun, PixelFormat, Pixels, Rle, SoftMask};
 pub use weights::{WeightsFile, published};
 

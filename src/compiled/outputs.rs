@@ -17,12 +17,11 @@ pub struct OutputValues {
     pub scores: Value,
     /// `[B,n]`.
     pub labels: Value,
-    /// `[B,classes,proposals]`: scores of all that passed the score threshold and NMS.
-    pub candidates: Value,
-    /// `[B,levels,k]`: logits of the anchors that the RPN's NMS was given.
-    pub anchors: Value,
-    /// `[B,levels,k]`: logits of those that it kept.
-    pub proposals: Value,
+    /// `[B,classes,proposals]`: scores of all that passed the score threshold and NMS, where there is a box head.
+    pub candidates: Option<Value>,
+    /// `[B,levels,k]` each: logits of the anchors that the RPN's NMS was given, and of those that it kept; where there is an
+    /// RPN.
+    pub anchors: Option<[Value; 2]>,
     /// The masks, where the network has a mask head.
     pub masks: Option<MaskValues>,
 }
@@ -42,8 +41,9 @@ pub struct MaskValues {
 impl Outputs {
     /// The tensors to read back for [`Outputs::read`], the header first, with or without the soft masks: of 100 detections, 300 KiB.
     pub fn tensors(&self, soft: bool) -> Vec<Tensor> {
-        let [anchors, proposals] = self.anchors;
-        let mut out = vec![self.header, self.boxes, self.scores, self.labels, self.candidates, anchors, proposals];
+        let mut out = vec![self.header, self.boxes, self.scores, self.labels];
+        out.extend(self.candidates);
+        out.extend(self.anchors.into_iter().flatten());
         out.extend(self.masks.iter().flat_map(|m| [m.places, m.bits]));
         out.extend(self.masks.iter().filter(|_| soft).map(|m| m.soft));
         out
@@ -70,9 +70,11 @@ impl Outputs {
             boxes: take(self.boxes)?,
             scores: take(self.scores)?,
             labels: take(self.labels)?,
-            candidates: take(self.candidates)?,
-            anchors: take(self.anchors[0])?,
-            proposals: take(self.anchors[1])?,
+            candidates: self.candidates.map(&mut take).transpose()?,
+            anchors: match self.anchors {
+                Some([given, kept]) => Some([take(given)?, take(kept)?]),
+                None => None,
+            },
             masks,
         })
     }
@@ -105,8 +107,8 @@ mod tests {
             boxes: tensor(1),
             scores: tensor(2),
             labels: tensor(3),
-            candidates: tensor(4),
-            anchors: [tensor(5), tensor(6)],
+            candidates: Some(tensor(4)),
+            anchors: Some([tensor(5), tensor(6)]),
             masks: Some(masks),
         }
     }
@@ -119,16 +121,16 @@ mod tests {
         for _ in 0..values.len() {
             values.rotate_left(1);
             let read = outputs.read(values.clone()).unwrap();
-            let masks = read.masks.unwrap();
+            let (masks, [anchors, proposals]) = (read.masks.unwrap(), read.anchors.unwrap());
             assert_eq!(masks.soft.unwrap().ints()[0], 7);
             let seen = [
                 &read.header,
                 &read.boxes,
                 &read.scores,
                 &read.labels,
-                &read.candidates,
-                &read.anchors,
-                &read.proposals,
+                &read.candidates.unwrap(),
+                &anchors,
+                &proposals,
                 &masks.places,
                 &masks.bits,
             ];

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::results::ImageResult;
 use super::{Detector, Options, Plans};
 use crate::config::Config;
-use crate::model::{Capacity, NetworkSize};
+use crate::model::{Capacity, Given, NetworkSize};
 use crate::vision::{Detections, Pixels};
 use crate::{Error, Result};
 
@@ -17,15 +17,23 @@ pub(super) struct SizedImage<'a> {
     pub width: u32,
     pub height: u32,
     rgb: Cow<'a, [u8]>,
-    size: NetworkSize,
+    pub size: NetworkSize,
     pub capacity: Capacity,
+    /// What comes with it.
+    pub rois: Option<Given>,
 }
 
 impl<'a> SizedImage<'a> {
     pub(super) fn new(config: &Config, image: Pixels<'a>) -> Result<Self> {
         let (width, height) = (image.width(), image.height());
         let (size, capacity) = Capacity::for_image(config, height, width)?;
-        Ok(Self { width, height, rgb: image.rgb(), size, capacity })
+        Ok(Self { width, height, rgb: image.rgb(), size, capacity, rois: None })
+    }
+
+    /// The same image with RoIs.
+    pub(super) fn with(self, rois: Given) -> Self {
+        let capacity = Capacity { rois: rois.source(), ..self.capacity };
+        Self { capacity, rois: Some(rois), ..self }
     }
 
     /// What the network is given.

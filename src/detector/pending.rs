@@ -112,9 +112,11 @@ impl Detector {
 
     /// Gives the device images that fit into `capacity`.
     fn give(&self, plans: &mut Plans, capacity: Capacity, images: &[&SizedImage], options: Options) -> Result<u64> {
+        // Of images that something comes with there is one.
+        let rois = images.iter().find_map(|image| image.rois.clone());
         let images: Vec<_> = images.iter().map(|image| image.given()).collect();
         // What is done here is done while the device works on another.
-        let input = Input::new(&images, capacity.height, capacity.width);
+        let input = Input::new(&images, capacity.height, capacity.width).with(rois);
         let run = match self.ready(plans, capacity)?.submit(&input, options.soft_masks) {
             Ok(run) => run,
             Err(e) => {

@@ -23,21 +23,24 @@ impl ImageResult {
     }
 
     fn in_image(v: &OutputValues, image: usize, masks: Vec<Mask>, most: usize) -> Self {
-        let [boxes, scores, candidates] = [&v.boxes, &v.scores, &v.candidates].map(|v| part(v, v.floats(), image));
-        let [anchors, proposals] = [&v.anchors, &v.proposals].map(|v| part(v, v.floats(), image));
+        let floats = |v| part(v, Value::floats(v), image);
+        let [boxes, scores] = [&v.boxes, &v.scores].map(floats);
         let labels = part(&v.labels, v.labels.ints(), image);
         let items = masks.into_iter().enumerate().map(|(i, mask)| {
             let bbox = std::array::from_fn(|c| boxes[4 * i + c]);
             Detection { bbox, score: scores[i], label: labels[i], mask, soft: soft(v, image, i) }
         });
         let items: Vec<Detection> = items.collect();
+        let candidates = v.candidates.as_ref().map_or(&[][..], floats);
         let mut left_out: Vec<f32> = candidates.iter().copied().filter(|&s| s > NONE).collect();
         left_out.sort_by(|a, b| b.total_cmp(a));
         left_out.drain(..items.len().min(left_out.len()));
-        let [levels, k] = [1, 2].map(|axis| v.anchors.shape.dim(axis));
-        let likely = proposals.iter().filter(|&&logit| logit >= LIKELY).count();
-        let cut = (0..levels).any(|l| anchors[l * k + k - 1] >= LIKELY);
-        Self { items, left_out, crowded: cut || likely > most }
+        let crowded = v.anchors.as_ref().is_some_and(|[given, kept]| {
+            let (anchors, proposals, k) = (floats(given), floats(kept), given.shape.dim(2));
+            let likely = proposals.iter().filter(|&&logit| logit >= LIKELY).count();
+            likely > most || anchors.chunks(k).any(|level| level[k - 1] >= LIKELY)
+        });
+        Self { items, left_out, crowded }
     }
 }
 

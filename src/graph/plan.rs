@@ -218,6 +218,10 @@ fn lifetimes(graph: &Graph<dyn Kernel>, steps: &[Step]) -> Vec<Option<(usize, us
         out[grid.tensor] = out[grid.tensor].map(|(first, last)| (first, last.max(i)));
     }
     for (t, life) in graph.tensors.iter().zip(&mut out) {
+        // Read back, though no step reads it.
+        if t.keep && matches!(t.source, Source::Input) {
+            life.get_or_insert((0, 0));
+        }
         if let Some((first, last)) = life {
             if matches!(t.source, Source::Input) {
                 *first = 0;

@@ -32,15 +32,15 @@ const CANONICAL_SIDE: f32 = 224.0;
 /// What the box head found. n is the configuration's detections an image.
 pub(super) struct BoxOutputs {
     /// `[B,n,4]`, pixels of the resized image.
-    boxes: Tensor,
+    pub(super) boxes: Tensor,
     /// `[B,1,n]`.
-    scores: Tensor,
+    pub(super) scores: Tensor,
     /// `[B,n]`.
-    labels: Tensor,
+    pub(super) labels: Tensor,
     /// `[B,1]`.
     pub(super) counts: Tensor,
-    /// `[B,classes,proposals]`: scores of all that passed the threshold and NMS.
-    candidates: Tensor,
+    /// `[B,classes,proposals]`: scores of all that passed the threshold and NMS; none where the boxes were given.
+    pub(super) candidates: Option<Tensor>,
 }
 
 /// Most rows of a part: of several parts, each needs less memory for what lies between its layers.
@@ -183,7 +183,8 @@ pub(super) fn boxes(
     let all = b.g.constant("box.all", Arc::new(Value::u32([1, 2], vec![0, (groups * n) as u32])));
     let best = b.g.top_k("box.best", head.detections_per_img, [kept, all])?;
     let chosen = b.g.op("box.collect", Collect, &[best[1], in_order])?;
-    let found = BoxOutputs { boxes: chosen[0], scores: best[0], labels: chosen[1], counts: best[2], candidates: kept };
+    let found =
+        BoxOutputs { boxes: chosen[0], scores: best[0], labels: chosen[1], counts: best[2], candidates: Some(kept) };
     for (name, t) in [
         ("det.boxes", found.boxes),
         ("det.scores", found.scores),
@@ -254,7 +255,7 @@ pub(super) fn masks(
     config: &Config,
     weights: Option<&MaskHeadWeights>,
     pyramid: &Pyramid,
-    (proposals, found): (&Rois, &BoxOutputs),
+    (anchors, found): (Option<[Tensor; 2]>, &BoxOutputs),
     capacity: &Capacity,
     frames: Tensor,
 ) -> Result<Outputs> {
@@ -284,7 +285,7 @@ pub(super) fn masks(
         scores: found.scores,
         labels: found.labels,
         candidates: found.candidates,
-        anchors: proposals.candidates,
+        anchors,
         masks,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Network, NetworkSize};
+use super::{Given, Network, NetworkSize};
 use crate::graph::Tensor;
 use crate::ops::frame::Frame;
 use crate::ops::sampling::Sampling;
@@ -13,6 +13,7 @@ pub struct Input<'a> {
     bytes: Cow<'a, [u8]>,
     frames: Vec<Frame>,
     neighbours: Vec<u32>,
+    given: Option<Given>,
 }
 
 impl<'a> Input<'a> {
@@ -24,7 +25,12 @@ impl<'a> Input<'a> {
         let mut neighbours = Vec::with_capacity(2 * images.len() * (height + width));
         samplings.iter().for_each(|s| s.neighbours(height, width, &mut neighbours));
         if let ([(rgb, size)], true) = (images, samplings.iter().all(Sampling::is_whole)) {
-            return Self { bytes: (*rgb).into(), frames: vec![Frame::new(size.input, size.resized, 0)], neighbours };
+            return Self {
+                bytes: (*rgb).into(),
+                frames: vec![Frame::new(size.input, size.resized, 0)],
+                neighbours,
+                given: None,
+            };
         }
         let mut bytes = Vec::with_capacity(samplings.iter().map(|s| s.bytes() as usize + 4).sum());
         let mut frames = Vec::with_capacity(images.len());
@@ -33,7 +39,12 @@ impl<'a> Input<'a> {
             sampling.gather(rgb, &mut bytes);
             bytes.resize(bytes.len().next_multiple_of(4), 0);
         }
-        Self { bytes: bytes.into(), frames, neighbours }
+        Self { bytes: bytes.into(), frames, neighbours, given: None }
+    }
+
+    /// The same with what comes with the one image.
+    pub fn with(self, given: Option<Given>) -> Self {
+        Self { given, ..self }
     }
 
     /// The pixels.
@@ -47,8 +58,10 @@ impl<'a> Input<'a> {
     }
 
     /// What goes into which tensor.
-    pub fn of(&self, network: &Network) -> [(Tensor, &[u8]); 3] {
+    pub fn of(&self, network: &Network) -> Vec<(Tensor, &[u8])> {
         let (frames, neighbours) = (bytemuck::cast_slice(&self.frames), bytemuck::cast_slice(&self.neighbours));
-        [(network.bytes, &self.bytes), (network.frames, frames), (network.neighbours, neighbours)]
+        let pixels = [(network.bytes, &*self.bytes), (network.frames, frames), (network.neighbours, neighbours)];
+        let given = self.given.iter().zip(&network.given).flat_map(|(given, to)| given.of(to));
+        pixels.into_iter().chain(given).collect()
     }
 }

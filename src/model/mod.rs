@@ -5,6 +5,7 @@
 //! | `precision` | f32 or f16 |
 //! | `size` | from an image's size to the network's input |
 //! | `input` | what a network is given for a batch of images |
+//! | `given` | RoIs that come with the image |
 //! | `anchors` | the anchors of each level |
 //! | `backbone` | ResNet bodies and the FPN |
 //! | `pyramid` | the levels of the FPN as few tensors |
@@ -13,6 +14,7 @@
 
 mod anchors;
 mod backbone;
+mod given;
 mod heads;
 mod input;
 mod precision;
@@ -20,11 +22,14 @@ mod pyramid;
 mod rpn;
 mod size;
 
+pub use given::{Given, GivenTensors, KnownBox, RoiSource};
 pub use input::Input;
 pub use precision::Precision;
 pub use size::NetworkSize;
 
 use std::sync::Arc;
+
+use heads::BoxOutputs;
 
 use crate::Result;
 use crate::config::Config;
@@ -53,6 +58,8 @@ pub struct Capacity {
     pub mask_words: usize,
     /// Most bytes of a tensor that holds several levels of the pyramid.
     pub pyramid_bytes: u64,
+    /// Where RoIs come from.
+    pub rois: RoiSource,
 }
 
 impl Capacity {
@@ -96,14 +103,15 @@ impl Capacity {
             // A byte a pixel: eight masks that cover the whole image, as far as the least of bindings goes.
             mask_words: Self::words(pixels as usize).min(Self::LEAST_BINDING / 4),
             pyramid_bytes: Self::PYRAMID_BYTES,
+            rois: RoiSource::Rpn,
         };
         Ok((size, capacity))
     }
 
-    /// Whether images of the two can be in one batch: their padded inputs are alike.
+    /// Whether images of the two can be in one batch: their padded inputs are alike, and nothing comes with them.
     pub fn shares_a_batch(&self, other: &Self) -> bool {
         let key = |r: &Self| (r.height, r.width, r.roi_shift);
-        key(self) == key(other)
+        self.rois == RoiSource::Rpn && other.rois == RoiSource::Rpn && key(self) == key(other)
     }
 
     /// For the images of both in one batch ([`Capacity::shares_a_batch`]).
@@ -136,6 +144,8 @@ pub struct Network {
     pub frames: Tensor,
     /// Neighbours of each row and column of the resize, `[B,H+W,2]`.
     pub neighbours: Tensor,
+    /// What comes with the image, where something does.
+    pub given: Option<GivenTensors>,
     /// What comes out.
     pub outputs: Outputs,
     /// Every stage by name, for comparing with another implementation: "transform", "c2", "p2", "rpn.logits", …
@@ -171,10 +181,12 @@ pub struct Outputs {
     pub scores: Tensor,
     /// `[B,n]`.
     pub labels: Tensor,
-    /// `[B,classes,proposals]`: scores of all that passed the score threshold and NMS, the n best among them.
-    pub candidates: Tensor,
-    /// `[B,levels,k]` each: logits of the anchors that the RPN's NMS was given, by falling logit, and of what it kept.
-    pub anchors: [Tensor; 2],
+    /// `[B,classes,proposals]`: scores of all that passed the score threshold and NMS, the n best among them; where there is a
+    /// box head.
+    pub candidates: Option<Tensor>,
+    /// `[B,levels,k]` each: logits of the anchors that the RPN's NMS was given, by falling logit, and of what it kept; where
+    /// there is an RPN.
+    pub anchors: Option<[Tensor; 2]>,
     /// The masks, where the network has a mask head.
     pub masks: Option<MaskOutputs>,
 }
@@ -225,18 +237,32 @@ pub fn build(config: &Config, weights: &NetworkWeights, capacity: &Capacity) -> 
 
     let stages = backbone::resnet(&mut b, config, &weights.body, x)?;
     let pyramid = backbone::fpn(&mut b, &weights.fpn, &stages, capacity)?;
-    let proposals = rpn::proposals(&mut b, config, &weights.rpn, &pyramid, capacity, frames)?;
-    let found = heads::boxes(&mut b, config, &weights.box_head, &pyramid, &proposals, capacity, frames)?;
-    let outputs =
-        heads::masks(&mut b, config, weights.mask_head.as_ref(), &pyramid, (&proposals, &found), capacity, frames)?;
+    let given = GivenTensors::new(&mut b, capacity);
+    let (found, anchors, counts) = match given {
+        Some(GivenTensors { boxes, counts, known: Some([labels, scores]) }) => {
+            (BoxOutputs { boxes, scores, labels, counts, candidates: None }, None, vec![counts])
+        }
+        _ => {
+            let proposals = match given {
+                Some(given) => given.proposals(&mut b),
+                None => rpn::proposals(&mut b, config, &weights.rpn, &pyramid, capacity, frames)?,
+            };
+            let found = heads::boxes(&mut b, config, &weights.box_head, &pyramid, &proposals, capacity, frames)?;
+            let counts = vec![proposals.counts, found.counts];
+            (found, proposals.candidates, counts)
+        }
+    };
+    let head = weights.mask_head.as_ref();
+    let outputs = heads::masks(&mut b, config, head, &pyramid, (anchors, &found), capacity, frames)?;
 
-    let mut kept = vec![outputs.header, outputs.boxes, outputs.scores, outputs.labels, outputs.candidates];
-    kept.extend(outputs.anchors);
+    let mut kept = vec![outputs.header, outputs.boxes, outputs.scores, outputs.labels];
+    kept.extend(outputs.candidates);
+    kept.extend(outputs.anchors.into_iter().flatten());
     // The counts tell a profile how much of the heads' work was real.
-    kept.extend([proposals.counts, found.counts]);
+    kept.extend(counts);
     if let Some(m) = outputs.masks {
         kept.extend([m.places, m.soft, m.bits]);
     }
     kept.into_iter().for_each(|t| b.g.keep(t));
-    Ok(Network { graph: b.g, bytes, frames, neighbours, outputs, taps: b.taps })
+    Ok(Network { graph: b.g, bytes, frames, neighbours, given, outputs, taps: b.taps })
 }

@@ -22,8 +22,9 @@ pub(super) struct Rois {
     pub boxes: Tensor,
     /// `[B]` as `[B,1]`.
     pub counts: Tensor,
-    /// Logits of the anchors that NMS was given, by falling logit, and of what it kept: `[B,levels,k]` each.
-    pub candidates: [Tensor; 2],
+    /// Logits of the anchors that NMS was given, by falling logit, and of what it kept: `[B,levels,k]` each. None where they
+    /// were given.
+    pub candidates: Option<[Tensor; 2]>,
 }
 
 /// The head on every level, the best anchors of each, NMS within a level, the best over all levels.
@@ -91,5 +92,5 @@ pub(super) fn proposals(
     b.tap("rpn.proposals", chosen[0]);
     b.tap("rpn.proposals.logits", best[0]);
     b.tap("rpn.proposals.count", best[2]);
-    Ok(Rois { boxes: chosen[0], counts: best[2], candidates: [top[0], kept] })
+    Ok(Rois { boxes: chosen[0], counts: best[2], candidates: Some([top[0], kept]) })
 }

@@ -6,7 +6,7 @@ use maskrcnn::engine::compiled::PlannedNetwork;
 use maskrcnn::engine::config::Config;
 use maskrcnn::engine::graph::{Plan, Source, Tuning};
 use maskrcnn::engine::kernels::rounded_to_f16;
-use maskrcnn::engine::model::Capacity;
+use maskrcnn::engine::model::{Capacity, RoiSource};
 use maskrcnn::engine::target::{Caps, Factors, Matrices, Matrix, Target};
 use maskrcnn::engine::weights::{NetworkWeights, WeightsFile, synth};
 
@@ -40,7 +40,8 @@ pub(crate) fn plan(
     let pixels = height * width;
     let (image_words, mask_words) = (pixels * 3 / 4, pixels / 4);
     let pyramid_bytes = Capacity::PYRAMID_BYTES;
-    let capacity = Capacity { height, width, batch, roi_shift: 0, image_words, mask_words, pyramid_bytes };
+    let capacity =
+        Capacity { height, width, batch, roi_shift: 0, image_words, mask_words, pyramid_bytes, rois: RoiSource::Rpn };
     PlannedNetwork::new(config, weights, capacity, target, &Tuning::default()).unwrap().plan
 }
 

@@ -10,6 +10,7 @@ use maskrcnn::engine::weights::NetworkWeights;
 use super::compare::Report;
 use super::full;
 use super::generated;
+use super::given;
 use super::golden::Golden;
 use super::ours::Ours;
 use super::stages::{self, Limits};
@@ -61,7 +62,14 @@ fn detections() {
             .build()
             .unwrap();
         let mut report = Report::default();
-        full::matched(&mut report, &detector, &golden, SHARE);
+        for found in [detector.detect(&golden.image), given::by_proposals(&detector, &golden)] {
+            full::matched(&mut report, &found.unwrap(), &golden, SHARE);
+        }
+        let told = detector.masks_of_boxes(&golden.image, &[]).err().map(|e| e.to_string());
+        report.holds(
+            format!("{told:?}"),
+            told.as_ref().is_some_and(|t| t.contains("no mask head")) != golden.has("post.masks"),
+        );
         report.finish(name);
     }
 }
@@ -114,7 +122,9 @@ fn at_real_size() {
             .config(golden.config.clone())
             .build()
             .unwrap();
-        full::matched(&mut report, &detector, &golden, SHARE);
+        for found in [detector.detect(&golden.image), given::by_proposals(&detector, &golden)] {
+            full::matched(&mut report, &found.unwrap(), &golden, SHARE);
+        }
         for (report, what) in [(report, "from the pixels on"), (alone, "stage by stage")] {
             failures.extend(report.failures.iter().map(|f| format!("{}: {f}", golden.name)));
             report.print(&format!("{}, {what}", golden.name));

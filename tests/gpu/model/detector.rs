@@ -4,7 +4,7 @@ use maskrcnn::engine::compiled::PlannedNetwork;
 use maskrcnn::engine::config::Config;
 use maskrcnn::engine::gpu::{Counters, Pool};
 use maskrcnn::engine::graph::Tuning;
-use maskrcnn::engine::model::{Capacity, NetworkSize};
+use maskrcnn::engine::model::{Capacity, NetworkSize, RoiSource};
 use maskrcnn::engine::vision::scene;
 use maskrcnn::{Detections, Detector, Device, Image, Mask};
 
@@ -150,6 +150,7 @@ fn in_room(config: &Config, image: &Image, change: impl Fn(&mut Capacity)) -> Fo
         image_words: size.sampling().bytes().div_ceil(4) as usize,
         mask_words: 1 << 16,
         pyramid_bytes: Capacity::PYRAMID_BYTES,
+        rois: RoiSource::Rpn,
     };
     change(&mut capacity);
     let (target, guess) = (device().target(), Tuning::default());

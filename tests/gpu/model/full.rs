@@ -1,6 +1,6 @@
 //! The default model at its real size, on the demo picture.
 
-use maskrcnn::{Detector, Image};
+use maskrcnn::{Detections, Detector, Image};
 
 use super::compare::{Found, Report, norm};
 use super::golden::{Golden, file, path};
@@ -54,17 +54,16 @@ fn demo_detections() {
     assert!(image == golden.image, "assets/demo.png is not the picture that the golden was made of");
     let detector = Detector::builder().device(device()).weights_file(file()).build().unwrap();
     assert_eq!(*detector.config(), golden.config);
-    same_as_oracle(&detector, &golden);
+    same_as_oracle(&detector.detect(&image).unwrap(), &golden);
 }
 
 /// The share of detections, of a detector and of a golden, that have a partner one to one on the other side: of the
 /// same class, corners within 0.5 pixels, scores within 0.005, mask IoU at least 0.98.
-pub(super) fn matched(report: &mut Report, detector: &Detector, golden: &Golden, least: f64) {
-    let found = detector.detect(&golden.image).unwrap();
+pub(super) fn matched(report: &mut Report, found: &Detections, golden: &Golden, least: f64) {
     let (want, masks) = (oracle(golden), golden.has("post.masks").then(|| golden.masks()));
     let mut free: Vec<usize> = (0..want.len()).collect();
     let mut partners = 0;
-    for d in &found {
+    for d in found {
         let fits = |&i: &usize| {
             let w = &want[i];
             let near = d.bbox.iter().zip(w.bbox).all(|(a, b)| (a - b).abs() <= 0.5);
@@ -96,8 +95,7 @@ fn oracle(golden: &Golden) -> Vec<Found> {
 }
 
 /// A detector's answer to a golden's image.
-pub(super) fn same_as_oracle(detector: &Detector, golden: &Golden) {
-    let found = detector.detect(&golden.image).unwrap();
+pub(super) fn same_as_oracle(found: &Detections, golden: &Golden) {
     assert_eq!((found.width, found.height), (golden.image.width(), golden.image.height()));
     let got: Vec<Found> = found.iter().map(|d| Found { bbox: d.bbox, score: d.score, label: d.label }).collect();
     let mut report = Report::default();

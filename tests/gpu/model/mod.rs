@@ -6,6 +6,7 @@ mod compare;
 mod detector;
 mod full;
 mod generated;
+mod given;
 mod golden;
 mod large;
 mod levels;
@@ -66,7 +67,7 @@ fn small_detections() {
             .config(golden.config.clone())
             .build()
             .unwrap();
-        full::same_as_oracle(&detector, &golden);
+        full::same_as_oracle(&detector.detect(&golden.image).unwrap(), &golden);
     }
 }
 

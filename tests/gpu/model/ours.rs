@@ -7,7 +7,7 @@ use maskrcnn::engine::compiled::{CompiledNetwork, PlannedNetwork, masks_of};
 use maskrcnn::engine::gpu::Pool;
 use maskrcnn::engine::graph::{Node, Tensor, Tuning};
 use maskrcnn::engine::kernels::Kernel;
-use maskrcnn::engine::model::{Capacity, Network, Tap};
+use maskrcnn::engine::model::{Capacity, Network, RoiSource, Tap};
 use maskrcnn::engine::tensor::Value;
 
 use super::golden::{Golden, boxes, swap};
@@ -33,6 +33,7 @@ impl Ours {
             image_words: golden.size.sampling().bytes().div_ceil(4) as usize,
             mask_words: config.box_head.detections_per_img * (image.height() * image.width().div_ceil(32)) as usize,
             pyramid_bytes: Capacity::PYRAMID_BYTES,
+            rois: RoiSource::Rpn,
         };
         let taps = |network: &Network| -> HashMap<String, Tap> {
             let mut taps: HashMap<String, Tap> = network.taps.iter().map(|t| (t.name.clone(), t.clone())).collect();
