@@ -8,6 +8,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     // Files that are whole or not there.
     ("atomic", &[]),
+    // The files that outlive a run.
+    ("versioned", &[]),
     // The user's folder for what can be had again.
     ("cache", &["atomic"]),
     ("tensor", &[]),
@@ -19,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lowering", &["kernels", "ops", "target", "tensor"]),
     ("shader", &["atomic", "kernels"]),
     // What Vulkan drivers made of a shader.
-    ("driver", &["atomic", "kernels", "shader", "target"]),
+    ("driver", &["atomic", "kernels", "shader", "target", "versioned"]),
     ("graph", &["kernels", "lowering", "ops", "rng", "target", "tensor"]),
     ("gpu", &["atomic", "cache", "graph", "kernels", "ops", "rng", "shader", "target", "tensor"]),
     // Every setting of a network.
@@ -39,8 +41,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "bench",
         &[
-            "config", "atomic", "compiled", "gpu", "graph", "kernels", "model", "ops", "rng", "shader", "target",
-            "tensor", "vision", "weights",
+            "config",
+            "atomic",
+            "compiled",
+            "gpu",
+            "graph",
+            "kernels",
+            "model",
+            "ops",
+            "rng",
+            "shader",
+            "target",
+            "tensor",
+            "versioned",
+            "vision",
+            "weights",
         ],
     ),
     (
