@@ -27,6 +27,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file of annotations or results that is not what it should be, or does not go with another.
+    #[error("{file}: {reason}")]
+    Dataset {
+        /// Its path, or what stands for it.
+        file: String,
+        /// What is wrong, and the cure.
+        reason: String,
+    },
+
     /// One tensor of a weights file is missing or wrong.
     #[error("weights {file}: tensor `{tensor}`: {reason}")]
     Tensor {

@@ -33,6 +33,7 @@
 //! | [`engine::weights`] | files, names, BatchNorm folding |
 //! | [`engine::vision`] | images, detections, masks, drawing |
 //! | [`engine::detector`] | the glue |
+//! | [`engine::eval`] | how good results are, and how far two files of them agree |
 //! | [`engine::bench`] | the instruments: kernels timed and compared |
 //! | [`engine::tune`] | for each launch, the fastest way on this device |
 #![cfg_attr(not(feature = "embedded-model"), doc = "\n(Built without `embedded-model`: use [`Detector::open`].)")]
@@ -46,6 +47,7 @@ mod detector;
 #[cfg(feature = "ash")]
 mod driver;
 mod error;
+mod eval;
 mod gpu;
 mod graph;
 mod kernels;
@@ -94,6 +96,10 @@ pub mod engine {
     #[cfg(feature = "ash")]
     pub mod driver {
         pub use crate::driver::*;
+    }
+    /// How good results are, and how far two files of them agree.
+    pub mod eval {
+        pub use crate::eval::*;
     }
     /// The only room that names wgpu: device, pipelines, runner.
     pub mod gpu {

@@ -6,10 +6,12 @@ mod say;
 mod assumed;
 mod bench;
 mod class;
+mod compare;
 mod compiling;
 mod crowding;
 mod detect;
 mod devices;
+mod eval;
 mod graph;
 mod model;
 mod profile;
@@ -42,6 +44,12 @@ struct Cli {
 enum Command {
     /// Find the instances in images: writes <stem>.json (COCO results) and <stem>.png (overlay) for each.
     Detect(detect::Args),
+    /// Judge results by COCO annotations: average precision and recall as pycocotools computes them, and the matching
+    /// metrics of papers on nuclei. Results of a file need no GPU.
+    Eval(Box<eval::Args>),
+    /// Pair the results of two COCO files one to one, and say where they differ: for who runs a network elsewhere, and
+    /// wants the same answers.
+    Compare(compare::Args),
     /// List the GPUs here and what they can do.
     Devices,
     /// Print the plan of a network for an image's size, or draw it, without running it. No GPU is needed: `--device
@@ -90,6 +98,8 @@ pub(crate) fn run() -> ExitCode {
 fn obey(command: Command) -> ExitCode {
     match command {
         Command::Detect(args) => detect::run(&args),
+        Command::Eval(args) => finish(eval::run(&args)),
+        Command::Compare(args) => judge(compare::run(&args)),
         Command::Devices => devices::run(),
         Command::Graph(args) => finish(graph::run(&args)),
         Command::Profile(args) => finish(profile::run(&args)),

@@ -189,7 +189,7 @@ fn word_at(row: &[u32], from: u32) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 

@@ -15,7 +15,7 @@ use crate::atomic::{self, Aside, Unpublished};
 use crate::error::{Error, Result};
 use crate::vision::coco::{self, CocoResult};
 
-pub use self::mark::{is_ours, save_png_atomic};
+pub use self::mark::{is_ours, save_markup_atomic, save_png_atomic, save_results_atomic};
 
 /// The files of an image's results: `<stem>.json`, a COCO results file, and `<stem>.png`, the overlay.
 ///

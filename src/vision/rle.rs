@@ -1,5 +1,8 @@
 //! COCO's run-length code of a mask, and its compressed string, as pycocotools writes them.
 
+mod polygon;
+mod regions;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};

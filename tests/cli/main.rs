@@ -3,8 +3,10 @@
 #![cfg(all(feature = "cli", feature = "embedded-model"))]
 
 mod arguments;
+mod compare;
 mod detections;
 mod devices;
+mod evaluation;
 mod killed;
 mod names;
 mod places;

@@ -6,6 +6,7 @@ mod instruments;
 mod layering;
 mod networks;
 mod plan;
+mod polygons;
 mod predicted;
 mod refusals;
 mod shaders;

@@ -2,7 +2,8 @@
 //! file makes it his own, as the checksum is not right any more.
 //!
 //! A PNG carries it as the text chunk `Software`, a COCO results file, which has to be a list of entries, as one more
-//! key of the first entry. An empty list has no mark, and nothing that could be lost.
+//! key of the first entry. An empty list has no mark, and nothing that could be lost. SVG and HTML end with it, as a
+//! comment.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,7 +14,8 @@ use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _, RgbImage};
 
 use crate::atomic;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::vision::coco::{self, CocoResult};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const NAME: &str = "maskrcnn ";
@@ -27,6 +29,8 @@ const END: usize = 12;
 const CHUNK: &[u8] = b"tEXtSoftware\0maskrcnn ";
 /// What stands before the mark in a results file's first entry.
 const KEY: &str = ",\"written_by\":\"";
+/// What stands around the mark at the end of a page or drawing.
+const COMMENT: (&str, &str) = ("<!-- ", " -->\n");
 /// A results file without entries, as this program writes it.
 const EMPTY: &[u8] = b"[\n]\n";
 /// More than a mark with a PNG's last chunk takes.
@@ -50,9 +54,29 @@ fn is_right(mark: &[u8], mut sum: Hasher) -> bool {
 /// Writes a picture as PNG, marked as this program's ([`is_ours`]): the file is whole or as it was before.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) where it cannot be written.
+/// [`Error::Io`] where it cannot be written.
 pub fn save_png_atomic(path: impl AsRef<Path>, picture: &RgbImage) -> Result<()> {
     atomic::write(path.as_ref(), |out| png(picture, out))
+}
+
+/// Writes entries as a COCO results file, marked: it is whole or as it was before.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be written.
+pub fn save_results_atomic(path: impl AsRef<Path>, results: &[CocoResult]) -> Result<()> {
+    let text = coco::text(results).map_err(|source| Error::Io { path: path.as_ref().into(), source })?;
+    atomic::write(path.as_ref(), |out| json(&text, out))
+}
+
+/// Writes an SVG drawing or an HTML page, marked: it is whole or as it was before.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be written.
+pub fn save_markup_atomic(path: impl AsRef<Path>, text: &str) -> Result<()> {
+    let mut sum = Hasher::new();
+    sum.update(text.as_bytes());
+    let end = format!("{}{}{}", COMMENT.0, mark(sum), COMMENT.1);
+    atomic::write(path.as_ref(), |out| out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes())))
 }
 
 /// Writes a marked PNG.
@@ -132,6 +156,10 @@ fn judge(path: &Path) -> io::Result<bool> {
     if head == EMPTY {
         return Ok(true);
     }
+    if head.starts_with(b"<") {
+        file.read_to_end(&mut head)?;
+        return Ok(judge_markup(&head).unwrap_or(false));
+    }
     // Most files of others end here, however large.
     if !head.starts_with(b"[\n{") {
         return Ok(false);
@@ -148,6 +176,14 @@ fn judge_json(text: &[u8]) -> Option<bool> {
     sum.update(&text[..key]);
     sum.update(&text[end..]);
     Some(is_right(mark, sum))
+}
+
+fn judge_markup(text: &[u8]) -> Option<bool> {
+    let inside = text.strip_suffix(COMMENT.1.as_bytes())?;
+    let at = inside.windows(COMMENT.0.len()).rposition(|w| w == COMMENT.0.as_bytes())?;
+    let mut sum = Hasher::new();
+    sum.update(&text[..at]);
+    Some(is_right(&inside[at + COMMENT.0.len()..], sum))
 }
 
 fn judge_png(file: &mut File) -> io::Result<bool> {
