@@ -25,7 +25,7 @@ pub fn precision_recall(evaluation: &Evaluation) -> String {
     plot.key(0, None, "IoU: AP");
     for (i, threshold) in iou_thresholds().into_iter().enumerate() {
         let Some(precision) = evaluation.precision(i) else { continue };
-        let colour = format!("hsl({} 75% 42%)", 215 - 22 * i as i32);
+        let colour = between([20, 90, 170], [230, 110, 20], i as f64 / 9.0);
         let at = |(r, p): (usize, &f64)| [r as f64 / (RECALLS - 1) as f64, *p];
         plot.line(precision.iter().enumerate().map(at), &colour);
         let mean = precision.iter().sum::<f64>() / RECALLS as f64;
@@ -60,6 +60,12 @@ pub fn score_histogram(evaluation: &Evaluation) -> String {
     plot.key(1, Some(RIGHT_COLOUR), &format!("right: {}", total[0]));
     plot.key(2, Some(WRONG_COLOUR), &format!("wrong: {}", total[1]));
     plot.finish()
+}
+
+/// A colour on the way from one to another, as every reader of SVG knows it.
+fn between(from: [u8; 3], to: [u8; 3], share: f64) -> String {
+    let mix = |i: usize| (f64::from(from[i]) * (1.0 - share) + f64::from(to[i]) * share).round() as u8;
+    format!("#{:02x}{:02x}{:02x}", mix(0), mix(1), mix(2))
 }
 
 fn noun(kind: Kind) -> &'static str {
@@ -184,6 +190,12 @@ impl std::fmt::Display for Tick {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_go_from_one_to_the_other() {
+        let at = |share: f64| between([0, 10, 255], [255, 20, 1], share);
+        assert_eq!([0.0, 0.5, 1.0].map(at), ["#000aff", "#800f80", "#ff1401"]);
+    }
 
     #[test]
     fn steps_are_round_and_numbers_short() {

@@ -10,7 +10,7 @@ use maskrcnn::{Error, Mask, Result};
 const SIDE: u32 = 640;
 
 /// Results and objects that have a partner.
-pub(super) const FOUND: [u8; 3] = [42, 200, 120];
+pub(super) const FOUND: [u8; 3] = [0, 230, 118];
 /// Results that have none.
 pub(super) const WRONG: [u8; 3] = [255, 59, 48];
 /// Objects that have none.
@@ -58,7 +58,7 @@ impl Picture {
         Ok(out)
     }
 
-    /// Colours the pixels of a mask that have a neighbour outside of it.
+    /// Colours the pixels of a mask that are within two of its edge: one alone is lost on a screen.
     fn contour(&self, pixels: &mut RgbImage, mask: &Mask, colour: [u8; 3]) {
         let inside = |x: i64, y: i64| {
             let of = |v: i64| u32::try_from(v).ok().map(|v| ((f64::from(v) + 0.5) / self.scale) as u32);
@@ -70,7 +70,11 @@ impl Picture {
         };
         for y in range(mask.y, mask.h, pixels.height()) {
             for x in range(mask.x, mask.w, pixels.width()) {
-                let edge = || [(1, 0), (-1, 0), (0, 1), (0, -1)].iter().any(|(dx, dy)| !inside(x + dx, y + dy));
+                let edge = || {
+                    [(2, 0), (-2, 0), (0, 2), (0, -2), (1, 1), (-1, 1), (1, -1), (-1, -1)]
+                        .iter()
+                        .any(|(dx, dy)| !inside(x + dx, y + dy))
+                };
                 if inside(x, y) && edge() {
                     pixels.put_pixel(x as u32, y as u32, Rgb(colour));
                 }
