@@ -123,7 +123,7 @@ fn show(args: &Args, agreement: &Agreement) {
             let row: String = QUANTILES.iter().map(|q| format!("{:>11.3}", Short(quantile(&values, q.1)))).collect();
             let worst = agreement.pairs.iter().max_by(|a, b| of(a).total_cmp(&of(b)));
             let worst = worst.filter(|w| of(w) > 0.0).map(|w| show_id(&w.image)).unwrap_or_default();
-            say!("{title:<16} {row}  {worst}");
+            say!("{}", format!("{title:<16} {row}  {worst}").trim_end());
         }
     }
     if agreement.unmatched.is_empty() {
