@@ -216,6 +216,12 @@ pub struct Transform {
     pub min_size: usize,
     /// … unless the long side would then pass this many.
     pub max_size: usize,
+    /// Where it is not 0: every image is resized by this factor, whatever its short side is, unless the long side would
+    /// then pass `max_size`.
+    pub scale: f32,
+    /// The diameter, in pixels after the resize, of what the network was trained to find: the median of 2·√(area/π). 0
+    /// where it is not known.
+    pub diameter: f32,
     /// What a byte of 255 counts as: 1 (torchvision) or, where mean and standard deviation are those of bytes, 255.
     pub image_range: f32,
     /// Subtracted from red, green and blue, each in 0..`image_range`.
@@ -352,6 +358,8 @@ impl Default for Transform {
         Self {
             min_size: 800,
             max_size: 1333,
+            scale: 0.0,
+            diameter: 0.0,
             image_range: 1.0,
             image_mean: [0.485, 0.456, 0.406],
             image_std: [0.229, 0.224, 0.225],

@@ -49,6 +49,8 @@ struct Plans {
     /// One for each size, most recently used last.
     networks: Vec<CompiledNetwork>,
     replays: u64,
+    /// From submits to what they brought.
+    busy: Duration,
     desk: Desk,
     /// Batches that the device could not take.
     refused: Vec<Capacity>,
@@ -91,6 +93,14 @@ impl Detector {
     /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn paste_replays(&self) -> u64 {
         self.lock().replays
+    }
+
+    /// For how long the device worked so far: from each submit until its results were there, as seen from here. Where
+    /// [`Pending::wait`] comes late, that counts, too.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
+    pub fn busy(&self) -> Duration {
+        self.lock().busy
     }
 
     /// Instances in an [`Image`](crate::Image) or in [`Pixels`] that are somebody else's, by falling score: all that the

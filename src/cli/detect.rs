@@ -1,19 +1,29 @@
 //! `maskrcnn detect`
 
+mod key;
 mod names;
+mod pictures;
 mod plan;
 mod stages;
+mod summary;
+mod work;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
-use maskrcnn::engine::vision::{coco, overlay, results};
-use maskrcnn::{Config, Detections, Detector, Error, Image, Result};
+use maskrcnn::engine::vision::results;
+use maskrcnn::{Detections, Detector, Error, Result};
 
-use self::plan::{Job, Plan};
+use self::key::RunKey;
+use self::pictures::Pictures;
+use self::plan::Plan;
+use self::summary::{Summary, Times};
+use self::work::{Step, Work, Written};
 use super::model::Model;
+use super::progress::Progress;
 use super::reading::Reading;
+use super::sources::Sources;
+use super::stopping;
 
 /// What is left out scores less, unless told otherwise.
 pub(super) const SCORE: f32 = 0.5;
@@ -21,25 +31,36 @@ pub(super) const SCORE: f32 = 0.5;
 /// Where results go unless told otherwise: a folder that holds nothing else.
 const OUT: &str = "maskrcnn-out";
 
+/// Most threads that read, and that write, unless told otherwise: each holds a picture.
+const JOBS: usize = 8;
+
 /// The options of `detect`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Images: PNG, JPEG, TIFF, BMP, WebP or GIF.
+    /// Images (PNG, JPEG, TIFF, BMP, WebP or GIF), folders of them, patterns such as 'data/*.tif', `@FILE` for a list with
+    /// one path a line, or `-` for an image on standard input. `maskrcnn IMAGES` is short for `maskrcnn detect IMAGES`.
     #[arg(required = true)]
     images: Vec<PathBuf>,
+    /// Look into folders below those that are named, too.
+    #[arg(long)]
+    recursive: bool,
     #[command(flatten)]
     model: Model,
     #[command(flatten)]
     reading: Reading,
     /// Folder for the results, <stem>.json and <stem>.png for each image; made if it is not there. Images that share a
-    /// stem have their endings or folders in the names of their results. `image_id` in the JSON is the stem: a number
-    /// where it is all digits and no other image of the call is that number (of 7.png and 007.png, 7 and "007").
+    /// stem have their endings or folders in the names of their results, and pages their numbers (stack-p07). `image_id`
+    /// in the JSON is that name: a number where it is all digits and no other image of the call is that number (of 7.png
+    /// and 007.png, 7 and "007"). Of several images, summary.json says what became of them.
     #[arg(long, value_name = "DIR", default_value = OUT)]
     out: PathBuf,
     /// Replace files in that folder that this program did not write, or that were changed since. Its own are replaced
     /// without; the images of this call never.
     #[arg(long)]
     overwrite: bool,
+    /// Skip images whose results are there already, made of the same image by the same model and settings.
+    #[arg(long)]
+    resume: bool,
     /// Leave out what scores less.
     #[arg(long, default_value_t = SCORE, value_parser = super::share)]
     score: f32,
@@ -47,117 +68,108 @@ pub(super) struct Args {
     /// together, as far as the GPU's memory allows.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     batch: u8,
+    /// Threads that read images, and as many that write results, while the GPU works. Without: as many as there are cores,
+    /// 2 to 8.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
 }
 
 /// Does every image; those that cannot be done are reported, and make the exit code. While the GPU does one, the next
 /// ones are decoded and the results of the former ones written.
 pub(super) fn run(args: &Args) -> ExitCode {
-    let plan = Plan::new(&args.images, &args.out, args.overwrite);
+    let pictures = Pictures::new(&args.reading);
+    let sources = Sources::find(&args.images, args.recursive);
+    let plan = Plan::new(sources, |source| pictures.pages(source), &args.out, args.overwrite);
     for notice in &plan.notices {
         note!("note: {notice}");
     }
-    let mut failed = 0;
-    let mut told = |i: usize, told: Result<String>| match told {
-        Ok(line) => say!("{line}"),
-        Err(e) => {
-            failed += 1;
-            complain(&plan.jobs[i].image, e);
-        }
-    };
+    let mut summary = Summary::new(plan.jobs.len());
     if plan.has_work() {
-        let detector = match open(args) {
-            Ok(detector) => detector,
+        let (detector, key) = match open(args) {
+            Ok(opened) => opened,
             Err(e) => return super::finish(Err(e)),
         };
         say!("{} on {}, {}", detector.config().name, detector.device().name(), detector.precision());
-        stages::overlap(
-            (plan.jobs.len(), usize::from(args.batch)),
-            |i| plan.check(&plan.jobs[i]).and_then(|()| args.reading.open(&plan.jobs[i].image)),
-            |images| detect(&detector, images),
-            |i, found| write(args, &plan.jobs[i], found?, detector.config()),
-            told,
-        );
-        args.reading.finish();
+        let times = work(&Work::new(args, &plan, &pictures, &detector, key), &mut summary);
+        summary.tell(Some(times));
+        summary.write(&args.out, args.overwrite, &detector, args.score);
     } else {
         // Nothing to wait for a device for.
-        plan.jobs.iter().enumerate().for_each(|(i, job)| told(i, plan.check(job).map(|()| String::new())));
-    }
-    if failed == 0 {
-        return ExitCode::SUCCESS;
-    }
-    if plan.jobs.len() > 1 {
-        note!("{failed} of {} images failed", plan.jobs.len());
-    }
-    ExitCode::FAILURE
-}
-
-fn complain(path: &Path, e: Error) {
-    match e {
-        // This names the file itself, unless it was found wanting by its size alone.
-        Error::Image { name, reason } => {
-            let name = if name.is_empty() { path.display().to_string() } else { name };
-            note!("error: {}", Error::Image { name, reason });
+        for job in &plan.jobs {
+            if let Err(e) = plan.check(job) {
+                complain(job.name(), e, &mut summary);
+            }
         }
-        Error::Io { .. } => note!("error: {e}"),
-        e => note!("error: image {}: {e}", path.display()),
+        summary.tell(None);
+    }
+    match (stopping::asked(), summary.has_failures()) {
+        (true, _) => ExitCode::from(stopping::STATUS),
+        (false, true) => ExitCode::FAILURE,
+        (false, false) => ExitCode::SUCCESS,
     }
 }
 
-/// The detector, once it is known that there is a place for what it finds.
-fn open(args: &Args) -> Result<Detector> {
+/// The pictures, one after the other; where the time went.
+fn work(work: &Work, summary: &mut Summary) -> Times {
+    let count = work.plan.jobs.len();
+    stopping::watch();
+    let progress = Progress::new(count);
+    let cores = || std::thread::available_parallelism().map_or(2, usize::from).clamp(2, JOBS);
+    let jobs = work.args.jobs.map_or_else(cores, usize::from);
+    stages::overlap(
+        (count, usize::from(work.args.batch), jobs),
+        |i| work.read(i),
+        |read| work.detect(read),
+        |i, detected| work.write(i, detected),
+        |i, written: Result<Step<Written>>| {
+            match written {
+                Ok(Step::Of(Written { line, counts })) => {
+                    say!("{line}");
+                    summary.done(counts);
+                }
+                Ok(Step::Finished(counts)) => summary.finished(counts),
+                Ok(Step::Stopped) => return summary.left(),
+                Err(e) => complain(work.plan.jobs[i].name(), e, summary),
+            }
+            progress.step();
+        },
+    );
+    let times = work.times();
+    progress.finish();
+    work.args.reading.finish();
+    work.finish();
+    times
+}
+
+/// Says what is wrong with a picture.
+fn complain(name: String, e: Error, summary: &mut Summary) {
+    // A file's own error names it, unless it was found wanting by its size alone.
+    let (e, reason) = match e {
+        Error::Image { name: own, reason } => {
+            let named = if own.is_empty() { name.clone() } else { own };
+            (format!("{}", Error::Image { name: named, reason: reason.clone() }), reason)
+        }
+        Error::Io { path, source } => {
+            let reason = source.to_string();
+            (format!("{}", Error::Io { path, source }), reason)
+        }
+        e => (format!("image {name}: {e}"), e.to_string()),
+    };
+    note!("error: {e}");
+    summary.failed(name, reason);
+}
+
+/// The detector, once it is known that there is a place for what it finds, and what to mark its results with.
+fn open(args: &Args) -> Result<(Detector, RunKey)> {
     results::check_folder(&args.out)?;
     results::sweep(&args.out);
-    args.model.open(Some(args.score))
+    let (detector, weights) = args.model.open_with_checksum(Some(args.score))?;
+    let key = RunKey::new(weights, &detector, &args.reading.settings(), args.score)?;
+    Ok((detector, key))
 }
 
-/// An image with what was found in it.
-struct Detected {
-    image: Image,
-    found: Detections,
-    seconds: f64,
-}
-
-/// Writes the results; gives the line to tell.
-fn write(args: &Args, job: &Job, done: Detected, config: &Config) -> Result<String> {
-    let found = done.found.above(args.score);
-    job.pair.write(&overlay(&done.image, &found), &coco::results(&found, job.id.clone()), args.overwrite)?;
-    Ok(format!(
-        "{}: {}{}, {:.2} s -> {}, {}",
-        job.image.display(),
-        summary(&found, args.score),
-        super::crowding::told(&found, config),
-        done.seconds,
-        job.pair.json().display(),
-        job.pair.png().display()
-    ))
-}
-
-/// What is in each image that could be read. The time of a batch is shared out evenly.
-fn detect(detector: &Detector, images: Vec<Result<Image>>) -> Vec<Result<Detected>> {
-    let one = |image: Image| {
-        // A size's first image is not slower for what is compiled before it.
-        detector.warm_up(image.height(), image.width())?;
-        let begin = Instant::now();
-        let found = detector.detect(&image)?;
-        Ok(Detected { found, image, seconds: begin.elapsed().as_secs_f64() })
-    };
-    let begin = Instant::now();
-    let (good, bad): (Vec<_>, Vec<_>) = images.into_iter().enumerate().partition(|(_, image)| image.is_ok());
-    let (places, good): (Vec<usize>, Vec<Image>) = good.into_iter().filter_map(|(i, r)| Some((i, r.ok()?))).unzip();
-    // One by one where there is but one, and where one of them spoils the batch, to tell which.
-    let batch = if good.len() > 1 { detector.detect_batch(&good).ok() } else { None };
-    let seconds = begin.elapsed().as_secs_f64() / good.len().max(1) as f64;
-    let done: Vec<Result<Detected>> = match batch {
-        None => good.into_iter().map(one).collect(),
-        Some(all) => good.into_iter().zip(all).map(|(image, found)| Ok(Detected { image, found, seconds })).collect(),
-    };
-    let mut out: Vec<(usize, Result<Detected>)> = places.into_iter().zip(done).collect();
-    out.extend(bad.into_iter().filter_map(|(i, r)| Some((i, Err(r.err()?)))));
-    out.sort_by_key(|o| o.0);
-    out.into_iter().map(|o| o.1).collect()
-}
-
-fn summary(found: &Detections, score: f32) -> String {
+/// What was found, for a picture's line.
+fn told(found: &Detections, score: f32) -> String {
     if found.is_empty() {
         // COCO's ids have holes.
         let names = found.classes.iter().skip(1).map(String::as_str);

@@ -15,12 +15,15 @@ mod eval;
 mod graph;
 mod model;
 mod profile;
+mod progress;
 mod pull;
 mod reading;
 mod roofs;
 mod scene;
 mod shaders;
 mod size;
+mod sources;
+mod stopping;
 mod tune;
 pub(crate) mod vectors;
 mod weights;
@@ -29,12 +32,17 @@ mod words;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use maskrcnn::Result;
 
 /// Instance segmentation on any GPU: Mask R-CNN as WGSL compute shaders.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "`maskrcnn IMAGES` is short for `maskrcnn detect IMAGES`."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -81,7 +89,8 @@ pub(crate) fn run() -> ExitCode {
             hook(info);
         }
     }));
-    let code = match Cli::try_parse() {
+    let is_command = |name: &str| name == "help" || Cli::command().find_subcommand(name).is_some();
+    let code = match Cli::try_parse_from(sources::with_command(std::env::args_os().collect(), is_command)) {
         Ok(cli) => obey(cli.command),
         // Help is one of these.
         Err(e) => {

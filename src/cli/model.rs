@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use super::class::is_profile;
 use super::{assumed, compiling};
 
+/// Most pixels along the long side of an image that `--diameter` scales: larger ones take gigabytes on the device.
+const MOST_SCALED: usize = 4096;
+
 /// What to run, and on which device.
 #[derive(clap::Args)]
 pub(super) struct Model {
@@ -48,6 +51,10 @@ pub(super) struct Changes {
     /// … unless the long side would then pass this many.
     #[arg(long, value_name = "PIXELS", help_heading = "Settings")]
     max_size: Option<usize>,
+    /// The diameter in the image, in pixels, of what is looked for, as of nuclei: images are scaled so that it is what the
+    /// model was trained with, instead of by their sides. The long side gets 4096 pixels at most, or --max-size.
+    #[arg(long, value_name = "PIXELS", help_heading = "Settings", conflicts_with = "min_size", value_parser = diameter)]
+    diameter: Option<f32>,
     /// Most detections an image.
     #[arg(long, value_name = "N", help_heading = "Settings")]
     detections: Option<usize>,
@@ -72,6 +79,11 @@ impl Model {
     /// Opens the file first: what is wrong with it is worth knowing even where there is no GPU. Detections that score
     /// less than `score` will not be asked for; those that score more will.
     pub(super) fn open(&self, score: Option<f32>) -> Result<Detector> {
+        Ok(self.open_with_checksum(score)?.0)
+    }
+
+    /// The same, with a checksum of the weights file.
+    pub(super) fn open_with_checksum(&self, score: Option<f32>) -> Result<(Detector, u32)> {
         let (file, mut settings) = self.settings(None)?;
         if let Some(line) = assumed::settings(file.name(), &settings) {
             note!("{line}");
@@ -80,7 +92,8 @@ impl Model {
         let device = self.device()?.0;
         let tuning = self.tuning(Some(&device.key()));
         let detector = Detector::builder().weights_file(&file).config(settings.config);
-        detector.device(&device).precision(self.precision).tuning(tuning).build()
+        let detector = detector.device(&device).precision(self.precision).tuning(tuning).build()?;
+        Ok((detector, file.checksum()))
     }
 
     /// The weights and the settings to use them with, without a GPU.
@@ -199,9 +212,31 @@ impl Changes {
         if min > max { Err(Error::Config { setting: setting.into(), reason }) } else { Ok(()) }
     }
 
+    /// The settings that bring what has this diameter to the one that the network was trained with.
+    fn scaled_to(&self, pixels: f32, config: &Config) -> Result<Value> {
+        let trained = config.transform.diameter;
+        if trained == 0.0 {
+            let reason = format!(
+                "cannot be used with {}: it does not tell the diameter that it was trained with. State that with --config \
+                 FILE.toml (`[transform]` and `diameter = 33`, in pixels after the resize), or choose the size by --min-size",
+                config.name
+            );
+            return Err(Error::Config { setting: "--diameter".into(), reason });
+        }
+        let most = self.max_size.unwrap_or(config.transform.max_size.max(MOST_SCALED));
+        let least = config.transform.min_size.min(most);
+        Ok(json!({ "transform": { "scale": trained / pixels, "max_size": most, "min_size": least } }))
+    }
+
     /// The settings with those of the flags. Proposals that were `given` are left as they are.
     fn flags(&self, mut settings: Settings, given: bool) -> Result<Settings> {
-        self.check_sides(&settings.config)?;
+        if self.diameter.is_none() {
+            self.check_sides(&settings.config)?;
+        }
+        if let Some(pixels) = self.diameter {
+            let changes = self.scaled_to(pixels, &settings.config)?;
+            settings = settings.overridden(&changes)?;
+        }
         let masks = settings.config.mask.is_some();
         let mut change = |flag: &str, given: Option<Value>| -> Result<()> {
             let Some(changes) = given else { return Ok(()) };
@@ -214,7 +249,7 @@ impl Changes {
         // Together: raising one above the other's old value is no mistake.
         let mut sides = serde_json::Map::new();
         sides.extend(self.min_size.map(|n| ("min_size".into(), json!(n))));
-        sides.extend(self.max_size.map(|n| ("max_size".into(), json!(n))));
+        sides.extend(self.max_size.filter(|_| self.diameter.is_none()).map(|n| ("max_size".into(), json!(n))));
         if !sides.is_empty() {
             change("--min-size, --max-size", Some(json!({ "transform": sides })))?;
         }
@@ -232,6 +267,14 @@ impl Changes {
             settings = proposals(settings, n, given)?;
         }
         Ok(settings)
+    }
+}
+
+/// A diameter in pixels.
+fn diameter(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(pixels) if (0.5..=16384.0).contains(&pixels) => Ok(pixels),
+        _ => Err("is not a number of pixels, 0.5 to 16384".into()),
     }
 }
 

@@ -1,11 +1,15 @@
 //! The options that say how pictures are read, and the lines that say what was assumed.
 
+mod options;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use maskrcnn::engine::vision::{About, Normalize, Note, ReadOptions};
-use maskrcnn::{Image, Result};
+use maskrcnn::engine::vision::{About, Channels, Normalize, Note, Pages, ReadOptions, read_file};
+use maskrcnn::{Error, Image, Result};
+
+use self::options::{Wanted, channels, normalize, wanted};
 
 /// How pictures are read.
 #[derive(clap::Args)]
@@ -15,38 +19,80 @@ pub(super) struct Reading {
     /// `minmax`: the least and greatest value of the picture. `1%,99%`: these percentiles. `0,4095`: these values.
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = normalize, allow_hyphen_values = true)]
     normalize: Normalize,
-    /// The page of a TIFF, or the frame of an animation, to look at; counted from 1. Default: the first of full
-    /// resolution.
-    #[arg(long, value_name = "N", value_parser = position)]
-    page: Option<usize>,
-    /// The channel to look at, counted from 1, where they are not colours. Default: the first.
-    #[arg(long, value_name = "N", value_parser = position)]
-    channel: Option<usize>,
+    /// The pages of a TIFF, or the frames of an animation, to look at, counted from 1: `3`, `2-5`, `1,4-`, or `all` but
+    /// masks and smaller versions. Without: the first of full resolution.
+    #[arg(long, value_name = "all|N|A-B,...", value_parser = wanted)]
+    pages: Option<Wanted>,
+    /// The channels of the file that are red, green and blue, counted from 0, as in `2,0,1`; or one alone, in grey.
+    /// Without: the file's colours, and of channels that are no colours the first.
+    #[arg(long, value_name = "R,G,B|N", value_parser = channels)]
+    channels: Option<Channels>,
     #[arg(skip)]
     told: Mutex<BTreeMap<&'static str, usize>>,
 }
 
 impl Reading {
-    /// Reads a picture. The first note of each kind is printed, the others are counted.
+    /// Reads a picture from a file, of a file with several the one that is asked for. The first note of each kind is
+    /// printed, the others are counted.
+    ///
+    /// # Errors
+    /// As [`ReadOptions::open`]; [`Error::Config`] where several pages are asked for.
     pub(super) fn open(&self, path: &Path) -> Result<Image> {
+        let page = match &self.pages {
+            None => None,
+            Some(wanted) => Some(wanted.one().ok_or_else(|| Error::Config {
+                setting: "--pages".into(),
+                reason: "is one number here: one picture is looked at".into(),
+            })?),
+        };
+        self.decode(&read_file(path)?, &path.display().to_string(), page)
+    }
+
+    /// Whether pages are asked for, so that they have to be counted.
+    pub(super) fn wants_pages(&self) -> bool {
+        self.pages.is_some()
+    }
+
+    /// The numbers of the pages that are asked for, of those in a file with several; and what to say of others. Of a file
+    /// with one that is all there is.
+    ///
+    /// # Errors
+    /// [`Error::Image`] for a file that has none of them, or is no image.
+    pub(super) fn pages(&self, bytes: &[u8], name: &str) -> Result<(usize, Vec<usize>, Option<String>)> {
+        let there = Pages::of(bytes, name)?;
+        let wanted = self.pages.clone().unwrap_or(Wanted::All);
+        let numbers = wanted.of(&there).map_err(|reason| Error::Image { name: name.into(), reason })?;
+        Ok((there.count, numbers, wanted.told(&there).map(|text| format!("{name}: {text}"))))
+    }
+
+    /// Decodes a picture, or that page of it.
+    ///
+    /// # Errors
+    /// As [`ReadOptions::decode`].
+    pub(super) fn decode(&self, bytes: &[u8], name: &str, page: Option<usize>) -> Result<Image> {
         let mut options = ReadOptions::default();
         options.normalize = self.normalize;
-        options.page = self.page;
-        options.channel = self.channel;
-        let reading = options.open(path)?;
+        options.page = page;
+        options.channels = self.channels.unwrap_or_default();
+        let reading = options.decode(bytes, name)?;
         for note in &reading.notes {
-            self.tell(path, note);
+            self.tell(name, note);
         }
         Ok(reading.image)
     }
 
-    fn tell(&self, path: &Path, note: &Note) {
+    /// What results depend on beside the picture and its page.
+    pub(super) fn settings(&self) -> String {
+        format!("normalize {}, channels {}", options::of_normalize(self.normalize), options::of_channels(self.channels))
+    }
+
+    fn tell(&self, name: &str, note: &Note) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let times = told.entry(kind(note.about).0).or_default();
         *times += 1;
         if *times == 1 {
             let hint = kind(note.about).1;
-            note!("note: {}: {note}{hint}", path.display());
+            note!("note: {name}: {note}{hint}");
         }
     }
 
@@ -63,60 +109,8 @@ impl Reading {
 fn kind(about: About) -> (&'static str, &'static str) {
     match about {
         About::Range => ("brightness", " (--normalize changes this)"),
-        About::Page => ("pages", " (--page N takes another)"),
-        About::Channel => ("channels", " (--channel N takes another)"),
+        About::Page => ("pages", " (--pages takes others)"),
+        About::Channel => ("channels", " (--channels takes others)"),
         _ => ("damage", ""),
-    }
-}
-
-fn position(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n) if n > 0 => Ok(n),
-        _ => Err("is not a number from 1 on".into()),
-    }
-}
-
-fn normalize(text: &str) -> Result<Normalize, String> {
-    match text {
-        "auto" => return Ok(Normalize::Auto),
-        "full" => return Ok(Normalize::Full),
-        "minmax" => return Ok(Normalize::MinMax),
-        _ => {}
-    }
-    let wrong = || "give auto, full, minmax, two percentiles as in 1%,99%, or two values as in 0,4095".to_string();
-    let (low, high) = text.split_once(',').ok_or_else(wrong)?;
-    let (low, high) = (low.trim(), high.trim());
-    let number = |t: &str| t.parse::<f64>().ok().filter(|v| v.is_finite()).ok_or_else(wrong);
-    let ordered = |low: f64, high: f64| {
-        if low < high { Ok((low, high)) } else { Err("the first is to be black, and less than the second".to_string()) }
-    };
-    match (low.strip_suffix('%'), high.strip_suffix('%')) {
-        (Some(low), Some(high)) => {
-            let (low, high) = ordered(number(low)?, number(high)?)?;
-            if low < 0.0 || high > 100.0 {
-                return Err("percentiles are between 0% and 100%".into());
-            }
-            Ok(Normalize::Percentiles(low, high))
-        }
-        (None, None) => ordered(number(low)?, number(high)?).map(|(low, high)| Normalize::Range(low, high)),
-        _ => Err(wrong()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ways_to_normalize_are_read() {
-        assert_eq!(normalize("auto"), Ok(Normalize::Auto));
-        assert_eq!(normalize("full"), Ok(Normalize::Full));
-        assert_eq!(normalize("minmax"), Ok(Normalize::MinMax));
-        assert_eq!(normalize("1%,99%"), Ok(Normalize::Percentiles(1.0, 99.0)));
-        assert_eq!(normalize("0.5%, 99.5%"), Ok(Normalize::Percentiles(0.5, 99.5)));
-        assert_eq!(normalize("-3,4095"), Ok(Normalize::Range(-3.0, 4095.0)));
-        for bad in ["", "x", "1", "1,", "1%,2", "5,5", "9,1", "nan,1", "-1%,5%", "0%,101%", "1,2,3", "inf,inf"] {
-            assert!(normalize(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -6,7 +6,10 @@
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU8, Ordering};
+
+use indicatif::MultiProgress;
 
 /// Prints a line on standard output, as `println!` does.
 macro_rules! say {
@@ -26,6 +29,14 @@ const FAILED: u8 = 2;
 /// What became of standard output.
 static STATE: AtomicU8 = AtomicU8::new(OPEN);
 
+/// All bars, on standard error where that is a terminal: what is printed goes above them.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Where to add a bar.
+pub(super) fn bars() -> &'static MultiProgress {
+    &BARS
+}
+
 /// A line on standard output.
 pub(super) fn line(text: Arguments) {
     print(format!("{text}\n").as_bytes());
@@ -34,14 +45,20 @@ pub(super) fn line(text: Arguments) {
 /// Text or bytes on standard output, as they are.
 pub(super) fn print(bytes: &[u8]) {
     if STATE.load(Ordering::Relaxed) == OPEN {
-        let mut out = io::stdout().lock();
-        judge(out.write_all(bytes).and_then(|()| out.flush()));
+        // What went wrong is said afterwards: nothing else can be while the bars are suspended.
+        let printed = BARS.suspend(|| {
+            let mut out = io::stdout().lock();
+            out.write_all(bytes).and_then(|()| out.flush())
+        });
+        judge(printed);
     }
 }
 
 /// A line on standard error.
 pub(super) fn aside(text: Arguments) {
-    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+    BARS.suspend(|| {
+        let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+    });
 }
 
 /// Notes what became of standard output.

@@ -163,6 +163,8 @@ impl Transform {
     fn validate(&self) -> Result<()> {
         within("transform.max_size", self.max_size, &(1..=16384))?;
         within("transform.min_size", self.min_size, &(1..=self.max_size))?;
+        within("transform.scale", self.scale, &(0.0..=1024.0))?;
+        within("transform.diameter", self.diameter, &SIDE)?;
         within("transform.image_range", self.image_range, &(1.0..=255.0))?;
         for i in 0..3 {
             within(format!("transform.image_mean.{i}"), self.image_mean[i], &(-1e4..=1e4))?;

@@ -1,5 +1,7 @@
 //! Images on their way: given to the device, and not waited for.
 
+use std::time::Instant;
+
 use super::batch::SizedImage;
 use super::results::ImageResult;
 use super::{Detector, Plans, internal};
@@ -30,6 +32,7 @@ pub(super) struct InFlight {
     ticket: u64,
     capacity: Capacity,
     run: Run,
+    begun: Instant,
 }
 
 /// Answers that were read before anyone asked for them, by ticket.
@@ -126,7 +129,7 @@ impl Detector {
         };
         plans.desk.tickets += 1;
         let ticket = plans.desk.tickets;
-        plans.desk.in_flight = Some(InFlight { ticket, capacity, run });
+        plans.desk.in_flight = Some(InFlight { ticket, capacity, run, begun: Instant::now() });
         Ok(ticket)
     }
 
@@ -142,8 +145,8 @@ impl Detector {
     /// Waits for what the device was given, and keeps its answer: what comes next may write over what masks are still made
     /// from.
     pub(super) fn settle(&self, plans: &mut Plans) {
-        let Some(InFlight { ticket, capacity, run }) = plans.desk.in_flight.take() else { return };
-        let answer = self.finish(plans, capacity, run);
+        let Some(InFlight { ticket, capacity, run, begun }) = plans.desk.in_flight.take() else { return };
+        let answer = self.finish(plans, capacity, run, begun);
         if answer.is_err() {
             // What a failed run left behind is not trusted with the next image.
             plans.forget();
@@ -151,10 +154,11 @@ impl Detector {
         plans.desk.answers.push((ticket, answer));
     }
 
-    fn finish(&self, plans: &mut Plans, capacity: Capacity, run: Run) -> Result<Vec<ImageResult>> {
+    fn finish(&self, plans: &mut Plans, capacity: Capacity, run: Run, begun: Instant) -> Result<Vec<ImageResult>> {
         let network = plans.networks.iter_mut().find(|n| *n.capacity() == capacity);
         let network = network.ok_or_else(|| internal("is of no network"))?;
         let mut values = network.wait(run)?;
+        plans.busy += begun.elapsed();
         let (masks, replays) = network.masks(&mut values)?;
         plans.replays += replays;
         Ok(ImageResult::of(&values, masks, self.config.rpn.post_nms_top_n))

@@ -16,7 +16,8 @@ pub struct NetworkSize {
 }
 
 impl NetworkSize {
-    /// `scale = min(min_size / short, max_size / long)` in f64, sides `⌊side · scale⌋`, padded to a multiple.
+    /// `scale = min(min_size / short, max_size / long)` in f64, sides `⌊side · scale⌋`, padded to a multiple; with
+    /// [`Transform::scale`] that, instead of the first of the two.
     ///
     /// The floor of the rounded product matters: `⌊97 · (800 / 97)⌋` is 799.
     ///
@@ -24,7 +25,11 @@ impl NetworkSize {
     /// [`Error::Image`] where a side would vanish: the image is too long and narrow.
     pub fn new(name: &str, height: u32, width: u32, transform: &Transform) -> Result<Self> {
         let (short, long) = (height.min(width) as f64, height.max(width) as f64);
-        let scale = (transform.min_size as f64 / short).min(transform.max_size as f64 / long);
+        let wanted = match transform.scale {
+            0.0 => transform.min_size as f64 / short,
+            given => f64::from(given),
+        };
+        let scale = wanted.min(transform.max_size as f64 / long);
         let side = |n: u32| (n as f64 * scale).floor() as u32;
         let resized = (side(height), side(width));
         if resized.0 == 0 || resized.1 == 0 {
@@ -74,6 +79,17 @@ mod tests {
         }
         let short = (1..=4000).filter(|&n| size(n, n).resized.0 == 799).count();
         assert_eq!(short, 188);
+    }
+
+    #[test]
+    fn a_given_scale_goes_before_the_short_side() {
+        let size = |scale, h, w| NetworkSize::new("t", h, w, &Transform { scale, ..coco() }).unwrap().resized;
+        assert_eq!(
+            (size(0.5, 480, 640), size(2.0, 100, 300), size(0.0, 480, 640)),
+            ((240, 320), (200, 600), (800, 1066))
+        );
+        // The long side has its limit all the same.
+        assert_eq!(size(2.0, 500, 1000), (666, 1333));
     }
 
     #[test]

@@ -19,10 +19,10 @@ mod samples;
 mod tiff;
 
 #[cfg(feature = "image")]
-pub use self::decode::is_decoding;
+pub use self::decode::{HEAD_BYTES, is_decoding, is_image, read_file, read_stream};
 use self::fault::Fault;
 #[cfg(feature = "image")]
-pub use self::reading::{About, Normalize, Note, ReadOptions, Reading};
+pub use self::reading::{About, Channels, Normalize, Note, Pages, ReadOptions, Reading};
 use crate::error::{Error, Result};
 
 /// The most pixels that an image may have (128 Mi, a 384 MiB [`Image`]); a header that claims more is refused unread.

@@ -105,8 +105,31 @@ fn an_animation_gives_its_first_frame_and_says_so() {
     let png = encode(&picture(4, 4).into(), ImageFormat::Png);
     options.page = Some(1);
     assert_eq!(options.decode(&png, "test").unwrap().notes, []);
-    options.channel = Some(2);
-    assert!(options.decode(&png, "test").unwrap_err().to_string().contains("leave the channel out"));
+    for (bytes, count) in [(&bytes, 3), (&png, 1)] {
+        let pages = Pages::of(bytes, "test").unwrap();
+        assert_eq!((pages.count, pages.whole), (count, (1..=count).collect()));
+    }
+    assert!(Pages::of(b"text", "test").unwrap_err().to_string().contains("test: is not an image"));
+}
+
+#[test]
+fn channels_become_the_colours_that_are_asked_for() {
+    let colour = RgbImage::from_pixel(4, 3, image::Rgb([10, 20, 30]));
+    let clear = RgbaImage::from_pixel(4, 3, Rgba([10, 20, 30, 40]));
+    let grey: DynamicImage = image::GrayImage::from_pixel(4, 3, Luma([7])).into();
+    let read = |image: &DynamicImage, channels: Channels| {
+        let options = ReadOptions { channels, ..ReadOptions::default() };
+        options.decode(&encode(image, ImageFormat::Png), "test").map(|r| r.image.pixel(3, 2).unwrap())
+    };
+    for image in [colour.into(), DynamicImage::from(clear)] {
+        assert_eq!(read(&image, Channels::Rgb([2, 0, 1])).unwrap(), [30, 10, 20]);
+        assert_eq!(read(&image, Channels::Rgb([1, 1, 0])).unwrap(), [20, 20, 10]);
+        assert_eq!(read(&image, Channels::Grey(1)).unwrap(), [20; 3]);
+        let text = read(&image, Channels::Grey(3)).unwrap_err().to_string();
+        assert!(text.contains("has no channel 3: it has channels 0 to 2"), "{text}");
+    }
+    assert_eq!(read(&grey, Channels::Grey(0)).unwrap(), [7; 3]);
+    assert!(read(&grey, Channels::Rgb([0, 1, 0])).unwrap_err().to_string().contains("it has channel 0 alone"));
 }
 
 /// A PNG with another chunk behind its header.

@@ -31,7 +31,10 @@ pub use self::detections::{Detection, Detections, SoftMask};
 #[cfg(feature = "cli")]
 pub use self::draw::overlay;
 #[cfg(feature = "image")]
-pub use self::image::{About, Normalize, Note, ReadOptions, Reading, is_decoding};
+pub use self::image::{
+    About, Channels, HEAD_BYTES, Normalize, Note, Pages, ReadOptions, Reading, is_decoding, is_image, read_file,
+    read_stream,
+};
 pub use self::image::{Image, MAX_PIXELS, MAX_SIDE};
 pub use self::mask::{Mask, MaskRun};
 pub use self::pixels::{PixelFormat, Pixels};

@@ -15,7 +15,7 @@ use crate::atomic::{self, Aside, Unpublished};
 use crate::error::{Error, Result};
 use crate::vision::coco::{self, CocoResult};
 
-pub use self::mark::{is_ours, save_markup_atomic, save_png_atomic, save_results_atomic};
+pub use self::mark::{is_ours, run_of, save_markup_atomic, save_png_atomic, save_results_atomic};
 
 /// The files of an image's results: `<stem>.json`, a COCO results file, and `<stem>.png`, the overlay.
 ///
@@ -24,6 +24,7 @@ pub use self::mark::{is_ours, save_markup_atomic, save_png_atomic, save_results_
 pub struct Pair {
     json: PathBuf,
     png: PathBuf,
+    run: Option<String>,
 }
 
 /// Why results must not be written to a place.
@@ -39,7 +40,21 @@ impl Pair {
     /// The results in `folder` of the image with that stem.
     pub fn new(folder: &Path, stem: &str) -> Self {
         let file = |ending| folder.join(format!("{stem}.{ending}"));
-        Self { json: file("json"), png: file("png") }
+        Self { json: file("json"), png: file("png"), run: None }
+    }
+
+    /// The same results, with a word in their marks for what made them of what: [`Pair::is_of_run`] asks for it.
+    #[must_use]
+    pub fn of_run(mut self, run: &str) -> Self {
+        self.run = Some(run.into());
+        self
+    }
+
+    /// Whether both are there, whole, unchanged, and of this run.
+    pub fn is_of_run(&self) -> bool {
+        self.run.is_some()
+            && run_of(&self.png) == self.run
+            && (run_of(&self.json) == self.run || mark::is_empty_list(&self.json))
     }
 
     /// The COCO results file.
@@ -82,8 +97,8 @@ impl Pair {
             fs::create_dir_all(folder).map_err(io(folder))?;
         }
         let text = coco::text(results).map_err(io(&self.json))?;
-        let png = Unpublished::new(&self.png, |out| mark::png(picture, out))?;
-        let json = Unpublished::new(&self.json, |out| mark::json(&text, out))?;
+        let png = Unpublished::new(&self.png, |out| mark::png(picture, self.run.as_deref(), out))?;
+        let json = Unpublished::new(&self.json, |out| mark::json(&text, self.run.as_deref(), out))?;
         match self.obstacle() {
             Some((path, Obstacle::Foreign)) if !overwrite => {
                 let reason = "is there, and was not written by this program";
@@ -117,6 +132,19 @@ impl Pair {
         }
         published
     }
+}
+
+/// Writes a JSON object that is none of the pairs, such as what is said of a whole run, as [`Pair::write`] does.
+///
+/// # Errors
+/// [`Error::Io`], naming the file, where it cannot be written, or is somebody else's and not to be replaced.
+pub fn write_object(path: &Path, text: &str, overwrite: bool) -> Result<()> {
+    let taken = path.symlink_metadata().is_ok() && !(path.is_file() && is_ours(path));
+    if taken && !overwrite {
+        let source = IoError::new(ErrorKind::AlreadyExists, "is there, and was not written by this program");
+        return Err(Error::Io { path: path.into(), source });
+    }
+    atomic::write(path, |out| mark::json(text.as_bytes(), None, out))
 }
 
 /// Whether results could be written into `folder`, which need not be there yet.

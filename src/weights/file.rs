@@ -187,6 +187,13 @@ impl WeightsFile {
         self.bytes.get()
     }
 
+    /// CRC-32 of the whole file: whether two are the same, not whether somebody meddled with one.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
+    pub fn checksum(&self) -> u32 {
+        crc32fast::hash(self.bytes.get())
+    }
+
     /// How its tensors are stored.
     ///
     /// **Unstable**, as all of the [`engine`](crate::engine).

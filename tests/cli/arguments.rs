@@ -37,8 +37,9 @@ fn wrong_arguments_are_explained() {
     // One that names an image is told what to do instead.
     for (image, part) in [
         ("https://example.org/cell.png", "download it"),
-        ("data/*.png", "leave away the quotes"),
-        ("-", "standard input is not read"),
+        ("data/*.png", "as a pattern it matches none"),
+        ("@list.txt", "the list cannot be read"),
+        (".", "a directory without images"),
     ] {
         let ran = run(dir, &["detect", image]);
         assert!(ran.error().starts_with(&format!("error: {image}: ")) && ran.error().contains(part), "{}", ran.err);

@@ -113,7 +113,8 @@ fn many_images_with_bad_ones_among_them() {
     assert!(!ran.out.contains("strip.png"), "{}", ran.out);
 
     let stems = ["colour", "grey", "deep", "clear", "plain", "dot", "turned", "one-same", "two-same"];
-    let want: BTreeSet<String> = stems.iter().flat_map(|s| [format!("{s}.json"), format!("{s}.png")]).collect();
+    let want = stems.iter().flat_map(|s| [format!("{s}.json"), format!("{s}.png")]);
+    let want: BTreeSet<String> = want.chain(["summary.json".into()]).collect();
     let out = dir.join("out");
     assert_eq!(files(&out), want);
     let found: BTreeMap<&str, Vec<CocoResult>> =
@@ -141,6 +142,32 @@ fn many_images_with_bad_ones_among_them() {
     assert!(line.contains("nothing found above 0.3 (this model knows: nucleus)"), "{line}");
 }
 
+/// Deep samples and their upper bytes, and a JPEG that lies on its side and its pixels upright, are found the same in, to
+/// the bit.
+#[test]
+fn one_picture_is_one_whatever_file_it_is_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, size) = (dir.path(), (192, 24));
+    let colour = scene(dir, "colour.png", size, 8);
+    let deep = ImageBuffer::<Rgb<u16>, _>::from_fn(size.0, size.1, |x, y| {
+        Rgb(colour.get_pixel(x, y).0.map(|v| u16::from(v) * 257))
+    });
+    save(dir, "deep.tif", DynamicImage::from(deep));
+    save(dir, "flat.tif", colour.clone());
+    let lying = jpeg_with_orientation(&image::imageops::rotate270(&colour), 6);
+    let pixels = image::load_from_memory_with_format(&lying, ImageFormat::Jpeg).unwrap().into_rgb8();
+    fs::write(dir.join("lying.jpg"), lying).unwrap();
+    save(dir, "upright.png", image::imageops::rotate90(&pixels));
+    run(dir, &["detect", "deep.tif", "flat.tif", "lying.jpg", "upright.png", "--out", "out", "--score", "0.3"]).good();
+    let told = |stem: &str| -> Vec<_> {
+        let found = results(&dir.join(format!("out/{stem}.json")));
+        found.into_iter().map(|r| (r.bbox, r.score, r.segmentation)).collect()
+    };
+    for (a, b) in [("deep", "flat"), ("lying", "upright")] {
+        assert!(told(a).len() >= 4 && told(a) == told(b), "{a} differs from {b}");
+    }
+}
+
 /// Images of a list overlap: while one is on the GPU, others are read and written. Nothing of that shows in the files,
 /// nor in the order of what is said.
 #[test]
@@ -163,8 +190,8 @@ fn a_list_gives_what_each_image_gives_alone() {
         assert_eq!(said, good, "{}", ran.out);
     };
     all(&["--out", "list"]);
-    assert_eq!(files(&dir.join("list")).len(), 10);
-    for file in files(&dir.join("list")) {
+    assert_eq!(files(&dir.join("list")).len(), 11);
+    for file in files(&dir.join("list")).into_iter().filter(|f| f != "summary.json") {
         let read = |folder: &str| fs::read(dir.join(folder).join(&file)).unwrap();
         assert!(read("list") == read("alone"), "{file} differs");
     }

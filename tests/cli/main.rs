@@ -8,6 +8,7 @@ mod detections;
 mod devices;
 mod evaluation;
 mod killed;
+mod long;
 mod names;
 mod places;
 mod printing;
@@ -17,6 +18,7 @@ mod reading;
 mod readme;
 #[path = "../common/skipped.rs"]
 mod skipped;
+mod sources;
 mod stats;
 mod weights;
 

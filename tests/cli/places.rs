@@ -168,7 +168,7 @@ fn a_result_is_not_read_as_a_picture_of_the_same_run() {
     save(dir, "in/y.bmp", RgbImage::from_pixel(64, 8, Rgb([8; 3])));
     let ran = run(dir, &["detect", "in/y.jpg", "in/y.bmp", "out/y.jpg.png", "--out", "out"]);
     assert!(ran.error().contains("out/y.jpg.png: "), "{}", ran.err);
-    assert_eq!(files(&dir.join("out")), names(&["y.bmp.json", "y.bmp.png", "y.jpg.json", "y.jpg.png"]));
+    assert_eq!(files(&dir.join("out")), names(&["summary.json", "y.bmp.json", "y.bmp.png", "y.jpg.json", "y.jpg.png"]));
 }
 
 /// Where one of an image's two results cannot be written, the other is not left either.

@@ -38,7 +38,7 @@ fn a_reader_that_has_seen_enough_ends_nothing() {
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!((status.code(), crate::program::settled(&err).as_str()), (Some(0), ""));
-    assert_eq!(files(&dir.join("out")).len(), 16, "images were left out");
+    assert_eq!(files(&dir.join("out")).len(), 17, "images were left out");
 }
 
 /// Everything that prints much or little.
@@ -67,7 +67,7 @@ fn a_full_disk_is_told_once() {
         assert!(ran.error().contains("standard output: No space left"), "{args:?}: {}", ran.err);
         assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
     }
-    assert_eq!(files(&dir.join("out")).len(), 6, "images were left out");
+    assert_eq!(files(&dir.join("out")).len(), 7, "images were left out");
     assert!(dir.join("s.png").exists());
 
     // Where not even an error can be said, the exit code says it.

@@ -63,15 +63,15 @@ fn a_frame_can_be_asked_for_and_the_others_are_not_forgotten() {
     drop(encoder);
     fs::write(dir.join("film.gif"), bytes).unwrap();
     let ran = run(dir, &["detect", "film.gif", "--out", "first"]).good();
-    let note = "note: film.gif: is frame 1 of 2; the others were not looked at (--page N takes another)";
+    let note = "note: film.gif: is frame 1 of 2; the others were not looked at (--pages takes others)";
     assert!(ran.err.contains(note), "{}", ran.err);
     assert!(found(&dir.join("first/film.json")).is_empty());
-    let ran = run(dir, &["detect", "film.gif", "--out", "second", "--page", "2"]).good();
+    let ran = run(dir, &["detect", "film.gif", "--out", "second", "--pages", "2"]).good();
     assert!(!ran.err.contains("film.gif: is frame"), "{}", ran.err);
-    assert!(found(&dir.join("second/film.json")).len() > 3);
-    let ran = run(dir, &["detect", "film.gif", "--out", "third", "--page", "3"]);
+    assert!(found(&dir.join("second/film-p2.json")).len() > 3);
+    let ran = run(dir, &["detect", "film.gif", "--out", "third", "--pages", "3"]);
     assert!(ran.error().contains("film.gif: has no page 3: it has 2"), "{}", ran.err);
-    for wrong in [["--page", "0"], ["--normalize", "5,1"], ["--normalize", "bright"], ["--channel", "x"]] {
+    for wrong in [["--pages", "0"], ["--normalize", "5,1"], ["--normalize", "bright"], ["--channels", "x"]] {
         let ran = run(dir, &[&["detect", "film.gif", "--out", "none"], &wrong[..]].concat());
         assert!(ran.code == 2 && ran.err.contains(wrong[0]), "{}", ran.err);
     }

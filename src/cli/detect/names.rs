@@ -6,29 +6,57 @@ use std::path::{Component, Path, PathBuf};
 
 use maskrcnn::engine::vision::coco::ImageId;
 
-/// The stem of each image's results: its own. Images that share one take their whole names, if their endings set them
-/// apart, and have as many of their folders before those as do; the order of the images is of no matter, and so is
-/// what else is among them. A number tells apart what is left.
-pub(super) fn stems<P: AsRef<Path>>(images: &[P]) -> Vec<String> {
-    let plain: Vec<String> = images.iter().map(|i| text(i.as_ref().file_stem())).collect();
-    let mut groups: HashMap<String, Vec<usize>> = HashMap::new();
-    for (i, stem) in plain.iter().enumerate() {
-        groups.entry(key(stem)).or_default().push(i);
+/// A page of a file that has several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    /// From 1.
+    pub number: usize,
+    /// How many the file has: all its pages' numbers have as many digits in names.
+    pub count: usize,
+}
+
+/// The name of a run's summary, which no image's results may have.
+pub(super) const SUMMARY: &str = "summary";
+
+/// The stem of each picture's results: its file's own, and behind it `-p` and the number of its page. Files that share
+/// one take their whole names, if their endings set them apart, and have as many of their folders before those as do; the
+/// order of the images is of no matter, and so is what else is among them. A number tells apart what is left.
+pub(super) fn stems(pictures: &[(&Path, Option<Page>)]) -> Vec<String> {
+    // The pages of a file stand next to each other.
+    let mut files: Vec<&Path> = pictures.iter().map(|p| p.0).collect();
+    files.dedup();
+    let names = of_files(&files);
+    let mut file = 0;
+    let mut out: Vec<String> = Vec::with_capacity(pictures.len());
+    for (path, page) in pictures {
+        file += usize::from(files[file] != *path);
+        let page = page
+            .map_or(String::new(), |page| format!("-p{:0digits$}", page.number, digits = page.count.to_string().len()));
+        out.push(names[file].clone() + &page);
     }
-    let mut out = plain;
-    for group in groups.values().filter(|g| g.len() > 1) {
-        let paths: Vec<PathBuf> = group.iter().map(|&i| absolute(images[i].as_ref())).collect();
-        for (&i, name) in group.iter().zip(apart(&paths)) {
-            out[i] = name;
-        }
-    }
-    let mut taken = HashSet::new();
+    // Of one picture there is no summary.
+    let mut taken: HashSet<String> = (pictures.len() > 1).then(|| key(SUMMARY)).into_iter().collect();
     for name in &mut out {
         let base = name.clone();
         let mut number = 1;
         while !taken.insert(key(name)) {
             number += 1;
             *name = format!("{base}-{number}");
+        }
+    }
+    out
+}
+
+fn of_files(files: &[&Path]) -> Vec<String> {
+    let mut out: Vec<String> = files.iter().map(|file| text(file.file_stem())).collect();
+    let mut groups: HashMap<String, Vec<usize>> = HashMap::new();
+    for (i, stem) in out.iter().enumerate() {
+        groups.entry(key(stem)).or_default().push(i);
+    }
+    for group in groups.values().filter(|g| g.len() > 1) {
+        let paths: Vec<PathBuf> = group.iter().map(|&i| absolute(files[i])).collect();
+        for (&i, name) in group.iter().zip(apart(&paths)) {
+            out[i] = name;
         }
     }
     out
@@ -98,7 +126,19 @@ mod tests {
     use super::*;
 
     fn stems_of(images: &[&str]) -> Vec<String> {
-        stems(images)
+        stems(&images.iter().map(|image| (Path::new(image), None)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn pages_are_numbered_and_a_summarys_name_is_left_free() {
+        let page = |number, count| Some(Page { number, count });
+        let [a, b, other] = ["a.tif", "/x/a.tif", "a-p02.png"].map(Path::new);
+        let pages = [(a, page(2, 12)), (a, page(11, 12)), (other, None)];
+        assert_eq!(stems(&pages), ["a-p02", "a-p11", "a-p02-2"]);
+        let one = stems(&[(b, page(3, 4)), (Path::new("/y/a.tif"), page(3, 4)), (Path::new("/y/a.tif"), page(4, 4))]);
+        assert_eq!(one, ["x-a-p3", "y-a-p3", "y-a-p4"]);
+        assert_eq!(stems_of(&["summary.png", "b.png"]), ["summary-2", "b"]);
+        assert_eq!(stems_of(&["summary.png"]), ["summary"]);
     }
 
     #[test]

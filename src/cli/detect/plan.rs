@@ -1,18 +1,18 @@
 //! What is to be done with which image, decided before the first is read.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use maskrcnn::engine::vision::coco::ImageId;
 use maskrcnn::engine::vision::results::{Obstacle, Pair};
 use maskrcnn::{Error, Result};
 
-use super::names;
+use super::names::{self, Page};
+use crate::cli::sources::{Source, Sources};
 
-/// The images of a run, and where their results go.
+/// The pictures of a run, and where their results go.
 pub(super) struct Plan {
-    /// One for each image.
+    /// One for each picture.
     pub jobs: Vec<Job>,
     /// What to tell the user of it.
     pub notices: Vec<String>,
@@ -20,48 +20,73 @@ pub(super) struct Plan {
     overwrite: bool,
 }
 
-/// An image, and where its results go.
+/// A picture, and where its results go.
 pub(super) struct Job {
-    /// The file.
-    pub image: PathBuf,
+    /// Where it comes from.
+    pub source: Source,
+    /// Which page of a file with several it is.
+    pub page: Option<Page>,
     /// What its results are called by.
     pub id: ImageId,
     /// Its results.
     pub pair: Pair,
-    refusal: Option<Refusal>,
+    /// A picture of this run that would be lost.
+    replaces: Option<PathBuf>,
 }
 
-/// Why an image is not done.
-enum Refusal {
-    /// It cannot be had.
-    Missing(ErrorKind, String),
-    /// A picture of this run would be lost.
-    Replaces(PathBuf),
+impl Job {
+    /// What to call it in messages.
+    pub(super) fn name(&self) -> String {
+        let path = self.source.path().display();
+        self.page.map_or_else(|| path.to_string(), |page| format!("{path}, page {}", page.number))
+    }
 }
 
 impl Plan {
-    /// Looks where images and results lie.
-    pub(super) fn new(images: &[PathBuf], out: &Path, overwrite: bool) -> Self {
+    /// Looks where pictures and results lie. `pages` gives those of a file that has several and of which more than the
+    /// first is wanted, with what to say of it, or what stands for it where it has none of them.
+    pub(super) fn new(
+        sources: Sources,
+        pages: impl Fn(&Source) -> Result<(Vec<Page>, Option<String>), Source>,
+        out: &Path,
+        overwrite: bool,
+    ) -> Self {
+        let Sources { all, mut notices } = sources;
         let mut seen = HashSet::new();
-        let (once, twice): (Vec<&PathBuf>, Vec<&PathBuf>) =
-            images.iter().partition(|i| seen.insert(names::absolute(i)));
-        let notices = twice.iter().map(|i| format!("{} is named more than once, and done once", i.display())).collect();
+        let (once, twice): (Vec<Source>, Vec<Source>) = all.into_iter().partition(|s| match s {
+            Source::File(path) => seen.insert(names::absolute(path)),
+            other => seen.insert(other.path().to_path_buf()),
+        });
+        notices.extend(repeated(&twice));
 
-        let stems = names::stems(&once);
+        let mut pictures = Vec::new();
+        for source in once {
+            // A picture that is not there yet, but would be once the results of another are written, is missing.
+            let source = source.settled();
+            match pages(&source) {
+                Err(nothing) => pictures.push((nothing, None)),
+                Ok((list, notice)) => {
+                    notices.extend(notice);
+                    if list.is_empty() {
+                        pictures.push((source, None));
+                    } else {
+                        pictures.extend(list.into_iter().map(|page| (source.clone(), Some(page))));
+                    }
+                }
+            }
+        }
+        let stems = names::stems(&pictures.iter().map(|(s, page)| (s.path(), *page)).collect::<Vec<_>>());
         let ids = names::ids(&stems);
-        let missing: Vec<Option<Refusal>> = once.iter().map(|i| missing(i)).collect();
-        // A picture that is not there cannot be lost.
-        let there = once.iter().zip(&missing).filter(|(_, m)| m.is_none());
-        let inputs: HashMap<PathBuf, &PathBuf> =
-            there.filter_map(|(i, _)| Some((i.canonicalize().ok()?, *i))).collect();
-        let lost = |pair: &Pair| {
-            let of = |path: &Path| inputs.get(&path.canonicalize().ok()?).map(|i| Refusal::Replaces(i.to_path_buf()));
-            of(pair.json()).or_else(|| of(pair.png()))
-        };
-        let jobs = once.iter().zip(stems).zip(ids).zip(missing).map(|(((image, stem), id), missing)| {
+        let there = pictures.iter().filter_map(|(source, _)| match source {
+            Source::File(path) => Some((path.canonicalize().ok()?, path.clone())),
+            _ => None,
+        });
+        let inputs: HashMap<PathBuf, PathBuf> = there.collect();
+        let lost = |path: &Path| inputs.get(&path.canonicalize().ok()?).cloned();
+        let jobs = pictures.into_iter().zip(stems).zip(ids).map(|(((source, page), stem), id)| {
             let pair = Pair::new(out, &stem);
-            let refusal = missing.or_else(|| lost(&pair));
-            Job { image: image.to_path_buf(), id, pair, refusal }
+            let replaces = lost(pair.json()).or_else(|| lost(pair.png()));
+            Job { source, page, id, pair, replaces }
         });
         Self { jobs: jobs.collect(), notices, overwrite }
     }
@@ -74,19 +99,11 @@ impl Plan {
     /// Whether the image can be done. Asked before it is read: files of others, which its results would replace, are
     /// looked for only now, as there may be thousands.
     pub(super) fn check(&self, job: &Job) -> Result<()> {
-        let refuse = |reason| Err(Error::Image { name: job.image.display().to_string(), reason });
-        match &job.refusal {
-            Some(Refusal::Missing(kind, reason)) => {
-                let source = io::Error::new(*kind, reason.clone());
-                return Err(Error::Io { path: job.image.clone(), source });
-            }
-            Some(Refusal::Replaces(image)) => {
-                return refuse(format!(
-                    "its results would replace {}; name another folder with --out",
-                    image.display()
-                ));
-            }
-            None => {}
+        job.source.check()?;
+        let refuse = |reason| Err(Error::Image { name: job.name(), reason });
+        if let Some(picture) = &job.replaces {
+            let picture = picture.display();
+            return refuse(format!("its results would replace {picture}; name another folder with --out"));
         }
         match job.pair.obstacle() {
             Some((path, Obstacle::Folder)) => {
@@ -102,22 +119,11 @@ impl Plan {
     }
 }
 
-/// Why the file cannot be had, in words that say what to do where it is plain what was meant.
-fn missing(path: &Path) -> Option<Refusal> {
-    let e = path.metadata().err()?;
-    let text = path.to_string_lossy();
-    let reason = match &*text {
-        "-" => "standard input is not read; write the picture to a file, and name that".into(),
-        _ if is_address(&text) => "is an address, and nothing is downloaded; download it, and name the file".into(),
-        _ if text.contains(['*', '?', '[']) => format!(
-            "no such file; patterns are not filled in here: leave away the quotes, and see whether any file matches ({e})"
-        ),
-        _ => e.to_string(),
-    };
-    Some(Refusal::Missing(e.kind(), reason))
-}
-
-fn is_address(text: &str) -> bool {
-    let scheme = text.split_once("://").map(|s| s.0);
-    scheme.is_some_and(|s| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'-'))
+/// What to say of pictures that were named before.
+fn repeated(twice: &[Source]) -> Option<String> {
+    let first = twice.first()?.path().display();
+    Some(match twice.len() {
+        1 => format!("{first} is named more than once, and done once"),
+        n => format!("{first} and {} more are named more than once, and done once", n - 1),
+    })
 }

@@ -4,24 +4,22 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
-/// Threads of the first stage, and of the last. Item i takes lane i mod LANES, so that order needs no bookkeeping.
-const LANES: usize = 2;
-
-/// Runs items 0..count through `first` and `last`, each on [`LANES`] threads, and `middle` between them, on one thread
+/// Runs items 0..count through `first` and `last`, each on `lanes` threads (item i takes lane i mod `lanes`, so that order
+/// needs no bookkeeping), and `middle` between them, on one thread
 /// and in order, with up to `group` items at a time (as many as it is given, it gives back). `tell` hears of each item
 /// in order, on the caller's thread. Where the system gives no more threads, the items go one after the other.
 ///
-/// What crosses between the stages is bounded: with groups of one, there are never more than five items that `first` has
-/// begun and `last` has not ended.
+/// What crosses between the stages is bounded: with groups of one, there are never more than twice the lanes and one of
+/// items that `first` has begun and `last` has not ended.
 pub(super) fn overlap<A: Send, B: Send, C: Send>(
-    (count, group): (usize, usize),
+    (count, group, lanes): (usize, usize, usize),
     first: impl Fn(usize) -> A + Sync,
     mut middle: impl FnMut(Vec<A>) -> Vec<B> + Send,
     last: impl Fn(usize, B) -> C + Sync,
     mut tell: impl FnMut(usize, C),
 ) {
-    let group = group.max(1);
-    if in_threads((count, group), &first, &mut middle, &last, &mut tell, usize::MAX).is_ok() {
+    let (group, lanes) = (group.max(1), lanes.max(1));
+    if in_threads((count, group, lanes), &first, &mut middle, &last, &mut tell, usize::MAX).is_ok() {
         return;
     }
     for begin in (0..count).step_by(group) {
@@ -36,14 +34,15 @@ pub(super) fn overlap<A: Send, B: Send, C: Send>(
 /// # Errors
 /// Where there are not, or not more than `most`: then nothing has begun.
 fn in_threads<A: Send, B: Send, C: Send>(
-    (count, group): (usize, usize),
+    (count, group, lanes): (usize, usize, usize),
     first: &(impl Fn(usize) -> A + Sync),
     middle: &mut (impl FnMut(Vec<A>) -> Vec<B> + Send),
     last: &(impl Fn(usize, B) -> C + Sync),
     tell: &mut impl FnMut(usize, C),
     most: usize,
 ) -> io::Result<()> {
-    let lanes = LANES.min(count);
+    let each = lanes;
+    let lanes = lanes.min(count);
     // A stage whose reader or writer is gone ends; a panic is passed on where the scope ends.
     thread::scope(|s| {
         let mut left = most;
@@ -53,23 +52,23 @@ fn in_threads<A: Send, B: Send, C: Send>(
         };
         // Beside the one that a thread holds while nobody takes it.
         let (prepare, prepared): (Vec<SyncSender<A>>, Vec<Receiver<A>>) =
-            (0..lanes).map(|_| sync_channel(ahead(group))).unzip();
+            (0..lanes).map(|_| sync_channel(ahead(group, each))).unzip();
         let (finish, finishing): (Vec<SyncSender<B>>, Vec<Receiver<B>>) = (0..lanes).map(|_| sync_channel(0)).unzip();
         let (done, told): (Vec<Sender<C>>, Vec<Receiver<C>>) = (0..lanes).map(|_| channel()).unzip();
         // The last stage first: nothing is begun before all threads are there.
         for (lane, (done, finishing)) in done.into_iter().zip(finishing).enumerate() {
             builder()?.spawn_scoped(s, move || {
-                let items = (lane..).step_by(LANES).zip(finishing);
+                let items = (lane..).step_by(each).zip(finishing);
                 items.into_iter().try_for_each(|(i, item)| done.send(last(i, item)).ok())
             })?;
         }
         builder()?.spawn_scoped(s, move || {
             for begin in (0..count).step_by(group) {
                 let items = begin..count.min(begin + group);
-                let taken: Option<Vec<A>> = items.clone().map(|i| prepared[i % LANES].recv().ok()).collect();
+                let taken: Option<Vec<A>> = items.clone().map(|i| prepared[i % each].recv().ok()).collect();
                 let Some(taken) = taken else { return };
                 for (i, item) in items.zip(middle(taken)) {
-                    if finish[i % LANES].send(item).is_err() {
+                    if finish[i % each].send(item).is_err() {
                         return;
                     }
                 }
@@ -79,12 +78,12 @@ fn in_threads<A: Send, B: Send, C: Send>(
         for (lane, (prepare, wait)) in prepare.into_iter().zip(wait).enumerate() {
             builder()?.spawn_scoped(s, move || {
                 wait.recv().ok()?;
-                (lane..count).step_by(LANES).try_for_each(|i| prepare.send(first(i)).ok())
+                (lane..count).step_by(each).try_for_each(|i| prepare.send(first(i)).ok())
             })?;
         }
         begin.iter().for_each(|lane| lane.send(()).unwrap_or_default());
         for i in 0..count {
-            let Ok(item) = told[i % LANES].recv() else { break };
+            let Ok(item) = told[i % each].recv() else { break };
             tell(i, item);
         }
         Ok(())
@@ -92,14 +91,14 @@ fn in_threads<A: Send, B: Send, C: Send>(
 }
 
 /// Items that wait in each lane before the middle, so that the next group is ready when one is done.
-fn ahead(group: usize) -> usize {
-    group.div_ceil(LANES) - 1
+fn ahead(group: usize, lanes: usize) -> usize {
+    group.div_ceil(lanes) - 1
 }
 
 /// Most items between the begin of `first` and the end of `last`.
 #[cfg(test)]
-fn in_flight(group: usize) -> usize {
-    LANES * (1 + ahead(group)) + group + LANES
+fn in_flight(group: usize, lanes: usize) -> usize {
+    lanes * (1 + ahead(group, lanes)) + group + lanes
 }
 
 #[cfg(test)]
@@ -112,7 +111,7 @@ mod tests {
 
     #[test]
     fn items_come_out_in_order_whatever_takes_long() {
-        for (count, group) in [(0, 1), (1, 1), (2, 3), (7, 1), (9, 4), (8, 0)] {
+        for (count, group, lanes) in [(0, 1, 2), (1, 1, 2), (2, 3, 2), (7, 1, 3), (9, 4, 2), (9, 2, 5), (8, 0, 0)] {
             let pause = |i: usize| thread::sleep(Duration::from_millis([3, 0, 1][i % 3]));
             let (mut seen, mut groups) = (Vec::new(), Vec::new());
             let first = |i| {
@@ -128,7 +127,7 @@ mod tests {
                 assert_eq!(item, 10 * i);
                 item + 1
             };
-            overlap((count, group), first, middle, last, |i, item| seen.push((i, item)));
+            overlap((count, group, lanes), first, middle, last, |i, item| seen.push((i, item)));
             assert_eq!(seen, (0..count).map(|i| (i, 10 * i + 1)).collect::<Vec<_>>());
             let group = group.max(1);
             assert!(groups.len() == count.div_ceil(group) && groups.iter().rev().skip(1).all(|&n| n == group));
@@ -163,37 +162,37 @@ mod tests {
                 wait(&middle_of_1);
             }
         };
-        overlap((4, 1), first, middle, last, |_, ()| {});
+        overlap((4, 1, 2), first, middle, last, |_, ()| {});
     }
 
     #[test]
     fn without_threads_the_items_go_one_after_the_other() {
-        for most in 0..2 * LANES + 1 {
+        for most in 0..5 {
             let begun = AtomicUsize::new(0);
             let first = |i: usize| begun.fetch_add(1, SeqCst) + i;
             let mut told = 0;
             let mut tell = |_, _| told += 1;
-            let got = in_threads((9, 2), &first, &mut |taken| taken, &|_, item| item, &mut tell, most);
+            let got = in_threads((9, 2, 2), &first, &mut |taken| taken, &|_, item| item, &mut tell, most);
             assert!(got.is_err() && told == 0 && begun.load(SeqCst) == 0, "{most}");
         }
         let mut seen = Vec::new();
         let mut tell = |i, item: usize| seen.push((i, item));
-        in_threads((3, 2), &|i| i, &mut |taken| taken, &|_, item| item, &mut tell, 2 * LANES + 1).unwrap();
+        in_threads((3, 2, 2), &|i| i, &mut |taken| taken, &|_, item| item, &mut tell, 5).unwrap();
         assert_eq!(seen, [(0, 0), (1, 1), (2, 2)]);
     }
 
     #[test]
     fn few_items_are_in_flight() {
-        for group in [1, 4] {
+        for (group, lanes) in [(1, 2), (4, 2), (1, 4)] {
             let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
             let first = |_| most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
             let last = |_, _| {
                 thread::sleep(Duration::from_millis(1));
                 now.fetch_sub(1, SeqCst);
             };
-            overlap((60, group), first, |taken| taken, last, |_, ()| {});
-            assert!(most.load(SeqCst) <= in_flight(group), "{most:?} with groups of {group}");
+            overlap((60, group, lanes), first, |taken| taken, last, |_, ()| {});
+            assert!(most.load(SeqCst) <= in_flight(group, lanes), "{most:?} with groups of {group}, {lanes} lanes");
         }
-        assert_eq!(in_flight(1), 5);
+        assert_eq!((in_flight(1, 2), in_flight(1, 4)), (5, 9));
     }
 }

@@ -9,7 +9,8 @@ use image::{DynamicImage, ImageFormat};
 
 use super::fault::Fault;
 use super::{
-    Image, MAX_PIXELS, Normalize, Note, ReadOptions, Reading, check_size, fault, formats, refuse, samples, tiff,
+    Image, MAX_PIXELS, Normalize, Note, Pages, ReadOptions, Reading, check_size, fault, formats, frames, refuse,
+    samples, tiff,
 };
 use crate::error::{Error, Result};
 
@@ -64,7 +65,25 @@ impl Image {
     }
 }
 
+/// How many of a file's first bytes tell whether it is an image ([`is_image`]).
+pub const HEAD_BYTES: u64 = 64;
+
+/// Whether a file that begins with these bytes is of a format that is read.
+pub fn is_image(head: &[u8]) -> bool {
+    format_of(head).is_some_and(formats::reads)
+}
+
 pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Reading> {
+    decode(&read_file(path)?, &path.display().to_string(), options)
+}
+
+/// The bytes of an image file, to be decoded later: [`ReadOptions::open`] without the decoding.
+///
+/// # Errors
+/// [`Error::Io`] for a file that is missing, unreadable or a directory; [`Error::Image`] for one that is larger than any
+/// image may be.
+pub fn read_file(path: impl AsRef<Path>) -> Result<Vec<u8>> {
+    let path = path.as_ref();
     let io = |source| Error::Io { path: path.to_path_buf(), source };
     let file = File::open(path).map_err(io)?;
     let about = file.metadata().map_err(io)?;
@@ -73,16 +92,58 @@ pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Reading> {
         return Err(io(std::io::Error::new(ErrorKind::IsADirectory, "is a directory, not an image file")));
     }
     let name = path.display().to_string();
-    let mut bytes = fault::room(about.len().min(MAX_FILE_BYTES) as usize).map_err(|f| refuse(&name, f.of("image")))?;
-    // The file may be a pipe or still growing, so the limit is on what is read, not on what `about` says.
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    let bytes = fault::room(about.len().min(MAX_FILE_BYTES) as usize).map_err(|f| refuse(&name, f.of("image")))?;
+    read_into(bytes, file, &name, io)
+}
+
+/// The bytes of an image that is read from elsewhere; `name` stands for it in errors.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read; [`Error::Image`] where it is larger than any image may be.
+pub fn read_stream(stream: impl Read, name: &str) -> Result<Vec<u8>> {
+    read_into(Vec::new(), stream, name, |source| Error::Io { path: name.into(), source })
+}
+
+/// The file may be a pipe or still growing, so the limit is on what is read.
+fn read_into(mut bytes: Vec<u8>, from: impl Read, name: &str, io: impl Fn(std::io::Error) -> Error) -> Result<Vec<u8>> {
+    from.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(refuse(&name, format!("is larger than {} MiB; cut it into tiles", MAX_FILE_BYTES >> 20)));
+        return Err(refuse(name, format!("is larger than {} MiB; cut it into tiles", MAX_FILE_BYTES >> 20)));
     }
-    decode(&bytes, &name, options)
+    Ok(bytes)
 }
 
 pub(super) fn decode(bytes: &[u8], name: &str, options: &ReadOptions) -> Result<Reading> {
+    guarded(bytes, name, |format| {
+        let mut notes = Vec::new();
+        let (samples, orientation) = match format {
+            ImageFormat::Tiff => tiff::decode(bytes, options, &mut notes)?,
+            _ => {
+                let (samples, orientation) = formats::decode(format, bytes, options, &mut notes)?;
+                (samples.pick(options.channels)?, orientation)
+            }
+        };
+        let image = finish(samples, orientation, options.normalize, &mut notes)?;
+        Ok(Reading { image, notes })
+    })
+}
+
+pub(super) fn pages(bytes: &[u8], name: &str) -> Result<Pages> {
+    guarded(bytes, name, |format| match format {
+        ImageFormat::Tiff => tiff::pages(bytes),
+        _ => {
+            let count = frames::count(format, bytes);
+            Ok(Pages { count, whole: (1..=count).collect() })
+        }
+    })
+}
+
+/// What `read` makes of the bytes of a file, by its format.
+fn guarded<T>(
+    bytes: &[u8],
+    name: &str,
+    read: impl FnOnce(ImageFormat) -> Result<T, Fault> + std::panic::UnwindSafe,
+) -> Result<T> {
     if bytes.is_empty() {
         return Err(refuse(name, "the file is empty (0 bytes); copy or export it again"));
     }
@@ -90,21 +151,12 @@ pub(super) fn decode(bytes: &[u8], name: &str, options: &ReadOptions) -> Result<
         Some(kind) => refuse(name, format!("is {kind}, which is not supported; convert it to PNG or TIFF")),
         None => refuse(name, "is not an image in a known format; give a PNG, JPEG, TIFF, BMP, WebP or GIF file"),
     })?;
-    let called = formats::name(format);
     // A decoder that panics must not end the program.
     DECODING.set(true);
-    let decoded = std::panic::catch_unwind(|| {
-        let mut notes = Vec::new();
-        let (samples, orientation) = match format {
-            ImageFormat::Tiff => tiff::decode(bytes, options, &mut notes)?,
-            _ => formats::decode(format, bytes, options, &mut notes)?,
-        };
-        let image = finish(samples, orientation, options.normalize, &mut notes)?;
-        Ok(Reading { image, notes })
-    });
+    let read = std::panic::catch_unwind(|| read(format));
     DECODING.set(false);
-    let decoded = decoded.unwrap_or_else(|_| Err(Fault::State("is corrupt beyond reading".into())));
-    decoded.map_err(|fault: Fault| refuse(name, fault.of(called)))
+    let read = read.unwrap_or_else(|_| Err(Fault::State("is corrupt beyond reading".into())));
+    read.map_err(|fault: Fault| refuse(name, fault.of(formats::name(format))))
 }
 
 /// Like the `image` crate, which does not know BigTIFF.

@@ -136,9 +136,6 @@ fn pictures(
     options: &ReadOptions,
     notes: &mut Vec<Note>,
 ) -> Result<(Samples, Option<u8>), Fault> {
-    if options.channel.is_some_and(|c| c != 1) {
-        return Err(Fault::Image("has no channels that are pictures of their own; leave the channel out".into()));
-    }
     let count = frames::count(format, bytes);
     match options.page {
         None if count > 1 => {

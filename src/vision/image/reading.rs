@@ -27,6 +27,39 @@ pub enum Normalize {
     Range(f64, f64),
 }
 
+/// Which of a file's channels become which colours; they are counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Channels {
+    /// The file's colours; of channels that are no colours, the first is shown in grey.
+    #[default]
+    Auto,
+    /// This one in grey.
+    Grey(usize),
+    /// These are red, green and blue.
+    Rgb([usize; 3]),
+}
+
+/// The pictures in a file: the pages of a TIFF, the frames of an animation; 1 in any other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pages {
+    /// How many there are.
+    pub count: usize,
+    /// The numbers, from 1, of those that are no smaller version of another and no mask.
+    pub whole: Vec<usize>,
+}
+
+impl Pages {
+    /// Looks through the bytes of a file without decoding a pixel; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Image`](crate::Error::Image) for what is no image, or a TIFF whose list of pages is cut.
+    pub fn of(bytes: &[u8], name: &str) -> Result<Self> {
+        super::decode::pages(bytes, name)
+    }
+}
+
 /// How to read image files; [`Image::open`] and [`Image::decode`] are the default of it.
 ///
 /// ```no_run
@@ -48,8 +81,8 @@ pub struct ReadOptions {
     pub normalize: Normalize,
     /// The page of a TIFF or the frame of an animation, from 1. Without one it is the first page of full resolution.
     pub page: Option<usize>,
-    /// The channel of an image whose channels are not colours, from 1; without one it is the first.
-    pub channel: Option<usize>,
+    /// Which channels become which colours.
+    pub channels: Channels,
 }
 
 /// An image, with what was done to read it.
@@ -80,7 +113,7 @@ pub enum About {
     Range,
     /// Pages or frames that were not looked at: [`ReadOptions::page`].
     Page,
-    /// Channels that were not looked at: [`ReadOptions::channel`].
+    /// Channels that were not looked at: [`ReadOptions::channels`].
     Channel,
     /// The file is readable, but not quite as it should be.
     Damage,

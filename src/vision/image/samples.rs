@@ -1,7 +1,7 @@
 //! Decoded samples of any depth, and their way to 8 bits.
 
 use super::fault::{Fault, room};
-use super::reading::{About, Normalize, Note};
+use super::reading::{About, Channels, Normalize, Note};
 
 /// One value in this many may be set aside as hot when the bits in use are counted.
 const HOT: usize = 100_000;
@@ -48,6 +48,40 @@ pub(super) struct Samples {
 }
 
 impl Samples {
+    /// The samples of these channels alone.
+    ///
+    /// # Errors
+    /// Where there is no such channel.
+    pub(super) fn pick(self, channels: Channels) -> Result<Self, Fault> {
+        let wanted: &[usize] = match &channels {
+            Channels::Auto => return Ok(self),
+            Channels::Grey(one) => std::slice::from_ref(one),
+            Channels::Rgb(all) => all,
+        };
+        let each = match self.colours {
+            Colours::Grey => 1,
+            Colours::Rgb => 3,
+            Colours::Cmyk => {
+                return Err(Fault::Image(
+                    "has four inks, which are no channels to choose from; leave --channels out".into(),
+                ));
+            }
+        };
+        check_channels(wanted, each)?;
+        fn of<T: Copy>(values: &[T], each: usize, wanted: &[usize]) -> Result<Vec<T>, Fault> {
+            let mut out = room(values.len() / each * wanted.len())?;
+            values.chunks_exact(each).for_each(|pixel| out.extend(wanted.iter().map(|&c| pixel[c])));
+            Ok(out)
+        }
+        let data = match &self.data {
+            Data::U8(values) => Data::U8(of(values, each, wanted)?),
+            Data::U16(values) => Data::U16(of(values, each, wanted)?),
+            Data::F32(values) => Data::F32(of(values, each, wanted)?),
+        };
+        let colours = if wanted.len() == 3 { Colours::Rgb } else { Colours::Grey };
+        Ok(Self { colours, data, ..self })
+    }
+
     /// The bytes of 8-bit RGB, and what to say of them.
     ///
     /// # Errors
@@ -189,6 +223,13 @@ impl Samples {
         };
         (at(low), at(high))
     }
+}
+
+/// Refuses channels that a picture of so many does not have.
+pub(super) fn check_channels(wanted: &[usize], there: usize) -> Result<(), Fault> {
+    let Some(n) = wanted.iter().find(|&&n| n >= there) else { return Ok(()) };
+    let has = if there == 1 { "channel 0 alone".into() } else { format!("channels 0 to {}", there - 1) };
+    Err(Fault::Image(format!("has no channel {n}: it has {has}; give --channels of those")))
 }
 
 /// How many values take how many bits, 0 to 32.

@@ -14,8 +14,8 @@ use self::chunks::Chunks;
 use self::ifd::File;
 use self::layout::Layout;
 use super::fault::Fault;
-use super::reading::{About, Note, ReadOptions};
-use super::samples::Samples;
+use super::reading::{About, Note, Pages, ReadOptions};
+use super::samples::{Colours, Samples};
 
 /// Decodes a page of a file; gives the EXIF orientation too.
 ///
@@ -29,14 +29,28 @@ pub(super) fn decode(
     let (file, first) = File::open(bytes).ok_or_else(Fault::early)?;
     let page = pages::choose(&file, first, options.page, notes)?;
     let layout = Layout::read(&file, &page.ifd, page.size)?;
-    let taken = layout.taken(options.channel)?;
-    if let Some(note) = layout.left_out(options.channel) {
+    let (taken, chosen) = layout.taken(options.channels)?;
+    if let Some(note) = layout.left_out(options.channels) {
         notes.push(Note::new(About::Channel, note));
     }
     let chunks = Chunks::read(&file, &page, &layout)?;
-    let samples = layout.colour(&file, &page.ifd, chunks.samples(&file, &layout, &taken)?)?;
+    let mut samples = layout.colour(&file, &page.ifd, chunks.samples(&file, &layout, &taken)?)?;
+    if chosen {
+        samples.colours = if taken.len() == 3 { Colours::Rgb } else { Colours::Grey };
+    } else {
+        samples = samples.pick(options.channels)?;
+    }
     notes.extend(chunks.left_out().map(|text| Note::new(About::Damage, text)));
     Ok((samples, file.unsigned(&page.ifd, 274).and_then(|o| u8::try_from(o).ok())))
+}
+
+/// The pages of a file.
+///
+/// # Errors
+/// Where the list of them is cut, or there is none.
+pub(super) fn pages(bytes: &[u8]) -> Result<Pages, Fault> {
+    let (file, first) = File::open(bytes).ok_or_else(Fault::early)?;
+    pages::all(&file, first)
 }
 
 #[cfg(test)]

@@ -170,11 +170,21 @@ fn a_channel_can_be_asked_for() {
     for planar in [false, true] {
         let picture = Picture { size: (3, 2), samples: 5, planar, chunk: (3, 1), ..Picture::default() };
         let file = Tiff::default().file(&[picture.page(|x, _, c| (c * 10 + x) as u64)]);
-        let options = ReadOptions { channel: Some(4), ..ReadOptions::default() };
-        assert_eq!(rgb(&file, &options), (triple(&[30, 31, 32, 30, 31, 32]), vec![]));
-        let options = ReadOptions { channel: Some(6), ..options };
-        let text = options.decode(&file, "x").unwrap_err().to_string();
-        assert!(text.contains("no channel 6: it has 5"), "{text}");
+        let with = |channels| ReadOptions { channels, ..ReadOptions::default() };
+        assert_eq!(rgb(&file, &with(Channels::Grey(3))), (triple(&[30, 31, 32, 30, 31, 32]), vec![]));
+        let three = [40, 0, 20, 41, 1, 21, 42, 2, 22].repeat(2);
+        assert_eq!(rgb(&file, &with(Channels::Rgb([4, 0, 2]))), (three, vec![]));
+        let text = with(Channels::Grey(5)).decode(&file, "x").unwrap_err().to_string();
+        assert!(text.contains("no channel 5: it has channels 0 to 4"), "{text}");
+        // Of colours too, where as many are taken as there are, and where there is one more.
+        for samples in [3, 4] {
+            let picture =
+                Picture { samples, photometric: 2, planar, size: (3, 2), chunk: (3, 1), ..Picture::default() };
+            let file = Tiff::default().file(&[picture.page(|x, _, c| (c * 10 + x) as u64)]);
+            let turned = [20, 0, 10, 21, 1, 11, 22, 2, 12].repeat(2);
+            assert_eq!(rgb(&file, &with(Channels::Rgb([2, 0, 1]))), (turned, vec![]));
+            assert_eq!(with(Channels::Grey(3)).decode(&file, "x").is_ok(), samples == 4);
+        }
     }
 }
 

@@ -56,6 +56,52 @@ fn own_files_are_known_until_they_are_changed() {
 }
 
 #[test]
+fn results_name_their_run_until_they_are_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    for count in [0, 2] {
+        let pair = Pair::new(dir.path(), "x").of_run("1f");
+        pair.write(&picture(7), &found(count), false).unwrap();
+        let other = Pair::new(dir.path(), "x").of_run("20");
+        assert!(pair.is_of_run() && !other.is_of_run() && !Pair::new(dir.path(), "x").is_of_run(), "{count}");
+        assert_eq!((run_of(pair.png()).as_deref(), is_ours(pair.png())), (Some("1f"), true));
+        for path in [pair.png(), pair.json()] {
+            let whole = fs::read(path).unwrap();
+            let mut changed = whole.clone();
+            changed[whole.len() / 2] ^= 1;
+            for bytes in [Some(changed), None] {
+                bytes.map_or_else(|| fs::remove_file(path), |bytes| fs::write(path, bytes)).unwrap();
+                assert!(!pair.is_of_run(), "{}", path.display());
+            }
+            fs::write(path, whole).unwrap();
+        }
+        assert!(pair.is_of_run());
+    }
+    // A scene is of this program, and no run's.
+    let scene = dir.path().join("s.png");
+    save_png_atomic(&scene, &picture(5)).unwrap();
+    assert!(is_ours(&scene) && run_of(&scene).is_none());
+}
+
+#[test]
+fn an_object_replaces_its_own_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("summary.json");
+    for text in ["{\n  \"a\": {\n    \"b\": 1\n  }\n}\n", "{\n  \"c\": []\n}\n"] {
+        write_object(&path, text, false).unwrap();
+        assert!(is_ours(&path) && run_of(&path).is_none());
+        let mut back: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert!(back.as_object_mut().unwrap().remove("written_by").is_some());
+        assert_eq!(back, serde_json::from_str::<serde_json::Value>(text).unwrap());
+    }
+    let mine = "{\n  \"mine\": 1\n}\n";
+    fs::write(&path, mine).unwrap();
+    assert!(write_object(&path, "{\n  \"c\": []\n}\n", false).is_err());
+    assert_eq!(fs::read_to_string(&path).unwrap(), mine);
+    write_object(&path, "{\n  \"c\": []\n}\n", true).unwrap();
+    assert!(is_ours(&path));
+}
+
+#[test]
 fn files_of_others_are_not_known() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x");
@@ -127,8 +173,8 @@ fn a_results_file_always_has_its_own_picture() {
     let old = [pair.json(), pair.png()].map(|p| fs::read(p).unwrap());
     let new = || {
         let text = coco::text(&found(2)).unwrap();
-        let png = Unpublished::new(pair.png(), |out| mark::png(&picture(2), out)).unwrap();
-        (png, Unpublished::new(pair.json(), |out| mark::json(&text, out)).unwrap())
+        let png = Unpublished::new(pair.png(), |out| mark::png(&picture(2), None, out)).unwrap();
+        (png, Unpublished::new(pair.json(), |out| mark::json(&text, None, out)).unwrap())
     };
     let (png, json) = new();
     let mut steps = 0;

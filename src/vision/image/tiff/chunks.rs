@@ -164,7 +164,7 @@ impl Sink<'_> {
     fn put(&mut self, row: &Data, stored: usize, pixel: usize, width: usize) {
         fn copy<T: Copy>(to: &mut [T], from: &[T], stored: usize, sink: (&[usize], usize, usize)) {
             let (taken, first, each) = sink;
-            if stored == each && taken.len() == each {
+            if stored == each && taken.iter().copied().eq(0..each) {
                 return to.copy_from_slice(&from[..to.len()]);
             }
             for (to, from) in to.chunks_exact_mut(each).zip(from.chunks_exact(stored)) {

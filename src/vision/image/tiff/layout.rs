@@ -3,7 +3,8 @@
 use super::ifd::{File, Ifd};
 use super::pages::imagej;
 use crate::vision::image::fault::Fault;
-use crate::vision::image::samples::{Colours, Data, Depth, Samples};
+use crate::vision::image::reading::Channels;
+use crate::vision::image::samples::{Colours, Data, Depth, Samples, check_channels};
 
 /// How a sample's bits make a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -126,32 +127,34 @@ impl Layout {
         matches!(self.photometric, Photometric::Grey { .. }) && self.samples > 1 && !self.opacity
     }
 
-    /// The samples to read.
-    pub(super) fn taken(&self, channel: Option<usize>) -> Result<Vec<usize>, Fault> {
-        let most = if self.channels() { self.samples } else { 1 };
-        let first = match channel {
-            None => 0,
-            Some(n) if (1..=most).contains(&n) => n - 1,
-            Some(n) if most > 1 => {
-                return Err(Fault::Image(format!("has no channel {n}: it has {most}; give one of them")));
-            }
-            Some(n) => {
-                return Err(Fault::Image(format!(
-                    "has no channel {n}: its channels are one picture; leave the channel out"
-                )));
+    /// The samples to read, and whether they are the channels that were asked for: what is no row of plain samples is
+    /// decoded first.
+    pub(super) fn taken(&self, channels: Channels) -> Result<(Vec<usize>, bool), Fault> {
+        let plain = match self.photometric {
+            Photometric::Rgb => true,
+            Photometric::Grey { .. } => self.channels(),
+            Photometric::YCbCr | Photometric::Cmyk | Photometric::Palette => false,
+        };
+        let wanted = match channels {
+            Channels::Grey(one) if plain => vec![one],
+            Channels::Rgb(all) if plain => all.to_vec(),
+            _ => {
+                let own = match self.photometric {
+                    Photometric::Rgb | Photometric::YCbCr => 3,
+                    Photometric::Cmyk => 4,
+                    Photometric::Grey { .. } | Photometric::Palette => 1,
+                };
+                return Ok(((0..own).collect(), false));
             }
         };
-        Ok(match self.photometric {
-            Photometric::Rgb | Photometric::YCbCr => vec![0, 1, 2],
-            Photometric::Cmyk => vec![0, 1, 2, 3],
-            Photometric::Grey { .. } | Photometric::Palette => vec![first],
-        })
+        check_channels(&wanted, self.samples)?;
+        Ok((wanted, true))
     }
 
     /// What to say of the channels that are not read.
-    pub(super) fn left_out(&self, channel: Option<usize>) -> Option<String> {
-        (self.channels() && channel.is_none())
-            .then(|| format!("is channel 1 of {}; the others were not looked at", self.samples))
+    pub(super) fn left_out(&self, channels: Channels) -> Option<String> {
+        (self.channels() && channels == Channels::Auto)
+            .then(|| format!("is channel 0 of {}, counted from 0; the others were not looked at", self.samples))
     }
 
     /// What the samples' type says of their values.

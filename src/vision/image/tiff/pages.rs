@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::ifd::{File, Ifd};
 use crate::vision::image::fault::Fault;
-use crate::vision::image::reading::{About, Note};
+use crate::vision::image::reading::{About, Note, Pages};
 use crate::vision::image::size_fault;
 
 /// A picture of the file.
@@ -41,7 +41,7 @@ pub(super) fn choose(file: &File<'_>, first: u64, wanted: Option<usize>, notes: 
         let best = (0..pages.len()).filter(fits).max_by_key(|&i| pixels(&pages[i]));
         return Err(match (fault, best) {
             (Fault::Image(text), Some(i)) => {
-                Fault::Image(format!("{text}, or take its page {} (--page {})", named(i), i + 1))
+                Fault::Image(format!("{text}, or take its page {} (--pages {})", named(i), i + 1))
             }
             (fault, _) => fault,
         });
@@ -58,6 +58,25 @@ pub(super) fn choose(file: &File<'_>, first: u64, wanted: Option<usize>, notes: 
         }
     }
     pages.into_iter().nth(chosen).ok_or_else(no_pages)
+}
+
+/// All pages, and which of them stand for themselves: levels of a pyramid and masks do not.
+pub(super) fn all(file: &File<'_>, first: u64) -> Result<Pages, Fault> {
+    let pages = list(file, first)?;
+    if let [one] = pages.as_slice()
+        && let Some((count, _)) = imagej_stack(file, one)
+    {
+        return Ok(Pages { count, whole: (1..=count).collect() });
+    }
+    let full = full_resolution(&pages);
+    let stands = |i: &usize| {
+        let page = &pages[*i];
+        // Levels are half as large as the one before, or less; scans of paper are of about one size.
+        let level =
+            same_shape(page.size, pages[full].size) && 4 * u64::from(page.size.0) <= 3 * u64::from(pages[full].size.0);
+        *i == full || !page.lesser && !level
+    };
+    Ok(Pages { count: pages.len(), whole: (0..pages.len()).filter(stands).map(|i| i + 1).collect() })
 }
 
 fn no_pages() -> Fault {
@@ -109,12 +128,14 @@ fn full_resolution(pages: &[Page]) -> usize {
     let Some(&first) = whole.first() else {
         return (0..pages.len()).rev().max_by_key(|&i| pixels(&pages[i])).unwrap_or(0);
     };
-    let same_shape = |i: usize| {
-        let ((w, h), (w0, h0)) = (pages[i].size, pages[first].size);
-        let (a, b) = (u64::from(w) * u64::from(h0), u64::from(h) * u64::from(w0));
-        a.abs_diff(b) * 50 <= a.max(b)
-    };
-    whole.into_iter().rev().filter(|&i| same_shape(i)).max_by_key(|&i| pixels(&pages[i])).unwrap_or(first)
+    let like_first = |i: &usize| same_shape(pages[*i].size, pages[first].size);
+    whole.into_iter().rev().filter(like_first).max_by_key(|&i| pixels(&pages[i])).unwrap_or(first)
+}
+
+/// Whether one may be a version of the other.
+fn same_shape((w, h): (u32, u32), (w0, h0): (u32, u32)) -> bool {
+    let (a, b) = (u64::from(w) * u64::from(h0), u64::from(h) * u64::from(w0));
+    a.abs_diff(b) * 50 <= a.max(b)
 }
 
 /// How many pages ImageJ says there are behind one directory, and the bytes of each.

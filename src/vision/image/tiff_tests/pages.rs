@@ -61,7 +61,27 @@ fn a_level_that_fits_is_offered_for_a_slide_that_does_not() {
     slide.set(256, 60_000);
     slide.set(257, 60_000);
     let text = refusal(&Tiff::default().file(&[slide, page((60, 60), 2, Some(1))]));
-    assert!(text.contains("60000x60000") && text.contains("page 2 (60x60) (--page 2)"), "{text}");
+    assert!(text.contains("60000x60000") && text.contains("page 2 (60x60) (--pages 2)"), "{text}");
+}
+
+#[test]
+fn pages_that_stand_for_themselves_are_told_from_levels() {
+    let whole = |pages: &[make::Page]| {
+        let pages = Pages::of(&Tiff::default().file(pages), "x").unwrap();
+        (pages.count, pages.whole)
+    };
+    let stack: Vec<make::Page> = (1..=3).map(|v| page((6, 4), v, None)).collect();
+    assert_eq!(whole(&stack), (3, vec![1, 2, 3]));
+    // A pyramid, by what it says and by its shape; another picture beside it.
+    for kind in [Some(1), None] {
+        let levels = [page((80, 64), 7, None), page((40, 32), 3, kind), page((64, 80), 1, None)];
+        assert_eq!(whole(&levels), (3, vec![1, 3]), "{kind:?}");
+    }
+    let mask = [page((80, 64), 7, None), page((80, 64), 1, Some(4))];
+    assert_eq!(whole(&mask), (2, vec![1]));
+    // Scans of about one size, and a file of nothing but small ones.
+    assert_eq!(whole(&[page((100, 80), 7, None), page((99, 79), 1, None)]), (2, vec![1, 2]));
+    assert_eq!(whole(&[page((10, 8), 3, Some(1))]), (1, vec![1]));
 }
 
 #[test]
@@ -73,6 +93,7 @@ fn imagej_has_one_directory_for_a_stack() {
     assert_eq!(first_and_notes(&file), (1, 3, vec!["is page 1 of 6; the others were not looked at".into()]));
     let options = ReadOptions { page: Some(4), ..ReadOptions::default() };
     assert_eq!(options.decode(&file, "x").unwrap().image.rgb()[0], 4);
+    assert_eq!(Pages::of(&file, "x").unwrap().whole, [1, 2, 3, 4, 5, 6]);
 }
 
 #[test]

@@ -1,0 +1,91 @@
+//! The bytes of the pictures of a run, and their pages.
+
+use std::io::{self, ErrorKind, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use maskrcnn::engine::vision::{read_file, read_stream};
+use maskrcnn::{Error, Result};
+
+use super::names::Page;
+use crate::cli::reading::Reading;
+use crate::cli::sources::Source;
+
+/// Files of several pages whose bytes are kept: where one ends and the next begins, both are read.
+const HELD: usize = 2;
+
+/// Reads pictures, standard input once.
+pub(super) struct Pictures<'a> {
+    reading: &'a Reading,
+    stdin: OnceLock<Result<Arc<Vec<u8>>, String>>,
+    held: Mutex<Vec<(PathBuf, Arc<Vec<u8>>)>>,
+}
+
+impl<'a> Pictures<'a> {
+    pub(super) fn new(reading: &'a Reading) -> Self {
+        Self { reading, stdin: OnceLock::new(), held: Mutex::default() }
+    }
+
+    /// The bytes of a picture. Those of a file that is asked for page by page are kept for the next.
+    ///
+    /// # Errors
+    /// As [`read_file`].
+    pub(super) fn bytes(&self, source: &Source, by_pages: bool) -> Result<Arc<Vec<u8>>> {
+        source.check()?;
+        match source {
+            Source::Stdin => {
+                let read = self.stdin.get_or_init(|| read_stdin().map(Arc::new));
+                read.clone().map_err(|reason| Error::Image { name: source.path().display().to_string(), reason })
+            }
+            _ if !by_pages => read_file(source.path()).map(Arc::new),
+            _ => {
+                let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some((_, bytes)) = held.iter().find(|(path, _)| path == source.path()) {
+                    return Ok(bytes.clone());
+                }
+                if held.len() >= HELD {
+                    held.remove(0);
+                }
+                let bytes = Arc::new(read_file(source.path())?);
+                held.push((source.path().into(), bytes.clone()));
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// The pages that are asked for, of a file with several, and what to say of others. None of any other file.
+    ///
+    /// # Errors
+    /// What stands for the source where it has none of them.
+    pub(super) fn pages(&self, source: &Source) -> Result<(Vec<Page>, Option<String>), Source> {
+        if !self.reading.wants_pages() || matches!(source, Source::Nothing { .. }) {
+            return Ok((Vec::new(), None));
+        }
+        let name = source.path().display().to_string();
+        let found = self.bytes(source, false).and_then(|bytes| self.reading.pages(&bytes, &name));
+        let (count, numbers, notice) = found.map_err(|e| {
+            let (kind, reason) = match e {
+                Error::Io { source, .. } => (source.kind(), source.to_string()),
+                Error::Image { reason, .. } => (ErrorKind::InvalidData, reason),
+                other => (ErrorKind::Other, other.to_string()),
+            };
+            Source::Nothing { named: source.path().into(), kind, reason }
+        })?;
+        let pages = numbers.into_iter().map(|number| Page { number, count });
+        Ok((if count > 1 { pages.collect() } else { Vec::new() }, notice))
+    }
+}
+
+fn read_stdin() -> Result<Vec<u8>, String> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return Err(
+            "standard input is a terminal: send a picture into it, as in `maskrcnn detect - < picture.png`".into()
+        );
+    }
+    read_stream(stdin.lock(), "stdin").map_err(|e| match e {
+        Error::Image { reason, .. } => reason,
+        Error::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    })
+}

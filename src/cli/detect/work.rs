@@ -1,0 +1,212 @@
+//! The pictures of a run on their way: read, looked at, written.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use maskrcnn::engine::vision::coco::{self, CocoResult};
+use maskrcnn::engine::vision::overlay;
+use maskrcnn::engine::vision::results::Pair;
+use maskrcnn::{Detections, Detector, Error, Image, Result};
+
+use super::key::RunKey;
+use super::pictures::Pictures;
+use super::plan::Plan;
+use super::summary::{Counts, Times};
+use super::{Args, told};
+use crate::cli::{compiling, crowding, stopping};
+
+/// What the stages share.
+pub(super) struct Work<'a> {
+    pub args: &'a Args,
+    pub plan: &'a Plan,
+    pub pictures: &'a Pictures<'a>,
+    pub detector: &'a Detector,
+    pub key: RunKey,
+    begin: Instant,
+    /// Nanoseconds of planning and compiling.
+    setup: AtomicU64,
+    /// Pictures that are smaller in the network than their nuclei ask for.
+    shrunk: AtomicUsize,
+}
+
+/// A picture at some stage, or why there is none.
+pub(super) enum Step<T> {
+    /// It is on its way.
+    Of(T),
+    /// It has the same results already.
+    Finished(Counts),
+    /// The user wants no more.
+    Stopped,
+}
+
+/// A picture that was read.
+pub(super) struct Read {
+    image: Image,
+    pair: Pair,
+}
+
+/// A picture with what was found in it.
+pub(super) struct Detected {
+    image: Image,
+    pair: Pair,
+    found: Detections,
+    seconds: f64,
+}
+
+/// A picture whose results are written.
+pub(super) struct Written {
+    /// The line to tell.
+    pub line: String,
+    /// What was found.
+    pub counts: Counts,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        args: &'a Args,
+        plan: &'a Plan,
+        pictures: &'a Pictures<'a>,
+        detector: &'a Detector,
+        key: RunKey,
+    ) -> Self {
+        let (setup, shrunk) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Self { args, plan, pictures, detector, key, begin: Instant::now(), setup, shrunk }
+    }
+
+    /// Reads the picture of a job, if it can be done and is to be.
+    ///
+    /// # Errors
+    /// As [`Plan::check`] and [`maskrcnn::Image::decode`].
+    pub(super) fn read(&self, i: usize) -> Result<Step<Read>> {
+        if stopping::asked() {
+            return Ok(Step::Stopped);
+        }
+        let job = &self.plan.jobs[i];
+        self.plan.check(job)?;
+        let bytes = self.pictures.bytes(&job.source, job.page.is_some())?;
+        let pair = job.pair.clone().of_run(&self.key.of(&bytes, job.page));
+        if self.args.resume && pair.is_of_run() {
+            return Ok(Step::Finished(counts_in(&pair)?));
+        }
+        let name = job.name();
+        let image = self.args.reading.decode(&bytes, &name, job.page.map(|page| page.number))?;
+        self.tell_of_size(&name, &image);
+        Ok(Step::Of(Read { image, pair }))
+    }
+
+    /// Looks at pictures, as far as they could be read and the user wants more. The time of a batch is shared out evenly.
+    pub(super) fn detect(&self, read: Vec<Result<Step<Read>>>) -> Vec<Result<Step<Detected>>> {
+        let mut out = Vec::with_capacity(read.len());
+        let mut good = Vec::new();
+        for (i, read) in read.into_iter().enumerate() {
+            let stopped = stopping::asked();
+            match read {
+                Ok(Step::Of(read)) if !stopped => good.push((i, read)),
+                Ok(Step::Of(_) | Step::Stopped) => out.push((i, Ok(Step::Stopped))),
+                Ok(Step::Finished(counts)) => out.push((i, Ok(Step::Finished(counts)))),
+                Err(e) => out.push((i, Err(e))),
+            }
+        }
+        let (places, good): (Vec<usize>, Vec<Read>) = good.into_iter().unzip();
+        out.extend(places.into_iter().zip(self.together(good)).map(|(i, done)| (i, done.map(Step::Of))));
+        out.sort_by_key(|o| o.0);
+        out.into_iter().map(|o| o.1).collect()
+    }
+
+    fn together(&self, good: Vec<Read>) -> Vec<Result<Detected>> {
+        // One by one where there is but one, and where one of them spoils the batch, to tell which.
+        if good.len() > 1 {
+            let (begin, compiled) = (Instant::now(), compiling::time());
+            if let Ok(all) = self.detector.detect_batch(good.iter().map(|read| &read.image)) {
+                let setup = compiling::time().saturating_sub(compiled);
+                self.add_setup(setup);
+                let seconds = begin.elapsed().saturating_sub(setup).as_secs_f64() / good.len() as f64;
+                let done = |(Read { image, pair }, found)| Ok(Detected { image, pair, found, seconds });
+                return good.into_iter().zip(all).map(done).collect();
+            }
+        }
+        good.into_iter().map(|read| self.alone(read)).collect()
+    }
+
+    fn alone(&self, Read { image, pair }: Read) -> Result<Detected> {
+        // A size's first image is not slower for what is compiled before it.
+        let begin = Instant::now();
+        self.detector.warm_up(image.height(), image.width())?;
+        self.add_setup(begin.elapsed());
+        let begin = Instant::now();
+        let found = self.detector.detect(&image)?;
+        Ok(Detected { image, pair, found, seconds: begin.elapsed().as_secs_f64() })
+    }
+
+    /// Writes the results.
+    ///
+    /// # Errors
+    /// As [`Pair::write`].
+    pub(super) fn write(&self, i: usize, detected: Result<Step<Detected>>) -> Result<Step<Written>> {
+        let Detected { image, pair, found, seconds } = match detected? {
+            Step::Of(detected) => detected,
+            Step::Finished(counts) => return Ok(Step::Finished(counts)),
+            Step::Stopped => return Ok(Step::Stopped),
+        };
+        let (job, score) = (&self.plan.jobs[i], self.args.score);
+        let found = found.above(score);
+        pair.write(&overlay(&image, &found), &coco::results(&found, job.id.clone()), self.args.overwrite)?;
+        let line = format!(
+            "{}: {}{}, {seconds:.2} s -> {}, {}",
+            job.name(),
+            told(&found, score),
+            crowding::told(&found, self.detector.config()),
+            pair.json().display(),
+            pair.png().display()
+        );
+        let counts = found.counts_by_class();
+        let counts = counts.iter().map(|&(label, n)| (found.name(label).into_owned(), n)).collect();
+        Ok(Step::Of(Written { line, counts }))
+    }
+
+    /// Where the time went so far.
+    pub(super) fn times(&self) -> Times {
+        let setup = Duration::from_nanos(self.setup.load(Ordering::Relaxed));
+        Times { whole: self.begin.elapsed(), setup, busy: self.detector.busy() }
+    }
+
+    fn add_setup(&self, time: Duration) {
+        self.setup.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// Says of the first picture that cannot be as large in the network as `--diameter` asks for.
+    fn tell_of_size(&self, name: &str, image: &Image) {
+        let transform = &self.detector.config().transform;
+        let (w, h) = (f64::from(image.width()), f64::from(image.height()));
+        let scale = f64::from(transform.scale);
+        if scale * w.max(h) <= transform.max_size as f64 || self.shrunk.fetch_add(1, Ordering::Relaxed) > 0 {
+            return;
+        }
+        note!(
+            "note: {name}: by --diameter it would have {:.0}×{:.0} pixels in the network; it has {} along the long side \
+             at most, so what is looked for is smaller than the model knows it (--max-size allows more; or cut it into \
+             pieces)",
+            scale * w,
+            scale * h,
+            transform.max_size
+        );
+    }
+
+    /// Says of how many more pictures that holds.
+    pub(super) fn finish(&self) {
+        if let more @ 1.. = self.shrunk.load(Ordering::Relaxed).saturating_sub(1) {
+            note!("note: the same note on --diameter holds for {more} more of the pictures");
+        }
+    }
+}
+
+/// What an earlier run found, by its results file.
+fn counts_in(pair: &Pair) -> Result<Counts> {
+    let io = |source| Error::Io { path: pair.json().into(), source };
+    let text = std::fs::read(pair.json()).map_err(io)?;
+    let found: Vec<CocoResult> = serde_json::from_slice(&text).map_err(|e| io(e.into()))?;
+    let mut counts = BTreeMap::new();
+    found.into_iter().for_each(|result| *counts.entry(result.category_name).or_default() += 1);
+    Ok(counts)
+}
