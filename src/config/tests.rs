@@ -45,7 +45,7 @@ fn reads_every_key() {
         "box": {"roi_size": 5, "sampling_ratio": 0, "convs": [24], "fc_layers": 3, "representation": 64, "score_thresh": 0.3, "nms_thresh": 0.4,
                 "detections_per_img": 13, "reg_weights": [1, 2, 3, 4], "min_size": 5},
         "mask": {"roi_size": 6, "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "threshold": 0.6},
-        "transform": {"min_size": 100, "max_size": 200, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
+        "transform": {"min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
                       "size_divisible": 64},
         "roi_aligned": true}"#;
     let expected = Config {
@@ -97,6 +97,8 @@ fn reads_every_key() {
         transform: Transform {
             min_size: 100,
             max_size: 200,
+            scale: 1.5,
+            diameter: 30.0,
             image_range: 255.0,
             image_mean: [0.1, 0.2, 0.3],
             image_std: [0.4, 0.5, 0.6],
@@ -224,6 +226,9 @@ fn names_the_setting_out_of_range() {
         ("transform.min_size", |c| c.transform.min_size = 1334),
         ("transform.min_size", |c| c.transform.min_size = 0),
         ("transform.max_size", |c| c.transform.max_size = usize::MAX),
+        ("transform.scale", |c| c.transform.scale = -0.5),
+        ("transform.scale", |c| c.transform.scale = f32::NAN),
+        ("transform.diameter", |c| c.transform.diameter = 1e5),
         ("transform.image_range", |c| c.transform.image_range = 0.5),
         ("transform.image_mean.0", |c| c.transform.image_mean[0] = f32::NAN),
         ("transform.image_std.2", |c| c.transform.image_std[2] = 0.0),
