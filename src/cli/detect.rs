@@ -127,7 +127,10 @@ fn work(work: &Work, summary: &mut Summary) -> Times {
                     say!("{line}");
                     summary.done(counts);
                 }
-                Ok(Step::Finished(counts)) => summary.finished(counts),
+                Ok(Step::Finished(counts)) => {
+                    summary.finished(counts);
+                    return progress.skip();
+                }
                 Ok(Step::Stopped) => return summary.left(),
                 Err(e) => complain(work.plan.jobs[i].name(), e, summary),
             }

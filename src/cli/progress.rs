@@ -1,6 +1,8 @@
 //! How far a long run is, on a terminal.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Write;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// A bar below what is printed; nothing where standard error is no terminal.
 pub(super) struct Progress(Option<ProgressBar>);
@@ -9,9 +11,12 @@ impl Progress {
     /// Of so many images; of one there is none.
     pub(super) fn new(count: usize) -> Self {
         let bar = (count > 1).then(|| super::say::bars().add(ProgressBar::new(count as u64)));
-        let template = "{bar:32} {pos} of {len} images, {per_sec}, {eta} left";
+        let template = "{bar:32} {pos} of {len} images, {rate}, {eta} left";
         if let (Some(bar), Ok(style)) = (&bar, ProgressStyle::with_template(template)) {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, out: &mut dyn Write| {
+                let _ = write!(out, "{:.2} images/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         Self(bar)
     }
@@ -20,6 +25,14 @@ impl Progress {
     pub(super) fn step(&self) {
         if let Some(bar) = &self.0 {
             bar.inc(1);
+        }
+    }
+
+    /// One more was done before: that says nothing of the time that others take.
+    pub(super) fn skip(&self) {
+        if let Some(bar) = &self.0 {
+            bar.inc(1);
+            bar.reset_eta();
         }
     }
 
