@@ -1,5 +1,6 @@
 //! `maskrcnn detect`
 
+mod given;
 mod key;
 mod names;
 mod pictures;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use maskrcnn::engine::vision::results;
 use maskrcnn::{Detections, Detector, Error, Result};
 
+use self::given::{Given, GivenArgs};
 use self::key::RunKey;
 use self::pictures::Pictures;
 use self::plan::Plan;
@@ -48,6 +50,8 @@ pub(super) struct Args {
     model: Model,
     #[command(flatten)]
     reading: Reading,
+    #[command(flatten)]
+    given: GivenArgs,
     /// Folder for the results, <stem>.json and <stem>.png for each image; made if it is not there. Images that share a
     /// stem have their endings or folders in the names of their results, and pages their numbers (stack-p07). `image_id`
     /// in the JSON is that name: a number where it is all digits and no other image of the call is that number (of 7.png
@@ -85,12 +89,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
     let mut summary = Summary::new(plan.jobs.len());
     if plan.has_work() {
-        let (detector, key) = match open(args) {
+        let (detector, key, given) = match open(args) {
             Ok(opened) => opened,
             Err(e) => return super::finish(Err(e)),
         };
         say!("{} on {}, {}", detector.config().name, detector.device().name(), detector.precision());
-        let times = work(&Work::new(args, &plan, &pictures, &detector, key), &mut summary);
+        let times = work(&Work::new(args, &plan, &pictures, (&detector, given), key), &mut summary);
         summary.tell(Some(times));
         summary.write(&args.out, args.overwrite, &detector, args.score);
     } else {
@@ -163,12 +167,14 @@ fn complain(name: String, e: Error, summary: &mut Summary) {
 }
 
 /// The detector, once it is known that there is a place for what it finds, and what to mark its results with.
-fn open(args: &Args) -> Result<(Detector, RunKey)> {
+fn open(args: &Args) -> Result<(Detector, RunKey, Option<Given>)> {
     results::check_folder(&args.out)?;
     results::sweep(&args.out);
+    let given = args.given.read()?;
     let (detector, weights) = args.model.open_with_checksum(Some(args.score))?;
-    let key = RunKey::new(weights, &detector, &args.reading.settings(), args.score)?;
-    Ok((detector, key))
+    let boxes = given.as_ref().map_or_else(String::new, Given::settings);
+    let key = RunKey::new(weights, &detector, &(args.reading.settings() + &boxes), args.score)?;
+    Ok((detector, key, given))
 }
 
 /// What was found, for a picture's line.

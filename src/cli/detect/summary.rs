@@ -79,13 +79,15 @@ impl Summary {
         (self.done > 0 && seconds > 0.0).then(|| self.done as f64 / seconds)
     }
 
-    /// Prints what there is to say of more than one picture.
+    /// Prints what was skipped, and what there is to say of more than one picture.
     pub(super) fn tell(&self, times: Option<Times>) {
+        match (self.finished, self.images) {
+            (0, _) => {}
+            (_, 1) => say!("the image was finished before, and is skipped"),
+            (finished, images) => say!("{finished} of {images} images were finished before, and skipped"),
+        }
         if self.images <= 1 {
             return;
-        }
-        if self.finished > 0 {
-            say!("{} of {} images were finished before, and skipped", self.finished, self.images);
         }
         if let Some((times, rate)) = times.and_then(|t| Some((t, self.rate(t)?))) {
             let seconds = times.whole.saturating_sub(times.setup).as_secs_f64();

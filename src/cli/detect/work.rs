@@ -9,6 +9,7 @@ use maskrcnn::engine::vision::overlay;
 use maskrcnn::engine::vision::results::Pair;
 use maskrcnn::{Detections, Detector, Error, Image, Result};
 
+use super::given::Given;
 use super::key::RunKey;
 use super::pictures::Pictures;
 use super::plan::Plan;
@@ -22,6 +23,8 @@ pub(super) struct Work<'a> {
     pub plan: &'a Plan,
     pub pictures: &'a Pictures<'a>,
     pub detector: &'a Detector,
+    /// What comes with the pictures.
+    given: Option<Given>,
     pub key: RunKey,
     begin: Instant,
     /// Nanoseconds of planning and compiling.
@@ -42,6 +45,8 @@ pub(super) enum Step<T> {
 
 /// A picture that was read.
 pub(super) struct Read {
+    /// The number of its job.
+    job: usize,
     image: Image,
     pair: Pair,
 }
@@ -67,11 +72,11 @@ impl<'a> Work<'a> {
         args: &'a Args,
         plan: &'a Plan,
         pictures: &'a Pictures<'a>,
-        detector: &'a Detector,
+        (detector, given): (&'a Detector, Option<Given>),
         key: RunKey,
     ) -> Self {
         let (setup, shrunk) = (AtomicU64::new(0), AtomicUsize::new(0));
-        Self { args, plan, pictures, detector, key, begin: Instant::now(), setup, shrunk }
+        Self { args, plan, pictures, detector, given, key, begin: Instant::now(), setup, shrunk }
     }
 
     /// Reads the picture of a job, if it can be done and is to be.
@@ -92,7 +97,7 @@ impl<'a> Work<'a> {
         let name = job.name();
         let image = self.args.reading.decode(&bytes, &name, job.page.map(|page| page.number))?;
         self.tell_of_size(&name, &image);
-        Ok(Step::Of(Read { image, pair }))
+        Ok(Step::Of(Read { job: i, image, pair }))
     }
 
     /// Looks at pictures, as far as they could be read and the user wants more. The time of a batch is shared out evenly.
@@ -116,20 +121,25 @@ impl<'a> Work<'a> {
 
     fn together(&self, good: Vec<Read>) -> Vec<Result<Detected>> {
         // One by one where there is but one, and where one of them spoils the batch, to tell which.
-        if good.len() > 1 {
+        if good.len() > 1 && self.given.is_none() {
             let (begin, compiled) = (Instant::now(), compiling::time());
             if let Ok(all) = self.detector.detect_batch(good.iter().map(|read| &read.image)) {
                 let setup = compiling::time().saturating_sub(compiled);
                 self.add_setup(setup);
                 let seconds = begin.elapsed().saturating_sub(setup).as_secs_f64() / good.len() as f64;
-                let done = |(Read { image, pair }, found)| Ok(Detected { image, pair, found, seconds });
+                let done = |(Read { image, pair, .. }, found)| Ok(Detected { image, pair, found, seconds });
                 return good.into_iter().zip(all).map(done).collect();
             }
         }
         good.into_iter().map(|read| self.alone(read)).collect()
     }
 
-    fn alone(&self, Read { image, pair }: Read) -> Result<Detected> {
+    fn alone(&self, Read { job, image, pair }: Read) -> Result<Detected> {
+        if let Some(given) = &self.given {
+            let (begin, jobs) = (Instant::now(), &self.plan.jobs);
+            let found = given.detect(self.detector, &image, &jobs[job], jobs.len())?;
+            return Ok(Detected { image, pair, found, seconds: begin.elapsed().as_secs_f64() });
+        }
         // A size's first image is not slower for what is compiled before it.
         let begin = Instant::now();
         self.detector.warm_up(image.height(), image.width())?;
@@ -150,7 +160,9 @@ impl<'a> Work<'a> {
             Step::Stopped => return Ok(Step::Stopped),
         };
         let (job, score) = (&self.plan.jobs[i], self.args.score);
-        let found = found.above(score);
+        // Whoever gives a box wants it back.
+        let known = self.given.as_ref().is_some_and(Given::are_boxes);
+        let found = if known { found } else { found.above(score) };
         pair.write(&overlay(&image, &found), &coco::results(&found, job.id.clone()), self.args.overwrite)?;
         let line = format!(
             "{}: {}{}, {seconds:.2} s -> {}, {}",
