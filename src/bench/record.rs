@@ -116,7 +116,7 @@ impl Record {
     /// Reads a file that [`Record::save`] wrote.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be read, or is not such a file, or one of another version.
+    /// [`crate::Error::Io`] where it cannot be read, or is not such a file, or one of another version.
     pub fn read(path: &Path) -> Result<Self> {
         KIND.read(path)
     }
@@ -124,7 +124,7 @@ impl Record {
     /// Writes all of it as JSON, to be read by [`Record::read`].
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`crate::Error::Io`].
     pub fn save(&self, path: &Path) -> Result<()> {
         atomic::write(path, |out| out.write_all(self.json().as_bytes()))
     }

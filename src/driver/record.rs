@@ -125,7 +125,7 @@ impl Record {
     /// Reads a file that [`Record::save`] wrote.
     ///
     /// # Errors
-    /// [`Error::Io`] where it cannot be read, or is not such a file, or one of another version.
+    /// [`crate::Error::Io`] where it cannot be read, or is not such a file, or one of another version.
     pub fn read(path: &Path) -> Result<Self> {
         KIND.read(path)
     }
@@ -133,7 +133,7 @@ impl Record {
     /// Writes it, whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Io`], naming the file.
+    /// [`crate::Error::Io`], naming the file.
     pub fn save(&self, path: &Path) -> Result<()> {
         atomic::write(path, |out| out.write_all(self.json().as_bytes()))
     }

@@ -14,7 +14,7 @@ impl Runner {
     /// it ([`Runner::slice`]), one wait, one map.
     ///
     /// # Errors
-    /// [`Error::Device`] where the device fails.
+    /// [`crate::Error::Device`] where the device fails.
     pub fn run(&mut self, inputs: &[(Tensor, &[u8])], outputs: &[Tensor]) -> Result<Vec<Output>> {
         self.run_steps(0..self.steps.len(), inputs, outputs)
     }

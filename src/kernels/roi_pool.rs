@@ -53,7 +53,7 @@ pub fn cases() -> Vec<Case> {
             let mut inputs = vec![Value::f32([b, rois.len() / 4 / b, 4], rois), Value::u32([b], live)];
             inputs.extend(sizes.iter().map(|&(h, w)| rng.tensor([b, h, w, c])));
             let kernel = RoiPool { pooled, rounding, levels: levels.clone() };
-            out.push(Case::new(&name(of), kernel, inputs, Tolerance::Exact));
+            out.push(Case::new(name(of), kernel, inputs, Tolerance::Exact));
         };
         let sizes = roi_levels::every_size();
         let n = sizes.len() as u32 / 4;
