@@ -157,6 +157,19 @@ impl RoiPooling {
     }
 }
 
+/// What happens to a detection that overlaps a better one of its class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suppression {
+    /// It is dropped where the IoU passes [`BoxHead::nms_thresh`].
+    #[default]
+    Hard,
+    /// Soft-NMS: where the IoU passes [`BoxHead::nms_thresh`], its score falls by `1 − IoU`.
+    Linear,
+    /// Soft-NMS: its score falls by `exp(−IoU² / σ)`, with [`BoxHead::soft_nms_sigma`].
+    Gaussian,
+}
+
 /// Box head (`torchvision/models/detection/roi_heads.py`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -178,6 +191,10 @@ pub struct BoxHead {
     pub score_thresh: f32,
     /// NMS within a class suppresses above this IoU.
     pub nms_thresh: f32,
+    /// What suppression is. A score that falls to `score_thresh` or less is dropped.
+    pub suppression: Suppression,
+    /// σ of [`Suppression::Gaussian`].
+    pub soft_nms_sigma: f32,
     /// Detections an image keeps.
     pub detections_per_img: usize,
     /// Divisors of the deltas x, y, width, height.
@@ -331,6 +348,8 @@ impl Default for BoxHead {
             representation: 1024,
             score_thresh: 0.05,
             nms_thresh: 0.5,
+            suppression: Suppression::Hard,
+            soft_nms_sigma: 0.5,
             detections_per_img: 100,
             reg_weights: [10.0, 10.0, 5.0, 5.0],
             min_size: 1e-2,

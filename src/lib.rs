@@ -63,7 +63,7 @@ mod versioned;
 mod vision;
 mod weights;
 
-pub use config::{Backbone, BlockKind, BoxHead, Config, MaskHead, RoiPooling, Rpn, Transform};
+pub use config::{Backbone, BlockKind, BoxHead, Config, MaskHead, RoiPooling, Rpn, Suppression, Transform};
 pub use detector::{Detector, DetectorBuilder, Options, Pending};
 pub use error::{Error, Result};
 pub use gpu::Device;

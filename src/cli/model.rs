@@ -61,6 +61,11 @@ pub(super) struct Changes {
     /// Of two boxes of a class that overlap by more than this IoU, the lower-scoring is dropped.
     #[arg(long, value_name = "IOU", help_heading = "Settings", value_parser = super::share)]
     nms: Option<f32>,
+    /// Let the scores of boxes fall that overlap a better one of their class, instead of dropping them: by 1 − IoU where that
+    /// passes --nms, or by exp(−IoU² / σ) (`box.soft_nms_sigma`, 0.5 unless --config says otherwise).
+    #[arg(long, value_name = "linear|gaussian", help_heading = "Settings",
+        value_parser = PossibleValuesParser::new(["linear", "gaussian"]), hide_possible_values = true)]
+    soft_nms: Option<String>,
     /// How both heads get the features of a RoI: RoIAlign by the mean of its samples or by their maximum; RoIPool rounded to
     /// the nearest pixel (Fast R-CNN) or down (as it is often drawn).
     #[arg(long, value_name = "align|align-max|pool|pool-floor", help_heading = "Settings",
@@ -255,6 +260,7 @@ impl Changes {
         }
         change("--detections", self.detections.map(|n| json!({ "box": { "detections_per_img": n } })))?;
         change("--nms", self.nms.map(|iou| json!({ "box": { "nms_thresh": iou } })))?;
+        change("--soft-nms", self.soft_nms.as_ref().map(|decay| json!({ "box": { "suppression": decay } })))?;
         change(
             "--pooling",
             self.pooling.as_ref().map(|how| match masks {

@@ -80,6 +80,8 @@ fn reads_every_key() {
             representation: 64,
             score_thresh: 0.3,
             nms_thresh: 0.4,
+            suppression: Suppression::Gaussian,
+            soft_nms_sigma: 0.7,
             detections_per_img: 13,
             reg_weights: [1.0, 2.0, 3.0, 4.0],
             min_size: 5.0,

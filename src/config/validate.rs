@@ -135,6 +135,7 @@ impl BoxHead {
         width("box.representation", self.representation, 16384)?;
         within("box.score_thresh", self.score_thresh, &UNIT)?;
         within("box.nms_thresh", self.nms_thresh, &UNIT)?;
+        within("box.soft_nms_sigma", self.soft_nms_sigma, &(1e-3..=1e3))?;
         within("box.detections_per_img", self.detections_per_img, &SELECTION)?;
         for (i, &weight) in self.reg_weights.iter().enumerate() {
             within(format!("box.reg_weights.{i}"), weight, &(1e-3..=1e4))?;

@@ -88,6 +88,7 @@ macro_rules! with_kernels {
             nms: $crate::ops::nms::Nms,
             nms_pairs: $crate::kernels::nms_pairs::NmsPairs,
             nms_sweep: $crate::kernels::nms_sweep::NmsSweep,
+            soft_nms: $crate::ops::soft_nms::SoftNms,
             collect: $crate::ops::collect::Collect,
             gather_groups: $crate::ops::gather_groups::GatherGroups,
             take_rows: $crate::ops::take_rows::TakeRows,

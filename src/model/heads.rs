@@ -6,7 +6,7 @@ use super::pyramid::{Pyramid, PyramidTensor};
 use super::rpn::Rois;
 use super::{Builder, Capacity, MaskOutputs, Outputs};
 use crate::Result;
-use crate::config::{Config, MaskHead, RoiPooling};
+use crate::config::{Config, MaskHead, RoiPooling, Suppression};
 use crate::graph::Tensor;
 use crate::ops::class_decode::ClassDecode;
 use crate::ops::collect::Collect;
@@ -21,6 +21,7 @@ use crate::ops::put_rows::PutRows;
 use crate::ops::roi_align::{Pooling, RoiAlign};
 use crate::ops::roi_levels::RoiLevels;
 use crate::ops::roi_pool::{RoiPool, Rounding};
+use crate::ops::soft_nms::{Decay, SoftNms};
 use crate::ops::softmax::Softmax;
 use crate::ops::take_rows::TakeRows;
 use crate::tensor::{ELEMENT_BYTES, Value};
@@ -179,7 +180,16 @@ pub(super) fn boxes(
     let sorted = b.g.top_k("box.sort", n, [candidates[1], segments])?;
     // The sort's indices count within a class, so its boxes are gathered class by class.
     let in_order = b.g.op1("box.gather", crate::ops::gather_groups::GatherGroups, &[sorted[1], candidates[0]])?;
-    let kept = b.g.op1("box.nms", Nms { threshold: head.nms_thresh }, &[in_order, sorted[0], sorted[2]])?;
+    let (ranked, least) = ([in_order, sorted[0], sorted[2]], head.score_thresh);
+    let decay = match head.suppression {
+        Suppression::Hard => None,
+        Suppression::Linear => Some(Decay::Linear(head.nms_thresh)),
+        Suppression::Gaussian => Some(Decay::Gaussian(head.soft_nms_sigma)),
+    };
+    let kept = match decay {
+        None => b.g.op1("box.nms", Nms { threshold: head.nms_thresh }, &ranked)?,
+        Some(decay) => b.g.op1("box.nms", SoftNms { decay, least }, &ranked)?,
+    };
     let all = b.g.constant("box.all", Arc::new(Value::u32([1, 2], vec![0, (groups * n) as u32])));
     let best = b.g.top_k("box.best", head.detections_per_img, [kept, all])?;
     let chosen = b.g.op("box.collect", Collect, &[best[1], in_order])?;

@@ -30,6 +30,7 @@ pub mod roi_levels;
 pub mod roi_pool;
 pub mod rpn_decode;
 pub mod sampling;
+pub mod soft_nms;
 pub mod softmax;
 pub mod take_rows;
 pub mod topk;

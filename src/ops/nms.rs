@@ -21,23 +21,11 @@ impl Op for Nms {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        vec![
-            Operand::f32("boxes", 0).of_any_rank(),
-            Operand::f32("scores", 0).of_any_rank(),
-            Operand::u32("counts", 0).of_any_rank(),
-        ]
+        operands()
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let [boxes, scores, counts] = inputs else {
-            return Err(format!("takes boxes, scores and counts, not {inputs:?}"));
-        };
-        let k = scores.shape.dims().last().copied().unwrap_or(0) as usize;
-        let fits = boxes.shape.len() == scores.shape.len() * 4 && counts.dtype == DType::U32;
-        if k == 0 || !fits || counts.shape.len() * k != scores.shape.len() {
-            return Err(format!("these do not fit together: {inputs:?}"));
-        }
-        Ok(vec![*scores])
+        infer(inputs)
     }
 
     fn cost(&self, io: &Io) -> Cost {
@@ -68,6 +56,28 @@ impl Op for Nms {
     fn settings(&self) -> Vec<Setting> {
         settings([("threshold", value(self.threshold))])
     }
+}
+
+/// Boxes, scores, counts.
+pub(super) fn operands() -> Vec<Operand> {
+    vec![
+        Operand::f32("boxes", 0).of_any_rank(),
+        Operand::f32("scores", 0).of_any_rank(),
+        Operand::u32("counts", 0).of_any_rank(),
+    ]
+}
+
+/// Scores, of boxes, scores and counts that fit together.
+pub(super) fn infer(inputs: &[Info]) -> Result<Vec<Info>, String> {
+    let [boxes, scores, counts] = inputs else {
+        return Err(format!("takes boxes, scores and counts, not {inputs:?}"));
+    };
+    let k = scores.shape.dims().last().copied().unwrap_or(0) as usize;
+    let fits = boxes.shape.len() == scores.shape.len() * 4 && counts.dtype == DType::U32;
+    if k == 0 || !fits || counts.shape.len() * k != scores.shape.len() {
+        return Err(format!("these do not fit together: {inputs:?}"));
+    }
+    Ok(vec![*scores])
 }
 
 /// IoU in f32, as the selection must agree on which side of the threshold a pair lies.

@@ -18,6 +18,7 @@ use maskrcnn::engine::ops::roi_align::{Pooling, RoiAlign};
 use maskrcnn::engine::ops::roi_levels::RoiLevels;
 use maskrcnn::engine::ops::roi_pool::{RoiPool, Rounding};
 use maskrcnn::engine::ops::sampling::Sampling;
+use maskrcnn::engine::ops::soft_nms::{Decay, SoftNms};
 use maskrcnn::engine::ops::topk::{NONE, TopK};
 use maskrcnn::engine::ops::{Info, Io, Op};
 use maskrcnn::engine::rng::Rng;
@@ -234,6 +235,25 @@ proptest! {
         let inputs =
             vec![Value::f32([groups, k, 4], boxes), Value::f32([groups, k], scores), Value::u32([groups], counts)];
         agree(Nms { threshold }, inputs, Tolerance::Exact)?;
+    }
+
+    /// Scores that lie apart, since of two that are nearly the same either may be the first to be taken.
+    #[test]
+    fn soft_nms(
+        (groups, k, side) in (1..4usize, 1..200usize, select(vec![9.0f32, 40.0, 200.0])),
+        decay in select(vec![Decay::Linear(0.0), Decay::Linear(0.3), Decay::Linear(0.7), Decay::Gaussian(0.5), Decay::Gaussian(0.1)]),
+        (holes, least) in (0..3usize, select(vec![0.0f32, 0.05, 0.3])),
+        seed in any::<u64>(),
+    ) {
+        let mut rng = Rng::new(seed);
+        let boxes = rng.boxes(groups * k, side + 1.0, side + 1.0).into_iter().map(f32::round).collect();
+        let mut scores: Vec<f32> = (0..groups * k).map(|_| rng.uniform(0.001, 1.0)).collect();
+        scores.chunks_mut(k).for_each(|group| group.sort_by(|a, b| b.total_cmp(a)));
+        scores.iter_mut().for_each(|s| *s = if rng.below(4) < holes { NONE } else { *s });
+        let counts = (0..groups).map(|_| rng.below(k + 3) as u32).collect();
+        let inputs =
+            vec![Value::f32([groups, k, 4], boxes), Value::f32([groups, k], scores), Value::u32([groups], counts)];
+        agree(SoftNms { decay, least }, inputs, Tolerance::Close { absolute: 2e-6, relative: 1e-4 })?;
     }
 
     /// Boxes on quarter pixels, inside and over the border. The number of adaptive samples must not hang on a

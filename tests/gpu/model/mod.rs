@@ -16,6 +16,7 @@ mod pending;
 mod precision;
 mod slices;
 mod stages;
+mod suppression;
 
 use crate::common::device;
 use golden::Golden;
