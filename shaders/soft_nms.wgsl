@@ -34,11 +34,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         // A thread looks at what it alone writes.
         var score = 0.0;
         var at = t;
-        for (var i = t; i < n; i += THREADS) {
-            let v = kept[first + i];
-            if v > NONE && -v > score {
-                score = -v;
-                at = i;
+        for (var base = 0u; base < n; base += THREADS) {
+            let i = base + t;
+            if i < n {
+                let v = kept[first + i];
+                if v > NONE && -v > score {
+                    score = -v;
+                    at = i;
+                }
             }
         }
         best_score[t] = score;
@@ -61,7 +64,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         workgroupBarrier();
         if top > p.least {
             let box = boxes[first + taken];
-            for (var i = t; i < n; i += THREADS) {
+            for (var base = 0u; base < n; base += THREADS) {
+                let i = base + t;
+                if i >= n { continue; }
                 let v = kept[first + i];
                 if i == taken {
                     kept[first + i] = top;
