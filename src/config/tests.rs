@@ -42,9 +42,9 @@ fn reads_every_key() {
         "fpn_channels": 128, "fpn_norm": true, "num_classes": 3, "class_names": ["b", "x", "y"],
         "anchor_sizes": [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10.5]], "anchor_ratios": [0.5],
         "rpn": {"conv_depth": 2, "pre_nms_top_n": 11, "post_nms_top_n": 12, "nms_thresh": 0.1, "score_thresh": 0.2, "min_size": 3},
-        "box": {"roi_size": 5, "sampling_ratio": 0, "convs": [24], "fc_layers": 3, "representation": 64, "score_thresh": 0.3, "nms_thresh": 0.4,
-                "detections_per_img": 13, "reg_weights": [1, 2, 3, 4], "min_size": 5},
-        "mask": {"roi_size": 6, "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "threshold": 0.6},
+        "box": {"roi_size": 5, "pooling": "align-max", "sampling_ratio": 0, "convs": [24], "fc_layers": 3, "representation": 64, "score_thresh": 0.3, "nms_thresh": 0.4,
+                "suppression": "gaussian", "soft_nms_sigma": 0.7, "detections_per_img": 13, "reg_weights": [1, 2, 3, 4], "min_size": 5},
+        "mask": {"roi_size": 6, "pooling": "pool-floor", "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "threshold": 0.6},
         "transform": {"min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
                       "size_divisible": 64},
         "roi_aligned": true}"#;
