@@ -9,12 +9,13 @@ struct Params {
     weights: vec4<f32>, // of the box coder: deltas are divided by them
     total: u32, n: u32, classes: u32,
     threshold: f32, min_size: f32, log_limit: f32,
-    grid_x: u32, spare: u32,
+    grid_x: u32,
+    sets: u32, // of deltas of a RoI: one for each class, or one for all
 }
 
 @slot var<uniform> p: Params;
 @slot var<storage, read> probabilities: array<f32>; // [B * n, K]
-@slot var<storage, read> deltas: array<vec4<f32>>; // [B * n, K]
+@slot var<storage, read> deltas: array<vec4<f32>>; // [B * n, sets]
 @slot var<storage, read> rois: array<vec4<f32>>; // [B, n]
 @slot var<storage, read> live: array<u32>; // [B]
 @slot var<storage, read> frames: array<Frame>; // [B]
@@ -35,7 +36,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     let row = b * p.n + r;
     let f = frames[b];
-    let box = clip(decode(rois[row], deltas[row * p.classes + label] / p.weights, p.log_limit), f32(f.out_w), f32(f.out_h));
+    let delta = deltas[row * p.sets + min(label, p.sets - 1u)] / p.weights;
+    let box = clip(decode(rois[row], delta, p.log_limit), f32(f.out_w), f32(f.out_h));
     let score = probabilities[row * p.classes + label];
     boxes[i] = box;
     let large = box.z - box.x >= p.min_size && box.w - box.y >= p.min_size;

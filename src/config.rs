@@ -4,6 +4,7 @@
 //! (`torchvision/models/detection/{mask_rcnn,faster_rcnn}.py`). Field names are the JSON's keys, except
 //! [`Config::box_head`] (`box`, a reserved word in Rust) and [`Backbone::bn_eps`] (`norm`, a phrase).
 
+mod backbone;
 mod coco;
 mod json;
 mod overrides;
@@ -14,6 +15,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use backbone::{Backbone, BlockKind, Neck};
 use coco::COCO_NAMES;
 
 /// The settings of one Mask R-CNN.
@@ -24,15 +26,19 @@ pub struct Config {
     pub name: String,
     /// The ResNet body.
     pub backbone: Backbone,
+    /// What lies between the body and the heads.
+    pub neck: Neck,
     /// Channels of every FPN level; a multiple of 4.
     pub fpn_channels: usize,
-    /// Each of the FPN's convolutions has a BatchNorm instead of a bias (torchvision's `_v2` models).
+    /// Each of the FPN's convolutions has a norm instead of a bias (torchvision's `_v2` models).
     pub fpn_norm: bool,
+    /// Where it is not 0: the norms of FPN and heads are GroupNorms of so many groups, and not BatchNorms.
+    pub group_norm: usize,
     /// Classes, the background (class 0) included.
     pub num_classes: usize,
     /// One name a class, the background's first.
     pub class_names: Vec<String>,
-    /// Anchor sides in input pixels (square root of the area), for each of the pyramid's levels ([`Backbone::levels`]).
+    /// Anchor sides in input pixels (square root of the area), for each of the levels ([`Config::levels`]).
     pub anchor_sizes: Vec<Vec<f32>>,
     /// Anchor height over width; every level has all of them.
     pub anchor_ratios: Vec<f32>,
@@ -48,63 +54,6 @@ pub struct Config {
     /// RoIAlign moves its samples by half a feature pixel and drops the 1-pixel minimum (detectron2, MMDetection);
     /// torchvision's published models do not.
     pub roi_aligned: bool,
-}
-
-/// A ResNet without its classifier: 7×7 stem, max-pool, four stages at strides 4, 8, 16 and 32.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Backbone {
-    /// Blocks in each stage, from the one of stride 4 on; one to [`Backbone::MOST_STAGES`] stages.
-    pub layers: Vec<usize>,
-    /// What a block is made of.
-    pub block: BlockKind,
-    /// Channels of the stem, and of the 3×3 convolutions of stage `i` shifted left by `i`; a multiple of 4.
-    pub base_width: usize,
-    /// A bottleneck's stride sits in its first 1×1 (Caffe, MSRA) and not in its 3×3 (torchvision).
-    pub stride_in_1x1: bool,
-    /// Added to BatchNorm's running variance. JSON: `"norm": "batchnorm eps 1e-5"`.
-    #[serde(rename = "norm", with = "json::norm")]
-    pub bn_eps: f32,
-}
-
-/// The two residual blocks of `torchvision/models/resnet.py`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BlockKind {
-    /// 3×3, 3×3 (ResNet-18 and -34).
-    Basic,
-    /// 1×1, 3×3, 1×1 to four times the width (ResNet-50 and deeper).
-    Bottleneck,
-}
-
-impl BlockKind {
-    /// Output channels of a block over the channels of its 3×3 convolution.
-    pub fn expansion(self) -> usize {
-        match self {
-            Self::Basic => 1,
-            Self::Bottleneck => 4,
-        }
-    }
-}
-
-impl Backbone {
-    /// BatchNorm's epsilon for people: `0`, `1e-5`.
-    pub fn eps_text(&self) -> String {
-        json::norm::text(self.bn_eps)
-    }
-
-    /// Most stages: RoIAlign reads so many levels.
-    pub const MOST_STAGES: usize = 4;
-
-    /// Output channels of each stage: C2, C3, …
-    pub fn stage_channels(&self) -> Vec<usize> {
-        (0..self.layers.len()).map(|stage| (self.base_width << stage) * self.block.expansion()).collect()
-    }
-
-    /// Levels of a pyramid on it: one for each stage, and one that is pooled from the last.
-    pub fn levels(&self) -> usize {
-        self.layers.len() + 1
-    }
 }
 
 /// Region proposal network (`torchvision/models/detection/rpn.py`).
@@ -180,10 +129,10 @@ pub struct BoxHead {
     pub pooling: RoiPooling,
     /// RoIAlign samples a bin and axis; at most 8; 0 takes as many as the bin has pixels.
     pub sampling_ratio: usize,
-    /// Output channels of the 3×3 convolutions before the fully connected layers, each with BatchNorm and ReLU;
+    /// Output channels of the 3×3 convolutions before the fully connected layers, each with a norm and ReLU;
     /// multiples of 4 (torchvision's `_v2` models have four of 256).
     pub convs: Vec<usize>,
-    /// Fully connected layers.
+    /// Fully connected layers; none with [`Neck::C4`], whose box head is the body's last stage and a mean.
     pub fc_layers: usize,
     /// Their width; a multiple of 4.
     pub representation: usize,
@@ -199,6 +148,8 @@ pub struct BoxHead {
     pub detections_per_img: usize,
     /// Divisors of the deltas x, y, width, height.
     pub reg_weights: [f32; 4],
+    /// One set of deltas serves all classes.
+    pub class_agnostic: bool,
     /// Detections with a shorter side, in pixels of the resized image, are dropped.
     pub min_size: f32,
 }
@@ -215,12 +166,15 @@ pub struct MaskHead {
     pub sampling_ratio: usize,
     /// Output channels of each 3×3 convolution; multiples of 4.
     pub layers: Vec<usize>,
-    /// Each of them has a BatchNorm instead of a bias (torchvision's `_v2` models).
+    /// Each of them has a norm instead of a bias (torchvision's `_v2` models).
     pub norm: bool,
     /// Channels after the transposed convolution; a multiple of 4.
     pub dim_reduced: usize,
-    /// Side of the predicted mask: twice `roi_size`.
+    /// Side of the predicted mask: twice `roi_size`; with [`Neck::C4`], where the body's last stage halves what was pooled,
+    /// as much as `roi_size`.
     pub output_size: usize,
+    /// One mask serves all classes.
+    pub class_agnostic: bool,
     /// A pixel belongs to the mask above this probability.
     pub threshold: f32,
 }
@@ -286,6 +240,33 @@ impl Config {
         }
     }
 
+    /// Levels that anchors are on: with an FPN, one for each stage from [`Backbone::first_level`] on, and one that is pooled
+    /// from the last; one otherwise.
+    pub fn levels(&self) -> usize {
+        match self.neck {
+            Neck::Fpn => self.backbone.layers.len().saturating_sub(self.backbone.first_level) + 1,
+            Neck::C4 | Neck::Dc5 => 1,
+        }
+    }
+
+    /// Channels of the maps that the RPN and the heads read.
+    pub fn map_channels(&self) -> usize {
+        let stage = |n: usize| self.backbone.stage_channels().get(n).copied().unwrap_or(0);
+        match self.neck {
+            Neck::Fpn => self.fpn_channels,
+            Neck::C4 => stage(2),
+            Neck::Dc5 => stage(3),
+        }
+    }
+
+    /// Features of a RoI that its logits and deltas are made of.
+    pub fn box_features(&self) -> usize {
+        match self.neck {
+            Neck::C4 => self.backbone.stage_channels().last().copied().unwrap_or(0),
+            Neck::Fpn | Neck::Dc5 => self.box_head.representation,
+        }
+    }
+
     /// Anchors at each feature pixel: sizes of a level times ratios.
     pub fn anchors_per_cell(&self) -> usize {
         self.anchor_sizes.first().map_or(0, Vec::len) * self.anchor_ratios.len()
@@ -297,8 +278,10 @@ impl Default for Config {
         Self {
             name: "maskrcnn_resnet50_fpn".into(),
             backbone: Backbone::default(),
+            neck: Neck::Fpn,
             fpn_channels: 256,
             fpn_norm: false,
+            group_norm: 0,
             num_classes: COCO_NAMES.len(),
             class_names: COCO_NAMES.map(String::from).to_vec(),
             anchor_sizes: [32.0, 64.0, 128.0, 256.0, 512.0].map(|size| vec![size]).to_vec(),
@@ -308,18 +291,6 @@ impl Default for Config {
             mask: Some(MaskHead::default()),
             transform: Transform::default(),
             roi_aligned: false,
-        }
-    }
-}
-
-impl Default for Backbone {
-    fn default() -> Self {
-        Self {
-            layers: vec![3, 4, 6, 3],
-            block: BlockKind::Bottleneck,
-            base_width: 64,
-            stride_in_1x1: false,
-            bn_eps: 1e-5,
         }
     }
 }
@@ -352,6 +323,7 @@ impl Default for BoxHead {
             soft_nms_sigma: 0.5,
             detections_per_img: 100,
             reg_weights: [10.0, 10.0, 5.0, 5.0],
+            class_agnostic: false,
             min_size: 1e-2,
         }
     }
@@ -367,6 +339,7 @@ impl Default for MaskHead {
             norm: false,
             dim_reduced: 256,
             output_size: 28,
+            class_agnostic: false,
             threshold: 0.5,
         }
     }

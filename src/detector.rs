@@ -1,5 +1,6 @@
 //! The glue: an image to a plan to detections.
 
+mod augmented;
 mod batch;
 mod builder;
 mod given;
@@ -8,6 +9,7 @@ mod profile;
 mod results;
 mod trace;
 
+pub use augmented::{Augmented, View};
 pub use builder::DetectorBuilder;
 pub use pending::{Options, Pending};
 pub use profile::{Live, Profile, StageTime, StepTime};

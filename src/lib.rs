@@ -63,8 +63,8 @@ mod versioned;
 mod vision;
 mod weights;
 
-pub use config::{Backbone, BlockKind, BoxHead, Config, MaskHead, RoiPooling, Rpn, Suppression, Transform};
-pub use detector::{Detector, DetectorBuilder, Options, Pending};
+pub use config::{Backbone, BlockKind, BoxHead, Config, MaskHead, Neck, RoiPooling, Rpn, Suppression, Transform};
+pub use detector::{Augmented, Detector, DetectorBuilder, Options, Pending, View};
 pub use error::{Error, Result};
 pub use gpu::Device;
 pub use graph::Tuning;

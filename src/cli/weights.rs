@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use maskrcnn::engine::config::Neck;
 use maskrcnn::engine::weights::convert::{self, ElementType};
 use maskrcnn::engine::weights::inspect::Inventory;
 use maskrcnn::engine::weights::pull::Published;
@@ -137,30 +138,52 @@ fn list(title: &str, items: impl ExactSizeIterator<Item = String>) {
 
 /// One line that tells a network.
 fn network(config: &Config) -> String {
-    let norm = |yes: bool| if yes { " with BatchNorm" } else { "" };
+    let norm = |groups: usize| match groups {
+        0 => "BatchNorm".into(),
+        groups => format!("GroupNorm of {}", counted(groups, "group")),
+    };
+    let of_rest = |yes: bool| if yes { format!(" with {}", norm(config.group_norm)) } else { String::new() };
     let backbone = &config.backbone;
     let blocks = backbone.layers.iter().map(usize::to_string).collect::<Vec<_>>().join("+");
+    let mut body = format!("ResNet of {blocks} {:?} blocks, stem {} wide", backbone.block, backbone.base_width);
+    if backbone.stage_width(0) != backbone.base_width {
+        body += &format!(", 3×3 convolutions {} wide", backbone.stage_width(0));
+    }
+    if backbone.groups > 1 {
+        body += &format!(" in {}", counted(backbone.groups, "group"));
+    }
+    let neck = match config.neck {
+        Neck::Fpn => {
+            let levels = counted(config.levels() - 1, "level");
+            format!("FPN of {levels} of {} channels{}", config.fpn_channels, of_rest(config.fpn_norm))
+        }
+        Neck::C4 => "heads on C4".into(),
+        Neck::Dc5 => "heads on C5, dilated".into(),
+    };
     let head = &config.box_head;
     let convs = match head.convs.len() {
         0 => String::new(),
-        n => format!("{} with BatchNorm, ", counted(n, "convolution")),
+        n => format!("{} with {}, ", counted(n, "convolution"), norm(config.group_norm)),
     };
+    let layers = match config.neck {
+        Neck::C4 => "the body's last stage and a mean".into(),
+        _ => format!("{} of {}", counted(head.fc_layers, "fully connected layer"), head.representation),
+    };
+    let one = |yes: bool| if yes { " for all classes alike" } else { "" };
     let mask = match &config.mask {
         None => "no mask head".into(),
-        Some(mask) => format!("mask head of {}{}", counted(mask.layers.len(), "convolution"), norm(mask.norm)),
+        Some(mask) => {
+            let convs = counted(mask.layers.len(), "convolution");
+            format!("mask head of {convs}{}{}", of_rest(mask.norm), one(mask.class_agnostic))
+        }
     };
     format!(
-        "{}: ResNet of {blocks} {:?} blocks, stem {} wide, BatchNorm eps {}; FPN of {} channels{}; RPN with {}; box head of \
-         {convs}{} of {}; {mask}",
+        "{}: {body}, {} eps {}; {neck}; RPN with {}; box head of {convs}{layers}{}; {mask}",
         config.name,
-        backbone.block,
-        backbone.base_width,
+        norm(backbone.group_norm),
         backbone.eps_text(),
-        config.fpn_channels,
-        norm(config.fpn_norm),
         counted(config.rpn.conv_depth, "convolution"),
-        counted(head.fc_layers, "fully connected layer"),
-        head.representation,
+        one(head.class_agnostic),
     )
 }
 

@@ -70,7 +70,8 @@ pub(super) fn parse(map: &Map<String, Value>) -> Result<Config> {
     Err(Error::Config { setting: "config".into(), reason: whole.to_string() })
 }
 
-/// `"norm": "batchnorm eps 1e-5"`: a phrase for people that holds one number.
+/// `"norm": "batchnorm eps 1e-5"`: a phrase for people that holds one number. The epsilon of
+/// GroupNorms stands there, too: that they are such, `group_norm` says.
 pub(super) mod norm {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
@@ -84,7 +85,7 @@ pub(super) mod norm {
         serializer.collect_str(&format_args!("batchnorm eps {}", text(*eps)))
     }
 
-    /// Takes the number after `eps`; refuses other norms, which could not be folded into the convolutions.
+    /// Takes the number after `eps`; refuses other norms.
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
         let phrase = String::deserialize(deserializer)?;
         let mut words = phrase.split_whitespace().skip_while(|word| *word != "eps").skip(1);

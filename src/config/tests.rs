@@ -37,14 +37,14 @@ fn presets_are_valid_and_read_back() {
 #[test]
 fn reads_every_key() {
     let json = r#"{"name": "n", "arch": "ignored",
-        "backbone": {"type": "resnet", "block": "basic", "depth": 18, "layers": [2, 3, 4, 5], "base_width": 32,
-                     "stride_in_1x1": true, "norm": "BatchNorm eps 1e-3"},
-        "fpn_channels": 128, "fpn_norm": true, "num_classes": 3, "class_names": ["b", "x", "y"],
-        "anchor_sizes": [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10.5]], "anchor_ratios": [0.5],
+        "backbone": {"type": "resnet", "block": "bottleneck", "depth": 18, "layers": [2, 3, 4, 5], "base_width": 32, "inner_width": 48,
+                     "groups": 4, "stride_in_1x1": true, "first_level": 1, "dilate_first": true, "group_norm": 16, "norm": "BatchNorm eps 1e-3"},
+        "neck": "fpn", "fpn_channels": 128, "fpn_norm": true, "group_norm": 4, "num_classes": 3, "class_names": ["b", "x", "y"],
+        "anchor_sizes": [[1, 2], [3, 4], [7, 8], [9, 10.5]], "anchor_ratios": [0.5],
         "rpn": {"conv_depth": 2, "pre_nms_top_n": 11, "post_nms_top_n": 12, "nms_thresh": 0.1, "score_thresh": 0.2, "min_size": 3},
         "box": {"roi_size": 5, "pooling": "align-max", "sampling_ratio": 0, "convs": [24], "fc_layers": 3, "representation": 64, "score_thresh": 0.3, "nms_thresh": 0.4,
-                "suppression": "gaussian", "soft_nms_sigma": 0.7, "detections_per_img": 13, "reg_weights": [1, 2, 3, 4], "min_size": 5},
-        "mask": {"roi_size": 6, "pooling": "pool-floor", "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "threshold": 0.6},
+                "suppression": "gaussian", "soft_nms_sigma": 0.7, "detections_per_img": 13, "reg_weights": [1, 2, 3, 4], "class_agnostic": true, "min_size": 5},
+        "mask": {"roi_size": 6, "pooling": "pool-floor", "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "class_agnostic": true, "threshold": 0.6},
         "transform": {"min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
                       "size_divisible": 64},
         "roi_aligned": true}"#;
@@ -52,16 +52,23 @@ fn reads_every_key() {
         name: "n".into(),
         backbone: Backbone {
             layers: vec![2, 3, 4, 5],
-            block: BlockKind::Basic,
+            block: BlockKind::Bottleneck,
             base_width: 32,
+            inner_width: 48,
+            groups: 4,
             stride_in_1x1: true,
+            first_level: 1,
+            dilate_first: true,
+            group_norm: 16,
             bn_eps: 1e-3,
         },
+        neck: Neck::Fpn,
         fpn_channels: 128,
         fpn_norm: true,
+        group_norm: 4,
         num_classes: 3,
         class_names: vec!["b".into(), "x".into(), "y".into()],
-        anchor_sizes: vec![vec![1.0, 2.0], vec![3.0, 4.0], vec![5.0, 6.0], vec![7.0, 8.0], vec![9.0, 10.5]],
+        anchor_sizes: vec![vec![1.0, 2.0], vec![3.0, 4.0], vec![7.0, 8.0], vec![9.0, 10.5]],
         anchor_ratios: vec![0.5],
         rpn: Rpn {
             conv_depth: 2,
@@ -84,6 +91,7 @@ fn reads_every_key() {
             soft_nms_sigma: 0.7,
             detections_per_img: 13,
             reg_weights: [1.0, 2.0, 3.0, 4.0],
+            class_agnostic: true,
             min_size: 5.0,
         },
         mask: Some(MaskHead {
@@ -94,6 +102,7 @@ fn reads_every_key() {
             norm: true,
             dim_reduced: 12,
             output_size: 12,
+            class_agnostic: true,
             threshold: 0.6,
         }),
         transform: Transform {
@@ -279,4 +288,40 @@ fn the_widest_layer_that_is_named_is_allowed() {
     config.validate().unwrap();
     config.box_head.representation = most + 4;
     assert_eq!(culprit(config.validate()), "box.representation");
+}
+
+/// What belongs to one neck or body alone is refused with another.
+#[test]
+fn necks_and_bodies_take_what_is_theirs() {
+    let with = |changes: serde_json::Value| Config::default().overridden(&changes);
+    let c4 = serde_json::json!({
+        "neck": "c4", "anchor_sizes": [[32, 64]], "box": { "roi_size": 14, "fc_layers": 0 },
+        "mask": { "layers": [], "output_size": 14 },
+    });
+    let config = with(c4.clone()).unwrap();
+    assert_eq!((config.levels(), config.map_channels(), config.box_features()), (1, 1024, 2048));
+    let dc5 = with(serde_json::json!({ "neck": "dc5", "anchor_sizes": [[32, 64]] })).unwrap();
+    assert_eq!((dc5.levels(), dc5.map_channels(), dc5.box_features()), (1, 2048, 1024));
+    let resnext = with(serde_json::json!({ "backbone": { "groups": 32, "inner_width": 128 } })).unwrap();
+    assert_eq!((resnext.backbone.stage_width(3), resnext.backbone.stage_channels()[3]), (1024, 2048));
+    let changed = |change: serde_json::Value| config.overridden(&change);
+    for (result, setting) in [
+        (changed(serde_json::json!({ "box": { "fc_layers": 2 } })), "box.fc_layers"),
+        (changed(serde_json::json!({ "box": { "convs": [8] } })), "box.convs"),
+        (changed(serde_json::json!({ "mask": { "output_size": 28 } })), "mask.output_size"),
+        (changed(serde_json::json!({ "anchor_sizes": [[32], [64]] })), "anchor_sizes"),
+        (changed(serde_json::json!({ "backbone": { "first_level": 1 } })), "backbone.first_level"),
+        (changed(serde_json::json!({ "fpn_norm": true })), "fpn_norm"),
+        (changed(serde_json::json!({ "backbone": { "layers": [1, 1, 1] } })), "neck"),
+        (with(serde_json::json!({ "box": { "fc_layers": 0 } })), "box.fc_layers"),
+        (with(serde_json::json!({ "mask": { "layers": [] } })), "mask.layers"),
+        (with(serde_json::json!({ "backbone": { "first_level": 4 } })), "backbone.first_level"),
+        (with(serde_json::json!({ "backbone": { "first_level": 1 } })), "anchor_sizes"),
+        (with(serde_json::json!({ "backbone": { "groups": 3 } })), "backbone.groups"),
+        (with(serde_json::json!({ "backbone": { "block": "basic", "groups": 2 } })), "backbone.groups"),
+        (with(serde_json::json!({ "backbone": { "group_norm": 24 } })), "backbone.group_norm"),
+        (with(serde_json::json!({ "fpn_norm": true, "group_norm": 24 })), "group_norm"),
+    ] {
+        assert_eq!(culprit(result), setting);
+    }
 }

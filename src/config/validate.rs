@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{Backbone, BoxHead, Config, MaskHead, Rpn, Transform};
+use super::{Backbone, BlockKind, BoxHead, Config, MaskHead, Neck, Rpn, Transform};
 use crate::error::{Error, Result};
 
 /// Allowed `num_classes`; LVIS, the largest vocabulary in use, has 1,204.
@@ -35,6 +35,7 @@ impl Config {
     /// [`Error::Config`] with the setting's dotted JSON name and the allowed range.
     pub fn validate(&self) -> Result<()> {
         self.backbone.validate()?;
+        self.validate_neck()?;
         width("fpn_channels", self.fpn_channels, 1024)?;
         within("num_classes", self.num_classes, &CLASSES)?;
         if self.class_names.len() != self.num_classes {
@@ -45,7 +46,7 @@ impl Config {
         self.rpn.validate()?;
         self.box_head.validate()?;
         // Each factor is bounded by now, so neither product can overflow 64 bits; 32-bit hosts saturate.
-        let channels = self.box_head.convs.last().copied().unwrap_or(self.fpn_channels);
+        let channels = self.box_head.convs.last().copied().unwrap_or(self.map_channels());
         let pooled = channels * self.box_head.roi_size * self.box_head.roi_size;
         if pooled.saturating_mul(self.box_head.representation) > LARGEST_TENSOR {
             // A width is a multiple of 4, so what is named as allowed must be one.
@@ -58,16 +59,84 @@ impl Config {
         if let Some(mask) = &self.mask {
             mask.validate()?;
         }
+        self.validate_heads()?;
         self.transform.validate()
     }
 
+    /// What goes with which neck in the body.
+    fn validate_neck(&self) -> Result<()> {
+        let (stages, first) = (self.backbone.layers.len(), self.backbone.first_level);
+        if self.neck != Neck::Fpn {
+            if stages != Backbone::MOST_STAGES {
+                return refuse(
+                    "neck",
+                    format!("is {}, which takes a body of 4 stages, not {stages}", self.neck.name()),
+                );
+            }
+            if first > 0 || self.fpn_norm {
+                let setting = if first > 0 { "backbone.first_level" } else { "fpn_norm" };
+                return refuse(setting, format!("is of an FPN, and `neck` is {}", self.neck.name()));
+            }
+        }
+        if first >= stages {
+            return refuse("backbone.first_level", format!("is {first}, allowed 0 to {}", stages - 1));
+        }
+        Ok(())
+    }
+
+    /// What goes with which neck in the heads.
+    fn validate_heads(&self) -> Result<()> {
+        let c4 = self.neck == Neck::C4;
+        let convs = self.box_head.convs.len();
+        if c4 && (convs, self.box_head.fc_layers) != (0, 0) {
+            let reason = "is not empty or 0, and with `neck` c4 the box head is the body's last stage alone: set box.convs \
+                          to [] and box.fc_layers to 0";
+            return refuse(if convs > 0 { "box.convs" } else { "box.fc_layers" }, reason.into());
+        }
+        if !c4 {
+            within("box.fc_layers", self.box_head.fc_layers, &(1..=8))?;
+            // torchvision's head without convolutions is always the one with two layers (`TwoMLPHead`).
+            if convs == 0 && self.box_head.fc_layers != 2 {
+                let reason = format!("is {}, allowed 2 where box.convs is empty", self.box_head.fc_layers);
+                return refuse("box.fc_layers", reason);
+            }
+        }
+        if let Some(mask) = &self.mask {
+            // The 2×2 transposed convolution with stride 2 leaves no choice.
+            let side = if c4 { mask.roi_size.next_multiple_of(2) } else { 2 * mask.roi_size };
+            within("mask.output_size", mask.output_size, &(side..=side))?;
+            if mask.layers.is_empty() && !c4 {
+                return count("mask.layers", 0, 16);
+            }
+        }
+        self.validate_groups()
+    }
+
+    /// Every GroupNorm's groups divide the channels before it.
+    fn validate_groups(&self) -> Result<()> {
+        let body = &self.backbone;
+        let of_body = (0..body.layers.len()).map(|stage| body.stage_width(stage)).chain(body.stage_channels());
+        for channels in of_body.chain([body.base_width]) {
+            divides("backbone.group_norm", body.group_norm, channels)?;
+        }
+        let fpn = self.fpn_norm.then_some(self.fpn_channels);
+        let mask = self.mask.iter().filter(|mask| mask.norm).flat_map(|mask| &mask.layers);
+        for &channels in self.box_head.convs.iter().chain(mask).chain(&fpn) {
+            divides("group_norm", self.group_norm, channels)?;
+        }
+        Ok(())
+    }
+
     fn validate_anchors(&self) -> Result<()> {
-        let levels = self.anchor_sizes.len();
-        let of_body = self.backbone.levels();
-        if levels != of_body {
-            let reason =
-                format!("has {levels} levels, allowed {of_body}: P2..P{of_body} and the pooled P{}", of_body + 1);
-            return refuse("anchor_sizes", reason);
+        let (levels, due) = (self.anchor_sizes.len(), self.levels());
+        if levels != due {
+            let finest = 2 + self.backbone.first_level;
+            let which = match self.neck {
+                Neck::Fpn => format!("P{finest}..P{} and the pooled P{}", finest + due - 2, finest + due - 1),
+                Neck::C4 => "the map of stride 16".into(),
+                Neck::Dc5 => "the dilated map of stride 16".into(),
+            };
+            return refuse("anchor_sizes", format!("has {levels} levels, allowed {due}: {which}"));
         }
         let first = self.anchor_sizes[0].len();
         for (level, sizes) in self.anchor_sizes.iter().enumerate() {
@@ -102,6 +171,18 @@ impl Backbone {
             within(format!("backbone.layers.{stage}"), blocks, &(1..=64))?;
         }
         width("backbone.base_width", self.base_width, 512)?;
+        if self.inner_width > 0 {
+            width("backbone.inner_width", self.inner_width, 2048)?;
+        }
+        within("backbone.groups", self.groups, &(1..=1024))?;
+        if self.block == BlockKind::Basic && (self.groups > 1 || self.inner_width > 0) {
+            let setting = if self.groups > 1 { "backbone.groups" } else { "backbone.inner_width" };
+            return refuse(setting, "is of bottlenecks, and `backbone.block` is basic".into());
+        }
+        if !self.stage_width(0).is_multiple_of(self.groups) {
+            let width = self.stage_width(0);
+            return refuse("backbone.groups", format!("is {}, allowed divisors of {width}", self.groups));
+        }
         within("backbone.norm", self.bn_eps, &UNIT)
     }
 }
@@ -127,11 +208,6 @@ impl BoxHead {
         for (i, &channels) in self.convs.iter().enumerate() {
             width(format!("box.convs.{i}"), channels, 1024)?;
         }
-        within("box.fc_layers", self.fc_layers, &(1..=8))?;
-        // torchvision's head without convolutions is always the one with two layers (`TwoMLPHead`).
-        if self.convs.is_empty() && self.fc_layers != 2 {
-            return refuse("box.fc_layers", format!("is {}, allowed 2 where box.convs is empty", self.fc_layers));
-        }
         width("box.representation", self.representation, 16384)?;
         within("box.score_thresh", self.score_thresh, &UNIT)?;
         within("box.nms_thresh", self.nms_thresh, &UNIT)?;
@@ -148,14 +224,11 @@ impl MaskHead {
     fn validate(&self) -> Result<()> {
         within("mask.roi_size", self.roi_size, &ROI_SIZE)?;
         within("mask.sampling_ratio", self.sampling_ratio, &SAMPLING)?;
-        count("mask.layers", self.layers.len(), 16)?;
+        within("mask.layers", self.layers.len(), &(0..=16))?;
         for (i, &channels) in self.layers.iter().enumerate() {
             width(format!("mask.layers.{i}"), channels, 1024)?;
         }
         width("mask.dim_reduced", self.dim_reduced, 1024)?;
-        // The 2×2 transposed convolution with stride 2 leaves no choice.
-        let doubled = 2 * self.roi_size;
-        within("mask.output_size", self.output_size, &(doubled..=doubled))?;
         within("mask.threshold", self.threshold, &UNIT)
     }
 }
@@ -183,6 +256,14 @@ fn within<T: PartialOrd + Display>(setting: impl Display, value: T, range: &Rang
         return Ok(());
     }
     refuse(setting, format!("is {value}, allowed {} to {}", range.start(), range.end()))
+}
+
+/// GroupNorm's groups, 0 where there is none.
+fn divides(setting: &str, groups: usize, channels: usize) -> Result<()> {
+    if groups == 0 || channels.is_multiple_of(groups) {
+        return Ok(());
+    }
+    refuse(setting, format!("is {groups}, allowed 0 and divisors of {channels} channels"))
 }
 
 /// The length of a list.

@@ -17,7 +17,7 @@ impl Detector {
     pub fn detect_proposals<'a>(&self, image: impl Into<Pixels<'a>>, proposals: &[[f32; 4]]) -> Result<Detections> {
         let image = SizedImage::new(&self.config, image.into())?;
         let rois = Given::proposals(proposals, &image.size)?;
-        self.with_rois(image, rois, proposals.is_empty())
+        self.with_rois(image, rois, proposals.is_empty(), Options::default())
     }
 
     /// The masks of boxes that are known, in their order, with the labels and scores that they came with: the body, and the
@@ -27,24 +27,37 @@ impl Detector {
     /// As [`Detector::detect_proposals`]; [`Error::GivenBox`] for a label that is no class; [`Error::Config`] where the network
     /// has no mask head.
     pub fn masks_of_boxes<'a>(&self, image: impl Into<Pixels<'a>>, boxes: &[KnownBox]) -> Result<Detections> {
+        self.masks_of_boxes_with(image, boxes, &Options::default())
+    }
+
+    /// As [`Detector::masks_of_boxes`], with what else is wanted.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn masks_of_boxes_with<'a>(
+        &self,
+        image: impl Into<Pixels<'a>>,
+        boxes: &[KnownBox],
+        options: &Options,
+    ) -> Result<Detections> {
         if self.config.mask.is_none() {
             let reason = format!("{} has no mask head, so boxes get no masks: use a Mask R-CNN", self.config.name);
             return Err(Error::Config { setting: "mask".into(), reason });
         }
         let image = SizedImage::new(&self.config, image.into())?;
         let rois = Given::boxes(boxes, &image.size, self.config.num_classes)?;
-        let mut found = self.with_rois(image, rois, boxes.is_empty())?;
+        let mut found = self.with_rois(image, rois, boxes.is_empty(), *options)?;
         // Not brought to the network's size and back.
         found.items.iter_mut().zip(boxes).for_each(|(item, known)| item.bbox = known.bbox);
         Ok(found)
     }
 
-    fn with_rois(&self, image: SizedImage, rois: Given, none: bool) -> Result<Detections> {
+    fn with_rois(&self, image: SizedImage, rois: Given, none: bool, options: Options) -> Result<Detections> {
         if none {
             return Ok(Detections::new(image.width, image.height, self.classes.clone(), Vec::new()));
         }
         let image = image.with(rois);
-        let found = self.run(&mut self.lock(), image.capacity, &[&image], Options::default())?;
+        let found = self.run(&mut self.lock(), image.capacity, &[&image], options)?;
         found.into_iter().next().map(|found| self.found_in(&image, found)).ok_or_else(|| internal("is of no image"))
     }
 }

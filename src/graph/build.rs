@@ -63,6 +63,18 @@ impl Conv2dBuilder<'_> {
         self
     }
 
+    /// Steps between taps, both ways.
+    pub fn dilation(mut self, n: usize) -> Self {
+        self.op.dilation = (n, n);
+        self
+    }
+
+    /// Groups of channels that do not mix.
+    pub fn groups(mut self, n: usize) -> Self {
+        self.op.groups = n;
+        self
+    }
+
     /// Ends with max(·, 0).
     pub fn relu(mut self) -> Self {
         self.relu = true;

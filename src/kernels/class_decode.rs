@@ -12,7 +12,7 @@ use crate::tensor::Value;
 
 params! {
     weights: [f32; 4], total: u32, n: u32, classes: u32, threshold: f32, min_size: f32, log_limit: f32, grid_x: u32,
-    spare: u32,
+    sets: u32,
 }
 
 impl Kernel for ClassDecode {
@@ -32,24 +32,25 @@ impl Kernel for ClassDecode {
             min_size: self.min_size,
             log_limit: LOG_LIMIT,
             grid_x: grid[0],
-            spare: 0,
+            // Sets of deltas of a RoI: one for all classes, or one for each.
+            sets: (io.inputs[1].shape.len() / io.dim(0, 0) / 4) as u32,
         };
         Launch { grid, params: params.bytes() }
     }
 }
 
-/// Two classes, many, batches, none live.
+/// Two classes, many, batches, one set of deltas for all, none live.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(13);
-    let mut case = |name: &str, live: Vec<u32>, n: usize, k: usize, spread: f32| {
+    let mut case = |name: &str, live: Vec<u32>, n: usize, (k, sets): (usize, usize), spread: f32| {
         let b = live.len();
         let probabilities = (0..b * n * k).map(|_| rng.uniform(0.0, 0.2)).collect();
         let rois = rng.boxes(b * n, 100.0, 80.0);
-        let deltas = (0..b * n * k * 4).map(|_| rng.uniform(-spread, spread)).collect();
+        let deltas = (0..b * n * sets * 4).map(|_| rng.uniform(-spread, spread)).collect();
         let frames: Vec<Frame> = (0..b).map(|i| Frame::new((40, 50), (80, 100 - i as u32), 0)).collect();
         let inputs = vec![
             Value::f32([b * n, k], probabilities),
-            Value::f32([b * n, 4 * k], deltas),
+            Value::f32([b * n, 4 * sets], deltas),
             Value::f32([b, n, 4], rois),
             Value::u32([b], live),
             Frame::value(&frames),
@@ -58,9 +59,10 @@ pub fn cases() -> Vec<Case> {
         Case::new(name, kernel, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })
     };
     vec![
-        case("two classes", vec![90], 100, 2, 3.0),
-        case("91 classes", vec![7], 9, 91, 3.0),
-        case("batch", vec![5, 9], 9, 4, 40.0),
-        case("none live", vec![0], 5, 2, 1.0),
+        case("two classes", vec![90], 100, (2, 2), 3.0),
+        case("91 classes", vec![7], 9, (91, 91), 3.0),
+        case("batch", vec![5, 9], 9, (4, 4), 40.0),
+        case("deltas for all classes", vec![5, 9], 9, (4, 1), 3.0),
+        case("none live", vec![0], 5, (2, 2), 1.0),
     ]
 }

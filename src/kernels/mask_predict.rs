@@ -43,12 +43,13 @@ impl Kernel for MaskPredict {
     }
 }
 
-/// The default model's shape, many classes, odd channels.
+/// The default model's shape, many classes, odd channels, one mask for all.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(14);
     let mut case = |name: &str, live: Vec<u32>, n: usize, m: usize, c: usize, k: usize| {
         let b = live.len();
-        let labels = (0..b * n).map(|_| rng.below(k) as u32).collect();
+        // Where one row of weights serves all, labels are what they are.
+        let labels = (0..b * n).map(|_| rng.below(k.max(3)) as u32).map(|l| if k > 1 { l % k as u32 } else { l }).collect();
         let inputs = vec![
             rng.tensor([b * n, m, m, c]),
             rng.tensor([k, c]),
@@ -62,6 +63,7 @@ pub fn cases() -> Vec<Case> {
         case("default model", vec![3], 5, 28, 128, 2),
         case("91 classes, batch", vec![2, 1], 3, 14, 16, 91),
         case("odd channels", vec![2], 2, 5, 7, 3),
+        case("one mask for all classes", vec![3], 4, 5, 8, 1),
         case("none live", vec![0], 2, 5, 8, 3),
     ]
 }

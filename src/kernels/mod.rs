@@ -78,6 +78,8 @@ macro_rules! with_kernels {
             split_product: $crate::kernels::split_product::SplitProduct,
             split_sum: $crate::kernels::split_sum::SplitSum,
             max_pool: $crate::ops::max_pool::MaxPool,
+            mean_pool: $crate::ops::mean_pool::MeanPool,
+            group_norm: $crate::ops::group_norm::GroupNorm,
             topk: $crate::ops::topk::TopK,
             topk_tiles: $crate::kernels::topk_tiles::TopKTiles,
             topk_join: $crate::kernels::topk_join::TopKJoin,

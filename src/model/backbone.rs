@@ -1,12 +1,13 @@
 //! ResNet bodies and the feature pyramid (torchvision, `models/resnet.py`, `ops/feature_pyramid_network.py`).
 
+use super::layer::Layer;
 use super::pyramid::Pyramid;
 use super::{Builder, Capacity};
 use crate::Result;
-use crate::config::Config;
+use crate::config::{Backbone, Config, Neck};
 use crate::graph::Tensor;
 use crate::ops::max_pool::MaxPool;
-use crate::weights::{Block, Body, Fpn};
+use crate::weights::{Block, Body, Conv, Fpn};
 
 /// A map that a body makes of the input.
 #[derive(Clone, Copy, Debug)]
@@ -22,54 +23,155 @@ pub(super) fn level(stride: usize) -> usize {
     stride.ilog2() as usize
 }
 
-/// What a stage is called, by its level.
-fn stage_name(level: usize) -> &'static str {
-    ["C0", "C1", "C2", "C3", "C4", "C5"].get(level).copied().unwrap_or("body")
+/// What stage `stage`, counted from 0, is called.
+fn stage_name(stage: usize) -> &'static str {
+    ["C2", "C3", "C4", "C5"].get(stage).copied().unwrap_or("body")
 }
 
-/// The features of `x` `[B,H,W,4]`, finest first: C2 at stride 4, each further one at twice that.
+/// How the blocks of a stage are done.
+#[derive(Clone, Copy, Debug)]
+struct Stage {
+    /// Of its first block.
+    stride: usize,
+    /// Steps between the taps of the 3×3 of its first block, and of its others.
+    dilation: [usize; 2],
+    /// How many RoIs of each image count, where the stage is on RoIs.
+    live: Option<Tensor>,
+}
+
+/// The features of `x` `[B,H,W,4]` that the network goes on with, finest first: C2 at stride 4, each further one at twice
+/// that, but for a dilated C5.
 pub(super) fn resnet(b: &mut Builder, config: &Config, body: &Body, x: Tensor) -> Result<Vec<Feature>> {
+    let backbone = &config.backbone;
     b.g.stage("C1");
-    let c1 = b.g.conv2d("stem", x, &body.stem.weight, &body.stem.bias).stride(2).pad(3).relu().done()?;
+    let stem = Layer { stride: 2, pad: 3, relu: true, ..Layer::new(norm(backbone)) };
+    let c1 = b.layer("stem", x, &body.stem, stem)?;
     let mut x = b.g.op1("stem.pool", MaxPool { kernel: 3, stride: 2, pad: 1 }, &[c1])?;
     let mut features = Vec::new();
-    for (stage, blocks) in body.stages.iter().enumerate() {
-        let out = 4 << stage;
-        b.g.stage(stage_name(level(out)));
-        for (i, block) in blocks.iter().enumerate() {
-            let stride = if stage > 0 && i == 0 { 2 } else { 1 };
-            x = residual(b, config, block, x, stride, &format!("layer{}.{i}", stage + 1))?;
-        }
-        b.tap(format!("c{}", level(out)), x);
-        features.push(Feature { map: x, stride: out });
+    let mut stride = 4;
+    // With C4, the last stage is the box head.
+    let stages = body.stages.len() - usize::from(config.neck == Neck::C4);
+    for (stage, blocks) in body.stages[..stages].iter().enumerate() {
+        let dilated = config.neck == Neck::Dc5 && stage + 1 == stages;
+        let how = match dilated {
+            true => Stage { stride: 1, dilation: [1 + usize::from(backbone.dilate_first), 2], live: None },
+            false => Stage { stride: 1 + usize::from(stage > 0), dilation: [1, 1], live: None },
+        };
+        stride *= how.stride;
+        b.g.stage(stage_name(stage));
+        x = residual_stage(b, backbone, blocks, x, how, &format!("layer{}", stage + 1))?;
+        b.tap(format!("c{}", stage + 2), x);
+        features.push(Feature { map: x, stride });
     }
-    Ok(features)
+    Ok(match config.neck {
+        Neck::Fpn => features.split_off(backbone.first_level),
+        Neck::C4 | Neck::Dc5 => features.split_off(features.len() - 1),
+    })
+}
+
+/// The body's last stage on pooled RoIs `[B·n,P,P,C]`, of which the first `live` of each image count: half the side.
+pub(super) fn last_stage(
+    b: &mut Builder,
+    config: &Config,
+    body: &Body,
+    x: Tensor,
+    live: Tensor,
+    name: &str,
+) -> Result<Tensor> {
+    let blocks = body.stages.last().map_or(&[][..], Vec::as_slice);
+    let how = Stage { stride: 2, dilation: [1, 1], live: Some(live) };
+    residual_stage(b, &config.backbone, blocks, x, how, &format!("{name}.layer{}", body.stages.len()))
+}
+
+fn norm(backbone: &Backbone) -> (usize, f32) {
+    (backbone.group_norm, backbone.bn_eps)
+}
+
+fn residual_stage(
+    b: &mut Builder,
+    backbone: &Backbone,
+    blocks: &[Block],
+    mut x: Tensor,
+    how: Stage,
+    name: &str,
+) -> Result<Tensor> {
+    for (i, block) in blocks.iter().enumerate() {
+        let (stride, dilation) = if i == 0 { (how.stride, how.dilation[0]) } else { (1, how.dilation[1]) };
+        x = residual(b, backbone, block, x, (stride, dilation), how.live, &format!("{name}.{i}"))?;
+    }
+    Ok(x)
 }
 
 /// A basic or bottleneck block. The stride is on the first convolution, or on the 3×3 of a bottleneck.
-fn residual(b: &mut Builder, config: &Config, block: &Block, x: Tensor, stride: usize, name: &str) -> Result<Tensor> {
+fn residual(
+    b: &mut Builder,
+    backbone: &Backbone,
+    block: &Block,
+    x: Tensor,
+    (stride, dilation): (usize, usize),
+    live: Option<Tensor>,
+    name: &str,
+) -> Result<Tensor> {
+    let one = Layer { live, ..Layer::new(norm(backbone)) };
+    let three = Layer { pad: dilation, dilation, groups: backbone.groups, ..one };
     let identity = match &block.downsample {
-        Some(d) => b.g.conv2d(&format!("{name}.downsample"), x, &d.weight, &d.bias).stride(stride).done()?,
+        Some(d) => b.layer(&format!("{name}.downsample"), x, d, Layer { stride, ..one })?,
         None => x,
     };
-    let (c1, c2) = (&block.conv1, &block.conv2);
-    let label = |n: usize| format!("{name}.conv{n}");
+    let last = |how: Layer| Layer { residual: Some(identity), relu: true, ..how };
+    let mut conv = |n: usize, x: Tensor, conv: &Conv, how: Layer| b.layer(&format!("{name}.conv{n}"), x, conv, how);
     match &block.conv3 {
         None => {
-            let y = b.g.conv2d(&label(1), x, &c1.weight, &c1.bias).stride(stride).pad(1).relu().done()?;
-            b.g.conv2d(&label(2), y, &c2.weight, &c2.bias).pad(1).residual(identity).relu().done()
+            let y = conv(1, x, &block.conv1, Layer { stride, relu: true, ..three })?;
+            conv(2, y, &block.conv2, last(three))
         }
-        Some(c3) => {
-            let (first, second) = if config.backbone.stride_in_1x1 { (stride, 1) } else { (1, stride) };
-            let y = b.g.conv2d(&label(1), x, &c1.weight, &c1.bias).stride(first).relu().done()?;
-            let y = b.g.conv2d(&label(2), y, &c2.weight, &c2.bias).stride(second).pad(1).relu().done()?;
-            b.g.conv2d(&label(3), y, &c3.weight, &c3.bias).residual(identity).relu().done()
+        Some(conv3) => {
+            let (first, second) = if backbone.stride_in_1x1 { (stride, 1) } else { (1, stride) };
+            let y = conv(1, x, &block.conv1, Layer { stride: first, relu: true, ..one })?;
+            let y = conv(2, y, &block.conv2, Layer { stride: second, relu: true, ..three })?;
+            conv(3, y, conv3, last(one))
         }
     }
 }
 
+/// What RPN and heads read of the features: the pyramid's levels, or the one map that there is.
+pub(super) fn neck(
+    b: &mut Builder,
+    config: &Config,
+    weights: &Fpn,
+    features: &[Feature],
+    capacity: &Capacity,
+) -> Result<Pyramid> {
+    match config.neck {
+        Neck::Fpn if config.fpn_norm && config.group_norm > 0 => normalized_fpn(b, config, weights, features),
+        Neck::Fpn => fpn(b, weights, features, capacity),
+        Neck::C4 | Neck::Dc5 => Ok(Pyramid::of_maps('C', if config.neck == Neck::C4 { 4 } else { 5 }, features, &[])),
+    }
+}
+
+/// The pyramid with GroupNorms, which need each map whole: every level is a tensor of its own.
+fn normalized_fpn(b: &mut Builder, config: &Config, fpn: &Fpn, features: &[Feature]) -> Result<Pyramid> {
+    b.g.stage("FPN");
+    let one = Layer::new((config.group_norm, config.backbone.bn_eps));
+    let (mut top, mut maps): (Option<Tensor>, Vec<Feature>) = (None, Vec::new());
+    for (i, feature) in features.iter().enumerate().rev() {
+        let name = format!("lateral{}", level(feature.stride));
+        let merged = b.layer(&name, feature.map, &fpn.inner[i], Layer { residual: top, ..one })?;
+        top = Some(merged);
+        let name = format!("P{}", level(feature.stride));
+        let map = b.layer(&name, merged, &fpn.layer[i], Layer { pad: 1, ..one })?;
+        b.tap(name.to_lowercase(), map);
+        maps.insert(0, Feature { map, ..*feature });
+    }
+    let last = maps[maps.len() - 1];
+    let name = format!("P{}", level(last.stride) + 1);
+    let pooled = b.g.op1(&name, MaxPool { kernel: 1, stride: 2, pad: 0 }, &[last.map])?;
+    b.tap(name.to_lowercase(), pooled);
+    Ok(Pyramid::of_maps('P', level(maps[0].stride), &maps, &[pooled]))
+}
+
 /// A level for each feature, and one that is pooled from the last: P2..P6 of C2..C5.
-pub(super) fn fpn(b: &mut Builder, fpn: &Fpn, features: &[Feature], capacity: &Capacity) -> Result<Pyramid> {
+fn fpn(b: &mut Builder, fpn: &Fpn, features: &[Feature], capacity: &Capacity) -> Result<Pyramid> {
     b.g.stage("FPN");
     let mut maps: Vec<(usize, usize)> = features.iter().map(|f| (f.map.dim(1), f.map.dim(2))).collect();
     let last = maps[features.len() - 1];
@@ -90,7 +192,7 @@ pub(super) fn fpn(b: &mut Builder, fpn: &Fpn, features: &[Feature], capacity: &C
         let output = |b: &mut Builder, i: usize, stride: usize| {
             let (part, map) = pyramid.home(i);
             let conv = b.g.conv2d(&pyramid.name(i), merged, &layer.weight, &layer.bias).pad(1).stride(stride);
-            conv.into_slice(part.tensor, part.levels.first(map) * channels)
+            conv.into_slice(part.tensor, part.first_cell(map) * channels)
         };
         output(b, i, 1)?;
         if i + 1 == features.len() {
@@ -101,7 +203,9 @@ pub(super) fn fpn(b: &mut Builder, fpn: &Fpn, features: &[Feature], capacity: &C
     }
     for i in 0..maps.len() {
         let (part, map) = pyramid.home(i);
-        b.tap_map(pyramid.name(i).to_lowercase(), part.tensor, part.levels, map);
+        if let Some(levels) = part.levels {
+            b.tap_map(pyramid.name(i).to_lowercase(), part.tensor, levels, map);
+        }
     }
     Ok(pyramid)
 }

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use super::backbone;
+use super::layer::Layer;
 use super::pyramid::{Pyramid, PyramidTensor};
 use super::rpn::Rois;
 use super::{Builder, Capacity, MaskOutputs, Outputs};
 use crate::Result;
-use crate::config::{Config, MaskHead, RoiPooling, Suppression};
+use crate::config::{Config, MaskHead, Neck, RoiPooling, Suppression};
 use crate::graph::Tensor;
 use crate::ops::class_decode::ClassDecode;
 use crate::ops::collect::Collect;
 use crate::ops::deconv2d::Deconv2d;
+use crate::ops::elementwise::Elementwise;
 use crate::ops::linear::Linear;
 use crate::ops::mask_predict::MaskPredict;
+use crate::ops::mean_pool::MeanPool;
 use crate::ops::nms::Nms;
 use crate::ops::paste::Paste;
 use crate::ops::paste_layout::PasteLayout;
@@ -25,7 +29,7 @@ use crate::ops::soft_nms::{Decay, SoftNms};
 use crate::ops::softmax::Softmax;
 use crate::ops::take_rows::TakeRows;
 use crate::tensor::{ELEMENT_BYTES, Value};
-use crate::weights::{BoxHeadWeights, MaskHeadWeights};
+use crate::weights::{self, Body, BoxHeadWeights, MaskHeadWeights, NetworkWeights};
 
 /// The side of a RoI that belongs on P4 (FPN paper, equation 1).
 const CANONICAL_SIDE: f32 = 224.0;
@@ -75,7 +79,8 @@ fn pool(
     let scales: Vec<f32> = pyramid.strides.iter().map(scale).collect();
     // No RoI is on the pooled level; a tensor of nothing else is not read.
     let parts: Vec<PyramidTensor> = pyramid.tensors.iter().filter(|p| p.first < scales.len()).copied().collect();
-    let levels = RoiLevels { scales, canonical: CANONICAL_SIDE, maps: parts.iter().map(|p| p.levels).collect() };
+    let maps = parts.iter().filter_map(|p| p.levels).collect();
+    let levels = RoiLevels { scales, canonical: CANONICAL_SIDE, maps };
     let inputs: Vec<Tensor> = [rois, live].into_iter().chain(parts.iter().map(|p| p.tensor)).collect();
     let aligned = config.roi_aligned;
     match pooling {
@@ -103,13 +108,14 @@ fn take(b: &mut Builder, name: &str, [boxes, live]: [Tensor; 2], (first, rows): 
 fn predictions(
     b: &mut Builder,
     config: &Config,
-    weights: &BoxHeadWeights,
+    (body, weights): (&Body, &BoxHeadWeights),
     pyramid: &Pyramid,
     proposals: &Rois,
     capacity: &Capacity,
 ) -> Result<[Tensor; 2]> {
     let (head, n) = (&config.box_head, proposals.boxes.dim(1));
-    let widest = head.convs.iter().copied().chain([config.fpn_channels]).max().unwrap_or(0);
+    let norm = (config.group_norm, config.backbone.bn_eps);
+    let widest = head.convs.iter().copied().chain([config.map_channels()]).max().unwrap_or(0);
     let parts = parts(n, (head.roi_size * head.roi_size * widest).max(head.representation));
     let whole = weights.predictor.rows.map(|k| [capacity.batch * n, k]);
     let whole = (parts.len() > 1).then(|| {
@@ -125,20 +131,18 @@ fn predictions(
         b.tap(name("box.features"), x);
         b.g.stage("box head");
         for (i, conv) in weights.convs.iter().enumerate() {
-            let conv2d = b.g.conv2d(&name(&format!("box.conv{i}")), x, &conv.weight, &conv.bias);
-            x = conv2d.pad(1).relu().live(live).done()?;
+            let how = Layer { pad: 1, relu: true, live: Some(live), ..Layer::new(norm) };
+            x = b.layer(&name(&format!("box.conv{i}")), x, conv, how)?;
+        }
+        if config.neck == Neck::C4 {
+            let maps = backbone::last_stage(b, config, body, x, live, &name("box"))?;
+            b.tap(name("box.conv"), maps);
+            x = b.g.op1(&name("box.mean"), MeanPool { live: true }, &[maps, live])?;
         }
         if !weights.convs.is_empty() {
             b.tap(name("box.conv"), x);
         }
-        for (i, fc) in weights.fcs.iter().enumerate() {
-            // Counted as in the papers, where the first five layers are convolutions of the body.
-            let layer = name(&format!("box.fc{}", 6 + i));
-            let weight = b.g.constant(&format!("{layer}.weight"), fc.weight.clone());
-            let bias = b.g.constant(&format!("{layer}.bias"), fc.bias.clone());
-            x = b.g.op1(&layer, Linear { bias: true, relu: true, live: true }, &[x, weight, bias, live])?;
-            b.tap(layer, x);
-        }
+        x = fully_connected(b, &weights.fcs, x, live, &name)?;
         let weight = b.g.constant("box.predict.weight", weights.predictor.weight.clone());
         let bias = b.g.constant("box.predict.bias", weights.predictor.bias.clone());
         let predict =
@@ -157,18 +161,57 @@ fn predictions(
     Ok([predicted[0], predicted[1]])
 }
 
+/// The fully connected layers of the box head on features `[B·n,…]`.
+fn fully_connected(
+    b: &mut Builder,
+    layers: &[Vec<weights::Linear>],
+    x: Tensor,
+    live: Tensor,
+    name: &impl Fn(&str) -> String,
+) -> Result<Tensor> {
+    // What goes from layer to layer: one tensor, or the parts of one.
+    let mut xs = vec![x];
+    for (i, parts) in layers.iter().enumerate() {
+        // Counted as in the papers, where the first five layers are convolutions of the body.
+        let label = name(&format!("box.fc{}", 6 + i));
+        // The parts of the second are of its columns, so their products are added up.
+        let sums = xs.len() > 1;
+        let mut products = Vec::with_capacity(parts.len());
+        for (part, fc) in parts.iter().enumerate() {
+            let label = if parts.len() == 1 { label.clone() } else { format!("{label} {part}") };
+            let weight = b.g.constant(&format!("{label}.weight"), fc.weight.clone());
+            let bias = b.g.constant(&format!("{label}.bias"), fc.bias.clone());
+            let x = if sums { xs[part] } else { xs[0] };
+            products.push(b.g.op1(&label, Linear { bias: true, relu: !sums, live: true }, &[x, weight, bias, live])?);
+        }
+        if sums {
+            let mut sum = products[0];
+            for &product in &products[1..] {
+                sum = b.g.op1(&format!("{label}.add"), Elementwise::Add, &[sum, product])?;
+            }
+            products = vec![b.g.op1(&format!("{label}.relu"), Elementwise::Relu, &[sum])?];
+        }
+        xs = products;
+        if let [x] = xs[..] {
+            b.tap(label, x);
+        }
+    }
+    Ok(xs[0])
+}
+
 /// Detections from proposals.
 pub(super) fn boxes(
     b: &mut Builder,
     config: &Config,
-    weights: &BoxHeadWeights,
+    weights: &NetworkWeights,
     pyramid: &Pyramid,
     proposals: &Rois,
     capacity: &Capacity,
     frames: Tensor,
 ) -> Result<BoxOutputs> {
     let (head, live, rois) = (&config.box_head, proposals.counts, proposals.boxes);
-    let [logits, deltas] = predictions(b, config, weights, pyramid, proposals, capacity)?;
+    let of_head = (&weights.body, &weights.box_head);
+    let [logits, deltas] = predictions(b, config, of_head, pyramid, proposals, capacity)?;
 
     b.g.stage("class NMS");
     let probabilities = b.g.op1("box.softmax", Softmax { live: true }, &[logits, live])?;
@@ -210,13 +253,14 @@ pub(super) fn boxes(
 fn soft_masks(
     b: &mut Builder,
     config: &Config,
-    (head, weights): (&MaskHead, &MaskHeadWeights),
+    (head, body, weights): (&MaskHead, &Body, &MaskHeadWeights),
     pyramid: &Pyramid,
     found: &BoxOutputs,
     capacity: &Capacity,
 ) -> Result<Tensor> {
     let n = found.boxes.dim(1);
-    let widest = head.layers.iter().copied().chain([config.fpn_channels]).max().unwrap_or(0);
+    let norm = (config.group_norm, config.backbone.bn_eps);
+    let widest = head.layers.iter().copied().chain([config.map_channels()]).max().unwrap_or(0);
     let parts = parts(n, head.roi_size * head.roi_size * widest);
     let shape = [capacity.batch * n, head.output_size, head.output_size];
     let whole = (parts.len() > 1).then(|| b.g.shared_output("mask.probs", shape));
@@ -236,9 +280,12 @@ fn soft_masks(
         let mut x = pool(b, &name("mask.align"), config, capacity, how, pyramid, [rois, live])?;
         b.tap(name("mask.features"), x);
         b.g.stage("mask head");
+        if config.neck == Neck::C4 {
+            x = backbone::last_stage(b, config, body, x, live, &name("mask"))?;
+        }
         for (i, conv) in weights.convs.iter().enumerate() {
-            let conv2d = b.g.conv2d(&name(&format!("mask.conv{i}")), x, &conv.weight, &conv.bias);
-            x = conv2d.pad(1).relu().live(live).done()?;
+            let how = Layer { pad: 1, relu: true, live: Some(live), ..Layer::new(norm) };
+            x = b.layer(&name(&format!("mask.conv{i}")), x, conv, how)?;
         }
         b.tap(name("mask.conv"), x);
         let weight = b.g.constant("mask.deconv.weight", weights.deconv.weight.clone());
@@ -263,7 +310,7 @@ fn soft_masks(
 pub(super) fn masks(
     b: &mut Builder,
     config: &Config,
-    weights: Option<&MaskHeadWeights>,
+    weights: &NetworkWeights,
     pyramid: &Pyramid,
     (anchors, found): (Option<[Tensor; 2]>, &BoxOutputs),
     capacity: &Capacity,
@@ -271,9 +318,9 @@ pub(super) fn masks(
 ) -> Result<Outputs> {
     let live = found.counts;
     let side = config.mask.as_ref().map_or(1, |m| m.output_size);
-    let soft = match (&config.mask, weights) {
-        (Some(head), Some(weights)) => {
-            let soft = soft_masks(b, config, (head, weights), pyramid, found, capacity)?;
+    let soft = match (&config.mask, &weights.mask_head) {
+        (Some(head), Some(of_head)) => {
+            let soft = soft_masks(b, config, (head, &weights.body, of_head), pyramid, found, capacity)?;
             Some((soft, head.threshold))
         }
         _ => None,

@@ -7,6 +7,7 @@
 //! | `input` | what a network is given for a batch of images |
 //! | `given` | RoIs that come with the image |
 //! | `anchors` | the anchors of each level |
+//! | `layer` | a convolution, its norm, and what follows |
 //! | `backbone` | ResNet bodies and the FPN |
 //! | `pyramid` | the levels of the FPN as few tensors |
 //! | `rpn` | region proposals |
@@ -17,6 +18,7 @@ mod backbone;
 mod given;
 mod heads;
 mod input;
+mod layer;
 mod precision;
 mod pyramid;
 mod rpn;
@@ -235,8 +237,8 @@ pub fn build(config: &Config, weights: &NetworkWeights, capacity: &Capacity) -> 
     let x = b.g.op1("transform", preprocess, &[bytes, frames, neighbours, table])?;
     b.tap("transform", x);
 
-    let stages = backbone::resnet(&mut b, config, &weights.body, x)?;
-    let pyramid = backbone::fpn(&mut b, &weights.fpn, &stages, capacity)?;
+    let features = backbone::resnet(&mut b, config, &weights.body, x)?;
+    let pyramid = backbone::neck(&mut b, config, &weights.fpn, &features, capacity)?;
     let given = GivenTensors::new(&mut b, capacity);
     let (found, anchors, counts) = match given {
         Some(GivenTensors { boxes, counts, known: Some([labels, scores]) }) => {
@@ -247,13 +249,12 @@ pub fn build(config: &Config, weights: &NetworkWeights, capacity: &Capacity) -> 
                 Some(given) => given.proposals(&mut b),
                 None => rpn::proposals(&mut b, config, &weights.rpn, &pyramid, capacity, frames)?,
             };
-            let found = heads::boxes(&mut b, config, &weights.box_head, &pyramid, &proposals, capacity, frames)?;
+            let found = heads::boxes(&mut b, config, weights, &pyramid, &proposals, capacity, frames)?;
             let counts = vec![proposals.counts, found.counts];
             (found, proposals.candidates, counts)
         }
     };
-    let head = weights.mask_head.as_ref();
-    let outputs = heads::masks(&mut b, config, head, &pyramid, (anchors, &found), capacity, frames)?;
+    let outputs = heads::masks(&mut b, config, weights, &pyramid, (anchors, &found), capacity, frames)?;
 
     let mut kept = vec![outputs.header, outputs.boxes, outputs.scores, outputs.labels];
     kept.extend(outputs.candidates);

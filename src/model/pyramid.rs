@@ -1,7 +1,7 @@
 //! The levels of an FPN in few tensors: levels that share weights lie one after the other.
 
 use super::Builder;
-use super::backbone::level;
+use super::backbone::{Feature, level};
 use crate::graph::Tensor;
 use crate::ops::levels::Levels;
 use crate::tensor::ELEMENT_BYTES;
@@ -9,24 +9,38 @@ use crate::tensor::ELEMENT_BYTES;
 /// Levels of the pyramid that are one tensor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PyramidTensor {
-    /// `[B,1,cells,C]`.
+    /// `[B,1,cells,C]`, or `[B,H,W,C]` where it is one map.
     pub tensor: Tensor,
-    /// The maps in it.
-    pub levels: Levels,
+    /// The maps in it, where they lie one after the other; none where it is one map.
+    pub levels: Option<Levels>,
     /// The first of them, counted from the finest.
     pub first: usize,
-    /// The number of the finest level of all, as in P2.
-    finest: usize,
+    /// The letter and the number of the finest level of all, as in P2.
+    finest: (char, usize),
 }
 
 impl PyramidTensor {
     /// What it holds, for people: "P2..P6".
     pub(super) fn name(&self) -> String {
-        name(self.finest + self.first, self.levels.maps().len())
+        let (letter, finest) = self.finest;
+        name(letter, finest + self.first, self.maps().len())
+    }
+
+    /// Rows and columns of its maps.
+    pub(super) fn maps(&self) -> Vec<(usize, usize)> {
+        match self.levels {
+            Some(levels) => levels.maps().to_vec(),
+            None => vec![(self.tensor.dim(1), self.tensor.dim(2))],
+        }
+    }
+
+    /// The cell of each image at which a map of it begins.
+    pub(super) fn first_cell(&self, map: usize) -> usize {
+        self.levels.map_or(0, |levels| levels.first(map))
     }
 }
 
-/// The feature pyramid.
+/// The feature pyramid, or what stands for it.
 #[derive(Clone, Debug)]
 pub(super) struct Pyramid {
     /// Finest levels first.
@@ -63,16 +77,25 @@ impl Pyramid {
         let mut first = 0;
         let mut part = |group: &Vec<(usize, usize)>| {
             let levels = Levels::new(group).expect("maps of some pixels, no more than fit");
-            let tensor = b.g.shared_output(&name(finest + first, group.len()), [batch, 1, levels.cells(), channels]);
+            let label = name('P', finest + first, group.len());
+            let tensor = b.g.shared_output(&label, [batch, 1, levels.cells(), channels]);
             first += group.len();
-            PyramidTensor { tensor, levels, first: first - group.len(), finest }
+            PyramidTensor { tensor, levels: Some(levels), first: first - group.len(), finest: ('P', finest) }
         };
         Self { tensors: groups.iter().map(&mut part).collect(), strides: strides.to_vec() }
     }
 
+    /// Of maps that are there, each a tensor: those that RoIs are on, the finest first, and further ones. The finest is
+    /// called by `letter` and `finest`.
+    pub(super) fn of_maps(letter: char, finest: usize, features: &[Feature], more: &[Tensor]) -> Self {
+        let maps = features.iter().map(|f| f.map).chain(more.iter().copied()).enumerate();
+        let each = |(first, tensor)| PyramidTensor { tensor, levels: None, first, finest: (letter, finest) };
+        Self { tensors: maps.map(each).collect(), strides: features.iter().map(|f| f.stride).collect() }
+    }
+
     /// Level `i`, counted from the finest, for people: "P2".
     pub(super) fn name(&self, i: usize) -> String {
-        name(level(self.strides[0]) + i, 1)
+        name('P', level(self.strides[0]) + i, 1)
     }
 
     /// Where level `i`, counted from the finest, lies: its part, and which of its maps it is.
@@ -83,13 +106,13 @@ impl Pyramid {
 
     /// Rows and columns of all levels.
     pub(super) fn maps(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.tensors.iter().flat_map(|p| p.levels.maps().to_vec())
+        self.tensors.iter().flat_map(PyramidTensor::maps)
     }
 }
 
-fn name(first: usize, count: usize) -> String {
+fn name(letter: char, first: usize, count: usize) -> String {
     let last = first + count - 1;
-    if count == 1 { format!("P{last}") } else { format!("P{first}..P{last}") }
+    if count == 1 { format!("{letter}{last}") } else { format!("{letter}{first}..{letter}{last}") }
 }
 
 #[cfg(test)]
@@ -105,7 +128,7 @@ mod tests {
             let pyramid = Pyramid::new(&mut b, &maps, &[4, 8, 16, 32], 8, batch, most);
             assert_eq!(pyramid.maps().collect::<Vec<_>>(), maps);
             let (part, map) = pyramid.home(3);
-            assert_eq!(part.levels.maps()[map], maps[3]);
+            assert_eq!(part.maps()[map], maps[3]);
             pyramid.tensors.iter().map(PyramidTensor::name).collect::<Vec<_>>()
         };
         let cells = |maps: &[(usize, usize)]| maps.iter().map(|(h, w)| (h * w * 8 * ELEMENT_BYTES) as u64).sum::<u64>();

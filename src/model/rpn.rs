@@ -9,12 +9,13 @@ use crate::Result;
 use crate::config::Config;
 use crate::graph::Tensor;
 use crate::ops::collect::Collect;
+use crate::ops::elementwise::Elementwise;
 use crate::ops::nms::Nms;
 use crate::ops::predict::{self, Predict};
 use crate::ops::rpn_decode::RpnDecode;
 use crate::ops::topk::NONE;
 use crate::tensor::Value;
-use crate::weights::RpnWeights;
+use crate::weights::{Conv, RpnWeights};
 
 /// RoIs and how many of them count.
 pub(super) struct Rois {
@@ -45,26 +46,50 @@ pub(super) fn proposals(
         total += map.0 * map.1 * anchors_a_cell;
     }
 
-    // All levels side by side in (H, W, A) order: one selection reads them all.
-    let logits = b.g.shared_output("rpn.logits", [capacity.batch, total]);
-    let deltas = b.g.shared_output("rpn.deltas", [capacity.batch, total, 4]);
-    for part in &pyramid.tensors {
-        let mut x = part.tensor;
-        for (n, conv) in weights.convs.iter().enumerate() {
-            let name = format!("rpn.conv{n} {}", part.name());
-            x = b.g.conv2d(&name, x, &conv.weight, &conv.bias).pad(1).relu().levels(part.levels).done()?;
-        }
-        let first = levels[part.first].first;
-        let name = format!("rpn.predict {}", part.name());
-        let weight = b.g.constant(&format!("{name}.weight"), weights.predictor.weight.clone());
-        let bias = b.g.constant(&format!("{name}.bias"), weights.predictor.bias.clone());
-        let [of_logits, of_deltas] = weights.predictor.rows;
-        let outputs = [
-            predict::Output { k: of_logits, whole: logits.shape(), offset: first },
-            predict::Output { k: of_deltas, whole: deltas.shape(), offset: 4 * first },
-        ];
-        b.g.op_into(&name, Predict { outputs, live: false }, &[x, weight, bias], &[logits, deltas])?;
+    // All levels side by side in (H, W, A) order: one selection reads them all. Where the head is in parts, each has its
+    // own, and they are added up.
+    let parts = weights.last.len();
+    let of_part = |name: &str, part: usize| if parts == 1 { name.into() } else { format!("{name} {part}") };
+    let mut predicted = Vec::with_capacity(parts);
+    for part in 0..parts {
+        let logits = b.g.shared_output(&of_part("rpn.logits", part), [capacity.batch, total]);
+        predicted.push([logits, b.g.shared_output(&of_part("rpn.deltas", part), [capacity.batch, total, 4])]);
     }
+    for tensor in &pyramid.tensors {
+        let conv = |b: &mut Builder, name: &str, x: Tensor, conv: &Conv| {
+            let conv2d = b.g.conv2d(&format!("{name} {}", tensor.name()), x, &conv.weight, &conv.bias).pad(1).relu();
+            match tensor.levels {
+                Some(levels) => conv2d.levels(levels).done(),
+                None => conv2d.done(),
+            }
+        };
+        let mut x = tensor.tensor;
+        for (n, weights) in weights.convs.iter().enumerate() {
+            x = conv(b, &format!("rpn.conv{n}"), x, weights)?;
+        }
+        let first = levels[tensor.first].first;
+        for (part, (last, predictor)) in weights.last.iter().enumerate() {
+            let name = of_part(&format!("rpn.conv{}", weights.convs.len()), part);
+            let x = conv(b, &name, x, last)?;
+            let name = format!("{} {}", of_part("rpn.predict", part), tensor.name());
+            let weight = b.g.constant(&format!("{name}.weight"), predictor.weight.clone());
+            let bias = b.g.constant(&format!("{name}.bias"), predictor.bias.clone());
+            let [of_logits, of_deltas] = predictor.rows;
+            let [logits, deltas] = predicted[part];
+            let outputs = [
+                predict::Output { k: of_logits, whole: logits.shape(), offset: first },
+                predict::Output { k: of_deltas, whole: deltas.shape(), offset: 4 * first },
+            ];
+            b.g.op_into(&name, Predict { outputs, live: false }, &[x, weight, bias], &[logits, deltas])?;
+        }
+    }
+    let mut sums = predicted[0];
+    for part in &predicted[1..] {
+        for ((sum, of_part), name) in sums.iter_mut().zip(part).zip(["rpn.logits.add", "rpn.deltas.add"]) {
+            *sum = b.g.op1(name, Elementwise::Add, &[*sum, *of_part])?;
+        }
+    }
+    let [logits, deltas] = sums;
     b.tap("rpn.logits", logits);
     b.tap("rpn.deltas", deltas);
 

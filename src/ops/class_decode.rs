@@ -8,7 +8,7 @@ use crate::tensor::Value;
 
 /// Box decoding for every class, the score threshold and the smallest side (torchvision, `roi_heads.py`).
 ///
-/// Inputs: probabilities `[B·n,K]`, deltas `[B·n,4K]` (class-major), rois `[B,n,4]`, live `[B]`, frames. Outputs:
+/// Inputs: probabilities `[B·n,K]`, deltas `[B·n,4K]` (class-major) or `[B·n,4]` for all classes, rois `[B,n,4]`, live `[B]`, frames. Outputs:
 /// boxes `[B,K−1,n,4]`, scores `[B,K−1,n]`, [`NONE`] where there is no candidate.
 #[derive(Clone, Debug)]
 pub struct ClassDecode {
@@ -44,7 +44,7 @@ impl Op for ClassDecode {
             && r.rank() == 3
             && p.dim(0) == r.dim(0) * r.dim(1)
             && p.dim(1) >= 2
-            && deltas.shape.len() == p.len() * 4
+            && [p.len() * 4, p.dim(0) * 4].contains(&deltas.shape.len())
             && live.shape.len() == r.dim(0)
             && frames.shape.len() == r.dim(0) * FRAME_WORDS;
         if !ok {
@@ -60,6 +60,7 @@ impl Op for ClassDecode {
 
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
         let (b, n, k) = (inputs[2].shape.dim(0), inputs[2].shape.dim(1), inputs[0].shape.dim(1));
+        let shared = inputs[1].shape.len() == b * n * 4;
         let mut boxes = vec![0.0; b * (k - 1) * n * 4];
         let mut scores = vec![NONE; b * (k - 1) * n];
         for (row, roi) in inputs[2].floats().chunks(4).enumerate() {
@@ -70,7 +71,7 @@ impl Op for ClassDecode {
             let f = Frame::of(&inputs[4], image);
             for class in 1..k {
                 let from = std::array::from_fn(|c| roi[c] as f64);
-                let d = &inputs[1].floats()[(row * k + class) * 4..][..4];
+                let d = &inputs[1].floats()[if shared { row } else { row * k + class } * 4..][..4];
                 let d = std::array::from_fn(|c| d[c] as f64 / self.weights[c] as f64);
                 let limit = |c: usize| if c.is_multiple_of(2) { f.out_w } else { f.out_h } as f64;
                 let decoded = decode(from, d);

@@ -5,7 +5,7 @@ use crate::tensor::{DType, Value};
 
 /// `sigmoid(bias[label] + Σ x[n,i,j,c] · w[label,c])`: the 1×1 convolution of the mask head, for one class.
 ///
-/// Inputs: x `[N,M,M,C]`, weight `[K,C]`, bias `[K]`, labels `[N]`, live `[B]`. Output `[N,M,M]`, 0..1.
+/// With one row of weights, that is every label's. Inputs: x `[N,M,M,C]`, weight `[K,C]`, bias `[K]`, labels `[N]`, live `[B]`. Output `[N,M,M]`, 0..1.
 #[derive(Clone, Debug)]
 pub struct MaskPredict;
 
@@ -57,7 +57,7 @@ impl Op for MaskPredict {
             if row % capacity >= live[row / capacity] as usize {
                 continue;
             }
-            let label = labels[row] as usize;
+            let label = (labels[row] as usize).min(inputs[2].shape.len() - 1);
             let w = &inputs[1].floats()[label * c..][..c];
             let dot: f64 = inputs[0].floats()[i * c..][..c].iter().zip(w).map(|(&a, &b)| a as f64 * b as f64).sum();
             *out = (1.0 / (1.0 + (-dot - inputs[2].floats()[label] as f64).exp())) as f32;

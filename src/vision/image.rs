@@ -82,6 +82,16 @@ impl Image {
         self.rgb
     }
 
+    /// The image with left and right changed.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn mirrored(&self) -> Result<Self> {
+        let row = self.width() as usize * 3;
+        let turned = self.rgb().chunks_exact(row).flat_map(|row| row.chunks_exact(3).rev().flatten().copied());
+        Self::from_rgb8(self.width(), self.height(), turned.collect())
+    }
+
     /// The pixel in column `x` of row `y`, or `None` outside the image.
     pub fn pixel(&self, x: u32, y: u32) -> Option<[u8; 3]> {
         if x >= self.width || y >= self.height {

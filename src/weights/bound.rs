@@ -81,8 +81,8 @@ impl<'a> Bound<'a> {
 
     /// The shape that the network of `config` needs of a tensor, as it stands in a file of this family; `shape` is the
     /// canonical one.
-    pub(super) fn stored(&self, layer: Layer, role: Role, shape: &[usize]) -> Vec<usize> {
-        self.family.conventions.stored(layer, shape, self.shape(layer, role))
+    pub(super) fn stored(&self, layer: Layer, shape: &[usize]) -> Vec<usize> {
+        self.family.conventions.stored(layer, shape)
     }
 }
 

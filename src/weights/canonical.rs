@@ -1,18 +1,18 @@
 //! The canonical form: what the network is built from, whoever trained it.
 //!
 //! Convolutions are `[K, R, S, C]` (output channel, kernel row, kernel column, input channel) and every one has a
-//! bias: BatchNorm is folded in. The input is RGB. The background is class 0, and every class has deltas and a mask of
-//! its own, whatever the family's [`Conventions`](super::family::Conventions) are.
+//! bias: BatchNorm is folded in. The input is RGB. The background is class 0, and has deltas and a mask as every class has,
+//! whatever the family's [`Conventions`](super::family::Conventions) are.
 
 use std::sync::Arc;
 
 use super::file::WeightsFile;
-use super::fold::{columns_last, transposed_channels_last};
+use super::fold::{channels_last, columns_last, transposed_channels_last};
 use super::layers::Kind;
 use super::reader::LayerReader;
-use crate::config::{Backbone, BoxHead, Config, MaskHead};
+use crate::config::{Backbone, BoxHead, Config, MaskHead, Neck};
 use crate::error::Result;
-use crate::tensor::{HostTensor, Value};
+use crate::tensor::{ELEMENT_BYTES, HostTensor, Value};
 
 /// A convolution (cross-correlation, as in torch).
 #[derive(Clone, Debug, PartialEq)]
@@ -21,12 +21,32 @@ pub struct Conv {
     pub weight: Arc<Value>,
     /// K values.
     pub bias: Arc<Value>,
+    /// What a GroupNorm after it makes of each channel; a BatchNorm is in weight and bias.
+    pub group_norm: Option<Affine>,
+}
+
+/// A factor and a summand for each of K channels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Affine {
+    /// K values.
+    pub scale: Arc<Value>,
+    /// K values.
+    pub shift: Arc<Value>,
 }
 
 impl Conv {
     pub(super) fn new(weight: HostTensor, bias: Vec<f32>) -> Self {
-        Self { weight: shared(weight), bias: shared(HostTensor::new(&[bias.len()], bias)) }
+        Self { weight: shared(weight), bias: vector(bias), group_norm: None }
     }
+
+    /// The same with a GroupNorm after it.
+    pub(super) fn then_normalized(self, scale: Vec<f32>, shift: Vec<f32>) -> Self {
+        Self { group_norm: Some(Affine { scale: vector(scale), shift: vector(shift) }), ..self }
+    }
+}
+
+fn vector(values: Vec<f32>) -> Arc<Value> {
+    shared(HostTensor::new(&[values.len()], values))
 }
 
 /// Graphs of all sizes share one copy of each tensor, on the host and on the device.
@@ -45,7 +65,7 @@ pub struct Linear {
 
 impl Linear {
     pub(super) fn new(weight: HostTensor, bias: Vec<f32>) -> Self {
-        Self { weight: shared(weight), bias: shared(HostTensor::new(&[bias.len()], bias)) }
+        Self { weight: shared(weight), bias: vector(bias) }
     }
 }
 
@@ -72,7 +92,7 @@ impl Predictor {
 pub struct NetworkWeights {
     /// ResNet.
     pub body: Body,
-    /// Feature pyramid.
+    /// Feature pyramid; without levels where the network has none.
     pub fpn: Fpn,
     /// Region proposal network.
     pub rpn: RpnWeights,
@@ -91,20 +111,20 @@ pub struct Body {
     pub stages: Vec<Vec<Block>>,
 }
 
-/// A residual block. P below is its width (W shifted left by the stage), I its input channels.
+/// A residual block. P below is its width ([`Backbone::stage_width`]), I its input channels, O its outputs, G its groups.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
     /// Basic: `[P, 3, 3, I]`; bottleneck: `[P, 1, 1, I]`.
     pub conv1: Conv,
-    /// `[P, 3, 3, P]`.
+    /// `[P, 3, 3, P / G]`.
     pub conv2: Conv,
-    /// Bottleneck only: `[4P, 1, 1, P]`.
+    /// Bottleneck only: `[O, 1, 1, P]`.
     pub conv3: Option<Conv>,
     /// 1×1 on the shortcut, in the first block of a stage that changes size or channels.
     pub downsample: Option<Conv>,
 }
 
-/// The feature pyramid. F is `fpn_channels`; index 0 is the finest level (C2, P2).
+/// The feature pyramid. F is `fpn_channels`; index 0 is the finest level.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fpn {
     /// Laterals, `[F, 1, 1, stage channels]`.
@@ -113,25 +133,30 @@ pub struct Fpn {
     pub layer: Vec<Conv>,
 }
 
-/// The region proposal network, shared by all levels. A is the anchors at a pixel.
+/// The region proposal network, shared by all levels. A is the anchors at a pixel, F the maps' channels
+/// ([`Config::map_channels`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct RpnWeights {
-    /// `conv_depth` times `[F, 3, 3, F]`.
+    /// `[F, 3, 3, F]`, all of `conv_depth` but the last.
     pub convs: Vec<Conv>,
-    /// Two 1×1 convolutions as matrices: logits `[A, F]`, and deltas `[4A, F]`, output channel = anchor · 4 + (dx, dy,
-    /// dw, dh).
-    pub predictor: Predictor,
+    /// The last of them, `[F, 3, 3, F]`, and two 1×1 convolutions as matrices: logits `[A, F]`, and deltas `[4A, F]`, output
+    /// channel = anchor · 4 + (dx, dy, dw, dh). In parts of the channels between them where the weights would pass
+    /// [`MOST_BYTES`]: what is predicted is then the sum over the parts.
+    pub last: Vec<(Conv, Predictor)>,
 }
 
-/// The box head. R is `representation`.
+/// The box head. F is the maps' channels, R the features of a RoI ([`Config::box_features`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct BoxHeadWeights {
     /// 3×3 convolutions on the pooled features, from F channels through `convs` to C; none in the first models, where
     /// C is F.
     pub convs: Vec<Conv>,
-    /// `[R, roi · roi · C]`, whose columns follow features flattened as (row, column, channel); then `[R, R]`.
-    pub fcs: Vec<Linear>,
-    /// Logits `[classes, R]`, and deltas `[4 · classes, R]`, output = class · 4 + (dx, dy, dw, dh).
+    /// `[R, roi · roi · C]`, whose columns follow features flattened as (row, column, channel); then `[R, R]`. Each in parts,
+    /// of one where the first does not pass [`MOST_BYTES`]: otherwise of rows of the first and of columns of the second,
+    /// whose result is the sum over the parts.
+    pub fcs: Vec<Vec<Linear>>,
+    /// Logits `[classes, R]`, and deltas `[4 · classes, R]`, output = class · 4 + (dx, dy, dw, dh); `[4, R]` where they serve
+    /// all classes.
     pub predictor: Predictor,
 }
 
@@ -143,7 +168,7 @@ pub struct MaskHeadWeights {
     /// Transposed 2×2 convolution with stride 2, `[D, 2, 2, L]`: output channel, row and column within the 2×2 output
     /// pixels of an input pixel, input channel.
     pub deconv: Conv,
-    /// 1×1 convolution as a matrix, `[classes, D]`.
+    /// 1×1 convolution as a matrix, `[classes, D]`; `[1, D]` where one mask serves all classes.
     pub logits: Linear,
 }
 
@@ -160,7 +185,7 @@ impl NetworkWeights {
         let mut reader = LayerReader::new(file, config);
         let weights = Self {
             body: Body::load(&mut reader, &config.backbone)?,
-            fpn: Fpn::load(&mut reader, &config.backbone)?,
+            fpn: Fpn::load(&mut reader, config)?,
             rpn: RpnWeights::load(&mut reader, config)?,
             box_head: BoxHeadWeights::load(&mut reader, &config.box_head)?,
             mask_head: config.mask.as_ref().map(|mask| MaskHeadWeights::load(&mut reader, mask)).transpose()?,
@@ -194,8 +219,8 @@ impl Block {
 }
 
 impl Fpn {
-    fn load(reader: &mut LayerReader, backbone: &Backbone) -> Result<Self> {
-        let levels = backbone.layers.len();
+    fn load(reader: &mut LayerReader, config: &Config) -> Result<Self> {
+        let levels = if config.neck == Neck::Fpn { config.levels() - 1 } else { 0 };
         Ok(Self { inner: convs(reader, Kind::FpnInner, levels)?, layer: convs(reader, Kind::FpnLayer, levels)? })
     }
 }
@@ -203,10 +228,17 @@ impl Fpn {
 impl RpnWeights {
     fn load(reader: &mut LayerReader, config: &Config) -> Result<Self> {
         reader.expect_anchors(config.anchors_per_cell())?;
-        Ok(Self {
-            convs: convs(reader, Kind::RpnConv, config.rpn.conv_depth)?,
-            predictor: reader.predictor(Kind::RpnLogits, Kind::RpnDeltas)?,
-        })
+        let before = config.rpn.conv_depth - 1;
+        let convs = convs(reader, Kind::RpnConv, before)?;
+        let (weight, bias) = reader.layer(Kind::RpnConv.nth(before))?;
+        let inputs = weight.shape[1];
+        let weight = channels_last(&weight, inputs);
+        let (predictor, biases, rows) = reader.predictor_rows(Kind::RpnLogits, Kind::RpnDeltas)?;
+        let parts = parts_of(&weight);
+        let columns = columns_of(predictor, biases, parts).into_iter();
+        let columns = columns.map(|(weight, bias)| Predictor::new(weight, bias, rows));
+        let rows = rows_of(weight, bias, parts).into_iter().map(|(weight, bias)| Conv::new(weight, bias));
+        Ok(Self { convs, last: rows.zip(columns).collect() })
     }
 }
 
@@ -214,11 +246,23 @@ impl BoxHeadWeights {
     fn load(reader: &mut LayerReader, head: &BoxHead) -> Result<Self> {
         let convs = convs(reader, Kind::BoxConv, head.convs.len())?;
         let mut fcs = Vec::with_capacity(head.fc_layers);
+        let mut parts = 1;
         for i in 0..head.fc_layers {
             let (weight, bias) = reader.layer(Kind::BoxFc.nth(i))?;
-            // Torch flattens pooled features as (channel, row, column), we as (row, column, channel).
-            let area = head.roi_size * head.roi_size;
-            fcs.push(Linear::new(if i == 0 { columns_last(weight, area) } else { weight }, bias));
+            fcs.push(match i {
+                0 => {
+                    // Torch flattens pooled features as (channel, row, column), we as (row, column, channel).
+                    let weight = columns_last(weight, head.roi_size * head.roi_size);
+                    // What follows takes the parts up.
+                    parts = if head.fc_layers > 1 { parts_of(&weight) } else { 1 };
+                    rows_of(weight, bias, parts).into_iter().map(|(weight, bias)| Linear::new(weight, bias)).collect()
+                }
+                1 => {
+                    let columns = columns_of(weight, bias, parts).into_iter();
+                    columns.map(|(weight, bias)| Linear::new(weight, bias)).collect()
+                }
+                _ => vec![Linear::new(weight, bias)],
+            });
         }
         Ok(Self { convs, fcs, predictor: reader.predictor(Kind::BoxLogits, Kind::BoxDeltas)? })
     }
@@ -235,7 +279,84 @@ impl MaskHeadWeights {
     }
 }
 
+/// Most bytes of one tensor of weights, as f32: what can be bound on every device (WebGPU's default limit). Of the networks
+/// on a ResNet, those whose heads are on C5 have larger layers.
+pub const MOST_BYTES: usize = 128 << 20;
+
+/// Parts of the rows of weights of which none passes [`MOST_BYTES`], all alike and of multiples of 4.
+fn parts_of(weight: &HostTensor) -> usize {
+    let (bytes, rows) = (weight.data.len() * ELEMENT_BYTES, weight.shape[0]);
+    let fits = |parts: &usize| bytes.div_ceil(*parts) <= MOST_BYTES && rows.is_multiple_of(4 * parts);
+    (1..=rows).find(|parts| *parts == 1 && bytes <= MOST_BYTES || fits(parts)).unwrap_or(1)
+}
+
+/// A layer's rows and biases in parts.
+fn rows_of(weight: HostTensor, bias: Vec<f32>, parts: usize) -> Vec<(HostTensor, Vec<f32>)> {
+    if parts == 1 {
+        return vec![(weight, bias)];
+    }
+    let mut shape = weight.shape.clone();
+    shape[0] /= parts;
+    let each = weight.data.chunks(weight.data.len() / parts).zip(bias.chunks(shape[0]));
+    each.map(|(weight, bias)| (HostTensor::new(&shape, weight.to_vec()), bias.to_vec())).collect()
+}
+
+/// A matrix's columns in parts, of which the first has the biases.
+fn columns_of(weight: HostTensor, bias: Vec<f32>, parts: usize) -> Vec<(HostTensor, Vec<f32>)> {
+    let (rows, columns) = (weight.shape[0], weight.shape[1]);
+    let width = columns / parts;
+    let part = |part: usize| {
+        let of_row = |row: &[f32]| row[part * width..][..width].to_vec();
+        let data = weight.data.chunks(columns).flat_map(of_row).collect();
+        (HostTensor::new(&[rows, width], data), if part == 0 { bias.clone() } else { vec![0.0; rows] })
+    };
+    (0..parts).map(part).collect()
+}
+
 /// The convolutions of a kind.
 fn convs(reader: &mut LayerReader, kind: Kind, count: usize) -> Result<Vec<Conv>> {
     (0..count).map(|i| reader.conv(kind.nth(i))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_in_parts_add_up() {
+        let (hidden, inputs, outputs) = (8, 3, 2);
+        let values = |n: usize, by: f32| (0..n).map(|i| (i as f32 * by) % 7.0 - 3.0).collect::<Vec<_>>();
+        let (w1, b1) = (HostTensor::new(&[hidden, inputs], values(hidden * inputs, 1.5)), values(hidden, 2.5));
+        let (w2, b2) = (HostTensor::new(&[outputs, hidden], values(outputs * hidden, 3.5)), values(outputs, 0.5));
+        let x = [1.0, -2.0, 0.5];
+        let product = |w: &HostTensor, b: &[f32], x: &[f32]| -> Vec<f32> {
+            let dot = |(row, b): (&[f32], &f32)| row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>() + b;
+            w.data.chunks(x.len()).zip(b).map(dot).collect()
+        };
+        let relu = |v: Vec<f32>| v.into_iter().map(|v| v.max(0.0)).collect::<Vec<_>>();
+        let whole = product(&w2, &b2, &relu(product(&w1, &b1, &x)));
+        for parts in [1, 2, 4] {
+            let mut sums = vec![0.0; outputs];
+            let (rows, columns) = (rows_of(w1.clone(), b1.clone(), parts), columns_of(w2.clone(), b2.clone(), parts));
+            assert_eq!((rows.len(), columns.len()), (parts, parts));
+            for ((w1, b1), (w2, b2)) in rows.iter().zip(&columns) {
+                let part = product(w2, b2, &relu(product(w1, b1, &x)));
+                sums.iter_mut().zip(part).for_each(|(sum, v)| *sum += v);
+            }
+            assert_eq!(sums, whole);
+        }
+    }
+
+    #[test]
+    fn parts_fit_every_device() {
+        let parts = |shape: [usize; 2]| {
+            // Zeros that are never touched take no memory.
+            parts_of(&HostTensor::new(&shape, vec![0.0; shape[0] * shape[1]]))
+        };
+        assert_eq!(parts([1024, 12_544]), 1);
+        assert_eq!(parts([1024, 32_768]), 1);
+        assert_eq!(parts([1024, 100_352]), 4);
+        assert_eq!(parts([2048, 18_432]), 2);
+        assert_eq!(parts([4, 8]), 1);
+    }
 }

@@ -8,7 +8,7 @@
 use super::bound::Bound;
 use super::layers::{Kind, Role};
 use super::settings::{Doubt, Epsilon, Origin};
-use crate::config::{Backbone, BlockKind, Config};
+use crate::config::{Backbone, BlockKind, Config, Neck};
 
 /// What torch's BatchNorm has, and torchvision's frozen one.
 const USUAL: f32 = 1e-5;
@@ -31,6 +31,9 @@ const SECOND_STEM: [f64; 3] = [2.632, 2.743, 9.835];
 pub(super) fn of(bound: &Bound, config: &Config) -> (f32, Epsilon) {
     let file = bound.file;
     let known = |eps, origin, because: &str| (eps, Epsilon { origin, because: because.into(), doubt: None });
+    if config.backbone.group_norm > 0 {
+        return known(USUAL, Origin::Assumed, "its norms are GroupNorms, which have it in torch unless told otherwise");
+    }
     if file.names().any(|name| bound.family.is_counter(name)) {
         return known(USUAL, Origin::Inferred, "its BatchNorms count batches, as torch's own do");
     }
@@ -85,8 +88,9 @@ pub(super) fn of_published(sha256: &str) -> f32 {
 
 /// Whether a network could be one of the first COCO models, as far as the parts go that fine-tuning leaves.
 fn first_version(config: &Config) -> bool {
-    let Backbone { layers, block, base_width, .. } = &config.backbone;
+    let Backbone { layers, block, base_width, inner_width, first_level, .. } = &config.backbone;
     (&layers[..], *block, *base_width) == (&[3, 4, 6, 3], BlockKind::Bottleneck, 64)
+        && (*inner_width, *first_level, config.neck) == (0, 0, Neck::Fpn)
         && config.fpn_channels == 256
         && !config.fpn_norm
 }

@@ -9,15 +9,19 @@ use super::file::WeightsFile;
 use super::layers::{Kind, Layer, Role};
 use super::names::{counted, shown};
 use super::settings::{Epsilon, Origin, Settings, leaves};
-use crate::config::{Backbone, BlockKind, Config, MaskHead, Transform};
+use crate::config::{Backbone, BlockKind, BoxHead, Config, MaskHead, Neck, Transform};
 use crate::error::{Error, Result};
 
 /// Settings that names and shapes of tensors tell, by dotted name.
-const TOLD: [&str; 16] = [
+const TOLD: [&str; 22] = [
     "name",
     "backbone.layers",
     "backbone.block",
     "backbone.base_width",
+    "backbone.inner_width",
+    "backbone.groups",
+    "backbone.first_level",
+    "neck",
     "fpn_channels",
     "fpn_norm",
     "num_classes",
@@ -26,11 +30,16 @@ const TOLD: [&str; 16] = [
     "box.convs",
     "box.fc_layers",
     "box.representation",
+    "box.class_agnostic",
     "mask",
     "mask.layers",
     "mask.norm",
     "mask.dim_reduced",
+    "mask.class_agnostic",
 ];
+
+/// Groups of a GroupNorm where nothing tells: the paper's (Wu & He 2018), and detectron2's.
+const GROUPS: usize = 32;
 
 /// The settings of `file`: see [`WeightsFile::settings`].
 pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
@@ -60,7 +69,12 @@ pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
     let (eps, epsilon) = (file.family().epsilon)(&shapes.0, &config);
     config.backbone.bn_eps = eps;
     config.validate()?;
-    let told = |name: &str| if TOLD.contains(&name) { Origin::Inferred } else { Origin::Assumed };
+    // That there is a GroupNorm is told, the number of its groups is not.
+    let groups = [("backbone.group_norm", config.backbone.group_norm), ("group_norm", config.group_norm)];
+    let told = |name: &str| match TOLD.contains(&name) || groups.contains(&(name, 0)) {
+        true => Origin::Inferred,
+        false => Origin::Assumed,
+    };
     Settings::new(config, false, epsilon, told)
 }
 
@@ -120,9 +134,12 @@ impl Shapes<'_> {
         }
         let mut config = Config { transform: self.transform(), ..Config::default() };
         self.backbone(&mut config)?;
+        self.neck(&mut config)?;
         config.rpn.conv_depth = self.0.count(|i| Kind::RpnConv.nth(i));
         self.box_head(&mut config)?;
-        config.mask = self.mask_head()?;
+        config.mask = self.mask_head(&config)?;
+        let of_rest = [Kind::FpnInner.nth(0), Kind::BoxConv.nth(0), Kind::MaskConv.nth(0)];
+        config.group_norm = self.groups(&of_rest);
         config.name = name(&config);
         Ok(config)
     }
@@ -144,27 +161,90 @@ impl Shapes<'_> {
         backbone.layers = (0..Backbone::MOST_STAGES).map(blocks).take_while(|&blocks| blocks > 0).collect();
         let bottleneck = self.has(Kind::BlockConv.in_block(0, 0, 2));
         backbone.block = if bottleneck { BlockKind::Bottleneck } else { BlockKind::Basic };
+        if bottleneck {
+            let inner = Kind::BlockConv.in_block(0, 0, 1);
+            let (width, of_a_group) = (self.extent(inner, 4, 0)?, self.extent(inner, 4, 1)?);
+            backbone.inner_width = if width == backbone.base_width { 0 } else { width };
+            backbone.groups = width.checked_div(of_a_group).unwrap_or(1).max(1);
+        }
+        backbone.group_norm = self.groups(&[Kind::Stem.only()]);
+        Ok(())
+    }
+
+    /// GroupNorm's usual number of groups where one of these layers has such a norm: scale and shift without statistics.
+    fn groups(&self, layers: &[Layer]) -> usize {
+        let grouped = |&layer: &Layer| self.0.has(layer, Role::NormWeight) && !self.0.has(layer, Role::NormVar);
+        if layers.iter().any(grouped) { GROUPS } else { 0 }
+    }
+
+    fn neck(&self, config: &mut Config) -> Result<()> {
+        let (stages, channels) = (config.backbone.layers.len(), config.backbone.stage_channels());
+        let levels = self.0.count(|i| Kind::FpnInner.nth(i));
+        if levels == 0 {
+            // The RPN's first convolution tells which map it is on.
+            let on = self.extent(Kind::RpnConv.nth(0), 4, 1)?;
+            config.neck = match channels.iter().position(|&of_stage| of_stage == on) {
+                Some(2) if stages == Backbone::MOST_STAGES => Neck::C4,
+                Some(3) => Neck::Dc5,
+                _ => {
+                    let reason = format!(
+                        "has no FPN, and an RPN on {}, which neither the third nor the fourth stage of its body makes: \
+                         networks on C4 and on a dilated C5 are supported, and those with an FPN",
+                        counted(on, "channel")
+                    );
+                    return self.refuse(reason);
+                }
+            };
+            config.anchor_sizes = vec![config.anchor_sizes.concat()];
+            return Ok(());
+        }
         config.fpn_channels = self.extent(Kind::FpnInner.nth(0), 4, 0)?;
         config.fpn_norm = self.0.has(Kind::FpnInner.nth(0), Role::NormWeight);
-        let levels = self.0.count(|i| Kind::FpnInner.nth(i));
-        let stages = config.backbone.layers.len();
-        if levels != stages {
+        let reads = self.extent(Kind::FpnInner.nth(0), 4, 1)?;
+        // Where there is a level for each stage, loading tells what does not fit.
+        let first = stages.checked_sub(levels).filter(|&first| first == 0 || channels[first] == reads);
+        let Some(first) = first else {
             let (levels, stages) = (counted(levels, "level"), counted(stages, "stage"));
-            return self
-                .refuse(format!("has an FPN of {levels} on a body of {stages}: there must be a level for each"));
-        }
+            return self.refuse(format!(
+                "has an FPN of {levels}, the first on {reads} channels, on a body of {stages}: there must be a level for \
+                 each stage, or for each from one of them on"
+            ));
+        };
+        config.backbone.first_level = first;
         // Those that tensors cannot tell are torchvision's, as far as there are levels.
-        config.anchor_sizes.truncate(config.backbone.levels());
+        config.anchor_sizes = config.anchor_sizes[first..][..config.levels()].to_vec();
         Ok(())
     }
 
     fn box_head(&self, config: &mut Config) -> Result<()> {
+        let (c4, mut channels) = (config.neck == Neck::C4, config.map_channels());
         let head = &mut config.box_head;
-        let mut channels = config.fpn_channels;
         for i in 0..self.0.count(|i| Kind::BoxConv.nth(i)) {
             channels = self.extent(Kind::BoxConv.nth(i), 4, 0)?;
             head.convs.push(channels);
         }
+        if c4 {
+            (head.fc_layers, head.roi_size) = (0, 14);
+        } else {
+            self.fully_connected(head, channels)?;
+        }
+        config.num_classes = self.extent(Kind::BoxLogits.only(), 2, 0)?;
+        head.class_agnostic = self.serves_all(Kind::BoxDeltas.only(), 4, config.num_classes);
+        // Checked here because it is about to size a list.
+        config.class_names = match config.num_classes {
+            n @ 2..=4096 => Config::names_of(n),
+            _ => Vec::new(),
+        };
+        Ok(())
+    }
+
+    /// Whether a layer of so many values a class has those of one where a network of so many classes would have more.
+    fn serves_all(&self, layer: Layer, values: usize, classes: usize) -> bool {
+        let each = self.0.stored(layer, &[values * classes]);
+        self.0.shape(layer, Role::Weight).is_some_and(|shape| shape.first() == Some(&values)) && each != [values]
+    }
+
+    fn fully_connected(&self, head: &mut BoxHead, channels: usize) -> Result<()> {
         let first = Kind::BoxFc.nth(0);
         if !head.convs.is_empty() {
             head.fc_layers = self.0.count(|i| Kind::BoxFc.nth(i)).max(1);
@@ -179,16 +259,10 @@ impl Shapes<'_> {
             return Err(Error::Tensor { file, tensor, reason });
         }
         head.roi_size = side;
-        config.num_classes = self.extent(Kind::BoxLogits.only(), 2, 0)?;
-        // Checked here because it is about to size a list.
-        config.class_names = match config.num_classes {
-            n @ 2..=4096 => Config::names_of(n),
-            _ => Vec::new(),
-        };
         Ok(())
     }
 
-    fn mask_head(&self) -> Result<Option<MaskHead>> {
+    fn mask_head(&self, config: &Config) -> Result<Option<MaskHead>> {
         let deconv = Kind::MaskDeconv.only();
         let layers = self.0.count(|i| Kind::MaskConv.nth(i));
         if layers == 0 && !self.has(deconv) {
@@ -199,6 +273,9 @@ impl Shapes<'_> {
             layers: (0..layers).map(conv).collect::<Result<_>>()?,
             norm: self.0.has(Kind::MaskConv.nth(0), Role::NormWeight),
             dim_reduced: self.extent(deconv, 4, 1)?,
+            class_agnostic: self.serves_all(Kind::MaskLogits.only(), 1, config.num_classes),
+            // The body's last stage halves what was pooled.
+            output_size: if config.neck == Neck::C4 { 14 } else { 28 },
             ..MaskHead::default()
         }))
     }
@@ -207,7 +284,8 @@ impl Shapes<'_> {
 /// As torchvision names the function that builds it, where there is one; in its manner otherwise.
 fn name(config: &Config) -> String {
     let kind = if config.mask.is_some() { "maskrcnn" } else { "fasterrcnn" };
-    let depth = match (config.backbone.block, &config.backbone.layers[..]) {
+    let Backbone { layers, block, base_width, inner_width, groups, .. } = &config.backbone;
+    let depth = match (block, &layers[..]) {
         (BlockKind::Basic, [2, 2, 2, 2]) => "18",
         (BlockKind::Basic, [3, 4, 6, 3]) => "34",
         (BlockKind::Bottleneck, [3, 4, 6, 3]) => "50",
@@ -215,6 +293,13 @@ fn name(config: &Config) -> String {
         (BlockKind::Bottleneck, [3, 8, 36, 3]) => "152",
         _ => "",
     };
+    let body = match (*groups, *inner_width) {
+        (1, 0) => format!("resnet{depth}"),
+        (1, width) if width == 2 * base_width => format!("wide_resnet{depth}_2"),
+        (1, width) => format!("resnet{depth}_{width}"),
+        (groups, width) => format!("resnext{depth}_{groups}x{}d", width.max(1) / groups),
+    };
+    let neck = config.neck.name();
     let version = if config.fpn_norm && !config.box_head.convs.is_empty() { "_v2" } else { "" };
-    format!("{kind}_resnet{depth}_fpn{version}")
+    format!("{kind}_{body}_{neck}{version}")
 }

@@ -33,7 +33,7 @@ impl Inventory {
         for form in layers(config) {
             for (role, shape) in form.tensors() {
                 let name = bound.name(form.layer, role);
-                let needed = bound.stored(form.layer, role, &shape);
+                let needed = bound.stored(form.layer, &shape);
                 match bound.shape(form.layer, role) {
                     None => missing.push(name),
                     Some(shape) => {

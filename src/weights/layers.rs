@@ -1,7 +1,7 @@
 //! The layers of a network with weights: what each is, and the shapes of its tensors. Whoever trained it, and whatever
 //! the layers are called in a file, the loader, `inspect`, `convert` and synthetic weights go by this one list.
 
-use crate::config::{BlockKind, Config};
+use crate::config::{BlockKind, Config, Neck};
 
 /// What a layer is in the network. Of several alike, a [`Layer`]'s numbers tell which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,13 +69,13 @@ pub(super) enum Role {
     Weight,
     /// The layer's own bias.
     Bias,
-    /// The scale of the BatchNorm after it.
+    /// The scale of the norm after it.
     NormWeight,
-    /// The shift of the BatchNorm after it.
+    /// The shift of the norm after it.
     NormBias,
-    /// That BatchNorm's running mean.
+    /// A BatchNorm's running mean.
     NormMean,
-    /// That BatchNorm's running variance.
+    /// A BatchNorm's running variance.
     NormVar,
 }
 
@@ -93,14 +93,41 @@ pub(super) struct LayerSpec {
     pub shape: Vec<usize>,
     /// Output channels.
     pub outputs: usize,
-    /// A BatchNorm follows, and there is no bias; otherwise there is one.
-    pub norm: bool,
+    /// What follows: a norm, and then there is no bias, or nothing.
+    pub norm: Norm,
+}
+
+/// The norm after a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Norm {
+    /// None: the layer has a bias.
+    None,
+    /// BatchNorm, whose statistics the file has: it is folded into the layer.
+    Batch,
+    /// GroupNorm, which takes its statistics from each image, so that only scale and shift are in the file.
+    Group,
+}
+
+impl Norm {
+    /// BatchNorm, or GroupNorm where there are groups.
+    fn of(groups: usize) -> Self {
+        if groups > 0 { Self::Group } else { Self::Batch }
+    }
+
+    /// That norm where there is one.
+    fn where_any(self, any: bool) -> Self {
+        if any { self } else { Self::None }
+    }
 }
 
 impl LayerSpec {
     /// Its tensors, in the order of a state dict.
     pub(super) fn tensors(&self) -> Vec<(Role, Vec<usize>)> {
-        let vectors: &[Role] = if self.norm { &Role::NORM } else { &[Role::Bias] };
+        let vectors: &[Role] = match self.norm {
+            Norm::None => &[Role::Bias],
+            Norm::Batch => &Role::NORM,
+            Norm::Group => &Role::NORM[..2],
+        };
         let vectors = vectors.iter().map(|&role| (role, vec![self.outputs]));
         [(Role::Weight, self.shape.clone())].into_iter().chain(vectors).collect()
     }
@@ -109,62 +136,71 @@ impl LayerSpec {
 /// All layers of the network that `config` describes, from the body to the mask head.
 pub(super) fn layers(config: &Config) -> Vec<LayerSpec> {
     let mut list = LayerSpecs(Vec::new());
-    let (backbone, f) = (&config.backbone, config.fpn_channels);
-    list.conv(Kind::Stem.only(), true, [backbone.base_width, 3, 7]);
+    let (backbone, f) = (&config.backbone, config.map_channels());
+    let (of_body, of_rest) = (Norm::of(backbone.group_norm), Norm::of(config.group_norm));
+    list.conv(Kind::Stem.only(), of_body, [backbone.base_width, 3, 7]);
     let mut inputs = backbone.base_width;
     for (stage, outputs) in backbone.stage_channels().into_iter().enumerate() {
-        let width = backbone.base_width << stage;
+        let width = backbone.stage_width(stage);
         for block in 0..backbone.layers[stage] {
             let convs = match backbone.block {
                 BlockKind::Basic => vec![[width, inputs, 3], [width, width, 3]],
-                BlockKind::Bottleneck => vec![[width, inputs, 1], [width, width, 3], [outputs, width, 1]],
+                BlockKind::Bottleneck => {
+                    vec![[width, inputs, 1], [width, width / backbone.groups, 3], [outputs, width, 1]]
+                }
             };
             for (conv, shape) in convs.into_iter().enumerate() {
-                list.conv(Kind::BlockConv.in_block(stage, block, conv), true, shape);
+                list.conv(Kind::BlockConv.in_block(stage, block, conv), of_body, shape);
             }
             // Later stages start with stride 2, so even equal channels need a shortcut of another size.
             if block == 0 && (stage > 0 || inputs != outputs) {
-                list.conv(Kind::Shortcut.in_block(stage, block, 0), true, [outputs, inputs, 1]);
+                list.conv(Kind::Shortcut.in_block(stage, block, 0), of_body, [outputs, inputs, 1]);
             }
             inputs = outputs;
         }
     }
-    for (level, channels) in backbone.stage_channels().into_iter().enumerate() {
-        list.conv(Kind::FpnInner.nth(level), config.fpn_norm, [f, channels, 1]);
-    }
-    for level in 0..backbone.layers.len() {
-        list.conv(Kind::FpnLayer.nth(level), config.fpn_norm, [f, f, 3]);
+    if config.neck == Neck::Fpn {
+        let norm = of_rest.where_any(config.fpn_norm);
+        let features = backbone.stage_channels().into_iter().skip(backbone.first_level);
+        let levels = features.clone().count();
+        for (level, channels) in features.enumerate() {
+            list.conv(Kind::FpnInner.nth(level), norm, [f, channels, 1]);
+        }
+        for level in 0..levels {
+            list.conv(Kind::FpnLayer.nth(level), norm, [f, f, 3]);
+        }
     }
     for depth in 0..config.rpn.conv_depth {
-        list.conv(Kind::RpnConv.nth(depth), false, [f, f, 3]);
+        list.conv(Kind::RpnConv.nth(depth), Norm::None, [f, f, 3]);
     }
     let anchors = config.anchors_per_cell();
-    list.conv(Kind::RpnLogits.only(), false, [anchors, f, 1]);
-    list.conv(Kind::RpnDeltas.only(), false, [4 * anchors, f, 1]);
+    list.conv(Kind::RpnLogits.only(), Norm::None, [anchors, f, 1]);
+    list.conv(Kind::RpnDeltas.only(), Norm::None, [4 * anchors, f, 1]);
     let (head, classes) = (&config.box_head, config.num_classes);
     let mut inputs = f;
     for (i, &outputs) in head.convs.iter().enumerate() {
-        list.conv(Kind::BoxConv.nth(i), true, [outputs, inputs, 3]);
+        list.conv(Kind::BoxConv.nth(i), of_rest, [outputs, inputs, 3]);
         inputs = outputs;
     }
-    let r = head.representation;
     let mut columns = inputs * head.roi_size * head.roi_size;
     for i in 0..head.fc_layers {
-        list.linear(Kind::BoxFc.nth(i), [r, columns]);
-        columns = r;
+        list.linear(Kind::BoxFc.nth(i), [head.representation, columns]);
+        columns = head.representation;
     }
-    list.linear(Kind::BoxLogits.only(), [classes, r]);
-    list.linear(Kind::BoxDeltas.only(), [4 * classes, r]);
+    let features = config.box_features();
+    list.linear(Kind::BoxLogits.only(), [classes, features]);
+    list.linear(Kind::BoxDeltas.only(), [if head.class_agnostic { 4 } else { 4 * classes }, features]);
     if let Some(mask) = &config.mask {
-        let mut inputs = f;
+        // With C4 the mask head begins with the body's last stage, too.
+        let mut inputs = if config.neck == Neck::C4 { features } else { f };
         for (i, &outputs) in mask.layers.iter().enumerate() {
-            list.conv(Kind::MaskConv.nth(i), mask.norm, [outputs, inputs, 3]);
+            list.conv(Kind::MaskConv.nth(i), of_rest.where_any(mask.norm), [outputs, inputs, 3]);
             inputs = outputs;
         }
         let d = mask.dim_reduced;
         let shape = vec![inputs, d, 2, 2];
-        list.0.push(LayerSpec { layer: Kind::MaskDeconv.only(), shape, outputs: d, norm: false });
-        list.conv(Kind::MaskLogits.only(), false, [classes, d, 1]);
+        list.0.push(LayerSpec { layer: Kind::MaskDeconv.only(), shape, outputs: d, norm: Norm::None });
+        list.conv(Kind::MaskLogits.only(), Norm::None, [if mask.class_agnostic { 1 } else { classes }, d, 1]);
     }
     list.0
 }
@@ -174,12 +210,12 @@ struct LayerSpecs(Vec<LayerSpec>);
 
 impl LayerSpecs {
     /// A square convolution; `shape`: outputs, inputs, side.
-    fn conv(&mut self, layer: Layer, norm: bool, shape: [usize; 3]) {
+    fn conv(&mut self, layer: Layer, norm: Norm, shape: [usize; 3]) {
         let [outputs, inputs, side] = shape;
         self.0.push(LayerSpec { layer, shape: vec![outputs, inputs, side, side], outputs, norm });
     }
 
     fn linear(&mut self, layer: Layer, shape: [usize; 2]) {
-        self.0.push(LayerSpec { layer, shape: shape.to_vec(), outputs: shape[0], norm: false });
+        self.0.push(LayerSpec { layer, shape: shape.to_vec(), outputs: shape[0], norm: Norm::None });
     }
 }

@@ -46,7 +46,8 @@ pub mod synth;
 mod tests;
 
 pub use canonical::{
-    Block, Body, BoxHeadWeights, Conv, Fpn, Linear, MaskHeadWeights, NetworkWeights, Predictor, RpnWeights,
+    Affine, Block, Body, BoxHeadWeights, Conv, Fpn, Linear, MOST_BYTES, MaskHeadWeights, NetworkWeights, Predictor,
+    RpnWeights,
 };
 pub use file::{Format, WeightsFile};
 #[cfg(feature = "pull")]

@@ -6,7 +6,7 @@ use super::bound::Bound;
 use super::canonical::{Conv, Predictor};
 use super::file::WeightsFile;
 use super::fold::{BatchNorm, channels_last, fold};
-use super::layers::{Kind, Layer, LayerSpec, Role, layers};
+use super::layers::{Kind, Layer, LayerSpec, Norm, Role, layers};
 use super::names::{counted, shown};
 use crate::config::{Backbone, Config};
 use crate::error::{Error, Result};
@@ -31,12 +31,13 @@ impl<'a> LayerReader<'a> {
     /// One tensor, with torch's axes.
     pub(super) fn tensor(&mut self, layer: Layer, role: Role, shape: &[usize]) -> Result<HostTensor> {
         let name = self.bound.name(layer, role);
-        let stored = self.bound.file.tensor(&name, &self.bound.stored(layer, role, shape))?;
+        let stored = self.bound.file.tensor(&name, &self.bound.stored(layer, shape))?;
         self.used.insert(name);
         Ok(self.bound.family.conventions.canonical(layer, role, shape, stored))
     }
 
-    /// The weight with torch's axes, and the bias, which takes in the BatchNorm where there is one.
+    /// The weight with torch's axes, and the bias, which takes in the BatchNorm where there is one; zeros where a GroupNorm
+    /// follows.
     ///
     /// # Panics
     /// Where the network has no such layer.
@@ -44,8 +45,10 @@ impl<'a> LayerReader<'a> {
         let LayerSpec { shape, outputs, norm, .. } = self.forms[&layer].clone();
         let mut weight = self.tensor(layer, Role::Weight, &shape)?;
         let mut vector = |role| Ok(self.tensor(layer, role, &[outputs])?.data);
-        if !norm {
-            return Ok((weight, vector(Role::Bias)?));
+        match norm {
+            Norm::None => return Ok((weight, vector(Role::Bias)?)),
+            Norm::Group => return Ok((weight, vec![0.0; outputs])),
+            Norm::Batch => {}
         }
         let [scale, shift, mean, var] = Role::NORM;
         let norm = BatchNorm { weight: vector(scale)?, bias: vector(shift)?, mean: vector(mean)?, var: vector(var)? };
@@ -70,11 +73,17 @@ impl<'a> LayerReader<'a> {
         Ok((weight, bias))
     }
 
-    /// A convolution. Input channels are rounded up to a multiple of 4 with zeros, which only the stem's 3 needs.
+    /// A convolution. The stem's three input channels become four, of which the last is zeros.
     pub(super) fn conv(&mut self, layer: Layer) -> Result<Conv> {
         let (weight, bias) = self.layer(layer)?;
-        let inputs = weight.shape[1].next_multiple_of(4);
-        Ok(Conv::new(channels_last(&weight, inputs), bias))
+        // Those of grouped convolutions are a group's.
+        let inputs = if layer.kind == Kind::Stem { weight.shape[1].next_multiple_of(4) } else { weight.shape[1] };
+        let mut conv = Conv::new(channels_last(&weight, inputs), bias);
+        if self.forms[&layer].norm == Norm::Group {
+            let mut vector = |role| Ok(self.tensor(layer, role, &[weight.shape[0]])?.data);
+            conv = conv.then_normalized(vector(Role::NormWeight)?, vector(Role::NormBias)?);
+        }
+        Ok(conv)
     }
 
     /// A convolution that not every network has.
@@ -84,11 +93,17 @@ impl<'a> LayerReader<'a> {
 
     /// A layer of logits and one of deltas, fully connected or 1×1 convolutions, as one.
     pub(super) fn predictor(&mut self, logits: Kind, deltas: Kind) -> Result<Predictor> {
+        let (weight, bias, rows) = self.predictor_rows(logits, deltas)?;
+        Ok(Predictor::new(weight, bias, rows))
+    }
+
+    /// The same as a matrix with biases, and the rows of each.
+    pub(super) fn predictor_rows(&mut self, logits: Kind, deltas: Kind) -> Result<(HostTensor, Vec<f32>, [usize; 2])> {
         let ((mut weight, mut bias), (more, biases)) = (self.layer(logits.only())?, self.layer(deltas.only())?);
         let rows = [bias.len(), biases.len()];
         weight.data.extend(more.data);
         bias.extend(biases);
-        Ok(Predictor::new(HostTensor::new(&[bias.len(), weight.shape[1]], weight.data), bias, rows))
+        Ok((HostTensor::new(&[bias.len(), weight.shape[1]], weight.data), bias, rows))
     }
 
     /// Refuses a file whose RPN was made for another number of anchors: its tensors do not tell which those are.

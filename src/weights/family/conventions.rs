@@ -8,8 +8,6 @@ use crate::weights::layers::{Kind, Layer, Role};
 pub(in crate::weights) struct Conventions {
     /// Where the background is among the classes.
     pub background: Background,
-    /// Whether one set of deltas, or one mask, may serve all classes.
-    pub one_for_all_classes: bool,
     /// Order of the input's channels, and of `mean` and `std`.
     pub colours: Colours,
     /// What a byte of 255 counts as when the mean is subtracted: 1 or 255.
@@ -50,15 +48,14 @@ impl Colours {
 }
 
 impl Conventions {
-    /// The shape that a tensor of canonical `shape` has in a file. `found` is what is there: it decides where several
-    /// are allowed.
-    pub(in crate::weights) fn stored(&self, layer: Layer, shape: &[usize], found: Option<&[usize]>) -> Vec<usize> {
+    /// The shape that a tensor of canonical `shape` has in a file.
+    pub(in crate::weights) fn stored(&self, layer: Layer, shape: &[usize]) -> Vec<usize> {
         let mut stored = shape.to_vec();
-        if let Some(values) = values_of_a_class(layer.kind) {
-            let classes = shape[0] / values;
-            let without_background = if self.background == Background::Last { classes - 1 } else { classes };
-            let shared = self.one_for_all_classes && found.is_some_and(|found| found.first() == Some(&values));
-            stored[0] = values * if shared { 1 } else { without_background };
+        // What serves all classes is not the background's, either.
+        if let Some(values) = values_of_a_class(layer.kind).filter(|values| shape[0] > *values)
+            && self.background == Background::Last
+        {
+            stored[0] = shape[0] - values;
         }
         stored
     }
@@ -79,7 +76,7 @@ impl Conventions {
                 HostTensor::new(shape, data)
             }
             kind => match values_of_a_class(kind) {
-                Some(values) if stored.shape != shape => spread(values * row(shape), shape, &stored.data),
+                Some(values) if stored.shape != shape => with_background(values * row(shape), shape, &stored.data),
                 _ => stored,
             },
         }
@@ -100,15 +97,9 @@ fn row(shape: &[usize]) -> usize {
     shape[1..].iter().product()
 }
 
-/// Zeros for the background, and then what is there, for each class its own or for all the same. `block` is the elements
-/// of a class.
-fn spread(block: usize, shape: &[usize], stored: &[f32]) -> HostTensor {
-    let elements: usize = shape.iter().product();
-    let mut data = vec![0.0; block];
-    while data.len() < elements {
-        data.extend_from_slice(stored);
-    }
-    HostTensor::new(shape, data)
+/// Zeros for the background, and then what is there. `block` is the elements of a class.
+fn with_background(block: usize, shape: &[usize], stored: &[f32]) -> HostTensor {
+    HostTensor::new(shape, [&vec![0.0; block], stored].concat())
 }
 
 /// `[K, 3, R, S]` with the three input channels in the other order.

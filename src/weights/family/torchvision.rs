@@ -18,7 +18,6 @@ pub(super) const TORCHVISION: Family = Family {
     epsilon: eps::of,
     conventions: Conventions {
         background: Background::First,
-        one_for_all_classes: false,
         colours: Colours::Rgb,
         range: 1.0,
         mean: [0.485, 0.456, 0.406],

@@ -31,7 +31,7 @@ fn loads_the_default_model() {
     assert_eq!(weights.body.stages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 2]);
     assert!(weights.body.stages[0][0].downsample.is_none());
     assert_eq!(weights.body.stages[1][0].downsample.as_ref().unwrap().weight.shape.dims(), [64, 1, 1, 32]);
-    assert_eq!(weights.box_head.fcs[0].weight.shape.dims(), [256, 6272]);
+    assert_eq!(weights.box_head.fcs[0][0].weight.shape.dims(), [256, 6272]);
     assert_eq!(weights.mask_head.unwrap().deconv.weight.shape.dims(), [128, 2, 2, 128]);
 }
 
@@ -48,8 +48,8 @@ fn shapes_of_a_bottleneck_network() {
     assert_eq!(weights.body.stages[3][0].conv1.weight.shape.dims(), [32, 1, 1, 64]);
     assert_eq!(weights.fpn.inner[3].weight.shape.dims(), [4, 1, 1, 128]);
     assert_eq!(weights.fpn.layer[0].weight.shape.dims(), [4, 3, 3, 4]);
-    assert_eq!(weights.rpn.convs.len(), 2);
-    let predictors = [&weights.rpn.predictor, &weights.box_head.predictor];
+    assert_eq!(weights.rpn.convs.len(), 1);
+    let predictors = [&weights.rpn.last[0].1, &weights.box_head.predictor];
     assert_eq!(predictors.map(|p| (p.weight.shape.dims(), p.rows)), [(&[15, 4][..], [3, 12]), (&[15, 8], [3, 12])]);
     let mask = weights.mask_head.unwrap();
     assert_eq!(
@@ -67,7 +67,7 @@ fn shapes_of_a_second_version() {
     let head = &weights.box_head;
     let shapes: Vec<_> = head.convs.iter().map(|c| c.weight.shape.dims()).collect();
     assert_eq!(shapes, [[12, 3, 3, 4], [8, 3, 3, 12]]);
-    let shapes: Vec<_> = head.fcs.iter().map(|c| c.weight.shape.dims()).collect();
+    let shapes: Vec<_> = head.fcs.iter().flatten().map(|c| c.weight.shape.dims()).collect();
     assert_eq!(shapes, [[8, 32], [8, 8]]);
     assert_eq!(weights.fpn.layer[2].bias.shape.len(), 4);
 }
@@ -111,12 +111,12 @@ fn values_land_where_they_belong() {
 
     // fc6: output 5, row 1, column 0, channel 3, of 4 channels on 2×2.
     let fc6 = at("roi_heads.box_head.fc6.weight");
-    assert_eq!(ours.box_head.fcs[0].weight.floats()[5 * 16 + 2 * 4 + 3], fc6[5 * 16 + 3 * 4 + 2]);
-    assert_eq!(ours.box_head.fcs[1].weight.floats(), *at("roi_heads.box_head.fc7.weight"));
+    assert_eq!(ours.box_head.fcs[0][0].weight.floats()[5 * 16 + 2 * 4 + 3], fc6[5 * 16 + 3 * 4 + 2]);
+    assert_eq!(ours.box_head.fcs[1][0].weight.floats(), *at("roi_heads.box_head.fc7.weight"));
 
     // Predictors: the rows of logits, then those of deltas.
     for (ours, logits, deltas) in [
-        (&ours.rpn.predictor, "rpn.head.cls_logits", "rpn.head.bbox_pred"),
+        (&ours.rpn.last[0].1, "rpn.head.cls_logits", "rpn.head.bbox_pred"),
         (&ours.box_head.predictor, "roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"),
     ] {
         let both = |part: &str| [logits, deltas].map(|stem| at(&format!("{stem}.{part}")).clone()).concat();

@@ -29,7 +29,6 @@ pub(in crate::weights) const MIRRORED: Family = Family {
     },
     conventions: Conventions {
         background: Background::Last,
-        one_for_all_classes: true,
         colours: Colours::Bgr,
         range: 255.0,
         mean: [103.5, 116.25, 123.75],
@@ -104,8 +103,9 @@ fn mirrored_name(name: &str, box_convs: usize) -> String {
     format!("net/{path}{end}")
 }
 
-/// What a network of torchvision's would be in a mirrored file; `shared` keeps class 1's deltas and mask for all.
-fn mirrored(config: &Config, shared: bool) -> Tensors {
+/// What a network of torchvision's would be in a mirrored file.
+fn mirrored(config: &Config) -> Tensors {
+    let shared = config.box_head.class_agnostic;
     let mut out = Tensors::new();
     for (name, mut raw) in tiny_model(config) {
         let values = |raw: &Raw| raw.shape.iter().product::<usize>();
@@ -115,9 +115,10 @@ fn mirrored(config: &Config, shared: bool) -> Tensors {
         } else if name.contains("cls_score") {
             let row = 4 * values(&raw) / config.num_classes;
             raw.bytes = [&raw.bytes[row..], &raw.bytes[..row]].concat();
-        } else if name.contains("bbox_pred") && name.starts_with("roi") || name.contains("mask_fcn_logits") {
+        } else if !shared && (name.contains("bbox_pred") && name.starts_with("roi") || name.contains("mask_fcn_logits"))
+        {
             let class = 4 * values(&raw) / config.num_classes;
-            let classes = if shared { 1 } else { config.num_classes - 1 };
+            let classes = config.num_classes - 1;
             raw.shape[0] = raw.shape[0] / config.num_classes * classes;
             raw.bytes = raw.bytes[class..class * (1 + classes)].to_vec();
         }
@@ -127,19 +128,22 @@ fn mirrored(config: &Config, shared: bool) -> Tensors {
 }
 
 /// The network that a mirrored file should be: the same, but for what it does not have.
-fn expected(config: &Config, shared: bool) -> NetworkWeights {
+fn expected(config: &Config) -> NetworkWeights {
     let mut all = tiny_model(config);
-    for (name, raw) in &mut all {
+    for (name, raw) in all.iter_mut().filter(|_| !config.box_head.class_agnostic) {
         if name.contains("roi_heads") && name.contains("bbox_pred") || name.contains("mask_fcn_logits") {
             let class = raw.bytes.len() / config.num_classes;
             raw.bytes[..class].fill(0);
-            if shared {
-                let first = raw.bytes[class..2 * class].to_vec();
-                raw.bytes.chunks_mut(class).skip(1).for_each(|bytes| bytes.copy_from_slice(&first));
-            }
         }
     }
     NetworkWeights::load(&file(&all), config).unwrap()
+}
+
+/// The same with one set of deltas, and one mask, for all classes.
+fn class_agnostic(mut config: Config) -> Config {
+    config.box_head.class_agnostic = true;
+    config.mask.iter_mut().for_each(|mask| mask.class_agnostic = true);
+    config
 }
 
 fn file(tensors: &Tensors) -> WeightsFile {
@@ -149,18 +153,21 @@ fn file(tensors: &Tensors) -> WeightsFile {
 #[test]
 fn a_family_with_every_convention_reversed() {
     let dir = tempfile::tempdir().unwrap();
-    for (config, shared) in [
-        (tiny_config(BlockKind::Basic), false),
-        (tiny_config(BlockKind::Bottleneck), true),
-        (tiny_v2_config(), false),
-        (tiny_v2_config(), true),
-        (tiny_config(BlockKind::Basic).without_masks(), true),
+    for config in [
+        tiny_config(BlockKind::Basic),
+        class_agnostic(tiny_config(BlockKind::Bottleneck)),
+        tiny_v2_config(),
+        class_agnostic(tiny_v2_config()),
+        class_agnostic(tiny_config(BlockKind::Basic).without_masks()),
     ] {
-        let file = file(&mirrored(&config, shared));
+        let file = file(&mirrored(&config));
         assert_eq!(file.family_name(), "mirrored");
         let settings = file.settings().unwrap();
         assert_eq!(settings.config.num_classes, config.num_classes);
         assert_eq!(settings.config.box_head.convs, config.box_head.convs);
+        assert_eq!(settings.config.box_head.class_agnostic, config.box_head.class_agnostic);
+        let one_mask = |config: &Config| config.mask.as_ref().map(|mask| mask.class_agnostic);
+        assert_eq!(one_mask(&settings.config), one_mask(&config));
         let transform = &settings.config.transform;
         assert_eq!(transform.image_range, 255.0);
         assert_eq!(transform.image_mean, [123.75, 116.25, 103.5]);
@@ -169,7 +176,7 @@ fn a_family_with_every_convention_reversed() {
         assert_eq!(settings.epsilon.origin, Origin::Inferred);
 
         let weights = NetworkWeights::load(&file, &config).unwrap();
-        assert!(weights == expected(&config, shared), "{shared}");
+        assert!(weights == expected(&config), "{}", config.box_head.class_agnostic);
         let inventory = Inventory::new(&file, &config);
         assert!(inventory.fits(), "{inventory:?}");
 
@@ -185,7 +192,7 @@ fn a_family_with_every_convention_reversed() {
 #[test]
 fn messages_have_the_family_s_names() {
     let config = tiny_v2_config();
-    let all = mirrored(&config, false);
+    let all = mirrored(&config);
     let with = |change: &dyn Fn(&mut Tensors)| {
         let mut tensors = all.clone();
         change(&mut tensors);

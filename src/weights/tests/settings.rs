@@ -25,9 +25,10 @@ fn resnet50(classes: usize) -> Tensors {
         ..tiny_config(BlockKind::Bottleneck)
     };
     let mut all = tiny_model(&config);
-    // What is read before shapes are compared: the width of the stem and of the FPN.
+    // What is read before shapes are compared: the widths of stem, blocks and FPN.
     for (name, shape) in [
         ("backbone.body.conv1.weight", vec![64, 3, 7, 7]),
+        ("backbone.body.layer1.0.conv2.weight", vec![64, 64, 3, 3]),
         ("backbone.fpn.inner_blocks.0.0.weight", vec![256, 16, 1, 1]),
     ] {
         let bytes = vec![0; 4 * shape.iter().product::<usize>()];

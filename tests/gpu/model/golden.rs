@@ -11,6 +11,7 @@ use maskrcnn::engine::weights::{NetworkWeights, WeightsFile};
 use maskrcnn::{Image, Mask};
 use safetensors::SafeTensors;
 
+use super::bodies;
 use super::generated;
 
 /// A file of the repository.
@@ -57,7 +58,14 @@ impl Golden {
         let bytes = std::fs::read(file).unwrap();
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         let metadata = header.metadata().as_ref().unwrap();
-        let (config, weights) = match (metadata.get("model"), metadata.get("weights")) {
+        let made = (metadata.get("model"), metadata.get("weights"));
+        let (config, weights) = match made {
+            _ if metadata.contains_key("scales") => {
+                let config = Config::from_json(&metadata["config"], name).unwrap();
+                let file = bodies::file(&config, metadata, true);
+                let weights = NetworkWeights::load(&file, &config).unwrap();
+                (config, weights.into())
+            }
             (None, None) => (Config::from_json(&metadata["config"], name).unwrap(), weights()),
             (None, Some(file)) => {
                 let config = Config::from_json(&metadata["config"], name).unwrap();

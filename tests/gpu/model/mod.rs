@@ -1,6 +1,8 @@
 //! The whole network against the oracle's goldens (`tests/golden`), and what the detector promises.
 //! `cargo test --test gpu model:: -- --nocapture` shows the measured errors.
 
+mod augmented;
+mod bodies;
 mod coco;
 mod compare;
 mod detector;
