@@ -32,6 +32,7 @@
 //! | [`engine::compiled`] | a network planned, compiled, run and read |
 //! | [`engine::weights`] | files, names, BatchNorm folding |
 //! | [`engine::vision`] | images, detections, masks, drawing |
+//! | [`engine::proposals`] | where objects may be, without a network: selective search |
 //! | [`engine::detector`] | the glue |
 //! | [`engine::eval`] | how good results are, and how far two files of them agree |
 //! | [`engine::bench`] | the instruments: kernels timed and compared |
@@ -54,6 +55,7 @@ mod kernels;
 mod lowering;
 mod model;
 mod ops;
+mod proposals;
 mod rng;
 mod shader;
 mod target;
@@ -69,6 +71,7 @@ pub use error::{Error, Result};
 pub use gpu::Device;
 pub use graph::Tuning;
 pub use model::{KnownBox, Precision};
+pub use proposals::{SelectiveSearch, selective_search};
 pub use vision::{Detection, Detections, Image, Mask, MaskRun, PixelFormat, Pixels, Rle, SoftMask};
 pub use weights::{WeightsFile, published};
 
@@ -124,6 +127,10 @@ pub mod engine {
     /// What a network is made of: shapes, cost and CPU twin of each op.
     pub mod ops {
         pub use crate::ops::*;
+    }
+    /// Where objects may be, without a network.
+    pub mod proposals {
+        pub use crate::proposals::*;
     }
     /// Numbers that look random and are the same at every call.
     pub mod rng {

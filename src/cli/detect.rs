@@ -2,9 +2,11 @@
 
 mod given;
 mod key;
+mod mode;
 mod names;
 mod pictures;
 mod plan;
+pub(super) mod propose;
 mod stages;
 mod summary;
 mod work;
@@ -15,8 +17,8 @@ use std::process::ExitCode;
 use maskrcnn::engine::vision::results;
 use maskrcnn::{Detections, Detector, Error, Result};
 
-use self::given::{Given, GivenArgs};
 use self::key::RunKey;
+use self::mode::{ModeArgs, Rois};
 use self::pictures::Pictures;
 use self::plan::Plan;
 use self::summary::{Summary, Times};
@@ -51,7 +53,7 @@ pub(super) struct Args {
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
-    given: GivenArgs,
+    mode: ModeArgs,
     /// Folder for the results, <stem>.json and <stem>.png for each image; made if it is not there. Images that share a
     /// stem have their endings or folders in the names of their results, and pages their numbers (stack-p07). `image_id`
     /// in the JSON is that name: a number where it is all digits and no other image of the call is that number (of 7.png
@@ -89,12 +91,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
     let mut summary = Summary::new(plan.jobs.len());
     if plan.has_work() {
-        let (detector, key, given) = match open(args) {
+        let (detector, key, rois) = match open(args) {
             Ok(opened) => opened,
             Err(e) => return super::finish(Err(e)),
         };
         say!("{} on {}, {}", detector.config().name, detector.device().name(), detector.precision());
-        let times = work(&Work::new(args, &plan, &pictures, (&detector, given), key), &mut summary);
+        let times = work(&Work::new(args, &plan, &pictures, (&detector, rois), key), &mut summary);
         summary.tell(Some(times));
         summary.write(&args.out, args.overwrite, &detector, args.score);
     } else {
@@ -167,14 +169,14 @@ fn complain(name: String, e: Error, summary: &mut Summary) {
 }
 
 /// The detector, once it is known that there is a place for what it finds, and what to mark its results with.
-fn open(args: &Args) -> Result<(Detector, RunKey, Option<Given>)> {
+fn open(args: &Args) -> Result<(Detector, RunKey, Option<Rois>)> {
     results::check_folder(&args.out)?;
     results::sweep(&args.out);
-    let given = args.given.read()?;
-    let (detector, weights) = args.model.open_with_checksum(Some(args.score))?;
-    let boxes = given.as_ref().map_or_else(String::new, Given::settings);
+    let rois = args.mode.rois()?;
+    let (detector, weights) = args.model.open_with_checksum(Some(args.score), args.mode.boxes_only())?;
+    let boxes = rois.as_ref().map_or_else(String::new, Rois::settings);
     let key = RunKey::new(weights, &detector, &(args.reading.settings() + &boxes), args.score)?;
-    Ok((detector, key, given))
+    Ok((detector, key, rois))
 }
 
 /// What was found, for a picture's line.

@@ -52,6 +52,9 @@ struct Cli {
 enum Command {
     /// Find the instances in images: writes <stem>.json (COCO results) and <stem>.png (overlay) for each.
     Detect(detect::Args),
+    /// Look for boxes that may hold objects, by selective search on the CPU: proposals for `detect --proposals`. No GPU and no
+    /// model is needed.
+    Propose(detect::propose::Args),
     /// Judge results by COCO annotations: average precision and recall as pycocotools computes them, and the matching
     /// metrics of papers on nuclei. Results of a file need no GPU.
     Eval(Box<eval::Args>),
@@ -107,6 +110,7 @@ pub(crate) fn run() -> ExitCode {
 fn obey(command: Command) -> ExitCode {
     match command {
         Command::Detect(args) => detect::run(&args),
+        Command::Propose(args) => detect::propose::run(&args),
         Command::Eval(args) => finish(eval::run(&args)),
         Command::Compare(args) => judge(compare::run(&args)),
         Command::Devices => devices::run(),

@@ -84,11 +84,11 @@ impl Model {
     /// Opens the file first: what is wrong with it is worth knowing even where there is no GPU. Detections that score
     /// less than `score` will not be asked for; those that score more will.
     pub(super) fn open(&self, score: Option<f32>) -> Result<Detector> {
-        Ok(self.open_with_checksum(score)?.0)
+        Ok(self.open_with_checksum(score, false)?.0)
     }
 
-    /// The same, with a checksum of the weights file.
-    pub(super) fn open_with_checksum(&self, score: Option<f32>) -> Result<(Detector, u32)> {
+    /// The same, with a checksum of the weights file. With `boxes_only`, the mask head is left away.
+    pub(super) fn open_with_checksum(&self, score: Option<f32>, boxes_only: bool) -> Result<(Detector, u32)> {
         let (file, mut settings) = self.settings(None)?;
         if let Some(line) = assumed::settings(file.name(), &settings) {
             note!("{line}");
@@ -97,6 +97,7 @@ impl Model {
         let device = self.device()?.0;
         let tuning = self.tuning(Some(&device.key()));
         let detector = Detector::builder().weights_file(&file).config(settings.config);
+        let detector = if boxes_only { detector.boxes_only() } else { detector };
         let detector = detector.device(&device).precision(self.precision).tuning(tuning).build()?;
         Ok((detector, file.checksum()))
     }

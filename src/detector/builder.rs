@@ -45,6 +45,7 @@ pub struct DetectorBuilder<'a> {
     precision: Precision,
     tuning: Tuning,
     slice: Option<Duration>,
+    boxes_only: bool,
 }
 
 /// Where weights come from.
@@ -98,6 +99,12 @@ impl<'a> DetectorBuilder<'a> {
         Self { slice: Some(within), ..self }
     }
 
+    /// Faster R-CNN of a Mask R-CNN's weights: its mask head is left away ([`Config::without_masks`]), so that what is found has
+    /// boxes only, and masks take neither time nor memory. Of weights without a mask head it changes nothing.
+    pub fn boxes_only(self) -> Self {
+        Self { boxes_only: true, ..self }
+    }
+
     /// Reads the weights, then opens the device, where none is given.
     ///
     /// # Errors
@@ -117,8 +124,11 @@ impl<'a> DetectorBuilder<'a> {
                 &read
             }
         };
-        let config = self.config.map_or_else(|| file.config(), Ok)?;
-        let weights = NetworkWeights::load(file, &config)?;
+        let mut config = self.config.map_or_else(|| file.config(), Ok)?;
+        let mut weights = NetworkWeights::load(file, &config)?;
+        if self.boxes_only {
+            (config, weights.mask_head) = (config.without_masks(), None);
+        }
         let device = self.device.map_or_else(|| Device::open(None), Ok)?;
         let target = self.precision.on(device.name(), device.target())?;
         let classes = config.class_names.clone().into();

@@ -73,12 +73,13 @@ fn a_size_that_does_not_go_with_the_models_says_how_it_would() {
 fn help_names_the_defaults() {
     let dir = tempfile::tempdir().unwrap();
     for (command, options) in [
-        ("detect", &["--out", "--score", "--batch", "--precision"][..]),
+        ("detect", &["--out", "--score", "--batch", "--precision", "--mode"][..]),
         ("graph", &["--image-size", "--precision"]),
         ("bench", &["--image-size", "--seconds"]),
         ("tune", &["--image-size", "--seconds"]),
         ("profile", &["--runs"]),
         ("scene", &["--width", "--height", "--count", "--seed"]),
+        ("propose", &["--max-boxes", "--max-side"]),
     ] {
         let help = run(dir.path(), &[command, "--help"]).good().out;
         for option in options {

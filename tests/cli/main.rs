@@ -15,6 +15,7 @@ mod places;
 mod printing;
 #[path = "../common/program.rs"]
 mod program;
+mod propose;
 mod reading;
 mod readme;
 #[path = "../common/skipped.rs"]

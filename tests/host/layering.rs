@@ -29,6 +29,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("weights", &["atomic", "cache", "config", "tensor"]),
     ("model", &["config", "graph", "kernels", "ops", "target", "tensor", "weights"]),
     ("vision", &["atomic"]),
+    // Where objects may be, without a network.
+    ("proposals", &["rng", "vision"]),
     // How good results are.
     ("eval", &["vision"]),
     // A network from its configuration to its results: the detector, the profiler, bench and tests run what it makes.

@@ -61,6 +61,12 @@ struct Named {
 }
 
 impl GivenArgs {
+    /// The option that names a file.
+    pub(super) fn option(&self) -> Option<&'static str> {
+        let proposals = self.proposals.as_ref().map(|_| "--proposals");
+        proposals.or(self.boxes.as_ref().map(|_| "--boxes"))
+    }
+
     /// Reads the file, where there is one.
     ///
     /// # Errors

@@ -9,8 +9,8 @@ use maskrcnn::engine::vision::overlay;
 use maskrcnn::engine::vision::results::Pair;
 use maskrcnn::{Detections, Detector, Error, Image, Result};
 
-use super::given::Given;
 use super::key::RunKey;
+use super::mode::Rois;
 use super::pictures::Pictures;
 use super::plan::Plan;
 use super::summary::{Counts, Times};
@@ -23,8 +23,8 @@ pub(super) struct Work<'a> {
     pub plan: &'a Plan,
     pub pictures: &'a Pictures<'a>,
     pub detector: &'a Detector,
-    /// What comes with the pictures.
-    given: Option<Given>,
+    /// What comes with the pictures, or is searched for in them.
+    rois: Option<Rois>,
     pub key: RunKey,
     begin: Instant,
     /// Nanoseconds of planning and compiling.
@@ -49,6 +49,8 @@ pub(super) struct Read {
     job: usize,
     image: Image,
     pair: Pair,
+    /// What was searched for in it.
+    searched: Vec<[f32; 4]>,
 }
 
 /// A picture with what was found in it.
@@ -72,11 +74,11 @@ impl<'a> Work<'a> {
         args: &'a Args,
         plan: &'a Plan,
         pictures: &'a Pictures<'a>,
-        (detector, given): (&'a Detector, Option<Given>),
+        (detector, rois): (&'a Detector, Option<Rois>),
         key: RunKey,
     ) -> Self {
         let (setup, shrunk) = (AtomicU64::new(0), AtomicUsize::new(0));
-        Self { args, plan, pictures, detector, given, key, begin: Instant::now(), setup, shrunk }
+        Self { args, plan, pictures, detector, rois, key, begin: Instant::now(), setup, shrunk }
     }
 
     /// Reads the picture of a job, if it can be done and is to be.
@@ -97,7 +99,8 @@ impl<'a> Work<'a> {
         let name = job.name();
         let image = self.args.reading.decode(&bytes, &name, job.page.map(|page| page.number))?;
         self.tell_of_size(&name, &image);
-        Ok(Step::Of(Read { job: i, image, pair }))
+        let searched = self.rois.as_ref().map_or_else(|| Ok(Vec::new()), |rois| rois.search(&image))?;
+        Ok(Step::Of(Read { job: i, image, pair, searched }))
     }
 
     /// Looks at pictures, as far as they could be read and the user wants more. The time of a batch is shared out evenly.
@@ -121,7 +124,7 @@ impl<'a> Work<'a> {
 
     fn together(&self, good: Vec<Read>) -> Vec<Result<Detected>> {
         // One by one where there is but one, and where one of them spoils the batch, to tell which.
-        if good.len() > 1 && self.given.is_none() {
+        if good.len() > 1 && self.rois.is_none() {
             let (begin, compiled) = (Instant::now(), compiling::time());
             if let Ok(all) = self.detector.detect_batch(good.iter().map(|read| &read.image)) {
                 let setup = compiling::time().saturating_sub(compiled);
@@ -134,10 +137,10 @@ impl<'a> Work<'a> {
         good.into_iter().map(|read| self.alone(read)).collect()
     }
 
-    fn alone(&self, Read { job, image, pair }: Read) -> Result<Detected> {
-        if let Some(given) = &self.given {
+    fn alone(&self, Read { job, image, pair, searched }: Read) -> Result<Detected> {
+        if let Some(rois) = &self.rois {
             let (begin, jobs) = (Instant::now(), &self.plan.jobs);
-            let found = given.detect(self.detector, &image, &jobs[job], jobs.len())?;
+            let found = rois.detect(self.detector, &image, (&jobs[job], jobs.len()), &searched)?;
             return Ok(Detected { image, pair, found, seconds: begin.elapsed().as_secs_f64() });
         }
         // A size's first image is not slower for what is compiled before it.
@@ -161,7 +164,7 @@ impl<'a> Work<'a> {
         };
         let (job, score) = (&self.plan.jobs[i], self.args.score);
         // Whoever gives a box wants it back.
-        let known = self.given.as_ref().is_some_and(Given::are_boxes);
+        let known = self.rois.as_ref().is_some_and(Rois::are_boxes);
         let found = if known { found } else { found.above(score) };
         pair.write(&overlay(&image, &found), &coco::results(&found, job.id.clone()), self.args.overwrite)?;
         let line = format!(
