@@ -53,6 +53,8 @@ pub(super) fn group(mut regions: Regions, pairs: &[(u32, u32)], measure: Measure
     }
     let mut queue: BinaryHeap<Candidate> =
         pairs.iter().map(|&pair| candidate(&regions, &slots, pair, measure)).collect();
+    // Pairs that were left when those of joined regions were last thrown out.
+    let mut kept = queue.len();
     while let Some((_, Reverse(a), Reverse(b))) = queue.pop() {
         let (i, j) = (a as usize, b as usize);
         if !(alive[i] && alive[j]) {
@@ -70,10 +72,19 @@ pub(super) fn group(mut regions: Regions, pairs: &[(u32, u32)], measure: Measure
         others.sort_unstable();
         others.dedup();
         for &other in &others {
-            touching[other as usize].push(new);
+            let theirs = &mut touching[other as usize];
+            // What is gone makes room before memory does: a background has thousands of neighbours, and joins them one by one.
+            if theirs.len() == theirs.capacity() {
+                theirs.retain(|&other| alive[other as usize]);
+            }
+            theirs.push(new);
             queue.push(candidate(&regions, &slots, (other, new), measure));
         }
         touching.push(others);
+        if queue.len() > 2 * kept + 1024 {
+            queue.retain(|&(_, Reverse(a), Reverse(b))| alive[a as usize] && alive[b as usize]);
+            kept = queue.len();
+        }
     }
     boxes
 }

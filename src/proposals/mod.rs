@@ -31,8 +31,8 @@ use crate::vision::Pixels;
 pub struct SelectiveSearch {
     /// Most boxes.
     pub max_boxes: usize,
-    /// A picture with a longer side is shrunk to this many pixels first, by the mean of what falls together. Time and
-    /// memory go with the pixels that are left: at 640 × 640 a picture takes less than 150 MB for each thread of work.
+    /// A picture with a longer side is shrunk to this many pixels first, by the mean of what falls together: time and
+    /// memory go with the pixels that are left.
     pub max_side: u32,
     /// k of the segmentation, each by itself: larger ones make larger regions to begin with. Colours are 0 to 255.
     pub scales: Vec<f32>,
