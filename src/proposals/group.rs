@@ -135,6 +135,13 @@ mod tests {
         let found = joined(row(&[3, 2, 2, 9, 2], &[100; 5]), &[(0, 1), (1, 2), (2, 3), (2, 4)], Measure::ColourTexture);
         assert_eq!(found[0], [10, 30]);
         assert_eq!(found[1], [10, 50]);
+        // Two pairs, and then these: what 2 joined touches what 1 did before.
+        let found = joined(row(&[1, 1, 2, 2], &[100; 4]), &[(0, 1), (1, 2), (2, 3)], Measure::ColourTexture);
+        assert_eq!(found, [[0, 20], [20, 40], [0, 40]]);
+        // A background with more specks than pairs are kept of what is gone: all are joined.
+        let specks: Vec<(u32, u32)> = (1..=1500).map(|i| (0, i)).collect();
+        let found = joined(row(&[1; 1501], &[1; 1501]), &specks, Measure::Texture);
+        assert_eq!((found.len(), found[1499]), (1500, [0, 15010]));
         // What touches nothing stays as it is.
         assert!(joined(row(&[1, 2], &[100; 2]), &[], Measure::ColourTexture).is_empty());
     }
