@@ -7,12 +7,14 @@ mod given;
 mod pending;
 mod profile;
 mod results;
+mod tiled;
 mod trace;
 
 pub use augmented::{Augmented, View};
 pub use builder::DetectorBuilder;
 pub use pending::{Options, Pending};
 pub use profile::{Live, Profile, StageTime, StepTime};
+pub use tiled::{Tiled, Tiling};
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -66,13 +66,13 @@ mod vision;
 mod weights;
 
 pub use config::{Backbone, BlockKind, BoxHead, Config, MaskHead, Neck, RoiPooling, Rpn, Suppression, Transform};
-pub use detector::{Augmented, Detector, DetectorBuilder, Options, Pending, View};
+pub use detector::{Augmented, Detector, DetectorBuilder, Options, Pending, Tiled, Tiling, View};
 pub use error::{Error, Result};
 pub use gpu::Device;
 pub use graph::Tuning;
 pub use model::{KnownBox, Precision};
 pub use proposals::{SelectiveSearch, selective_search};
-pub use vision::{Detection, Detections, Image, Mask, MaskRun, PixelFormat, Pixels, Rle, SoftMask};
+pub use vision::{Detection, Detections, Image, Mask, MaskRun, PixelFormat, Pixels, Rle, RowSource, SoftMask};
 pub use weights::{WeightsFile, published};
 
 /// What the detector is made of, for who looks inside, measures, or builds networks of their own: **unstable**, names

@@ -9,19 +9,21 @@ mod plan;
 pub(super) mod propose;
 mod stages;
 mod summary;
+mod tiles;
 mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use maskrcnn::engine::vision::results;
-use maskrcnn::{Detections, Detector, Error, Result};
+use maskrcnn::{Detections, Detector, Error, Result, Tiling};
 
 use self::key::RunKey;
 use self::mode::{ModeArgs, Rois};
 use self::pictures::Pictures;
 use self::plan::Plan;
 use self::summary::{Summary, Times};
+use self::tiles::TileArgs;
 use self::work::{Step, Work, Written};
 use super::model::Model;
 use super::progress::Progress;
@@ -54,6 +56,8 @@ pub(super) struct Args {
     reading: Reading,
     #[command(flatten)]
     mode: ModeArgs,
+    #[command(flatten)]
+    tiles: TileArgs,
     /// Folder for the results, <stem>.json and <stem>.png for each image; made if it is not there. Images that share a
     /// stem have their endings or folders in the names of their results, and pages their numbers (stack-p07). `image_id`
     /// in the JSON is that name: a number where it is all digits and no other image of the call is that number (of 7.png
@@ -91,12 +95,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
     let mut summary = Summary::new(plan.jobs.len());
     if plan.has_work() {
-        let (detector, key, rois) = match open(args) {
+        let (detector, key, tiling, rois) = match open(args) {
             Ok(opened) => opened,
             Err(e) => return super::finish(Err(e)),
         };
         say!("{} on {}, {}", detector.config().name, detector.device().name(), detector.precision());
-        let times = work(&Work::new(args, &plan, &pictures, (&detector, rois), key), &mut summary);
+        let times = work(&Work::new(args, &plan, &pictures, (&detector, rois), (key, tiling)), &mut summary);
         summary.tell(Some(times));
         summary.write(&args.out, args.overwrite, &detector, args.score);
     } else {
@@ -169,14 +173,21 @@ fn complain(name: String, e: Error, summary: &mut Summary) {
 }
 
 /// The detector, once it is known that there is a place for what it finds, and what to mark its results with.
-fn open(args: &Args) -> Result<(Detector, RunKey, Option<Rois>)> {
+fn open(args: &Args) -> Result<(Detector, RunKey, Tiling, Option<Rois>)> {
     results::check_folder(&args.out)?;
     results::sweep(&args.out);
+    let tiling = args.tiles.tiling(args.score, args.batch)?;
     let rois = args.mode.rois()?;
+    if rois.is_some() && args.tiles.are_wanted() {
+        let reason = "needs boxes of the whole picture, which tiles have none of: leave out --tile, --overlap and \
+                      --no-whole, or take another mode";
+        return Err(Error::Config { setting: "--mode fast".into(), reason: reason.into() });
+    }
     let (detector, weights) = args.model.open_with_checksum(Some(args.score), args.mode.boxes_only())?;
     let boxes = rois.as_ref().map_or_else(String::new, Rois::settings);
-    let key = RunKey::new(weights, &detector, &(args.reading.settings() + &boxes), args.score)?;
-    Ok((detector, key, rois))
+    let settings = args.reading.settings() + &boxes + &args.tiles.settings();
+    let key = RunKey::new(weights, &detector, &settings, args.score)?;
+    Ok((detector, key, tiling, rois))
 }
 
 /// What was found, for a picture's line.

@@ -156,6 +156,11 @@ impl Model {
         self.device.as_deref()
     }
 
+    /// Whether it was said how long the long side may be in the network.
+    pub(super) fn limits_size(&self) -> bool {
+        self.changes.max_size.is_some()
+    }
+
     /// The precision that was asked for.
     pub(super) fn precision(&self) -> Precision {
         self.precision

@@ -21,6 +21,23 @@ impl Progress {
         Self(bar)
     }
 
+    /// Of so many tiles of an image.
+    pub(super) fn of_tiles(count: usize) -> Self {
+        let bar = (count > 1).then(|| super::say::bars().add(ProgressBar::new(count as u64)));
+        let style = ProgressStyle::with_template("{bar:32} {pos} of {len} tiles, {eta} left");
+        if let (Some(bar), Ok(style)) = (&bar, style) {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// So many are done.
+    pub(super) fn at(&self, done: usize) {
+        if let Some(bar) = &self.0 {
+            bar.set_position(done as u64);
+        }
+    }
+
     /// One more is done.
     pub(super) fn step(&self) {
         if let Some(bar) = &self.0 {

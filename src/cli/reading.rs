@@ -4,9 +4,11 @@ mod options;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use maskrcnn::engine::vision::{About, Channels, Normalize, Note, Pages, ReadOptions, read_file};
+use maskrcnn::engine::vision::{
+    About, Channels, MAX_PIXELS, Normalize, Note, Pages, Piecewise, ReadOptions, read_file,
+};
 use maskrcnn::{Error, Image, Result};
 
 use self::options::{Wanted, channels, normalize, wanted};
@@ -70,15 +72,37 @@ impl Reading {
     /// # Errors
     /// As [`ReadOptions::decode`].
     pub(super) fn decode(&self, bytes: &[u8], name: &str, page: Option<usize>) -> Result<Image> {
+        let reading = self.options(page).decode(bytes, name)?;
+        reading.notes.iter().for_each(|note| self.tell(name, note));
+        Ok(reading.image)
+    }
+
+    /// Opens a picture that is too large to be decoded at once, of a file or of bytes that are here; nothing for others.
+    ///
+    /// # Errors
+    /// As [`Piecewise::open`].
+    pub(super) fn open_pieces(
+        &self,
+        file: Result<&Path, Arc<Vec<u8>>>,
+        name: &str,
+        page: Option<usize>,
+    ) -> Result<Option<Piecewise>> {
+        let options = self.options(page);
+        let opened = match file {
+            Ok(path) => Piecewise::open(path, &options, MAX_PIXELS)?,
+            Err(bytes) => Piecewise::of(bytes, name, &options, MAX_PIXELS)?,
+        };
+        let Some((pieces, notes)) = opened else { return Ok(None) };
+        notes.iter().for_each(|note| self.tell(name, note));
+        Ok(Some(pieces))
+    }
+
+    fn options(&self, page: Option<usize>) -> ReadOptions {
         let mut options = ReadOptions::default();
         options.normalize = self.normalize;
         options.page = page;
         options.channels = self.channels.unwrap_or_default();
-        let reading = options.decode(bytes, name)?;
-        for note in &reading.notes {
-            self.tell(name, note);
-        }
-        Ok(reading.image)
+        options
     }
 
     /// What results depend on beside the picture and its page.

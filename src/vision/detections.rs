@@ -74,6 +74,21 @@ impl Detections {
         Self { items, left_out, classes: self.classes.clone(), ..*self }
     }
 
+    /// The same in a version of the image of another size: boxes and masks as large as they are there. Each pixel of a mask
+    /// takes what is at its centre.
+    pub fn scaled_to(&self, width: u32, height: u32) -> Self {
+        let (sx, sy) = (f64::from(width) / f64::from(self.width), f64::from(height) / f64::from(self.height));
+        let scaled = |d: &Detection| {
+            let [x1, y1, x2, y2] = d.bbox;
+            let bbox = [(x1, sx), (y1, sy), (x2, sx), (y2, sy)].map(|(v, scale)| (f64::from(v) * scale) as f32);
+            let mask = d.mask.scaled((sx, sy), (width, height));
+            Detection { bbox, mask, soft: d.soft.clone(), ..*d }
+        };
+        let items = self.items.iter().map(scaled).collect();
+        let (classes, left_out) = (self.classes.clone(), self.left_out.clone());
+        Self { width, height, classes, items, left_out, crowded: self.crowded }
+    }
+
     /// `(label, number of instances)` of each class found, the most frequent first, then by label.
     pub fn counts_by_class(&self) -> Vec<(u32, usize)> {
         let mut counts = BTreeMap::new();

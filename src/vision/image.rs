@@ -12,6 +12,8 @@ mod frames;
 #[cfg(feature = "image")]
 mod jpeg;
 #[cfg(feature = "image")]
+mod piecewise;
+#[cfg(feature = "image")]
 mod reading;
 #[cfg(feature = "image")]
 mod samples;
@@ -21,6 +23,8 @@ mod tiff;
 #[cfg(feature = "image")]
 pub use self::decode::{HEAD_BYTES, is_decoding, is_image, read_file, read_stream};
 use self::fault::Fault;
+#[cfg(feature = "image")]
+pub use self::piecewise::Piecewise;
 #[cfg(feature = "image")]
 pub use self::reading::{About, Channels, Normalize, Note, Pages, ReadOptions, Reading};
 use crate::error::{Error, Result};
@@ -125,6 +129,15 @@ fn size_fault(width: u32, height: u32) -> Option<Fault> {
     }
     let fits = width <= MAX_SIDE && height <= MAX_SIDE && u64::from(width) * u64::from(height) <= MAX_PIXELS;
     (!fits).then(|| too_large(&format!("is {width}x{height} pixels")))
+}
+
+/// What is wrong with the size of a picture that is read in pieces: pixels of its masks are counted in 32 bits.
+#[cfg(feature = "image")]
+fn side_fault(width: u32, height: u32) -> Option<Fault> {
+    match size_fault(width.min(1), height.min(1)) {
+        None if width.max(height) > MAX_SIDE => size_fault(width, height),
+        fault => fault,
+    }
 }
 
 fn too_large(what: &str) -> Fault {

@@ -1,5 +1,7 @@
 //! One instance's pixels: a rectangle of bits somewhere in an image.
 
+mod regions;
+
 #[cfg(feature = "image")]
 use image::{GrayImage, Luma};
 
@@ -97,17 +99,7 @@ impl Mask {
 
     /// Intersection over union of the pixels set, 0 to 1; 0 where neither mask has any.
     pub fn iou(&self, other: &Mask) -> f64 {
-        let (x0, y0) = (self.x.max(other.x), self.y.max(other.y));
-        let x1 = self.x.saturating_add(self.w).min(other.x.saturating_add(other.w));
-        let y1 = self.y.saturating_add(self.h).min(other.y.saturating_add(other.h));
-        let mut both = 0_u64;
-        for y in y0..y1 {
-            let (a, b) = (self.row(y - self.y), other.row(y - other.y));
-            // Each row is read past its end as zeros, so the last step needs no mask.
-            for x in (x0..x1).step_by(32) {
-                both += u64::from((word_at(a, x - self.x) & word_at(b, x - other.x)).count_ones());
-            }
-        }
+        let both = self.intersection(other);
         let any = self.area() + other.area() - both;
         if any == 0 { 0.0 } else { both as f64 / any as f64 }
     }

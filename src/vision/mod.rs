@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `image` | image files to 8-bit RGB with what was assumed on the way, or an error that says what is wrong |
 //! | `pixels` | images whose pixels somebody else holds |
+//! | `rows` | pictures read some rows at a time, for which memory need not have room |
 //! | `mask`, `rle` | an instance's bits, and COCO's run-length code of them |
 //! | `detections` | what a network found in an image |
 //! | `coco` | that as a COCO results file |
@@ -25,6 +26,7 @@ mod pixels;
 #[cfg(feature = "cli")]
 pub mod results;
 mod rle;
+mod rows;
 pub mod scene;
 
 pub use self::detections::{Detection, Detections, SoftMask};
@@ -32,8 +34,8 @@ pub use self::detections::{Detection, Detections, SoftMask};
 pub use self::draw::overlay;
 #[cfg(feature = "image")]
 pub use self::image::{
-    About, Channels, HEAD_BYTES, Normalize, Note, Pages, ReadOptions, Reading, is_decoding, is_image, read_file,
-    read_stream,
+    About, Channels, HEAD_BYTES, Normalize, Note, Pages, Piecewise, ReadOptions, Reading, is_decoding, is_image,
+    read_file, read_stream,
 };
 pub use self::image::{Image, MAX_PIXELS, MAX_SIDE};
 pub use self::mask::{Mask, MaskRun};
@@ -41,3 +43,4 @@ pub use self::pixels::{PixelFormat, Pixels};
 #[cfg(feature = "cli")]
 pub use self::results::save_png_atomic;
 pub use self::rle::Rle;
+pub use self::rows::{RowSource, Shrinker};

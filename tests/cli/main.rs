@@ -22,6 +22,7 @@ mod readme;
 mod skipped;
 mod sources;
 mod stats;
+mod tiles;
 mod weights;
 
 use std::collections::BTreeSet;

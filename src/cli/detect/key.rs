@@ -27,8 +27,13 @@ impl RunKey {
 
     /// The word for the results of a picture, by its file's bytes.
     pub(super) fn of(&self, bytes: &[u8], page: Option<Page>) -> String {
+        self.of_sum(crc32fast::hash(bytes), bytes.len(), page)
+    }
+
+    /// The same by the bytes' CRC-32 and length.
+    pub(super) fn of_sum(&self, crc: u32, len: usize, page: Option<Page>) -> String {
         let page = page.map_or(0, |page| page.number);
-        let text = format!("{:08x} {} {page}", crc32fast::hash(bytes), bytes.len());
+        let text = format!("{crc:08x} {len} {page}");
         let sum = self.0.clone().chain_update(text).finalize();
         sum.iter().take(8).fold(String::new(), |mut out, byte| {
             let _ = write!(out, "{byte:02x}");

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use maskrcnn::engine::vision::{read_file, read_stream};
+use maskrcnn::engine::vision::{Piecewise, read_file, read_stream};
 use maskrcnn::{Error, Result};
 
 use super::names::Page;
@@ -50,6 +50,18 @@ impl<'a> Pictures<'a> {
                 held.push((source.path().into(), bytes.clone()));
                 Ok(bytes)
             }
+        }
+    }
+
+    /// A picture that is too large to be decoded at once, where it can be read in pieces; nothing for others.
+    ///
+    /// # Errors
+    /// As [`Piecewise::open`].
+    pub(super) fn pieces(&self, source: &Source, name: &str, page: Option<usize>) -> Result<Option<Piecewise>> {
+        source.check()?;
+        match source {
+            Source::Stdin => self.reading.open_pieces(Err(self.bytes(source, false)?), name, page),
+            _ => self.reading.open_pieces(Ok(source.path()), name, page),
         }
     }
 

@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use maskrcnn::engine::vision::coco::{self, CocoResult};
-use maskrcnn::engine::vision::overlay;
 use maskrcnn::engine::vision::results::Pair;
-use maskrcnn::{Detections, Detector, Error, Image, Result};
+use maskrcnn::{Detections, Detector, Error, Image, Result, Tiling};
 
 use super::key::RunKey;
 use super::mode::Rois;
 use super::pictures::Pictures;
-use super::plan::Plan;
+use super::plan::{Job, Plan};
 use super::summary::{Counts, Times};
+use super::tiles::{self, Drawn, Picture, Tiles};
 use super::{Args, told};
 use crate::cli::{compiling, crowding, stopping};
 
@@ -25,6 +25,7 @@ pub(super) struct Work<'a> {
     pub detector: &'a Detector,
     /// What comes with the pictures, or is searched for in them.
     rois: Option<Rois>,
+    tiles: Tiles<'a>,
     pub key: RunKey,
     begin: Instant,
     /// Nanoseconds of planning and compiling.
@@ -47,7 +48,7 @@ pub(super) enum Step<T> {
 pub(super) struct Read {
     /// The number of its job.
     job: usize,
-    image: Image,
+    picture: Picture,
     pair: Pair,
     /// What was searched for in it.
     searched: Vec<[f32; 4]>,
@@ -58,6 +59,8 @@ pub(super) struct Detected {
     image: Image,
     pair: Pair,
     found: Detections,
+    /// Of tiles, where it was looked at in some: for its line.
+    tiles: Option<String>,
     seconds: f64,
 }
 
@@ -75,10 +78,11 @@ impl<'a> Work<'a> {
         plan: &'a Plan,
         pictures: &'a Pictures<'a>,
         (detector, rois): (&'a Detector, Option<Rois>),
-        key: RunKey,
+        (key, tiling): (RunKey, Tiling),
     ) -> Self {
         let (setup, shrunk) = (AtomicU64::new(0), AtomicUsize::new(0));
-        Self { args, plan, pictures, detector, rois, key, begin: Instant::now(), setup, shrunk }
+        let tiles = Tiles::new(&args.tiles, tiling, args.model.limits_size());
+        Self { args, plan, pictures, detector, rois, tiles, key, begin: Instant::now(), setup, shrunk }
     }
 
     /// Reads the picture of a job, if it can be done and is to be.
@@ -91,6 +95,9 @@ impl<'a> Work<'a> {
         }
         let job = &self.plan.jobs[i];
         self.plan.check(job)?;
+        if let Some(step) = self.read_pieces(i, job)? {
+            return Ok(step);
+        }
         let bytes = self.pictures.bytes(&job.source, job.page.is_some())?;
         let pair = job.pair.clone().of_run(&self.key.of(&bytes, job.page));
         if self.args.resume && pair.is_of_run() {
@@ -98,9 +105,29 @@ impl<'a> Work<'a> {
         }
         let name = job.name();
         let image = self.args.reading.decode(&bytes, &name, job.page.map(|page| page.number))?;
-        self.tell_of_size(&name, &image);
         let searched = self.rois.as_ref().map_or_else(|| Ok(Vec::new()), |rois| rois.search(&image))?;
-        Ok(Step::Of(Read { job: i, image, pair, searched }))
+        let picture = match &self.rois {
+            Some(_) => Picture::Whole(image),
+            None => self.tiles.of(image, &name, self.detector.config()),
+        };
+        self.tell_of_size(&name, picture.looked_at());
+        Ok(Step::Of(Read { job: i, picture, pair, searched }))
+    }
+
+    /// The same of a picture that is too large to be in memory as a whole, where it can be looked at in tiles.
+    fn read_pieces(&self, i: usize, job: &Job) -> Result<Option<Step<Read>>> {
+        if self.rois.is_some() || !self.tiles.allowed() {
+            return Ok(None);
+        }
+        let (name, page) = (job.name(), job.page.map(|page| page.number));
+        let Some(pieces) = self.pictures.pieces(&job.source, &name, page)? else { return Ok(None) };
+        let pair = job.pair.clone().of_run(&self.key.of_pieces(&pieces, job.page));
+        if self.args.resume && pair.is_of_run() {
+            return Ok(Some(Step::Finished(counts_in(&pair)?)));
+        }
+        let picture = self.tiles.of_pieces(pieces, &name, self.detector.config());
+        self.tell_of_size(&name, picture.looked_at());
+        Ok(Some(Step::Of(Read { job: i, picture, pair, searched: Vec::new() })))
     }
 
     /// Looks at pictures, as far as they could be read and the user wants more. The time of a batch is shared out evenly.
@@ -117,39 +144,72 @@ impl<'a> Work<'a> {
             }
         }
         let (places, good): (Vec<usize>, Vec<Read>) = good.into_iter().unzip();
-        out.extend(places.into_iter().zip(self.together(good)).map(|(i, done)| (i, done.map(Step::Of))));
+        out.extend(places.into_iter().zip(self.together(good)));
         out.sort_by_key(|o| o.0);
         out.into_iter().map(|o| o.1).collect()
     }
 
-    fn together(&self, good: Vec<Read>) -> Vec<Result<Detected>> {
+    fn together(&self, good: Vec<Read>) -> Vec<Result<Step<Detected>>> {
+        let whole: Option<Vec<&Image>> = good.iter().map(|read| read.picture.whole()).collect();
         // One by one where there is but one, and where one of them spoils the batch, to tell which.
-        if good.len() > 1 && self.rois.is_none() {
+        if let Some(images) = whole.filter(|_| good.len() > 1 && self.rois.is_none()) {
             let (begin, compiled) = (Instant::now(), compiling::time());
-            if let Ok(all) = self.detector.detect_batch(good.iter().map(|read| &read.image)) {
+            if let Ok(all) = self.detector.detect_batch(images) {
                 let setup = compiling::time().saturating_sub(compiled);
                 self.add_setup(setup);
                 let seconds = begin.elapsed().saturating_sub(setup).as_secs_f64() / good.len() as f64;
-                let done = |(Read { image, pair, .. }, found)| Ok(Detected { image, pair, found, seconds });
+                let done = |(Read { picture, pair, .. }, found)| match picture {
+                    Picture::Whole(image) => Ok(Step::Of(Detected { image, pair, found, tiles: None, seconds })),
+                    _ => Ok(Step::Stopped),
+                };
                 return good.into_iter().zip(all).map(done).collect();
             }
         }
         good.into_iter().map(|read| self.alone(read)).collect()
     }
 
-    fn alone(&self, Read { job, image, pair, searched }: Read) -> Result<Detected> {
+    fn alone(&self, Read { job, picture, pair, searched }: Read) -> Result<Step<Detected>> {
+        let image = match picture {
+            Picture::Whole(image) => image,
+            tiled => return self.in_tiles(tiled, pair),
+        };
+        let done = |image, pair, found, begin: Instant| {
+            let seconds = begin.elapsed().as_secs_f64();
+            Ok(Step::Of(Detected { image, pair, found, tiles: None, seconds }))
+        };
         if let Some(rois) = &self.rois {
             let (begin, jobs) = (Instant::now(), &self.plan.jobs);
             let found = rois.detect(self.detector, &image, (&jobs[job], jobs.len()), &searched)?;
-            return Ok(Detected { image, pair, found, seconds: begin.elapsed().as_secs_f64() });
+            return done(image, pair, found, begin);
         }
         // A size's first image is not slower for what is compiled before it.
         let begin = Instant::now();
-        self.detector.warm_up(image.height(), image.width())?;
+        let ready = self.detector.warm_up(image.height(), image.width());
         self.add_setup(begin.elapsed());
         let begin = Instant::now();
-        let found = self.detector.detect(&image)?;
-        Ok(Detected { image, pair, found, seconds: begin.elapsed().as_secs_f64() })
+        match ready.and_then(|()| self.detector.detect(&image)) {
+            Ok(found) => done(image, pair, found, begin),
+            Err(e) => {
+                let name = self.plan.jobs[job].name();
+                match self.tiles.instead(&image, &name, &e, self.detector.config()) {
+                    // Where tiles do not fit either, what is wrong with the picture as one is what helps.
+                    Some(tiling) => self.in_tiles(Picture::Tiles(image, tiling), pair).map_err(|_| e),
+                    None => Err(e),
+                }
+            }
+        }
+    }
+
+    fn in_tiles(&self, picture: Picture, pair: Pair) -> Result<Step<Detected>> {
+        let begin = Instant::now();
+        let (rows, columns) = picture.looked_at();
+        self.detector.warm_up(rows, columns)?;
+        self.add_setup(begin.elapsed());
+        let begin = Instant::now();
+        let drawn = tiles::detect(self.detector, picture)?;
+        Ok(drawn.map_or(Step::Stopped, |Drawn { image, found, told }| {
+            Step::Of(Detected { image, pair, found, tiles: Some(told), seconds: begin.elapsed().as_secs_f64() })
+        }))
     }
 
     /// Writes the results.
@@ -157,7 +217,7 @@ impl<'a> Work<'a> {
     /// # Errors
     /// As [`Pair::write`].
     pub(super) fn write(&self, i: usize, detected: Result<Step<Detected>>) -> Result<Step<Written>> {
-        let Detected { image, pair, found, seconds } = match detected? {
+        let Detected { image, pair, found, tiles, seconds } = match detected? {
             Step::Of(detected) => detected,
             Step::Finished(counts) => return Ok(Step::Finished(counts)),
             Step::Stopped => return Ok(Step::Stopped),
@@ -166,12 +226,12 @@ impl<'a> Work<'a> {
         // Whoever gives a box wants it back.
         let known = self.rois.as_ref().is_some_and(Rois::are_boxes);
         let found = if known { found } else { found.above(score) };
-        pair.write(&overlay(&image, &found), &coco::results(&found, job.id.clone()), self.args.overwrite)?;
+        pair.write(&tiles::drawn(&image, &found), &coco::results(&found, job.id.clone()), self.args.overwrite)?;
         let line = format!(
             "{}: {}{}, {seconds:.2} s -> {}, {}",
             job.name(),
             told(&found, score),
-            crowding::told(&found, self.detector.config()),
+            tiles.unwrap_or_else(|| crowding::told(&found, self.detector.config())),
             pair.json().display(),
             pair.png().display()
         );
@@ -191,9 +251,9 @@ impl<'a> Work<'a> {
     }
 
     /// Says of the first picture that cannot be as large in the network as `--diameter` asks for.
-    fn tell_of_size(&self, name: &str, image: &Image) {
+    fn tell_of_size(&self, name: &str, (rows, columns): (u32, u32)) {
         let transform = &self.detector.config().transform;
-        let (w, h) = (f64::from(image.width()), f64::from(image.height()));
+        let (w, h) = (f64::from(columns), f64::from(rows));
         let scale = f64::from(transform.scale);
         if scale * w.max(h) <= transform.max_size as f64 || self.shrunk.fetch_add(1, Ordering::Relaxed) > 0 {
             return;
@@ -210,6 +270,7 @@ impl<'a> Work<'a> {
 
     /// Says of how many more pictures that holds.
     pub(super) fn finish(&self) {
+        self.tiles.finish();
         if let more @ 1.. = self.shrunk.load(Ordering::Relaxed).saturating_sub(1) {
             note!("note: the same note on --diameter holds for {more} more of the pictures");
         }

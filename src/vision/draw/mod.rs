@@ -152,12 +152,13 @@ fn write_labels(
     let font = Font::new();
     let (pad, gap) = ((px * 0.3).round() as i64, (px * 0.12).round().max(1.0) as i64);
     let halo = (px / 9.0).round().max(1.0) as usize;
-    let texts: Vec<(Stamp, Stamp)> = dets
+    // Lines are drawn where they have a place: those of thousands of objects on a large picture would take a gigabyte.
+    let texts: Vec<(String, Stamp)> = dets
         .iter()
         .zip(dets.numbers())
         .zip(rects)
         .map(|((d, number), rect)| {
-            let full = font.line(&format!("{} {number} {:.2}", dets.name(d.label), d.score), px);
+            let full = format!("{} {number} {:.2}", dets.name(d.label), d.score);
             // On a small instance a smaller number, but none below what can be read.
             let fit = (rect.width().min(rect.height()) as f32 * 0.5).clamp(10.0, px * 1.05);
             (full, font.line(&number.to_string(), fit).cropped())
@@ -168,7 +169,8 @@ fn write_labels(
         .zip(rects.iter().zip(masks))
         .map(|((full, number), (bbox, mask))| {
             let number = (number.w as i64, number.h as i64);
-            let full = (full.w as i64 + 2 * pad, full.h as i64 + pad / 2);
+            let (w, h) = font.size(full, px);
+            let full = (w as i64 + 2 * pad, h as i64 + pad / 2);
             Wish { bbox: *bbox, anchors: anchors(mask, bbox, number), full, number }
         })
         .collect();
@@ -178,7 +180,7 @@ fn write_labels(
             Label::Full(r) => {
                 canvas.plate(r.grown(1), px * 0.25 + 1.0, [0; 3], 0.45);
                 canvas.plate(*r, px * 0.25, *colour, 0.94);
-                canvas.stamp(full, r.x0 + pad, r.y0 + pad / 4, [12, 12, 16], 1.0);
+                canvas.stamp(&font.line(full, px), r.x0 + pad, r.y0 + pad / 4, [12, 12, 16], 1.0);
             }
             Label::Number(r) => {
                 let under = number.halo(halo);

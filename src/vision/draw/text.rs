@@ -1,6 +1,6 @@
 //! Words as coverage: one line of text, anti-aliased, in one built-in typeface.
 
-use ab_glyph::{Font as _, FontRef, ScaleFont as _, point};
+use ab_glyph::{Font as _, FontRef, Glyph, ScaleFont as _, point};
 
 /// Coverage of a rectangle of pixels, 0 to 1, row-major.
 #[derive(Clone)]
@@ -20,8 +20,13 @@ impl Font {
         Self(font.expect("the built-in typeface is a valid one"))
     }
 
-    /// One line of `text`, `px` pixels from the top of its tallest letter to the foot of its deepest.
-    pub(super) fn line(&self, text: &str, px: f32) -> Stamp {
+    /// Width and height of [`Font::line`], without drawing it.
+    pub(super) fn size(&self, text: &str, px: f32) -> (usize, usize) {
+        self.layout(text, px).1
+    }
+
+    /// The letters of a line in their places, and its width and height.
+    fn layout(&self, text: &str, px: f32) -> (Vec<Glyph>, (usize, usize)) {
         let font = self.0.as_scaled(px);
         let mut glyphs = Vec::new();
         let (mut x, mut before) = (0.0, None);
@@ -32,7 +37,12 @@ impl Font {
             x += font.h_advance(id);
             before = Some(id);
         }
-        let (w, h) = (x.max(0.0).ceil() as usize + 1, font.height().ceil() as usize);
+        (glyphs, (x.max(0.0).ceil() as usize + 1, font.height().ceil() as usize))
+    }
+
+    /// One line of `text`, `px` pixels from the top of its tallest letter to the foot of its deepest.
+    pub(super) fn line(&self, text: &str, px: f32) -> Stamp {
+        let (glyphs, (w, h)) = self.layout(text, px);
         let mut cover = vec![0.0_f32; w * h];
         // The face is a light one: drawn twice, a little apart, it stands up to a photograph.
         let heavier = px * 0.028;

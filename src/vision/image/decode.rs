@@ -15,7 +15,7 @@ use super::{
 use crate::error::{Error, Result};
 
 /// The most bytes read from a file: eight a pixel, which is what 16-bit RGBA takes uncompressed.
-const MAX_FILE_BYTES: u64 = MAX_PIXELS * 8;
+pub(super) const MAX_FILE_BYTES: u64 = MAX_PIXELS * 8;
 
 thread_local! {
     pub(super) static DECODING: Cell<bool> = const { Cell::new(false) };
@@ -139,11 +139,7 @@ pub(super) fn pages(bytes: &[u8], name: &str) -> Result<Pages> {
 }
 
 /// What `read` makes of the bytes of a file, by its format.
-fn guarded<T>(
-    bytes: &[u8],
-    name: &str,
-    read: impl FnOnce(ImageFormat) -> Result<T, Fault> + std::panic::UnwindSafe,
-) -> Result<T> {
+pub(super) fn guarded<T>(bytes: &[u8], name: &str, read: impl FnOnce(ImageFormat) -> Result<T, Fault>) -> Result<T> {
     if bytes.is_empty() {
         return Err(refuse(name, "the file is empty (0 bytes); copy or export it again"));
     }
@@ -153,14 +149,15 @@ fn guarded<T>(
     })?;
     // A decoder that panics must not end the program.
     DECODING.set(true);
-    let read = std::panic::catch_unwind(|| read(format));
+    // Nobody uses what it leaves half done.
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(format)));
     DECODING.set(false);
     let read = read.unwrap_or_else(|_| Err(Fault::State("is corrupt beyond reading".into())));
     read.map_err(|fault: Fault| refuse(name, fault.of(formats::name(format))))
 }
 
 /// Like the `image` crate, which does not know BigTIFF.
-fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
+pub(super) fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
     if bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+") {
         return Some(ImageFormat::Tiff);
     }

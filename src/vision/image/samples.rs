@@ -1,13 +1,13 @@
 //! Decoded samples of any depth, and their way to 8 bits.
 
-use super::fault::{Fault, room};
-use super::reading::{About, Channels, Normalize, Note};
+mod census;
 
-/// One value in this many may be set aside as hot when the bits in use are counted.
-const HOT: usize = 100_000;
+pub(super) use self::census::Census;
+use super::fault::{Fault, room};
+use super::reading::{Channels, Normalize, Note};
 
 /// What becomes black and white.
-type Range = (f64, f64);
+pub(super) type Range = (f64, f64);
 
 /// The samples of an image, channel by channel in each pixel.
 pub(super) enum Data {
@@ -88,6 +88,14 @@ impl Samples {
     /// Where nothing says what is black and white, and where there is no memory.
     pub(super) fn into_rgb(self, normalize: Normalize) -> Result<(Vec<u8>, Option<Note>), Fault> {
         let (range, note) = self.range(normalize)?;
+        Ok((self.into_rgb_of(range)?, note))
+    }
+
+    /// The bytes of 8-bit RGB where it is known what becomes black and white ([`Census::range`]).
+    ///
+    /// # Errors
+    /// Where there is no memory.
+    pub(super) fn into_rgb_of(self, range: Option<Range>) -> Result<Vec<u8>, Fault> {
         let Self { colours, data, inverted, size, .. } = self;
         let bytes = match (data, range) {
             (Data::U8(bytes), None) if !inverted => bytes,
@@ -110,118 +118,16 @@ impl Samples {
             }
         };
         let pixels = size.0 as usize * size.1 as usize;
-        Ok((rgb(bytes, colours, pixels)?, note))
+        rgb(bytes, colours, pixels)
     }
 
     /// What becomes black and white; `None` where the samples are 8 bits that stay as they are.
     fn range(&self, normalize: Normalize) -> Result<(Option<Range>, Option<Note>), Fault> {
-        let told = |black: f64, white: f64, why: &str| {
-            Note::new(About::Range, format!("{why}{} is black and {} is white", short(black), short(white)))
-        };
-        let full = match self.depth {
-            Depth::Known(n) | Depth::AtMost(n) => greatest(n),
-            Depth::Float => 1.0,
-        };
-        let (black, white, why) = match normalize {
-            Normalize::Auto => match self.depth {
-                Depth::Known(8) => return Ok((None, None)),
-                Depth::Known(_) => return Ok((Some((0.0, full)), None)),
-                Depth::AtMost(n) => match self.bits_in_use(n)? {
-                    bits if bits >= n => return Ok((Some((0.0, full)), None)),
-                    bits => match self.declared {
-                        Some((black, white, who)) => (black, white, format!("by {who}, ")),
-                        None => (0.0, greatest(bits), format!("{bits} of {n} bits are in use: ")),
-                    },
-                },
-                Depth::Float => match (self.declared, self.extremes()) {
-                    (_, Some((low, high))) if low >= 0.0 && high <= 1.0 => return Ok((Some((0.0, 1.0)), None)),
-                    (Some((black, white, who)), _) => (black, white, format!("by {who}, ")),
-                    (_, extremes) => return Err(unknown_range(extremes)),
-                },
-            },
-            Normalize::Full => return Ok((Some((0.0, full)), None)),
-            Normalize::Range(black, white) => return Ok((Some((black, white)), None)),
-            Normalize::MinMax => {
-                let (low, high) = self.extremes().unwrap_or((0.0, full));
-                (low, high, "by its least and greatest value, ".into())
-            }
-            Normalize::Percentiles(low, high) => {
-                let (black, white) = self.percentiles(low, high);
-                (black, white, format!("by its percentiles {low} and {high}, "))
-            }
-        };
-        let white = if white > black { white } else { black + 1.0 };
-        Ok((Some((black, white)), Some(told(black, white, &why))))
-    }
-
-    /// The least and the greatest value; `None` where no value is a number.
-    fn extremes(&self) -> Option<(f64, f64)> {
-        fn of<T: Copy + PartialOrd + Into<f64>>(mut values: impl Iterator<Item = T>) -> Option<(f64, f64)> {
-            let first = values.next()?;
-            let (low, high) = values.fold((first, first), |(low, high), v| {
-                (if v < low { v } else { low }, if v > high { v } else { high })
-            });
-            Some((low.into(), high.into()))
+        let mut census = Census::new(self.depth, self.declared);
+        for pass in 0..Census::passes(self.depth, normalize) {
+            census.take(&self.data, pass);
         }
-        match &self.data {
-            Data::U8(values) => of(values.iter().copied()),
-            Data::U16(values) => of(values.iter().copied()),
-            Data::F32(values) => of(values.iter().copied().filter(|v| v.is_finite())),
-        }
-    }
-
-    /// How many bits the values take, but for the hottest.
-    fn bits_in_use(&self, most: u32) -> Result<u32, Fault> {
-        if let Some((low, _)) = self.extremes().filter(|e| e.0 < 0.0) {
-            return Err(unknown_range(Some((low, self.extremes().map_or(0.0, |e| e.1)))));
-        }
-        let (mut above, total) = match &self.data {
-            Data::U8(values) => (count(values.iter().map(|&v| u32::from(v))), values.len()),
-            Data::U16(values) => (count(values.iter().map(|&v| u32::from(v))), values.len()),
-            Data::F32(values) => (count(values.iter().map(|&v| v as u32)), values.len()),
-        };
-        let mut bits = 32;
-        let mut hot = 0;
-        while bits > 1 {
-            hot += std::mem::take(&mut above[bits as usize]);
-            if hot > total / HOT {
-                break;
-            }
-            bits -= 1;
-        }
-        Ok(bits.min(most))
-    }
-
-    fn percentiles(&self, low: f64, high: f64) -> (f64, f64) {
-        let Some((least, greatest)) = self.extremes() else { return (0.0, 1.0) };
-        const BINS: usize = 65_536;
-        // Of integers a bin is a value; of others it is as fine as 8 bits need.
-        let scale = match &self.data {
-            Data::F32(_) if greatest > least => (BINS - 1) as f64 / (greatest - least),
-            _ => 1.0,
-        };
-        let mut bins = vec![0_u64; BINS];
-        let mut add = |v: f64| {
-            if v.is_finite() {
-                bins[((v - least) * scale) as usize] += 1;
-            }
-        };
-        match &self.data {
-            Data::U8(values) => values.iter().for_each(|&v| add(f64::from(v))),
-            Data::U16(values) => values.iter().for_each(|&v| add(f64::from(v))),
-            Data::F32(values) => values.iter().for_each(|&v| add(f64::from(v))),
-        }
-        let total: u64 = bins.iter().sum();
-        let at = |percent: f64| {
-            let wanted = (percent / 100.0 * total.saturating_sub(1) as f64).round() as u64;
-            let mut seen = 0;
-            let found = bins.iter().position(|&n| {
-                seen += n;
-                seen > wanted
-            });
-            least + found.unwrap_or(BINS - 1) as f64 / scale
-        };
-        (at(low), at(high))
+        census.range(normalize)
     }
 }
 
@@ -230,35 +136,6 @@ pub(super) fn check_channels(wanted: &[usize], there: usize) -> Result<(), Fault
     let Some(n) = wanted.iter().find(|&&n| n >= there) else { return Ok(()) };
     let has = if there == 1 { "channel 0 alone".into() } else { format!("channels 0 to {}", there - 1) };
     Err(Fault::Image(format!("has no channel {n}: it has {has}; give --channels of those")))
-}
-
-/// How many values take how many bits, 0 to 32.
-fn count(values: impl Iterator<Item = u32>) -> [usize; 33] {
-    let mut out = [0; 33];
-    values.for_each(|v| out[(32 - v.leading_zeros()) as usize] += 1);
-    out
-}
-
-fn greatest(bits: u32) -> f64 {
-    2_f64.powi(bits as i32) - 1.0
-}
-
-fn short(value: f64) -> String {
-    if value.fract() == 0.0 && value.abs() < 1e15 { format!("{value}") } else { format!("{value:.4}") }
-}
-
-fn unknown_range(extremes: Option<(f64, f64)>) -> Fault {
-    Fault::Image(match extremes {
-        Some((low, high)) => format!(
-            "has values from {} to {}, and nothing says which is black and which white; give them (--normalize minmax, \
-             1%,99% or {},{})",
-            short(low),
-            short(high),
-            short(low),
-            short(high)
-        ),
-        None => "has no value that is a number; export it again".into(),
-    })
 }
 
 /// The 8-bit value of each value.

@@ -9,13 +9,19 @@ mod codec;
 mod ifd;
 mod layout;
 mod pages;
+mod pieces;
+
+use std::ops::Range;
 
 use self::chunks::Chunks;
 use self::ifd::File;
 use self::layout::Layout;
+use self::pages::Page;
+pub(super) use self::pieces::Pieces;
 use super::fault::Fault;
-use super::reading::{About, Note, Pages, ReadOptions};
+use super::reading::{About, Channels, Note, Pages, ReadOptions};
 use super::samples::{Colours, Samples};
+use super::size_fault;
 
 /// Decodes a page of a file; gives the EXIF orientation too.
 ///
@@ -27,21 +33,49 @@ pub(super) fn decode(
     notes: &mut Vec<Note>,
 ) -> Result<(Samples, Option<u8>), Fault> {
     let (file, first) = File::open(bytes).ok_or_else(Fault::early)?;
-    let page = pages::choose(&file, first, options.page, notes)?;
-    let layout = Layout::read(&file, &page.ifd, page.size)?;
-    let (taken, chosen) = layout.taken(options.channels)?;
-    if let Some(note) = layout.left_out(options.channels) {
-        notes.push(Note::new(About::Channel, note));
-    }
-    let chunks = Chunks::read(&file, &page, &layout)?;
-    let mut samples = layout.colour(&file, &page.ifd, chunks.samples(&file, &layout, &taken)?)?;
-    if chosen {
-        samples.colours = if taken.len() == 3 { Colours::Rgb } else { Colours::Grey };
-    } else {
-        samples = samples.pick(options.channels)?;
-    }
+    let page = pages::choose(&file, first, options.page, size_fault, notes)?;
+    let picture = Picture::new(&file, page, options.channels, notes)?;
+    let chunks = Chunks::read(&file, &picture.page, &picture.layout)?;
+    let samples = picture.samples(&file, &chunks, 0..chunks.grid().1)?;
     notes.extend(chunks.left_out().map(|text| Note::new(About::Damage, text)));
-    Ok((samples, file.unsigned(&page.ifd, 274).and_then(|o| u8::try_from(o).ok())))
+    Ok((samples, picture.orientation))
+}
+
+/// A page of a file, and what is to be read of it.
+struct Picture {
+    page: Page,
+    layout: Layout,
+    channels: Channels,
+    /// The samples to read of each pixel, and whether they are those that were asked for.
+    taken: Vec<usize>,
+    chosen: bool,
+    orientation: Option<u8>,
+}
+
+impl Picture {
+    fn new(file: &File<'_>, page: Page, channels: Channels, notes: &mut Vec<Note>) -> Result<Self, Fault> {
+        let layout = Layout::read(file, &page.ifd, page.size)?;
+        let (taken, chosen) = layout.taken(channels)?;
+        if let Some(note) = layout.left_out(channels) {
+            notes.push(Note::new(About::Channel, note));
+        }
+        let orientation = file.unsigned(&page.ifd, 274).and_then(|o| u8::try_from(o).ok());
+        Ok(Self { page, layout, channels, taken, chosen, orientation })
+    }
+
+    /// The samples in these rows of its chunks.
+    fn samples(&self, file: &File<'_>, chunks: &Chunks<'_>, rows: Range<usize>) -> Result<Samples, Fault> {
+        let (each, height) = (chunks.grid().0, self.layout.size.1 as usize);
+        let pixels = ((rows.end * each).min(height) - rows.start * each) as u32;
+        let data = chunks.samples(file, &self.layout, &self.taken, rows)?;
+        let size = (self.layout.size.0, pixels);
+        let samples = Samples { size, ..self.layout.colour(file, &self.page.ifd, data)? };
+        if self.chosen {
+            let colours = if self.taken.len() == 3 { Colours::Rgb } else { Colours::Grey };
+            return Ok(Samples { colours, ..samples });
+        }
+        samples.pick(self.channels)
+    }
 }
 
 /// The pages of a file.

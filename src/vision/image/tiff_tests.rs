@@ -6,6 +6,8 @@ use super::super::*;
 mod make;
 #[path = "tiff_tests/pages.rs"]
 mod pages;
+#[path = "tiff_tests/pieces.rs"]
+mod pieces;
 
 use self::make::{Packing, Picture, Tiff, lzw};
 

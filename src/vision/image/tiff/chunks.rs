@@ -1,6 +1,7 @@
 //! The strips or tiles of a picture, put together.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use super::codec::Codec;
 use super::ifd::{File, List};
@@ -69,15 +70,38 @@ impl<'a> Chunks<'a> {
         Ok(Self { codec, name, size, count, offsets, lengths, shift: page.shift, empty: Cell::new(0) })
     }
 
-    /// What to say of chunks that were left out, once [`Chunks::samples`] is done.
+    /// How many chunks are left out, of all planes.
+    pub(super) fn count_left_out(&self) {
+        let need = (0..self.offsets.len()).filter(|&i| self.offsets.get(i) == Some(0));
+        self.empty.set(need.count());
+    }
+
+    /// What to say of chunks that were left out, once [`Chunks::samples`] or [`Chunks::count_left_out`] is done.
     pub(super) fn left_out(&self) -> Option<String> {
         let (empty, name) = (self.empty.get(), self.name);
         (empty > 0).then(|| format!("has no data in {empty} of its {name}s: they are black"))
     }
 
-    /// Decodes the samples that are `taken` of each pixel.
-    pub(super) fn samples(&self, file: &File<'_>, layout: &Layout, taken: &[usize]) -> Result<Data, Fault> {
-        let pixels = layout.size.0 as usize * layout.size.1 as usize;
+    /// Rows of pixels in each row of chunks, and how many rows of chunks there are.
+    pub(super) fn grid(&self) -> (usize, usize) {
+        (self.size.1, self.count.1)
+    }
+
+    /// "strip" or "tile".
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Decodes the samples that are `taken` of each pixel in these rows of chunks.
+    pub(super) fn samples(
+        &self,
+        file: &File<'_>,
+        layout: &Layout,
+        taken: &[usize],
+        rows: Range<usize>,
+    ) -> Result<Data, Fault> {
+        let height = layout.size.1 as usize;
+        let pixels = layout.size.0 as usize * ((rows.end * self.size.1).min(height) - rows.start * self.size.1);
         let len = pixels * taken.len();
         let mut out = match (layout.format, layout.bits) {
             (Format::Unsigned, ..=8) => Data::U8(zeros(len)?),
@@ -85,19 +109,29 @@ impl<'a> Chunks<'a> {
             _ => Data::F32(zeros(len)?),
         };
         if !layout.planar {
-            self.plane(file, layout, 0, &mut Sink { out: &mut out, taken, first: 0, each: taken.len() })?;
+            let mut sink = Sink { out: &mut out, taken, first: 0, each: taken.len() };
+            self.plane(file, layout, 0, rows, &mut sink)?;
             return Ok(out);
         }
         for (first, &sample) in taken.iter().enumerate() {
             let begin = sample * self.count.0 * self.count.1;
-            self.plane(file, layout, begin, &mut Sink { out: &mut out, taken: &[0], first, each: taken.len() })?;
+            let mut sink = Sink { out: &mut out, taken: &[0], first, each: taken.len() };
+            self.plane(file, layout, begin, rows.clone(), &mut sink)?;
         }
         Ok(out)
     }
 
-    /// Decodes the chunks from `begin` on that make up a plane.
-    fn plane(&self, file: &File<'_>, layout: &Layout, begin: usize, sink: &mut Sink<'_>) -> Result<(), Fault> {
+    /// Decodes the chunks in these rows of them, of the plane whose chunks begin with `begin`.
+    fn plane(
+        &self,
+        file: &File<'_>,
+        layout: &Layout,
+        begin: usize,
+        rows: Range<usize>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Fault> {
         let (width, height) = (layout.size.0 as usize, layout.size.1 as usize);
+        let top = rows.start * self.size.1;
         let row_bits = self.size.0 as u64 * self.codec.samples as u64 * u64::from(layout.bits);
         let row_bytes = row_bits.div_ceil(8);
         if row_bytes * self.size.1 as u64 > MOST_BYTES {
@@ -106,7 +140,7 @@ impl<'a> Chunks<'a> {
         let row_bytes = row_bytes as usize;
         let mut raw: Vec<u8> = zeros(row_bytes * self.size.1)?;
         let mut row = Row::new(layout, self.codec.samples, self.size.0, file.big_endian);
-        for i in 0..self.count.0 * self.count.1 {
+        for i in rows.start * self.count.0..rows.end * self.count.0 {
             let (x, y) = (i % self.count.0 * self.size.0, i / self.count.0 * self.size.1);
             let (w, h) = (self.size.0.min(width - x), self.size.1.min(height - y));
             // The last strip has the rows that are left; tiles are always whole.
@@ -124,7 +158,7 @@ impl<'a> Chunks<'a> {
             }
             for (dy, bytes) in part.chunks_exact_mut(row_bytes).take(h).enumerate() {
                 let values = row.values(bytes, w);
-                sink.put(values, self.codec.samples, (y + dy) * width + x, w);
+                sink.put(values, self.codec.samples, (y - top + dy) * width + x, w);
             }
         }
         Ok(())

@@ -17,8 +17,14 @@ pub(super) struct Page {
     lesser: bool,
 }
 
-/// The page to read. Notes say what is not read.
-pub(super) fn choose(file: &File<'_>, first: u64, wanted: Option<usize>, notes: &mut Vec<Note>) -> Result<Page, Fault> {
+/// The page to read. Notes say what is not read. `refuse` says what is wrong with a size, if anything is.
+pub(super) fn choose(
+    file: &File<'_>,
+    first: u64,
+    wanted: Option<usize>,
+    refuse: fn(u32, u32) -> Option<Fault>,
+    notes: &mut Vec<Note>,
+) -> Result<Page, Fault> {
     let pages = list(file, first)?;
     let stack = if let [one] = pages.as_slice() { imagej_stack(file, one) } else { None };
     let total = stack.map_or(pages.len(), |s| s.0);
@@ -35,7 +41,7 @@ pub(super) fn choose(file: &File<'_>, first: u64, wanted: Option<usize>, notes: 
         }
         return Ok(Page { shift: bytes * chosen as u64, ..page });
     }
-    if let Some(fault) = size_fault(pages[chosen].size.0, pages[chosen].size.1) {
+    if let Some(fault) = refuse(pages[chosen].size.0, pages[chosen].size.1) {
         // Of a pyramid, a smaller level may do.
         let fits = |i: &usize| size_fault(pages[*i].size.0, pages[*i].size.1).is_none();
         let best = (0..pages.len()).filter(fits).max_by_key(|&i| pixels(&pages[i]));
