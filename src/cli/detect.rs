@@ -1,15 +1,20 @@
 //! `maskrcnn detect`
 
+mod exports;
 mod given;
 mod key;
 mod mode;
 mod names;
+mod outputs;
 mod pictures;
+mod place;
 mod plan;
 pub(super) mod propose;
+mod record;
 mod stages;
 mod summary;
 mod tiles;
+mod whole;
 mod work;
 
 use std::path::PathBuf;
@@ -18,8 +23,10 @@ use std::process::ExitCode;
 use maskrcnn::engine::vision::results;
 use maskrcnn::{Detections, Detector, Error, Result, Tiling};
 
+use self::exports::{ExportArgs, Save};
 use self::key::RunKey;
 use self::mode::{ModeArgs, Rois};
+use self::outputs::Outputs;
 use self::pictures::Pictures;
 use self::plan::Plan;
 use self::summary::{Summary, Times};
@@ -58,7 +65,9 @@ pub(super) struct Args {
     mode: ModeArgs,
     #[command(flatten)]
     tiles: TileArgs,
-    /// Folder for the results, <stem>.json and <stem>.png for each image; made if it is not there. Images that share a
+    #[command(flatten)]
+    exports: ExportArgs,
+    /// Folder for the results, <stem>.json and <stem>.png for each image, or what --save says; made if it is not there. Images that share a
     /// stem have their endings or folders in the names of their results, and pages their numbers (stack-p07). `image_id`
     /// in the JSON is that name: a number where it is all digits and no other image of the call is that number (of 7.png
     /// and 007.png, 7 and "007"). Of several images, summary.json says what became of them.
@@ -89,20 +98,30 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> ExitCode {
     let pictures = Pictures::new(&args.reading);
     let sources = Sources::find(&args.images, args.recursive);
-    let plan = Plan::new(sources, |source| pictures.pages(source), &args.out, args.overwrite);
+    let chosen = args.exports.chosen();
+    let pair = [Save::Coco, Save::Png].map(|save| chosen.contains(&save));
+    let plan = Plan::new(sources, |source| pictures.pages(source), &args.out, args.overwrite, pair);
+    let outputs = Outputs::new(&args.exports, &plan, (&args.out, args.overwrite));
     for notice in &plan.notices {
         note!("note: {notice}");
     }
     let mut summary = Summary::new(plan.jobs.len());
+    let mut all_written = true;
     if plan.has_work() {
-        let (detector, key, tiling, rois) = match open(args) {
+        let (detector, key, tiling, rois) = match open(args, &outputs) {
             Ok(opened) => opened,
             Err(e) => return super::finish(Err(e)),
         };
         say!("{} on {}, {}", detector.config().name, detector.device().name(), detector.precision());
-        let times = work(&Work::new(args, &plan, &pictures, (&detector, rois), (key, tiling)), &mut summary);
+        let filter = match args.exports.filter(&detector.config().class_names) {
+            Ok(filter) => filter,
+            Err(e) => return super::finish(Err(e)),
+        };
+        let work_of = Work::new(args, &plan, &pictures, (&detector, rois), (key, tiling), (&outputs, filter));
+        let times = work(&work_of, &mut summary);
         summary.tell(Some(times));
         summary.write(&args.out, args.overwrite, &detector, args.score);
+        all_written = outputs.write_run(&plan, &detector, args.score);
     } else {
         // Nothing to wait for a device for.
         for job in &plan.jobs {
@@ -112,7 +131,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         }
         summary.tell(None);
     }
-    match (stopping::asked(), summary.has_failures()) {
+    match (stopping::asked(), summary.has_failures() || !all_written) {
         (true, _) => ExitCode::from(stopping::STATUS),
         (false, true) => ExitCode::FAILURE,
         (false, false) => ExitCode::SUCCESS,
@@ -173,9 +192,10 @@ fn complain(name: String, e: Error, summary: &mut Summary) {
 }
 
 /// The detector, once it is known that there is a place for what it finds, and what to mark its results with.
-fn open(args: &Args) -> Result<(Detector, RunKey, Tiling, Option<Rois>)> {
+fn open(args: &Args, outputs: &Outputs) -> Result<(Detector, RunKey, Tiling, Option<Rois>)> {
     results::check_folder(&args.out)?;
-    results::sweep(&args.out);
+    outputs.sweep();
+    outputs.check_run()?;
     let tiling = args.tiles.tiling(args.score, args.batch)?;
     let rois = args.mode.rois()?;
     if rois.is_some() && args.tiles.are_wanted() {
@@ -185,7 +205,7 @@ fn open(args: &Args) -> Result<(Detector, RunKey, Tiling, Option<Rois>)> {
     }
     let (detector, weights) = args.model.open_with_checksum(Some(args.score), args.mode.boxes_only())?;
     let boxes = rois.as_ref().map_or_else(String::new, Rois::settings);
-    let settings = args.reading.settings() + &boxes + &args.tiles.settings();
+    let settings = args.reading.settings() + &boxes + &args.tiles.settings() + &args.exports.settings();
     let key = RunKey::new(weights, &detector, &settings, args.score)?;
     Ok((detector, key, tiling, rois))
 }

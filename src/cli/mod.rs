@@ -50,8 +50,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Find the instances in images: writes <stem>.json (COCO results) and <stem>.png (overlay) for each.
-    Detect(detect::Args),
+    /// Find the instances in images: writes <stem>.json (COCO results) and <stem>.png (overlay) for each, or what --save
+    /// says.
+    Detect(Box<detect::Args>),
     /// Look for boxes that may hold objects, by selective search on the CPU: proposals for `detect --proposals`. No GPU and no
     /// model is needed.
     Propose(detect::propose::Args),

@@ -9,6 +9,7 @@
 //! | `detections` | what a network found in an image |
 //! | `coco` | that as a COCO results file |
 //! | `draw` | that as a picture (feature `cli`) |
+//! | `export` | that as other programs read it (feature `cli`) |
 //! | `results` | both in a folder, beside files of others (feature `cli`) |
 //! | `scene` | made-up microscopy with known nuclei, for demonstrations and tests |
 //!
@@ -20,6 +21,8 @@ pub mod coco;
 mod detections;
 #[cfg(feature = "cli")]
 mod draw;
+#[cfg(feature = "cli")]
+pub mod export;
 mod image;
 mod mask;
 mod pixels;
@@ -31,7 +34,7 @@ pub mod scene;
 
 pub use self::detections::{Detection, Detections, SoftMask};
 #[cfg(feature = "cli")]
-pub use self::draw::overlay;
+pub use self::draw::{Palette, Style, StyleParts, class_colour, overlay, styled_overlay};
 #[cfg(feature = "image")]
 pub use self::image::{
     About, Channels, HEAD_BYTES, Normalize, Note, Pages, Piecewise, ReadOptions, Reading, is_decoding, is_image,

@@ -1,6 +1,7 @@
 //! An image's two result files: written both or neither, and never over a file that somebody else wrote or changed.
 
 mod mark;
+mod output;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::vision::coco::{self, CocoResult};
 
 pub use self::mark::{is_ours, run_of, save_markup_atomic, save_png_atomic, save_results_atomic};
+pub use self::output::{Form, Staged, obstacle, sum_of};
 
 /// The files of an image's results: `<stem>.json`, a COCO results file, and `<stem>.png`, the overlay.
 ///
@@ -25,6 +27,8 @@ pub struct Pair {
     json: PathBuf,
     png: PathBuf,
     run: Option<String>,
+    /// Which of the two are wanted.
+    wants: [bool; 2],
 }
 
 /// Why results must not be written to a place.
@@ -40,7 +44,7 @@ impl Pair {
     /// The results in `folder` of the image with that stem.
     pub fn new(folder: &Path, stem: &str) -> Self {
         let file = |ending| folder.join(format!("{stem}.{ending}"));
-        Self { json: file("json"), png: file("png"), run: None }
+        Self { json: file("json"), png: file("png"), run: None, wants: [true; 2] }
     }
 
     /// The same results, with a word in their marks for what made them of what: [`Pair::is_of_run`] asks for it.
@@ -50,11 +54,24 @@ impl Pair {
         self
     }
 
-    /// Whether both are there, whole, unchanged, and of this run.
+    /// The results file alone, the overlay alone, or neither: what is not wanted is neither written nor looked at.
+    #[must_use]
+    pub fn only(mut self, json: bool, png: bool) -> Self {
+        self.wants = [json, png];
+        self
+    }
+
+    /// Whether those that are wanted are there, whole, unchanged, and of this run.
     pub fn is_of_run(&self) -> bool {
+        let [json, png] = self.wants;
         self.run.is_some()
-            && run_of(&self.png) == self.run
-            && (run_of(&self.json) == self.run || mark::is_empty_list(&self.json))
+            && (!png || run_of(&self.png) == self.run)
+            && (!json || run_of(&self.json) == self.run || mark::is_empty_list(&self.json))
+    }
+
+    /// The word for what made them of what.
+    pub fn run(&self) -> Option<&str> {
+        self.run.as_deref()
     }
 
     /// The COCO results file.
@@ -67,22 +84,13 @@ impl Pair {
         &self.png
     }
 
-    /// The first of the two places that is taken, and by what. Files of this program do not count.
+    /// The first of the places of those wanted that is taken, and by what. Files of this program do not count.
     pub fn obstacle(&self) -> Option<(&Path, Obstacle)> {
-        [&self.json, &self.png].into_iter().find_map(|path| {
-            let what = match fs::metadata(path) {
-                Ok(about) if about.is_dir() => Obstacle::Folder,
-                // Anything but a file would wait for a writer when read.
-                Ok(about) if about.is_file() && is_ours(path) => return None,
-                Ok(_) => Obstacle::Foreign,
-                // A link that leads nowhere is somebody's too.
-                Err(_) => path.symlink_metadata().ok().map(|_| Obstacle::Foreign)?,
-            };
-            Some((path.as_path(), what))
-        })
+        let wanted = [&self.json, &self.png].into_iter().zip(self.wants).filter(|(_, wanted)| *wanted);
+        wanted.map(|(path, _)| path).find_map(|path| Some((path.as_path(), obstacle(path, |_| false)?)))
     }
 
-    /// Writes both, and makes their folder. Both are on disk in whole before either has its name, and what is killed
+    /// Writes both, or the one that is wanted, and makes their folder. Both are on disk in whole before either has its name, and what is killed
     /// between the two leaves a picture alone, which the next run replaces: a results file has its picture beside it.
     /// A failure leaves what was there. With `overwrite`, files of others are replaced.
     ///
@@ -97,8 +105,10 @@ impl Pair {
             fs::create_dir_all(folder).map_err(io(folder))?;
         }
         let text = coco::text(results).map_err(io(&self.json))?;
-        let png = Unpublished::new(&self.png, |out| mark::png(picture, self.run.as_deref(), out))?;
-        let json = Unpublished::new(&self.json, |out| mark::json(&text, self.run.as_deref(), out))?;
+        let [wants_json, wants_png] = self.wants;
+        let png = || Unpublished::new(&self.png, |out| mark::png(picture, self.run.as_deref(), out));
+        let json = || Unpublished::new(&self.json, |out| mark::json(&text, self.run.as_deref(), out));
+        let (png, json) = (wants_png.then(png).transpose()?, wants_json.then(json).transpose()?);
         match self.obstacle() {
             Some((path, Obstacle::Foreign)) if !overwrite => {
                 let reason = "is there, and was not written by this program";
@@ -106,7 +116,10 @@ impl Pair {
             }
             _ => {}
         }
-        self.replace(png, json, &mut || {})
+        match (png, json) {
+            (Some(png), Some(json)) => self.replace(png, json, &mut || {}),
+            (one, other) => one.or(other).map_or(Ok(()), Unpublished::publish),
+        }
     }
 
     /// Puts both in the places of the old ones; `between` is called after each step.
@@ -155,7 +168,10 @@ pub fn check_folder(folder: &Path) -> Result<()> {
     atomic::check_folder(folder)
 }
 
+/// Endings of files that a run writes.
+const ENDINGS: [&str; 9] = [".json", ".png", ".txt", ".yaml", ".geojson", ".zip", ".tif", ".csv", ".html"];
+
 /// Removes what runs that were killed left half written in `folder`; those of living processes stay.
 pub fn sweep(folder: &Path) {
-    atomic::sweep(folder, |name| [".json", ".png"].iter().any(|ending| name.ends_with(ending)));
+    atomic::sweep(folder, |name| ENDINGS.iter().any(|ending| name.ends_with(ending)));
 }

@@ -11,6 +11,7 @@ mod given;
 mod killed;
 mod long;
 mod names;
+mod outputs;
 mod places;
 mod printing;
 #[path = "../common/program.rs"]

@@ -28,6 +28,8 @@ pub(super) struct Job {
     pub page: Option<Page>,
     /// What its results are called by.
     pub id: ImageId,
+    /// The names of its files, but for their endings.
+    pub stem: String,
     /// Its results.
     pub pair: Pair,
     /// A picture of this run that would be lost.
@@ -44,12 +46,14 @@ impl Job {
 
 impl Plan {
     /// Looks where pictures and results lie. `pages` gives those of a file that has several and of which more than the
-    /// first is wanted, with what to say of it, or what stands for it where it has none of them.
+    /// first is wanted, with what to say of it, or what stands for it where it has none of them. Of the pair,
+    /// the results file is wanted, and the overlay.
     pub(super) fn new(
         sources: Sources,
         pages: impl Fn(&Source) -> Result<(Vec<Page>, Option<String>), Source>,
         out: &Path,
         overwrite: bool,
+        [json, png]: [bool; 2],
     ) -> Self {
         let Sources { all, mut notices } = sources;
         let mut seen = HashSet::new();
@@ -84,9 +88,10 @@ impl Plan {
         let inputs: HashMap<PathBuf, PathBuf> = there.collect();
         let lost = |path: &Path| inputs.get(&path.canonicalize().ok()?).cloned();
         let jobs = pictures.into_iter().zip(stems).zip(ids).map(|(((source, page), stem), id)| {
-            let pair = Pair::new(out, &stem);
-            let replaces = lost(pair.json()).or_else(|| lost(pair.png()));
-            Job { source, page, id, pair, replaces }
+            let pair = Pair::new(out, &stem).only(json, png);
+            let lost = |wanted: bool, path| if wanted { lost(path) } else { None };
+            let replaces = lost(json, pair.json()).or_else(|| lost(png, pair.png()));
+            Job { source, page, id, stem, pair, replaces }
         });
         Self { jobs: jobs.collect(), notices, overwrite }
     }

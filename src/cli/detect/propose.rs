@@ -58,7 +58,7 @@ fn search(args: &Args) -> Result<ExitCode> {
     let pictures = Pictures::new(&args.reading);
     let sources = Sources::find(&args.images, args.recursive);
     // Nothing is written beside the one file: there is no result to be in the way.
-    let plan = Plan::new(sources, |source| pictures.pages(source), Path::new(""), true);
+    let plan = Plan::new(sources, |source| pictures.pages(source), Path::new(""), true, [false; 2]);
     check(args, &plan)?;
     plan.notices.iter().for_each(|notice| note!("note: {notice}"));
     let mut settings = SelectiveSearch::default();

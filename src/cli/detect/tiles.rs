@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
-use maskrcnn::engine::vision::{MAX_PIXELS, Piecewise, Shrinker, overlay};
+use maskrcnn::engine::vision::{MAX_PIXELS, Piecewise, Shrinker, Style, styled_overlay};
 use maskrcnn::{Config, Detections, Detector, Error, Image, Result, RowSource, Tiled, Tiling};
 
 use super::key::RunKey;
@@ -288,12 +288,12 @@ fn told(tiled: &Tiled, tiling: &Tiling, config: &Config) -> String {
 }
 
 /// The picture with what was found in it drawn upon it, also where it is a smaller version of the one that was looked at.
-pub(super) fn drawn(image: &Image, found: &Detections) -> RgbImage {
+pub(super) fn drawn(image: &Image, found: &Detections, style: &Style) -> RgbImage {
     let size = (image.width(), image.height());
     if size == (found.width, found.height) {
-        return overlay(image, found);
+        return styled_overlay(image, found, style);
     }
-    overlay(image, &found.scaled_to(size.0, size.1))
+    styled_overlay(image, &found.scaled_to(size.0, size.1), style)
 }
 
 impl RunKey {

@@ -8,8 +8,10 @@ use maskrcnn::engine::vision::coco::{self, CocoResult};
 use maskrcnn::engine::vision::results::Pair;
 use maskrcnn::{Detections, Detector, Error, Image, Result, Tiling};
 
+use super::exports::{Filter, Save};
 use super::key::RunKey;
 use super::mode::Rois;
+use super::outputs::{Finished, Outputs};
 use super::pictures::Pictures;
 use super::plan::{Job, Plan};
 use super::summary::{Counts, Times};
@@ -27,6 +29,9 @@ pub(super) struct Work<'a> {
     rois: Option<Rois>,
     tiles: Tiles<'a>,
     pub key: RunKey,
+    /// What is written beside the pair.
+    outputs: &'a Outputs<'a>,
+    filter: Filter,
     begin: Instant,
     /// Nanoseconds of planning and compiling.
     setup: AtomicU64,
@@ -79,10 +84,12 @@ impl<'a> Work<'a> {
         pictures: &'a Pictures<'a>,
         (detector, rois): (&'a Detector, Option<Rois>),
         (key, tiling): (RunKey, Tiling),
+        (outputs, filter): (&'a Outputs<'a>, Filter),
     ) -> Self {
         let (setup, shrunk) = (AtomicU64::new(0), AtomicUsize::new(0));
         let tiles = Tiles::new(&args.tiles, tiling, args.model.limits_size());
-        Self { args, plan, pictures, detector, rois, tiles, key, begin: Instant::now(), setup, shrunk }
+        let begin = Instant::now();
+        Self { args, plan, pictures, detector, rois, tiles, key, outputs, filter, begin, setup, shrunk }
     }
 
     /// Reads the picture of a job, if it can be done and is to be.
@@ -95,13 +102,15 @@ impl<'a> Work<'a> {
         }
         let job = &self.plan.jobs[i];
         self.plan.check(job)?;
+        self.outputs.check(job)?;
         if let Some(step) = self.read_pieces(i, job)? {
             return Ok(step);
         }
         let bytes = self.pictures.bytes(&job.source, job.page.is_some())?;
-        let pair = job.pair.clone().of_run(&self.key.of(&bytes, job.page));
-        if self.args.resume && pair.is_of_run() {
-            return Ok(Step::Finished(counts_in(&pair)?));
+        let run = self.key.of(&bytes, job.page);
+        let pair = job.pair.clone().of_run(&run);
+        if let Some(counts) = self.finished(i, &pair, &run)? {
+            return Ok(Step::Finished(counts));
         }
         let name = job.name();
         let image = self.args.reading.decode(&bytes, &name, job.page.map(|page| page.number))?;
@@ -114,6 +123,18 @@ impl<'a> Work<'a> {
         Ok(Step::Of(Read { job: i, picture, pair, searched }))
     }
 
+    /// What an earlier run found, where its results are to stay.
+    fn finished(&self, i: usize, pair: &Pair, run: &str) -> Result<Option<Counts>> {
+        if !self.args.resume || !pair.is_of_run() {
+            return Ok(None);
+        }
+        match self.outputs.finished(i, &self.plan.jobs[i], run) {
+            Some(Finished::Of(counts)) => Ok(Some(counts)),
+            Some(Finished::Unknown) => counts_in(pair).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The same of a picture that is too large to be in memory as a whole, where it can be looked at in tiles.
     fn read_pieces(&self, i: usize, job: &Job) -> Result<Option<Step<Read>>> {
         if self.rois.is_some() || !self.tiles.allowed() {
@@ -121,9 +142,11 @@ impl<'a> Work<'a> {
         }
         let (name, page) = (job.name(), job.page.map(|page| page.number));
         let Some(pieces) = self.pictures.pieces(&job.source, &name, page)? else { return Ok(None) };
-        let pair = job.pair.clone().of_run(&self.key.of_pieces(&pieces, job.page));
-        if self.args.resume && pair.is_of_run() {
-            return Ok(Some(Step::Finished(counts_in(&pair)?)));
+        self.outputs.check_pieces(job)?;
+        let run = self.key.of_pieces(&pieces, job.page);
+        let pair = job.pair.clone().of_run(&run);
+        if let Some(counts) = self.finished(i, &pair, &run)? {
+            return Ok(Some(Step::Finished(counts)));
         }
         let picture = self.tiles.of_pieces(pieces, &name, self.detector.config());
         self.tell_of_size(&name, picture.looked_at());
@@ -226,14 +249,19 @@ impl<'a> Work<'a> {
         // Whoever gives a box wants it back.
         let known = self.rois.as_ref().is_some_and(Rois::are_boxes);
         let found = if known { found } else { found.above(score) };
-        pair.write(&tiles::drawn(&image, &found), &coco::results(&found, job.id.clone()), self.args.overwrite)?;
+        let (found, left) = self.filter.of(found);
+        let (files, notes) = self.outputs.write((i, job), &image, &found, pair.run().unwrap_or_default())?;
+        let [json, png] = [Save::Coco, Save::Png].map(|save| self.outputs.has(save));
+        let picture = png.then(|| tiles::drawn(&image, &found, &self.args.exports.style())).unwrap_or_default();
+        pair.write(&picture, &coco::results(&found, job.id.clone()), self.args.overwrite)?;
+        let both = [(json, pair.json()), (png, pair.png())].into_iter().filter(|f| f.0);
+        let files: Vec<String> = both.map(|f| f.1.display().to_string()).chain(files).collect();
+        let files = if files.is_empty() { String::new() } else { format!(" -> {}", files.join(", ")) };
         let line = format!(
-            "{}: {}{}, {seconds:.2} s -> {}, {}",
+            "{}: {}{left}{}{notes}, {seconds:.2} s{files}",
             job.name(),
             told(&found, score),
             tiles.unwrap_or_else(|| crowding::told(&found, self.detector.config())),
-            pair.json().display(),
-            pair.png().display()
         );
         let counts = found.counts_by_class();
         let counts = counts.iter().map(|&(label, n)| (found.name(label).into_owned(), n)).collect();

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use image::RgbImage;
 use maskrcnn::engine::eval::ImagePairs;
+use maskrcnn::engine::vision::export::base64;
 use maskrcnn::{Error, Result};
 
-use super::picture::{CROWD, FOUND, MISSED, Picture, Shape, WRONG, base64};
+use super::picture::{CROWD, FOUND, MISSED, Picture, Shape, WRONG};
 use super::{Args, Outcome, detected, show};
 
 /// The page as HTML. It needs no other file.

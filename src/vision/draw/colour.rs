@@ -20,7 +20,7 @@ pub(super) fn choose(boxes: &[[f32; 4]], reach: f32) -> Vec<Colour> {
         // Its own turn first, then those that follow; the best of them where none is clear.
         let (mut best, mut best_clear) = (0.0, -1.0);
         for k in 0..12 {
-            let hue = ((i + k) as f32 * GOLDEN + 200.0) % 360.0;
+            let hue = turned(i + k);
             if clear(hue) > best_clear {
                 (best, best_clear) = (hue, clear(hue));
             }
@@ -31,6 +31,11 @@ pub(super) fn choose(boxes: &[[f32; 4]], reach: f32) -> Vec<Colour> {
         hues.push(best);
     }
     hues.into_iter().map(|hue| from_oklch(0.78, 0.16, hue)).collect()
+}
+
+/// The hue of the `i`-th, in degrees.
+pub(super) fn turned(i: usize) -> f32 {
+    (i as f32 * GOLDEN + 200.0) % 360.0
 }
 
 fn apart(a: f32, b: f32) -> f32 {

@@ -3,6 +3,7 @@
 mod canvas;
 mod colour;
 mod labels;
+mod style;
 mod text;
 
 use image::RgbImage;
@@ -10,6 +11,7 @@ use image::imageops::{self, FilterType};
 
 use self::canvas::{Canvas, Rect};
 use self::labels::{Label, Wish};
+pub use self::style::{Palette, Style, StyleParts, class_colour};
 use self::text::{Font, Stamp};
 use crate::vision::detections::Detections;
 use crate::vision::image::Image;
@@ -29,33 +31,47 @@ const LARGE: u32 = 1000;
 /// another or much of a neighbour, the number alone stands on the instance; where that has no room either, nothing.
 /// Boxes and masks beyond the image are cut off.
 pub fn overlay(image: &Image, dets: &Detections) -> RgbImage {
-    let factor = enlargement(image);
+    styled_overlay(image, dets, &Style::default())
+}
+
+/// [`overlay`] as the style says.
+pub fn styled_overlay(image: &Image, dets: &Detections, style: &Style) -> RgbImage {
+    let factor = if style.enlarged { enlargement(image) } else { 1 };
     let mut canvas = Canvas(enlarged(image, factor));
     let unit = image.width().max(image.height()) as f32 * factor as f32;
     let boxes: Vec<[f32; 4]> = dets.iter().map(|d| d.bbox.map(|v| v * factor as f32)).collect();
-    let colours = colour::choose(&boxes, unit / 60.0);
+    let colours = style.palette.choose(dets, &boxes, unit / 60.0);
     let rects: Vec<Rect> = boxes.iter().map(|b| to_rect(*b, canvas.bounds())).collect();
 
-    let px = (unit / 72.0).max(14.0);
+    let px = style.font_size.map_or((unit / 72.0).max(14.0), |px| px.clamp(6.0, 200.0));
     let crowded = is_crowded(&rects, px);
-    let rim = (unit / 1100.0).max(0.7);
+    let line = style.line_width.map(|w| w.clamp(0.5, 50.0));
+    // A line of so much to each side.
+    let rim = line.map_or((unit / 1100.0).max(0.7), |w| w / 2.0);
     let masks: Vec<Mask> = dets.iter().map(|d| enlarge_mask(&d.mask, factor, image.width(), image.height())).collect();
     // Large ones first, so that what lies upon them stays in its own colour.
     let mut order: Vec<usize> = (0..dets.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse((masks[i].area(), rects[i].area())));
     for &i in &order {
-        canvas.tint(&masks[i], colours[i], 0.3);
-        canvas.outline(&masks[i], colours[i], rim, rim * 0.9);
+        if style.parts.fill {
+            canvas.tint(&masks[i], colours[i], 0.3);
+        }
+        if style.parts.outline {
+            canvas.outline(&masks[i], colours[i], rim, rim * 0.9);
+        }
     }
 
-    let thick = if crowded { (unit / 1600.0).round() } else { (unit / 640.0).round() }.max(1.0) as i64;
+    let thick = line.unwrap_or(if crowded { unit / 1600.0 } else { unit / 640.0 }).round().max(1.0) as i64;
     // Where masks show the shapes, the boxes of a crowd are mere hints.
-    let strength = if crowded && dets.has_masks() { 0.4 } else { 0.95 };
-    for &i in &order {
+    let shown = style.parts.fill || style.parts.outline;
+    let strength = if crowded && shown && dets.has_masks() { 0.4 } else { 0.95 };
+    for &i in order.iter().filter(|_| style.parts.boxes) {
         canvas.frame(rects[i].grown(1), thick + 2, [0; 3], 0.3 * strength);
         canvas.frame(rects[i], thick, colours[i], strength);
     }
-    write_labels(&mut canvas, dets, &rects, &masks, &colours, px);
+    if style.parts.labels {
+        write_labels(&mut canvas, dets, &rects, &masks, &colours, px);
+    }
     canvas.0
 }
 
@@ -180,7 +196,7 @@ fn write_labels(
             Label::Full(r) => {
                 canvas.plate(r.grown(1), px * 0.25 + 1.0, [0; 3], 0.45);
                 canvas.plate(*r, px * 0.25, *colour, 0.94);
-                canvas.stamp(&font.line(full, px), r.x0 + pad, r.y0 + pad / 4, [12, 12, 16], 1.0);
+                canvas.stamp(&font.line(full, px), r.x0 + pad, r.y0 + pad / 4, style::ink(*colour), 1.0);
             }
             Label::Number(r) => {
                 let under = number.halo(halo);

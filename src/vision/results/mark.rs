@@ -4,7 +4,7 @@
 //!
 //! A PNG carries it as the text chunk `Software`, a COCO results file, which has to be a list of entries, as one more
 //! key of the first entry. An empty list has no mark, and nothing that could be lost. SVG and HTML end with it, as a
-//! comment.
+//! comment; a TIFF does, as its `Software`, and a zip, as its comment.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -26,13 +26,13 @@ const SUM: &str = " crc32:";
 /// What every PNG begins with.
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 /// Bytes of a PNG's last chunk, which is empty.
-const END: usize = 12;
+pub(super) const END: usize = 12;
 /// What a mark's chunk has between its length and the version.
 const CHUNK: &[u8] = b"tEXtSoftware\0maskrcnn ";
 /// What stands before the mark in a results file's first entry.
-const KEY: &str = ",\"written_by\":\"";
+pub(super) const KEY: &str = ",\"written_by\":\"";
 /// What stands around the mark at the end of a page or drawing.
-const COMMENT: (&str, &str) = ("<!-- ", " -->\n");
+pub(super) const COMMENT: (&str, &str) = ("<!-- ", " -->\n");
 /// How an object begins, as this program writes it.
 const OBJECT: &[u8] = b"{\n";
 /// A results file without entries, as this program writes it.
@@ -41,7 +41,7 @@ const EMPTY: &[u8] = b"[\n]\n";
 const MOST: u64 = 256;
 
 /// The mark for a file of which `sum` has seen the rest.
-fn mark(mut sum: Hasher, run: Option<&str>) -> String {
+pub(super) fn mark(mut sum: Hasher, run: Option<&str>) -> String {
     let program = format!("{NAME}{VERSION}{}", run.map_or(String::new(), |run| format!("{RUN}{run}")));
     sum.update(program.as_bytes());
     format!("{program}{SUM}{:08x}", sum.finalize())
@@ -126,13 +126,18 @@ impl Write for Marked<'_> {
 impl Marked<'_> {
     fn finish(mut self, run: Option<&str>) -> io::Result<()> {
         self.sum.update(&self.tail);
-        let text = [b"Software\0", mark(self.sum, run).as_bytes()].concat();
-        let body = [b"tEXt", &text[..]].concat();
-        self.out.write_all(&(text.len() as u32).to_be_bytes())?;
-        self.out.write_all(&body)?;
-        self.out.write_all(&crc32fast::hash(&body).to_be_bytes())?;
+        write_chunk(&mark(self.sum, run), self.out)?;
         self.out.write_all(&self.tail)
     }
+}
+
+/// A mark as a chunk of a PNG.
+pub(super) fn write_chunk(mark: &str, out: &mut dyn Write) -> io::Result<()> {
+    let text = [b"Software\0", mark.as_bytes()].concat();
+    let body = [b"tEXt", &text[..]].concat();
+    out.write_all(&(text.len() as u32).to_be_bytes())?;
+    out.write_all(&body)?;
+    out.write_all(&crc32fast::hash(&body).to_be_bytes())
 }
 
 /// Writes the text of a results file, or of a JSON object, marked.
@@ -180,6 +185,12 @@ fn judge(path: &Path) -> io::Result<Option<Own>> {
     if head == EMPTY {
         return Ok(Some(Own::default()));
     }
+    if head.starts_with(b"II*\0") {
+        return judge_end(&mut file, b"\0");
+    }
+    if head.starts_with(b"PK") {
+        return judge_end(&mut file, b"");
+    }
     if head.starts_with(b"<") {
         file.read_to_end(&mut head)?;
         return Ok(judge_markup(&head));
@@ -222,6 +233,21 @@ fn judge_png(file: &mut File) -> io::Result<Option<Own>> {
     io::copy(&mut file.take(from + begin as u64), &mut sum)?;
     sum.0.update(&tail[tail.len() - END..]);
     Ok(read(mark, sum.0))
+}
+
+/// Judges a file that ends with its mark and `last`.
+fn judge_end(file: &mut File, last: &[u8]) -> io::Result<Option<Own>> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let from = length.saturating_sub(MOST);
+    file.seek(SeekFrom::Start(from))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    let Some(inside) = tail.strip_suffix(last) else { return Ok(None) };
+    let Some(at) = inside.windows(NAME.len()).rposition(|w| w == NAME.as_bytes()) else { return Ok(None) };
+    file.rewind()?;
+    let mut sum = Sum(Hasher::new());
+    io::copy(&mut file.take(from + at as u64), &mut sum)?;
+    Ok(read(&inside[at..], sum.0))
 }
 
 /// Where the mark's chunk begins in a PNG's last bytes, and the mark.
