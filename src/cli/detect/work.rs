@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use image::RgbImage;
 use maskrcnn::engine::vision::coco::{self, CocoResult};
 use maskrcnn::engine::vision::results::Pair;
 use maskrcnn::{Detections, Detector, Error, Image, Result, Tiling};
@@ -252,7 +253,8 @@ impl<'a> Work<'a> {
         let (found, left) = self.filter.of(found);
         let (files, notes) = self.outputs.write((i, job), &image, &found, pair.run().unwrap_or_default())?;
         let [json, png] = [Save::Coco, Save::Png].map(|save| self.outputs.has(save));
-        let picture = png.then(|| tiles::drawn(&image, &found, &self.args.exports.style())).unwrap_or_default();
+        let style = self.args.exports.style();
+        let picture = if png { tiles::drawn(&image, &found, &style) } else { RgbImage::default() };
         pair.write(&picture, &coco::results(&found, job.id.clone()), self.args.overwrite)?;
         let both = [(json, pair.json()), (png, pair.png())].into_iter().filter(|f| f.0);
         let files: Vec<String> = both.map(|f| f.1.display().to_string()).chain(files).collect();

@@ -238,7 +238,7 @@ mod tests {
         let shell = &parts(&drawn(&["##", "#."]))[0].shell;
         let inner = shell.inset(0.25);
         let floor: Vec<[u32; 2]> = inner.iter().map(|c| c.map(|v| v as u32)).collect();
-        assert_eq!(floor, [[11, 20], [11, 20], [10, 20], [10, 21], [10, 21], [10, 20]].map(|c| c));
+        assert_eq!(floor, [[11, 20], [11, 20], [10, 20], [10, 21], [10, 21], [10, 20]]);
         assert_eq!(inner[0], [11.75, 20.25]);
         // The corner between the two arms, on the side of the mask.
         assert_eq!(inner[2], [10.75, 20.75]);
