@@ -219,3 +219,19 @@ fn an_overlay_is_drawn_as_asked_for() {
         assert!(ran.code == 2 && ran.err.contains(option), "{}", ran.err);
     }
 }
+
+/// What LabelMe could not open by its path is in the annotations themselves.
+#[test]
+fn a_picture_without_a_file_of_its_own_is_carried_by_its_annotations() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    save(dir, "b.png", RgbImage::from_pixel(64, 8, Rgb([7; 3])));
+    let picture = fs::File::open(dir.join("b.png")).unwrap();
+    let mut command = crate::program::program();
+    command.current_dir(dir).args(["detect", "-", "--out", "out", "--save", "labelme"]).stdin(picture);
+    crate::program::Ran::new(command.output().unwrap()).good();
+    let made = json(&dir.join("out/labelme/stdin.json"));
+    // A PNG's signature in base64.
+    assert!(made["imageData"].as_str().unwrap().starts_with("iVBORw0KGgo"));
+    assert_eq!((&made["imagePath"], &made["shapes"]), (&"stdin.png".into(), &serde_json::json!([])));
+}
