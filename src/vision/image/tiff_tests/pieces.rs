@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::Pieces;
 use super::*;
 use crate::vision::{Piecewise, RowSource};
 
@@ -112,4 +113,18 @@ fn what_cannot_be_read_in_pieces_is_left_or_refused() {
     assert_eq!(pieces.rows(8..9).unwrap(), [7; 27]);
     assert_eq!(pieces.checksum(), (bytes.len(), crc32fast::hash(&bytes)));
     assert!(Piecewise::open(dir.path().join("no.tif"), &ReadOptions::default(), 0).is_err());
+}
+
+/// What bounds the memory: the rows that were asked for, and what is left of the strips that they lie on.
+#[test]
+fn rows_that_are_done_with_are_forgotten() {
+    let picture = Picture { size: (5, 400), chunk: (5, 7), ..Picture::default() };
+    let bytes = Tiff::default().file(&[picture.page(|x, y, _| (x + y) as u64 % 256)]);
+    let mut pieces = Pieces::open(&bytes, &ReadOptions::default(), &mut Vec::new(), || {}).unwrap();
+    for from in (0..390).step_by(8).chain([3, 200]) {
+        let rows = pieces.rows(&bytes, from..from + 10).unwrap();
+        let want: Vec<u8> = (from..from + 10).flat_map(|y| (0..5).flat_map(move |x| [(x + y) as u8; 3])).collect();
+        assert_eq!(pieces.rgb()[rows], want, "from row {from}");
+        assert!(pieces.rgb().len() <= 15 * (10 + 2 * 7), "{} rows are held at {from}", pieces.rgb().len() / 15);
+    }
 }
