@@ -4,6 +4,7 @@ mod exports;
 mod given;
 mod key;
 mod mode;
+mod movies;
 mod names;
 mod outputs;
 mod pictures;
@@ -26,6 +27,7 @@ use maskrcnn::{Detections, Detector, Error, Result, Tiling};
 use self::exports::{ExportArgs, Save};
 use self::key::RunKey;
 use self::mode::{ModeArgs, Rois};
+use self::movies::Movies;
 use self::outputs::Outputs;
 use self::pictures::Pictures;
 use self::plan::Plan;
@@ -50,7 +52,7 @@ const JOBS: usize = 8;
 /// The options of `detect`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Images (PNG, JPEG, TIFF, BMP, WebP or GIF), folders of them, patterns such as 'data/*.tif', `@FILE` for a list with
+    /// Images (PNG, JPEG, TIFF, BMP, WebP or GIF) and videos (through ffmpeg, where it is on the path), folders of images, patterns such as 'data/*.tif', `@FILE` for a list with
     /// one path a line, or `-` for an image on standard input. `maskrcnn IMAGES` is short for `maskrcnn detect IMAGES`.
     #[arg(required = true)]
     images: Vec<PathBuf>,
@@ -117,11 +119,16 @@ pub(super) fn run(args: &Args) -> ExitCode {
             Ok(filter) => filter,
             Err(e) => return super::finish(Err(e)),
         };
-        let work_of = Work::new(args, &plan, &pictures, (&detector, rois), (key, tiling), (&outputs, filter));
+        let movies = match Movies::new(&plan, &pictures, &outputs) {
+            Ok(movies) => movies,
+            Err(e) => return super::finish(Err(e)),
+        };
+        let work_of = Work::new(args, &plan, &pictures, (&detector, rois), (key, tiling), (&outputs, filter, movies));
         let times = work(&work_of, &mut summary);
+        all_written = work_of.end_movies();
         summary.tell(Some(times));
         summary.write(&args.out, args.overwrite, &detector, args.score);
-        all_written = outputs.write_run(&plan, &detector, args.score);
+        all_written &= outputs.write_run(&plan, &detector, args.score);
     } else {
         // Nothing to wait for a device for.
         for job in &plan.jobs {

@@ -26,6 +26,7 @@ mod sources;
 mod stopping;
 mod tune;
 pub(crate) mod vectors;
+mod video;
 mod weights;
 mod words;
 

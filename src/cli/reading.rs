@@ -67,6 +67,17 @@ impl Reading {
         Ok((there.count, numbers, wanted.told(&there).map(|text| format!("{name}: {text}"))))
     }
 
+    /// The same of a video with so many frames, all where none are asked for.
+    ///
+    /// # Errors
+    /// [`Error::Image`] where it has none of those that are asked for.
+    pub(super) fn frames(&self, count: usize, name: &str) -> Result<(Vec<usize>, Option<String>)> {
+        let there = Pages::alike(count);
+        let wanted = self.pages.clone().unwrap_or(Wanted::All);
+        let numbers = wanted.of(&there).map_err(|reason| Error::Image { name: name.into(), reason })?;
+        Ok((numbers, wanted.told(&there).map(|text| format!("{name}: {text}"))))
+    }
+
     /// Decodes a picture, or that page of it.
     ///
     /// # Errors

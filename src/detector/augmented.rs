@@ -185,10 +185,8 @@ impl Augmented<'_> {
         let side = head.output_size;
         let mut sums = vec![0.0f64; kept.len() * side * side];
         for view in &self.views {
-            let turn = |known: &KnownBox| KnownBox {
-                bbox: turned(known.bbox, plain.width() as f32, view.flip),
-                ..known.clone()
-            };
+            let turn =
+                |known: &KnownBox| KnownBox { bbox: turned(known.bbox, plain.width() as f32, view.flip), ..*known };
             let boxes: Vec<KnownBox> = kept.iter().map(turn).collect();
             let options = Options { soft_masks: true };
             let found = self.size(view).masks.masks_of_boxes_with(of(view), &boxes, &options)?;

@@ -1,5 +1,6 @@
 //! COCO results: what was found.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -106,13 +107,22 @@ fn entry(raw: Raw) -> Result<Entry, String> {
     Ok(Entry { image_id, category_id, bbox: raw.bbox, score, segmentation: raw.segmentation })
 }
 
+/// Whether a file is what `detect` says of a whole run, beside its results: an object of that name, where those are lists.
+fn is_summary(path: &Path) -> bool {
+    let begins_with_a_brace = || {
+        let mut first = [0];
+        std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == *b"{"
+    };
+    path.file_name().is_some_and(|name| name == "summary.json") && begins_with_a_brace()
+}
+
 /// The results files of a folder, by name.
 fn inside(folder: &Path) -> Result<Vec<PathBuf>> {
     let io = |source| Error::Io { path: folder.into(), source };
     let mut out = Vec::new();
     for file in std::fs::read_dir(folder).map_err(io)? {
         let path = file.map_err(io)?.path();
-        if path.extension().is_some_and(|e| e == "json") && path.is_file() {
+        if path.extension().is_some_and(|e| e == "json") && path.is_file() && !is_summary(&path) {
             out.push(path);
         }
     }
@@ -120,5 +130,25 @@ fn inside(folder: &Path) -> Result<Vec<PathBuf>> {
     match out.is_empty() {
         true => Err(fault(&folder.display().to_string(), "has no .json file in it")),
         false => Ok(out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_s_summary_is_none_of_its_results() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let entry = r#"[{"image_id": 1, "category_id": 1, "score": 0.5, "bbox": [0, 0, 2, 2]}]"#;
+        put("a.json", entry);
+        put("summary.json", "{\n\"images\": 2}");
+        assert_eq!(Results::read(dir.path()).unwrap().entries.len(), 1);
+        // An image may be called so; and an object of another name is a mistake.
+        put("summary.json", entry);
+        assert_eq!(Results::read(dir.path()).unwrap().entries.len(), 2);
+        put("b.json", "{}");
+        assert!(Results::read(dir.path()).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! An image's two result files: written both or neither, and never over a file that somebody else wrote or changed.
 
 mod mark;
+mod movie;
 mod output;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::vision::coco::{self, CocoResult};
 
 pub use self::mark::{is_ours, run_of, save_markup_atomic, save_png_atomic, save_results_atomic};
+pub use self::movie::save_mp4_atomic;
 pub use self::output::{Form, Staged, obstacle, sum_of};
 
 /// The files of an image's results: `<stem>.json`, a COCO results file, and `<stem>.png`, the overlay.
@@ -168,10 +170,8 @@ pub fn check_folder(folder: &Path) -> Result<()> {
     atomic::check_folder(folder)
 }
 
-/// Endings of files that a run writes.
-const ENDINGS: [&str; 9] = [".json", ".png", ".txt", ".yaml", ".geojson", ".zip", ".tif", ".csv", ".html"];
-
-/// Removes what runs that were killed left half written in `folder`; those of living processes stay.
-pub fn sweep(folder: &Path) {
-    atomic::sweep(folder, |name| ENDINGS.iter().any(|ending| name.ends_with(ending)));
+/// Removes what runs that were killed left half written in `folder`, of files with these endings; those of living processes
+/// stay.
+pub fn sweep(folder: &Path, endings: &[&str]) {
+    atomic::sweep(folder, |name| endings.iter().any(|ending| name.ends_with(ending)));
 }

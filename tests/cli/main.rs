@@ -24,6 +24,7 @@ mod skipped;
 mod sources;
 mod stats;
 mod tiles;
+mod video;
 mod weights;
 
 use std::collections::BTreeSet;

@@ -58,9 +58,14 @@ impl<'a> Outputs<'a> {
         self.chosen.iter().any(|s| s.is_further()) || !self.has(Save::Coco)
     }
 
+    /// Whether a file is a picture of the run.
+    pub(super) fn is_input(&self, path: &Path) -> bool {
+        path.canonicalize().is_ok_and(|path| self.inputs.contains_key(&path))
+    }
+
     /// Removes what killed runs left half written.
     pub(super) fn sweep(&self) {
-        place::folders(self.out).iter().for_each(|folder| results::sweep(folder));
+        place::folders(self.out).iter().for_each(|(folder, endings)| results::sweep(folder, endings));
     }
 
     /// Whether an image's files can be written, as far as their places tell.

@@ -52,11 +52,22 @@ pub(super) fn run_record(out: &Path) -> PathBuf {
     out.join(".maskrcnn").join("run.json")
 }
 
-/// Folders that a run may write into.
-pub(super) fn folders(out: &Path) -> Vec<PathBuf> {
-    let names = ["", "annotations", "labelme", "yolo", "yolo/labels", "geojson", "imagej", "labels16", "labels32"];
-    let hidden = [".maskrcnn", ".maskrcnn/images"];
-    names.into_iter().chain(hidden).map(|folder| below(out, folder)).collect()
+/// Folders that a run may write into, and what its files there end in.
+pub(super) fn folders(out: &Path) -> Vec<(PathBuf, &'static [&'static str])> {
+    let all: [(&str, &[&str]); 11] = [
+        ("", &[".json", ".png", ".mp4", ".csv", ".html"]),
+        ("annotations", &[".json"]),
+        ("labelme", &[".json"]),
+        ("yolo", &[".yaml"]),
+        ("yolo/labels", &[".txt"]),
+        ("geojson", &[".geojson"]),
+        ("imagej", &[".zip"]),
+        ("labels16", &[".tif"]),
+        ("labels32", &[".tif"]),
+        (".maskrcnn", &[".json"]),
+        (".maskrcnn/images", &[".json"]),
+    ];
+    all.into_iter().map(|(folder, endings)| (below(out, folder), endings)).collect()
 }
 
 /// With the system's own separators, as paths are said.

@@ -9,6 +9,7 @@ use maskrcnn::{Error, Result};
 
 use super::names::{self, Page};
 use crate::cli::sources::{Source, Sources};
+use crate::cli::video::is_video;
 
 /// The pictures of a run, and where their results go.
 pub(super) struct Plan {
@@ -40,7 +41,8 @@ impl Job {
     /// What to call it in messages.
     pub(super) fn name(&self) -> String {
         let path = self.source.path().display();
-        self.page.map_or_else(|| path.to_string(), |page| format!("{path}, page {}", page.number))
+        let what = if is_video(self.source.path()) { "frame" } else { "page" };
+        self.page.map_or_else(|| path.to_string(), |page| format!("{path}, {what} {}", page.number))
     }
 }
 

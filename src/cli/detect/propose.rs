@@ -114,8 +114,8 @@ fn one(
     job: &Job,
     settings: &SelectiveSearch,
 ) -> Result<(String, Vec<[f32; 4]>, bool)> {
-    let bytes = pictures.bytes(&job.source, job.page.is_some())?;
-    let image = args.reading.decode(&bytes, &job.name(), job.page.map(|page| page.number))?;
+    let (bytes, page) = pictures.file(&job.source, job.page)?;
+    let image = args.reading.decode(&bytes, &job.name(), page)?;
     let begin = Instant::now();
     let boxes = selective_search(&image, settings, |_, _| {})?;
     let line = format!("{}: {}, {:.2} s", job.name(), count(boxes.len(), "box"), begin.elapsed().as_secs_f64());

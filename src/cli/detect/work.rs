@@ -12,6 +12,7 @@ use maskrcnn::{Detections, Detector, Error, Image, Result, Tiling};
 use super::exports::{Filter, Save};
 use super::key::RunKey;
 use super::mode::Rois;
+use super::movies::Movies;
 use super::outputs::{Finished, Outputs};
 use super::pictures::Pictures;
 use super::plan::{Job, Plan};
@@ -33,6 +34,8 @@ pub(super) struct Work<'a> {
     /// What is written beside the pair.
     outputs: &'a Outputs<'a>,
     filter: Filter,
+    /// Videos of the overlays.
+    movies: Movies,
     begin: Instant,
     /// Nanoseconds of planning and compiling.
     setup: AtomicU64,
@@ -85,12 +88,12 @@ impl<'a> Work<'a> {
         pictures: &'a Pictures<'a>,
         (detector, rois): (&'a Detector, Option<Rois>),
         (key, tiling): (RunKey, Tiling),
-        (outputs, filter): (&'a Outputs<'a>, Filter),
+        (outputs, filter, movies): (&'a Outputs<'a>, Filter, Movies),
     ) -> Self {
         let (setup, shrunk) = (AtomicU64::new(0), AtomicUsize::new(0));
         let tiles = Tiles::new(&args.tiles, tiling, args.model.limits_size());
         let begin = Instant::now();
-        Self { args, plan, pictures, detector, rois, tiles, key, outputs, filter, begin, setup, shrunk }
+        Self { args, plan, pictures, detector, rois, tiles, key, outputs, movies, filter, begin, setup, shrunk }
     }
 
     /// Reads the picture of a job, if it can be done and is to be.
@@ -98,23 +101,31 @@ impl<'a> Work<'a> {
     /// # Errors
     /// As [`Plan::check`] and [`maskrcnn::Image::decode`].
     pub(super) fn read(&self, i: usize) -> Result<Step<Read>> {
+        let read = self.read_wanted(i);
+        let job = &self.plan.jobs[i];
+        self.pictures.let_go(&job.source, job.page);
+        read
+    }
+
+    fn read_wanted(&self, i: usize) -> Result<Step<Read>> {
         if stopping::asked() {
             return Ok(Step::Stopped);
         }
         let job = &self.plan.jobs[i];
         self.plan.check(job)?;
         self.outputs.check(job)?;
+        self.movies.check(i, job)?;
         if let Some(step) = self.read_pieces(i, job)? {
             return Ok(step);
         }
-        let bytes = self.pictures.bytes(&job.source, job.page.is_some())?;
+        let (bytes, page) = self.pictures.file(&job.source, job.page)?;
         let run = self.key.of(&bytes, job.page);
         let pair = job.pair.clone().of_run(&run);
         if let Some(counts) = self.finished(i, &pair, &run)? {
             return Ok(Step::Finished(counts));
         }
         let name = job.name();
-        let image = self.args.reading.decode(&bytes, &name, job.page.map(|page| page.number))?;
+        let image = self.args.reading.decode(&bytes, &name, page)?;
         let searched = self.rois.as_ref().map_or_else(|| Ok(Vec::new()), |rois| rois.search(&image))?;
         let picture = match &self.rois {
             Some(_) => Picture::Whole(image),
@@ -241,6 +252,23 @@ impl<'a> Work<'a> {
     /// # Errors
     /// As [`Pair::write`].
     pub(super) fn write(&self, i: usize, detected: Result<Step<Detected>>) -> Result<Step<Written>> {
+        let mut picture = None;
+        let written = self.write_results(i, detected, &mut picture);
+        if matches!(written, Ok(Step::Finished(_))) {
+            picture =
+                self.movies.wants(i).then(|| image::open(self.plan.jobs[i].pair.png()).ok()).flatten().map(Into::into);
+        }
+        self.movies.put(i, picture);
+        written
+    }
+
+    /// The same; a frame's overlay is put into `drawn`.
+    fn write_results(
+        &self,
+        i: usize,
+        detected: Result<Step<Detected>>,
+        drawn: &mut Option<RgbImage>,
+    ) -> Result<Step<Written>> {
         let Detected { image, pair, found, tiles, seconds } = match detected? {
             Step::Of(detected) => detected,
             Step::Finished(counts) => return Ok(Step::Finished(counts)),
@@ -256,6 +284,7 @@ impl<'a> Work<'a> {
         let style = self.args.exports.style();
         let picture = if png { tiles::drawn(&image, &found, &style) } else { RgbImage::default() };
         pair.write(&picture, &coco::results(&found, job.id.clone()), self.args.overwrite)?;
+        *drawn = self.movies.wants(i).then_some(picture);
         let both = [(json, pair.json()), (png, pair.png())].into_iter().filter(|f| f.0);
         let files: Vec<String> = both.map(|f| f.1.display().to_string()).chain(files).collect();
         let files = if files.is_empty() { String::new() } else { format!(" -> {}", files.join(", ")) };
@@ -296,6 +325,11 @@ impl<'a> Work<'a> {
             scale * h,
             transform.max_size
         );
+    }
+
+    /// Ends the videos; true where they are all written.
+    pub(super) fn end_movies(self) -> bool {
+        self.movies.finish(stopping::asked())
     }
 
     /// Says of how many more pictures that holds.

@@ -51,6 +51,11 @@ pub struct Pages {
 }
 
 impl Pages {
+    /// So many, all of one kind: the frames of a video.
+    pub fn alike(count: usize) -> Self {
+        Self { count, whole: (1..=count).collect() }
+    }
+
     /// Looks through the bytes of a file without decoding a pixel; `name` stands for it in errors.
     ///
     /// # Errors

@@ -4,7 +4,8 @@
 //!
 //! A PNG carries it as the text chunk `Software`, a COCO results file, which has to be a list of entries, as one more
 //! key of the first entry. An empty list has no mark, and nothing that could be lost. SVG and HTML end with it, as a
-//! comment; a TIFF does, as its `Software`, and a zip, as its comment.
+//! comment; a TIFF does, as its `Software`, and a zip, as its comment; an MP4 does, in a box that
+//! players pass over.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -187,6 +188,10 @@ fn judge(path: &Path) -> io::Result<Option<Own>> {
     }
     if head.starts_with(b"II*\0") {
         return judge_end(&mut file, b"\0");
+    }
+    // An MP4 file begins with a box of its kind, and ours ends with the mark in one that players pass over.
+    if head.get(4..8) == Some(b"ftyp") {
+        return judge_end(&mut file, b"");
     }
     if head.starts_with(b"PK") {
         return judge_end(&mut file, b"");
