@@ -1,7 +1,7 @@
 //! What had to be assumed of a network, since its file does not tell, in words.
 
 use maskrcnn::engine::weights::{Doubt, Origin, Settings};
-use maskrcnn::{Config, RoiPooling};
+use maskrcnn::{Config, Neck, RoiPooling};
 
 /// A line about BatchNorm's epsilon, if it is a guess.
 pub(super) fn epsilon(file: &str, settings: &Settings) -> Option<String> {
@@ -58,7 +58,17 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
         1.0 => String::new(),
         range => format!(" of values 0..{range}"),
     };
-    vec![
+    let body = &config.backbone;
+    let norms = (body.group_norm.max(config.group_norm) > 0).then(|| {
+        let text =
+            format!("GroupNorms of {} groups, epsilon {}", body.group_norm.max(config.group_norm), body.eps_text());
+        (vec!["backbone.group_norm", "group_norm"], text)
+    });
+    let dilated = (config.neck == Neck::Dc5).then(|| {
+        let first = if body.dilate_first { "dilated" } else { "not dilated" };
+        (vec!["backbone.dilate_first"], format!("the last stage dilated by 2, its first block {first}"))
+    });
+    let of_all = vec![
         (
             vec!["anchor_sizes", "anchor_ratios"],
             format!(
@@ -96,5 +106,22 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
             vec!["transform.min_size", "transform.max_size"],
             format!("images scaled to {}, at most {} pixels", transform.min_size, transform.max_size),
         ),
-    ]
+    ];
+    of_all.into_iter().chain(norms).chain(dilated).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the tensors of other bodies leave open is said, and of no other network.
+    #[test]
+    fn what_bodies_leave_open_is_said() {
+        let mut config = Config::default();
+        let said = |config: &Config| groups(config).into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("; ");
+        assert!(!said(&config).contains("GroupNorm") && !said(&config).contains("dilated"));
+        (config.neck, config.group_norm) = (Neck::Dc5, 32);
+        let text = said(&config);
+        assert!(text.contains("GroupNorms of 32 groups, epsilon 1e-5") && text.contains("not dilated"), "{text}");
+    }
 }

@@ -52,8 +52,9 @@ const JOBS: usize = 8;
 /// The options of `detect`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Images (PNG, JPEG, TIFF, BMP, WebP or GIF) and videos (through ffmpeg, where it is on the path), folders of images, patterns such as 'data/*.tif', `@FILE` for a list with
-    /// one path a line, or `-` for an image on standard input. `maskrcnn IMAGES` is short for `maskrcnn detect IMAGES`.
+    /// Images (PNG, JPEG, TIFF, BMP, WebP or GIF) and videos (through ffmpeg, where it is on the path), folders of
+    /// images, patterns such as 'data/*.tif', `@FILE` for a list with one path a line, or `-` for an image on standard
+    /// input. `maskrcnn IMAGES` is short for `maskrcnn detect IMAGES`.
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// Look into folders below those that are named, too.
@@ -69,10 +70,10 @@ pub(super) struct Args {
     tiles: TileArgs,
     #[command(flatten)]
     exports: ExportArgs,
-    /// Folder for the results, <stem>.json and <stem>.png for each image, or what --save says; made if it is not there. Images that share a
-    /// stem have their endings or folders in the names of their results, and pages their numbers (stack-p07). `image_id`
-    /// in the JSON is that name: a number where it is all digits and no other image of the call is that number (of 7.png
-    /// and 007.png, 7 and "007"). Of several images, summary.json says what became of them.
+    /// Folder for the results, <stem>.json and <stem>.png for each image, or what --save says; made if it is not there.
+    /// Images that share a stem have their endings or folders in the names of their results, and pages their numbers
+    /// (stack-p07). `image_id` in the JSON is that name: a number where it is all digits and no other image of the call
+    /// is that number (of 7.png and 007.png, 7 and "007"). Of several images, summary.json says what became of them.
     #[arg(long, value_name = "DIR", default_value = OUT)]
     out: PathBuf,
     /// Replace files in that folder that this program did not write, or that were changed since. Its own are replaced

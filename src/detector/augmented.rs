@@ -136,11 +136,11 @@ impl Augmented<'_> {
         let (w, config) = (plain.width() as f32, &self.detector.config);
 
         let mut classes: BTreeMap<u32, Vec<Candidate>> = BTreeMap::new();
-        let (mut left_out, mut crowded) = (Vec::new(), false);
+        let mut crowded = false;
         for view in &self.views {
             let found = self.size(view).candidates.detect(of(view))?;
-            crowded |= found.crowded;
-            left_out.extend(&found.left_out);
+            // Before NMS, what had no room may be anything.
+            crowded |= found.crowded || !found.left_out.is_empty();
             for d in found.items {
                 let bbox = turned(d.bbox, w, view.flip);
                 classes.entry(d.label).or_default().push(Candidate { bbox, score: d.score });
@@ -153,8 +153,7 @@ impl Augmented<'_> {
         }
         kept.sort_by(|a, b| b.score.total_cmp(&a.score));
         let most = config.box_head.detections_per_img.min(kept.len());
-        left_out.extend(kept.drain(most..).map(|known| known.score));
-        left_out.sort_by(|a, b| b.total_cmp(a));
+        let left_out = kept.drain(most..).map(|known| known.score).collect();
         let items = self.with_masks(&kept, &plain, |view| of(view))?;
         let found = Detections::new(plain.width(), plain.height(), self.detector.classes.clone(), items);
         Ok(Detections { left_out, crowded, ..found })

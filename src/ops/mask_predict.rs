@@ -5,7 +5,8 @@ use crate::tensor::{DType, Value};
 
 /// `sigmoid(bias[label] + Σ x[n,i,j,c] · w[label,c])`: the 1×1 convolution of the mask head, for one class.
 ///
-/// With one row of weights, that is every label's. Inputs: x `[N,M,M,C]`, weight `[K,C]`, bias `[K]`, labels `[N]`, live `[B]`. Output `[N,M,M]`, 0..1.
+/// With one row of weights, that is every label's. Inputs: x `[N,M,M,C]`, weight `[K,C]`, bias `[K]`, labels `[N]`, live
+/// `[B]`. Output `[N,M,M]`, 0..1.
 #[derive(Clone, Debug)]
 pub struct MaskPredict;
 

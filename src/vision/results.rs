@@ -1,7 +1,6 @@
 //! An image's two result files: written both or neither, and never over a file that somebody else wrote or changed.
 
 mod mark;
-mod movie;
 mod output;
 
 #[cfg(test)]
@@ -18,7 +17,6 @@ use crate::error::{Error, Result};
 use crate::vision::coco::{self, CocoResult};
 
 pub use self::mark::{is_ours, run_of, save_markup_atomic, save_png_atomic, save_results_atomic};
-pub use self::movie::save_mp4_atomic;
 pub use self::output::{Form, Staged, obstacle, sum_of};
 
 /// The files of an image's results: `<stem>.json`, a COCO results file, and `<stem>.png`, the overlay.

@@ -113,7 +113,7 @@ fn what_is_wrong_is_said() {
     fs::write(dir.join("frames"), &frames[..frames.len() / 3 * 2]).unwrap();
     let ran = detect(dir, &["clip.mp4", "--out", "out"]);
     assert!(ran.error().contains("ends after 2 frames"), "{}", ran.err);
-    assert!(ran.out.contains("2 frames, 10/1 a second"), "{}", ran.out);
+    assert!(ran.out.contains("2 of 3 frames, 10/1 a second"), "{}", ran.out);
     // A file that is no video, as ffprobe says; and an encoder that fails leaves nothing.
     put(dir, "ffprobe", "echo moov atom not found >&2; exit 1\n");
     let ran = detect(dir, &["clip.mp4", "--out", "none"]);

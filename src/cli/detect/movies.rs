@@ -27,6 +27,8 @@ struct Movie {
     out: VideoOut,
     /// A picture of the run has its place.
     replaces: bool,
+    /// Frames of the run.
+    frames: usize,
 }
 
 impl Movies {
@@ -46,11 +48,13 @@ impl Movies {
                     // Frames have their numbers behind the video's own name.
                     let stem = job.stem.rsplit_once("-p").map_or(job.stem.as_str(), |(stem, _)| stem);
                     let path = outputs.out.join(format!("{stem}.mp4"));
-                    let (out, replaces) = (VideoOut::new(&path, &video.probe.rate)?, outputs.is_input(&path));
-                    all.push(Movie { path, rate: video.probe.rate.clone(), out, replaces });
+                    let (out, replaces) =
+                        (VideoOut::new(&path, &video.probe.rate, outputs.overwrite)?, outputs.is_input(&path));
+                    all.push(Movie { path, rate: video.probe.rate.clone(), out, replaces, frames: 0 });
                     (all.len() - 1, 0)
                 }
             };
+            all[next.0].frames += 1;
             known.insert(job.source.path(), next);
             places.insert(i, next);
         }
@@ -96,7 +100,11 @@ impl Movies {
             }
             match movie.out.finish() {
                 Ok(0) => {}
-                Ok(frames) => say!("video: {path}, {frames} frames, {} a second, without sound", movie.rate),
+                Ok(there) => {
+                    // Those that could not be done were complained of.
+                    let of = if there < movie.frames { format!(" of {}", movie.frames) } else { String::new() };
+                    say!("video: {path}, {there}{of} frames, {} a second, without sound", movie.rate);
+                }
                 Err(e) => {
                     note!("error: {e}");
                     good = false;

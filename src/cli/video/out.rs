@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use image::RgbImage;
-use maskrcnn::engine::vision::results::save_mp4_atomic;
+use maskrcnn::engine::vision::results::{Form, Staged};
 use maskrcnn::{Error, Result};
 
 use super::{Running, invalid};
@@ -36,13 +36,13 @@ impl VideoOut {
     ///
     /// # Errors
     /// [`Error::Io`] where no thread can be had.
-    pub(in crate::cli) fn new(path: &Path, rate: &str) -> Result<Self> {
+    pub(in crate::cli) fn new(path: &Path, rate: &str, overwrite: bool) -> Result<Self> {
         let (pictures, encoded) = sync_channel(WAITING);
         let (path, rate) = (path.to_path_buf(), rate.to_string());
         let named = path.clone();
         let abandoned = Arc::new(AtomicBool::new(false));
         let flag = abandoned.clone();
-        let encoder = std::thread::Builder::new().spawn(move || encode(&path, &rate, encoded, &flag));
+        let encoder = std::thread::Builder::new().spawn(move || encode((&path, overwrite), &rate, encoded, &flag));
         let encoder = encoder.map_err(|source| Error::Io { path: named, source })?;
         let turn = Turn { next: 0, pictures: Some(pictures), encoder: Some(encoder) };
         Ok(Self { turn: Mutex::new(turn), changed: Condvar::new(), abandoned })
@@ -87,7 +87,12 @@ impl VideoOut {
 }
 
 /// Writes what comes, of the first picture's size. Nothing is written where nothing comes.
-fn encode(path: &Path, rate: &str, pictures: Receiver<RgbImage>, abandoned: &AtomicBool) -> Result<usize> {
+fn encode(
+    (path, overwrite): (&Path, bool),
+    rate: &str,
+    pictures: Receiver<RgbImage>,
+    abandoned: &AtomicBool,
+) -> Result<usize> {
     let Ok(first) = pictures.recv() else { return Ok(0) };
     let io = |source| Error::Io { path: path.into(), source };
     let (w, h) = (first.width(), first.height());
@@ -134,7 +139,7 @@ fn encode(path: &Path, rate: &str, pictures: Receiver<RgbImage>, abandoned: &Ato
             }
             Ok(sent)
         });
-        save_mp4_atomic(path, |out| {
+        Staged::new(path, Form::Mp4, "all", |out| {
             io::copy(&mut stdout, out)?;
             let all = send.join().unwrap_or_else(|_| Err(invalid("the thread that sends frames ended")));
             // What ffmpeg complains of says more than a broken pipe.
@@ -143,6 +148,7 @@ fn encode(path: &Path, rate: &str, pictures: Receiver<RgbImage>, abandoned: &Ato
             // What is not whole does not take its place.
             if abandoned.load(Ordering::Relaxed) { Err(invalid("was given up")) } else { Ok(()) }
         })
-    })?;
+    })?
+    .publish(path, |_| false, overwrite)?;
     Ok(sent)
 }

@@ -23,6 +23,8 @@ pub enum Form {
     Tiff,
     /// A zip whose comment, which is its end, is not there yet and takes [`Form::room`] bytes.
     Zip,
+    /// An MP4 file: a last box that players pass over.
+    Mp4,
     /// Text that has no room for a mark: who wrote it has to be known from elsewhere.
     Plain,
 }
@@ -35,6 +37,15 @@ impl Form {
             Self::Tiff => length + 1,
             Self::Zip => length,
             _ => 0,
+        }
+    }
+
+    /// What stands before a mark of so many bytes and is summed up with the rest.
+    fn head(self, mark: usize) -> Vec<u8> {
+        const HEAD: u32 = 8;
+        match self {
+            Self::Mp4 => [&(HEAD + mark as u32).to_be_bytes()[..], b"free"].concat(),
+            _ => Vec::new(),
         }
     }
 
@@ -75,7 +86,11 @@ impl Staged {
             fill(&mut held)?;
             let Held { out, sum: before, length, tail, .. } = held;
             sum = (before.clone().finalize(), length);
+            // A mark is as long whatever the sum.
+            let head = form.head(mark::mark(Hasher::new(), Some(run)).len());
+            out.write_all(&head)?;
             let mut all = before;
+            all.update(&head);
             all.update(&tail);
             let mark = mark::mark(all, Some(run));
             match form {
@@ -83,7 +98,7 @@ impl Staged {
                 Form::Png => mark::write_chunk(&mark, out)?,
                 Form::Markup => write!(out, "{}{mark}{}", mark::COMMENT.0, mark::COMMENT.1)?,
                 Form::Tiff => write!(out, "{mark}\0")?,
-                Form::Zip => write!(out, "{mark}")?,
+                Form::Zip | Form::Mp4 => write!(out, "{mark}")?,
                 Form::Plain => {}
             }
             out.write_all(&tail)
@@ -167,6 +182,7 @@ mod tests {
             Form::Markup => b"<!doctype html>\n<p>x</p>\n".to_vec(),
             Form::Tiff => b"II*\0\x08\0\0\0 and the rest".to_vec(),
             Form::Zip => b"PK\x03\x04 and the rest".to_vec(),
+            Form::Mp4 => b"\0\0\0\x10ftypisomrest".to_vec(),
             Form::Plain => b"0 0.1 0.2\n".to_vec(),
             Form::Png => {
                 let mut out = Vec::new();
@@ -180,7 +196,7 @@ mod tests {
     #[test]
     fn every_form_is_known_again_until_it_is_changed() {
         let dir = tempfile::tempdir().unwrap();
-        for form in [Form::Object, Form::Png, Form::Markup, Form::Tiff, Form::Zip, Form::Plain] {
+        for form in [Form::Object, Form::Png, Form::Markup, Form::Tiff, Form::Zip, Form::Mp4, Form::Plain] {
             let path = dir.path().join(format!("{form:?}"));
             let put = |own: bool, overwrite| {
                 let staged =
