@@ -4,6 +4,7 @@
 
 #import shared/element
 #import shared/frame
+#import shared/image_bytes
 
 struct Params { pixels: u32, h: u32, w: u32, grid_x: u32 }
 
@@ -13,18 +14,6 @@ struct Params { pixels: u32, h: u32, w: u32, grid_x: u32 }
 @slot var<storage, read> neighbours: array<vec2<u32>>; // [B, H + W]: lower | upper << 16 neighbour, and the upper one's weight
 @slot var<storage, read> table: array<f32>; // [3, 256]
 @slot var<storage, read_write> y: array<Y>; // [B, H, W, 4]: R, G, B, 0
-
-fn texel(first_word: u32, pixel: u32) -> vec3<f32> {
-    // Three bytes from byte 3 * pixel on; they may straddle two words.
-    let at = pixel * 3u;
-    let word = first_word + (at >> 2u);
-    let shift = (at & 3u) * 8u;
-    var bits = bytes[word] >> shift;
-    if shift > 8u {
-        bits |= bytes[word + 1u] << (32u - shift);
-    }
-    return vec3(table[bits & 255u], table[256u + ((bits >> 8u) & 255u)], table[512u + ((bits >> 16u) & 255u)]);
-}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {

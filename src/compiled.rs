@@ -3,12 +3,15 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | `crops` | R-CNN's two networks |
 //! | `outputs` | results by name |
 //! | `masks` | bits to masks, also where they pass the capacity that was made for them |
 
+mod crops;
 mod masks;
 mod outputs;
 
+pub use crops::{CompiledCrops, CropPredictions, CropSource};
 pub use masks::masks_of;
 pub use outputs::{MaskValues, OutputValues};
 

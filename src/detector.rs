@@ -3,6 +3,7 @@
 mod augmented;
 mod batch;
 mod builder;
+mod crops;
 mod given;
 mod pending;
 mod profile;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use pending::Desk;
 
-use crate::compiled::{CompiledNetwork, PlannedNetwork};
+use crate::compiled::{CompiledCrops, CompiledNetwork, PlannedNetwork};
 use crate::config::Config;
 use crate::gpu::{Counters, Device, Pool};
 use crate::graph::{Plan, Tuning};
@@ -52,6 +53,8 @@ pub struct Detector {
 struct Plans {
     /// One for each size, most recently used last.
     networks: Vec<CompiledNetwork>,
+    /// R-CNN's, of the last image that it was done with.
+    crops: Option<CompiledCrops>,
     replays: u64,
     /// From submits to what they brought.
     busy: Duration,
@@ -65,6 +68,7 @@ struct Plans {
 impl Plans {
     fn forget(&mut self) {
         self.networks.clear();
+        self.crops = None;
         self.pool = Pool::new();
     }
 }
@@ -151,6 +155,7 @@ impl Detector {
             let planned = PlannedNetwork::new(&self.config, &self.weights, capacity, &self.target, &self.tuning)?;
             // Those that hold on to slots which the new one outgrows would keep these in memory.
             networks.iter_mut().for_each(|n| n.runner().forget_bindings());
+            plans.crops.iter_mut().for_each(CompiledCrops::forget_bindings);
             let mut network = planned.compile(&self.device, &plans.pool)?;
             self.slice.iter().for_each(|&within| network.runner().slice(within));
             networks.push(network);

@@ -70,7 +70,7 @@ pub use detector::{Augmented, Detector, DetectorBuilder, Options, Pending, Tiled
 pub use error::{Error, Result};
 pub use gpu::Device;
 pub use graph::Tuning;
-pub use model::{KnownBox, Precision};
+pub use model::{Crops, KnownBox, Precision};
 pub use proposals::{SelectiveSearch, selective_search};
 pub use vision::{Detection, Detections, Image, Mask, MaskRun, PixelFormat, Pixels, Rle, RowSource, SoftMask};
 pub use weights::{WeightsFile, published};

@@ -26,7 +26,7 @@ use maskrcnn::{Detections, Detector, Error, Result, Tiling};
 
 use self::exports::{ExportArgs, Save};
 use self::key::RunKey;
-use self::mode::{ModeArgs, Rois};
+use self::mode::{Looks, ModeArgs, Way};
 use self::movies::Movies;
 use self::outputs::Outputs;
 use self::pictures::Pictures;
@@ -111,7 +111,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     let mut summary = Summary::new(plan.jobs.len());
     let mut all_written = true;
     if plan.has_work() {
-        let (detector, key, tiling, rois) = match open(args, &outputs) {
+        let (detector, key, tiling, way) = match open(args, &outputs) {
             Ok(opened) => opened,
             Err(e) => return super::finish(Err(e)),
         };
@@ -124,7 +124,11 @@ pub(super) fn run(args: &Args) -> ExitCode {
             Ok(movies) => movies,
             Err(e) => return super::finish(Err(e)),
         };
-        let work_of = Work::new(args, &plan, &pictures, (&detector, rois), (key, tiling), (&outputs, filter, movies));
+        let looks = match Looks::new(&detector, way) {
+            Ok(looks) => looks,
+            Err(e) => return super::finish(Err(e)),
+        };
+        let work_of = Work::new(args, &plan, &pictures, (&detector, looks), (key, tiling), (&outputs, filter, movies));
         let times = work(&work_of, &mut summary);
         all_written = work_of.end_movies();
         summary.tell(Some(times));
@@ -200,22 +204,20 @@ fn complain(name: String, e: Error, summary: &mut Summary) {
 }
 
 /// The detector, once it is known that there is a place for what it finds, and what to mark its results with.
-fn open(args: &Args, outputs: &Outputs) -> Result<(Detector, RunKey, Tiling, Option<Rois>)> {
+fn open(args: &Args, outputs: &Outputs) -> Result<(Detector, RunKey, Tiling, Way)> {
     results::check_folder(&args.out)?;
     outputs.sweep();
     outputs.check_run()?;
     let tiling = args.tiles.tiling(args.score, args.batch)?;
-    let rois = args.mode.rois()?;
-    if rois.is_some() && args.tiles.are_wanted() {
-        let reason = "needs boxes of the whole picture, which tiles have none of: leave out --tile, --overlap and \
-                      --no-whole, or take another mode";
-        return Err(Error::Config { setting: "--mode fast".into(), reason: reason.into() });
+    let way = args.mode.way()?;
+    if !way.is_plain() && args.tiles.are_wanted() {
+        let reason = "looks at whole pictures, not at tiles: leave out --tile, --overlap and --no-whole, or this";
+        return Err(Error::Config { setting: args.mode.told(), reason: reason.into() });
     }
     let (detector, weights) = args.model.open_with_checksum(Some(args.score), args.mode.boxes_only())?;
-    let boxes = rois.as_ref().map_or_else(String::new, Rois::settings);
-    let settings = args.reading.settings() + &boxes + &args.tiles.settings() + &args.exports.settings();
+    let settings = args.reading.settings() + &way.settings() + &args.tiles.settings() + &args.exports.settings();
     let key = RunKey::new(weights, &detector, &settings, args.score)?;
-    Ok((detector, key, tiling, rois))
+    Ok((detector, key, tiling, way))
 }
 
 /// What was found, for a picture's line.

@@ -23,12 +23,20 @@ impl Progress {
 
     /// Of so many tiles of an image.
     pub(super) fn of_tiles(count: usize) -> Self {
+        Self::of(count, "{bar:32} {pos} of {len} tiles, {eta} left")
+    }
+
+    fn of(count: usize, template: &str) -> Self {
         let bar = (count > 1).then(|| super::say::bars().add(ProgressBar::new(count as u64)));
-        let style = ProgressStyle::with_template("{bar:32} {pos} of {len} tiles, {eta} left");
-        if let (Some(bar), Ok(style)) = (&bar, style) {
+        if let (Some(bar), Ok(style)) = (&bar, ProgressStyle::with_template(template)) {
             bar.set_style(style);
         }
         Self(bar)
+    }
+
+    /// Of so many passes of an image through the body.
+    pub(super) fn of_passes(count: usize) -> Self {
+        Self::of(count, "{bar:32} {pos} of {len} passes through the body, {eta} left")
     }
 
     /// So many are done.

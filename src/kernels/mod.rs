@@ -64,6 +64,7 @@ macro_rules! with_kernels {
     ($with:ident) => {
         $with! {
             preprocess: $crate::ops::preprocess::Preprocess,
+            warp: $crate::ops::warp::Warp,
             conv2d: $crate::ops::conv2d::Conv2d,
             grouped_conv2d: $crate::kernels::grouped_conv2d::GroupedConv2d,
             deconv2d: $crate::ops::deconv2d::Deconv2d,

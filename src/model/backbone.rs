@@ -170,6 +170,29 @@ fn normalized_fpn(b: &mut Builder, config: &Config, fpn: &Fpn, features: &[Featu
     Ok(Pyramid::of_maps('P', level(maps[0].stride), &maps, &[pooled]))
 }
 
+/// Level `i` of the pyramid, counted from the finest, and no other.
+pub(super) fn one_level(
+    b: &mut Builder,
+    config: &Config,
+    fpn: &Fpn,
+    features: &[Feature],
+    i: usize,
+) -> Result<Feature> {
+    b.g.stage("FPN");
+    let groups = if config.fpn_norm { config.group_norm } else { 0 };
+    let one = Layer::new((groups, config.backbone.bn_eps));
+    let mut top = None;
+    for (i, feature) in features.iter().enumerate().skip(i).rev() {
+        let name = format!("lateral{}", level(feature.stride));
+        top = Some(b.layer(&name, feature.map, &fpn.inner[i], Layer { residual: top, ..one })?);
+    }
+    let feature = features[i];
+    let name = format!("P{}", level(feature.stride));
+    let map = b.layer(&name, top.unwrap_or(feature.map), &fpn.layer[i], Layer { pad: 1, ..one })?;
+    b.tap(name.to_lowercase(), map);
+    Ok(Feature { map, ..feature })
+}
+
 /// A level for each feature, and one that is pooled from the last: P2..P6 of C2..C5.
 fn fpn(b: &mut Builder, fpn: &Fpn, features: &[Feature], capacity: &Capacity) -> Result<Pyramid> {
     b.g.stage("FPN");

@@ -95,7 +95,7 @@ impl Given {
     /// [`Error::GivenBox`] for one that is empty, not a number, or lies outside of the image; [`Error::Limit`] for more than
     /// [`Config::MOST_DETECTIONS`].
     pub fn proposals(boxes: &[[f32; 4]], size: &NetworkSize) -> Result<Self> {
-        let n = room(boxes.len())?;
+        let n = room_for_boxes(boxes.len())?;
         let source = RoiSource::Proposals(n);
         Ok(Self { source, boxes: resized(boxes, size, n)?, counts: counts(boxes), labels: vec![], scores: vec![] })
     }
@@ -105,7 +105,7 @@ impl Given {
     /// # Errors
     /// As [`Given::proposals`]; [`Error::GivenBox`] for a label that is no class, too.
     pub fn boxes(known: &[KnownBox], size: &NetworkSize, classes: usize) -> Result<Self> {
-        let n = room(known.len())?;
+        let n = room_for_boxes(known.len())?;
         let no_class = |k: &KnownBox| k.label == 0 || k.label as usize >= classes;
         if let Some(index) = known.iter().position(no_class) {
             let reason = format!("has the label {}, and the classes are 1 to {}", known[index].label, classes - 1);
@@ -145,7 +145,10 @@ fn counts(boxes: &[[f32; 4]]) -> [u32; 1] {
 }
 
 /// Room for `n` boxes.
-fn room(n: usize) -> Result<usize> {
+///
+/// # Errors
+/// [`Error::Limit`] for more than [`Config::MOST_DETECTIONS`].
+pub(crate) fn room_for_boxes(n: usize) -> Result<usize> {
     if n > Config::MOST_DETECTIONS {
         return Err(Error::Limit {
             what: format!("an image with {n} given boxes"),
@@ -157,6 +160,23 @@ fn room(n: usize) -> Result<usize> {
     Ok(RoiSource::room(n))
 }
 
+/// Whether box `index` of those given is one, in an image of `width` × `height` pixels.
+///
+/// # Errors
+/// [`Error::GivenBox`] where it is not.
+pub(crate) fn check_box(index: usize, &[x1, y1, x2, y2]: &[f32; 4], (width, height): (u32, u32)) -> Result<()> {
+    let (w, h) = (width as f32, height as f32);
+    let wrong = match [x1, y1, x2, y2] {
+        all if !all.iter().all(|v| v.is_finite()) => Some("has a corner that is no number"),
+        _ if x2 <= x1 || y2 <= y1 => Some("is empty: x2 must be more than x1, and y2 more than y1"),
+        _ if x1 >= w || y1 >= h || x2 <= 0.0 || y2 <= 0.0 => Some("lies outside of the image"),
+        _ => None,
+    };
+    let Some(reason) = wrong else { return Ok(()) };
+    let reason = format!("{reason} (x1 {x1}, y1 {y1}, x2 {x2}, y2 {y2}; the image has {w}×{h} pixels)");
+    Err(Error::GivenBox { index, reason })
+}
+
 /// Boxes of the image as boxes of the resized one, cut at its border, with room for `n`: torchvision's `resize_boxes` and
 /// `clip_boxes_to_image`.
 fn resized(boxes: &[[f32; 4]], size: &NetworkSize, n: usize) -> Result<Vec<f32>> {
@@ -164,16 +184,7 @@ fn resized(boxes: &[[f32; 4]], size: &NetworkSize, n: usize) -> Result<Vec<f32>>
     let (by_y, by_x) = (size.resized.0 as f32 / h, size.resized.1 as f32 / w);
     let mut out = Vec::with_capacity(4 * n);
     for (index, &[x1, y1, x2, y2]) in boxes.iter().enumerate() {
-        let wrong = match [x1, y1, x2, y2] {
-            all if !all.iter().all(|v| v.is_finite()) => Some("has a corner that is no number"),
-            _ if x2 <= x1 || y2 <= y1 => Some("is empty: x2 must be more than x1, and y2 more than y1"),
-            _ if x1 >= w || y1 >= h || x2 <= 0.0 || y2 <= 0.0 => Some("lies outside of the image"),
-            _ => None,
-        };
-        if let Some(reason) = wrong {
-            let reason = format!("{reason} (x1 {x1}, y1 {y1}, x2 {x2}, y2 {y2}; the image has {w}×{h} pixels)");
-            return Err(Error::GivenBox { index, reason });
-        }
+        check_box(index, &[x1, y1, x2, y2], (size.input.1, size.input.0))?;
         let [right, bottom] = [size.resized.1 as f32, size.resized.0 as f32];
         out.extend(
             [x1 * by_x, y1 * by_y, x2 * by_x, y2 * by_y]

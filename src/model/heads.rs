@@ -32,7 +32,7 @@ use crate::tensor::{ELEMENT_BYTES, Value};
 use crate::weights::{self, Body, BoxHeadWeights, MaskHeadWeights, NetworkWeights};
 
 /// The side of a RoI that belongs on P4 (FPN paper, equation 1).
-const CANONICAL_SIDE: f32 = 224.0;
+pub(super) const CANONICAL_SIDE: f32 = 224.0;
 
 /// What the box head found. n is the configuration's detections an image.
 pub(super) struct BoxOutputs {
@@ -105,7 +105,7 @@ fn take(b: &mut Builder, name: &str, [boxes, live]: [Tensor; 2], (first, rows): 
 }
 
 /// Logits `[B·n,K]` and deltas `[B·n,4K]` of proposals.
-fn predictions(
+pub(super) fn predictions(
     b: &mut Builder,
     config: &Config,
     (body, weights): (&Body, &BoxHeadWeights),
@@ -209,10 +209,20 @@ pub(super) fn boxes(
     capacity: &Capacity,
     frames: Tensor,
 ) -> Result<BoxOutputs> {
-    let (head, live, rois) = (&config.box_head, proposals.counts, proposals.boxes);
     let of_head = (&weights.body, &weights.box_head);
-    let [logits, deltas] = predictions(b, config, of_head, pyramid, proposals, capacity)?;
+    let predicted = predictions(b, config, of_head, pyramid, proposals, capacity)?;
+    of_classes(b, config, predicted, [proposals.boxes, proposals.counts], frames)
+}
 
+/// Detections from logits `[B·n,K]` and deltas `[B·n,4K]` of `rois` `[B,n,4]`, of which the first `live` of each image count.
+pub(super) fn of_classes(
+    b: &mut Builder,
+    config: &Config,
+    [logits, deltas]: [Tensor; 2],
+    [rois, live]: [Tensor; 2],
+    frames: Tensor,
+) -> Result<BoxOutputs> {
+    let head = &config.box_head;
     b.g.stage("class NMS");
     let probabilities = b.g.op1("box.softmax", Softmax { live: true }, &[logits, live])?;
     let decode = ClassDecode { weights: head.reg_weights, threshold: head.score_thresh, min_size: head.min_size };
@@ -316,7 +326,6 @@ pub(super) fn masks(
     capacity: &Capacity,
     frames: Tensor,
 ) -> Result<Outputs> {
-    let live = found.counts;
     let side = config.mask.as_ref().map_or(1, |m| m.output_size);
     let soft = match (&config.mask, &weights.mask_head) {
         (Some(head), Some(of_head)) => {
@@ -326,12 +335,25 @@ pub(super) fn masks(
         _ => None,
     };
 
+    results(b, found, (anchors, soft), (side, capacity.mask_words), frames)
+}
+
+/// What was found, in original pixels: with the masks of `side` that `soft` has with their threshold, in room for `words` of
+/// bits an image.
+pub(super) fn results(
+    b: &mut Builder,
+    found: &BoxOutputs,
+    (anchors, soft): (Option<[Tensor; 2]>, Option<(Tensor, f32)>),
+    (side, words): (usize, usize),
+    frames: Tensor,
+) -> Result<Outputs> {
+    let live = found.counts;
     b.g.stage("paste");
     let layout = b.g.op("paste.layout", PasteLayout { mask_side: side }, &[found.boxes, live, frames])?;
     let masks = match soft {
         None => None,
         Some((soft, threshold)) => {
-            let paste = Paste { capacity: capacity.mask_words, first: 0, threshold };
+            let paste = Paste { capacity: words, first: 0, threshold };
             let bits = b.g.op1("paste", paste, &[soft, layout[1], live])?;
             Some(MaskOutputs { places: layout[1], soft, bits })
         }

@@ -6,6 +6,7 @@
 //! | `size` | from an image's size to the network's input |
 //! | `input` | what a network is given for a batch of images |
 //! | `given` | RoIs that come with the image |
+//! | `crops` | R-CNN: a crop at a time through the whole body |
 //! | `anchors` | the anchors of each level |
 //! | `layer` | a convolution, its norm, and what follows |
 //! | `backbone` | ResNet bodies and the FPN |
@@ -15,6 +16,7 @@
 
 mod anchors;
 mod backbone;
+mod crops;
 mod given;
 mod heads;
 mod input;
@@ -24,7 +26,9 @@ mod pyramid;
 mod rpn;
 mod size;
 
+pub use crops::{CropCapacity, CropNetwork, CropResults, Crops, Window};
 pub use given::{Given, GivenTensors, KnownBox, RoiSource};
+pub(crate) use given::{check_box, room_for_boxes};
 pub use input::Input;
 pub use precision::Precision;
 pub use size::NetworkSize;

@@ -37,6 +37,7 @@ pub mod softmax;
 pub mod take_rows;
 pub mod topk;
 pub(crate) mod walks;
+pub mod warp;
 
 pub use op::{Cost, Info, Io, Op, Operand, Setting, check, key};
 pub(crate) use op::{on, pair, settings, slice, unless, value};

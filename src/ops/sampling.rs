@@ -15,13 +15,13 @@ pub struct Axis {
 
 /// What one output pixel is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Pair {
+pub(crate) struct Pair {
     /// The lower neighbour.
-    low: u32,
+    pub low: u32,
     /// The upper one; at the border, the lower again.
-    high: u32,
+    pub high: u32,
     /// The weight of the upper one.
-    weight: f32,
+    pub weight: f32,
 }
 
 impl Axis {
@@ -35,7 +35,7 @@ impl Axis {
     }
 
     /// torch's `interpolate`: half-pixel centres, the ratio divided in f32, the upper neighbour clamped.
-    fn pair(self, d: u32) -> Pair {
+    pub(crate) fn pair(self, d: u32) -> Pair {
         let ratio = self.input as f32 / self.output as f32;
         let at = (ratio * (d as f32 + 0.5) - 0.5).max(0.0);
         let low = (at as u32).min(self.input - 1);

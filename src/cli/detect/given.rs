@@ -162,24 +162,38 @@ impl Given {
     /// # Errors
     /// As [`Detector::detect_proposals`] and [`Detector::masks_of_boxes`], naming the file.
     pub(super) fn detect(&self, detector: &Detector, image: &Image, job: &Job, jobs: usize) -> Result<Detections> {
+        let found = if self.proposals {
+            detector.detect_proposals(image, &self.proposals(job, jobs))
+        } else {
+            let boxes = self.boxes(job, jobs);
+            self.known(&boxes, detector.config(), job).and_then(|known| detector.masks_of_boxes(image, &known))
+        };
+        found.map_err(|e| self.named(job, e))
+    }
+
+    /// The proposals that the file has for a picture, as many as there is room for; `jobs` pictures are done.
+    pub(super) fn proposals(&self, job: &Job, jobs: usize) -> Vec<[f32; 4]> {
+        self.boxes(job, jobs).iter().map(|b| b.bbox).collect()
+    }
+
+    fn boxes(&self, job: &Job, jobs: usize) -> Vec<GivenBox> {
         let none = Vec::new();
         let all = self.of(job, jobs).unwrap_or(&none);
         if all.is_empty() {
             let more = if self.boxes.contains_key(&None) { ": a list of boxes alone is for one image" } else { "" };
             note!("note: {} has no boxes for {}{more}", self.file.display(), job.name());
         }
-        let boxes = self.best(all, job);
-        let found = if self.proposals {
-            detector.detect_proposals(image, &boxes.iter().map(|b| b.bbox).collect::<Vec<_>>())
-        } else {
-            self.known(&boxes, detector.config(), job).and_then(|known| detector.masks_of_boxes(image, &known))
-        };
-        found.map_err(|e| match e {
+        self.best(all, job)
+    }
+
+    /// An error that is of one of the boxes, as one of the file.
+    pub(super) fn named(&self, job: &Job, e: Error) -> Error {
+        match e {
             Error::GivenBox { index, reason } => {
                 self.refuse(job, format!("box {index} (from 0) of {} {reason}", self.file.display()))
             }
             other => other,
-        })
+        }
     }
 
     fn refuse(&self, job: &Job, reason: String) -> Error {

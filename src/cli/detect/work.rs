@@ -11,7 +11,7 @@ use maskrcnn::{Detections, Detector, Error, Image, Result, Tiling};
 
 use super::exports::{Filter, Save};
 use super::key::RunKey;
-use super::mode::Rois;
+use super::mode::Looks;
 use super::movies::Movies;
 use super::outputs::{Finished, Outputs};
 use super::pictures::Pictures;
@@ -27,8 +27,8 @@ pub(super) struct Work<'a> {
     pub plan: &'a Plan,
     pub pictures: &'a Pictures<'a>,
     pub detector: &'a Detector,
-    /// What comes with the pictures, or is searched for in them.
-    rois: Option<Rois>,
+    /// How pictures are looked at.
+    looks: Looks<'a>,
     tiles: Tiles<'a>,
     pub key: RunKey,
     /// What is written beside the pair.
@@ -68,8 +68,8 @@ pub(super) struct Detected {
     image: Image,
     pair: Pair,
     found: Detections,
-    /// Of tiles, where it was looked at in some: for its line.
-    tiles: Option<String>,
+    /// For its line: of tiles, or how else it was looked at.
+    how: Option<String>,
     seconds: f64,
 }
 
@@ -86,14 +86,14 @@ impl<'a> Work<'a> {
         args: &'a Args,
         plan: &'a Plan,
         pictures: &'a Pictures<'a>,
-        (detector, rois): (&'a Detector, Option<Rois>),
+        (detector, looks): (&'a Detector, Looks<'a>),
         (key, tiling): (RunKey, Tiling),
         (outputs, filter, movies): (&'a Outputs<'a>, Filter, Movies),
     ) -> Self {
         let (setup, shrunk) = (AtomicU64::new(0), AtomicUsize::new(0));
         let tiles = Tiles::new(&args.tiles, tiling, args.model.limits_size());
         let begin = Instant::now();
-        Self { args, plan, pictures, detector, rois, tiles, key, outputs, movies, filter, begin, setup, shrunk }
+        Self { args, plan, pictures, detector, looks, tiles, key, outputs, movies, filter, begin, setup, shrunk }
     }
 
     /// Reads the picture of a job, if it can be done and is to be.
@@ -126,10 +126,10 @@ impl<'a> Work<'a> {
         }
         let name = job.name();
         let image = self.args.reading.decode(&bytes, &name, page)?;
-        let searched = self.rois.as_ref().map_or_else(|| Ok(Vec::new()), |rois| rois.search(&image))?;
-        let picture = match &self.rois {
-            Some(_) => Picture::Whole(image),
-            None => self.tiles.of(image, &name, self.detector.config()),
+        let searched = self.looks.search(&image)?;
+        let picture = match self.looks.are_plain() {
+            false => Picture::Whole(image),
+            true => self.tiles.of(image, &name, self.detector.config()),
         };
         self.tell_of_size(&name, picture.looked_at());
         Ok(Step::Of(Read { job: i, picture, pair, searched }))
@@ -149,7 +149,7 @@ impl<'a> Work<'a> {
 
     /// The same of a picture that is too large to be in memory as a whole, where it can be looked at in tiles.
     fn read_pieces(&self, i: usize, job: &Job) -> Result<Option<Step<Read>>> {
-        if self.rois.is_some() || !self.tiles.allowed() {
+        if !self.looks.are_plain() || !self.tiles.allowed() {
             return Ok(None);
         }
         let (name, page) = (job.name(), job.page.map(|page| page.number));
@@ -187,14 +187,14 @@ impl<'a> Work<'a> {
     fn together(&self, good: Vec<Read>) -> Vec<Result<Step<Detected>>> {
         let whole: Option<Vec<&Image>> = good.iter().map(|read| read.picture.whole()).collect();
         // One by one where there is but one, and where one of them spoils the batch, to tell which.
-        if let Some(images) = whole.filter(|_| good.len() > 1 && self.rois.is_none()) {
+        if let Some(images) = whole.filter(|_| good.len() > 1 && self.looks.are_plain()) {
             let (begin, compiled) = (Instant::now(), compiling::time());
             if let Ok(all) = self.detector.detect_batch(images) {
                 let setup = compiling::time().saturating_sub(compiled);
                 self.add_setup(setup);
                 let seconds = begin.elapsed().saturating_sub(setup).as_secs_f64() / good.len() as f64;
                 let done = |(Read { picture, pair, .. }, found)| match picture {
-                    Picture::Whole(image) => Ok(Step::Of(Detected { image, pair, found, tiles: None, seconds })),
+                    Picture::Whole(image) => Ok(Step::Of(Detected { image, pair, found, how: None, seconds })),
                     _ => Ok(Step::Stopped),
                 };
                 return good.into_iter().zip(all).map(done).collect();
@@ -208,14 +208,15 @@ impl<'a> Work<'a> {
             Picture::Whole(image) => image,
             tiled => return self.in_tiles(tiled, pair),
         };
-        let done = |image, pair, found, begin: Instant| {
-            let seconds = begin.elapsed().as_secs_f64();
-            Ok(Step::Of(Detected { image, pair, found, tiles: None, seconds }))
-        };
-        if let Some(rois) = &self.rois {
-            let (begin, jobs) = (Instant::now(), &self.plan.jobs);
-            let found = rois.detect(self.detector, &image, (&jobs[job], jobs.len()), &searched)?;
-            return done(image, pair, found, begin);
+        if !self.looks.are_plain() {
+            let (begin, compiled, jobs) = (Instant::now(), compiling::time(), &self.plan.jobs);
+            let looked = self.looks.detect(&image, (&jobs[job], jobs.len()), &searched)?;
+            let setup = compiling::time().saturating_sub(compiled);
+            self.add_setup(setup);
+            let seconds = begin.elapsed().saturating_sub(setup).as_secs_f64();
+            return Ok(looked.map_or(Step::Stopped, |(found, how)| {
+                Step::Of(Detected { image, pair, found, how: Some(how), seconds })
+            }));
         }
         // A size's first image is not slower for what is compiled before it.
         let begin = Instant::now();
@@ -223,7 +224,10 @@ impl<'a> Work<'a> {
         self.add_setup(begin.elapsed());
         let begin = Instant::now();
         match ready.and_then(|()| self.detector.detect(&image)) {
-            Ok(found) => done(image, pair, found, begin),
+            Ok(found) => {
+                let seconds = begin.elapsed().as_secs_f64();
+                Ok(Step::Of(Detected { image, pair, found, how: None, seconds }))
+            }
             Err(e) => {
                 let name = self.plan.jobs[job].name();
                 match self.tiles.instead(&image, &name, &e, self.detector.config()) {
@@ -243,7 +247,7 @@ impl<'a> Work<'a> {
         let begin = Instant::now();
         let drawn = tiles::detect(self.detector, picture)?;
         Ok(drawn.map_or(Step::Stopped, |Drawn { image, found, told }| {
-            Step::Of(Detected { image, pair, found, tiles: Some(told), seconds: begin.elapsed().as_secs_f64() })
+            Step::Of(Detected { image, pair, found, how: Some(told), seconds: begin.elapsed().as_secs_f64() })
         }))
     }
 
@@ -269,14 +273,14 @@ impl<'a> Work<'a> {
         detected: Result<Step<Detected>>,
         drawn: &mut Option<RgbImage>,
     ) -> Result<Step<Written>> {
-        let Detected { image, pair, found, tiles, seconds } = match detected? {
+        let Detected { image, pair, found, how, seconds } = match detected? {
             Step::Of(detected) => detected,
             Step::Finished(counts) => return Ok(Step::Finished(counts)),
             Step::Stopped => return Ok(Step::Stopped),
         };
         let (job, score) = (&self.plan.jobs[i], self.args.score);
         // Whoever gives a box wants it back.
-        let known = self.rois.as_ref().is_some_and(Rois::are_boxes);
+        let known = self.looks.keep_boxes();
         let found = if known { found } else { found.above(score) };
         let (found, left) = self.filter.of(found);
         let (files, notes) = self.outputs.write((i, job), &image, &found, pair.run().unwrap_or_default())?;
@@ -292,7 +296,7 @@ impl<'a> Work<'a> {
             "{}: {}{left}{}{notes}, {seconds:.2} s{files}",
             job.name(),
             told(&found, score),
-            tiles.unwrap_or_else(|| crowding::told(&found, self.detector.config())),
+            how.unwrap_or_else(|| crowding::told(&found, self.detector.config())),
         );
         let counts = found.counts_by_class();
         let counts = counts.iter().map(|&(label, n)| (found.name(label).into_owned(), n)).collect();
