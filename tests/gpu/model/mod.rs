@@ -5,6 +5,7 @@ mod augmented;
 mod bodies;
 mod coco;
 mod compare;
+mod crops;
 mod detector;
 mod full;
 mod generated;
