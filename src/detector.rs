@@ -1,5 +1,6 @@
 //! The glue: an image to a plan to detections.
 
+mod anatomy;
 mod augmented;
 mod batch;
 mod builder;
@@ -11,6 +12,7 @@ mod results;
 mod tiled;
 mod trace;
 
+pub use anatomy::{Anatomy, LevelAnatomy};
 pub use augmented::{Augmented, View};
 pub use builder::DetectorBuilder;
 pub use pending::{Options, Pending};
@@ -129,6 +131,25 @@ impl Detector {
     pub fn warm_up(&self, height: u32, width: u32) -> Result<()> {
         let (_, capacity) = Capacity::for_image(&self.config, height, width)?;
         self.ready(&mut self.lock(), capacity).map(|_| ())
+    }
+
+    /// The same weights on the same device by other settings, none of which they depend on: other poolings, thresholds or
+    /// sizes, or no masks ([`Config::without_masks`]). Neither weights nor memory are there twice.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings that cannot be. Such as do not fit the weights are an [`Error::Shape`] of the first image.
+    pub fn beside(&self, config: Config) -> Result<Self> {
+        config.validate()?;
+        Ok(Self {
+            device: self.device.clone(),
+            classes: self.classes.clone(),
+            weights: self.weights.clone(),
+            target: self.target,
+            tuning: self.tuning.clone(),
+            slice: self.slice,
+            plans: Mutex::new(Plans { pool: self.lock().pool.clone(), ..Plans::default() }),
+            config,
+        })
     }
 
     /// The plan for an image of that size, as `detect` would run it.

@@ -44,7 +44,7 @@ use super::stopping;
 pub(super) const SCORE: f32 = 0.5;
 
 /// Where results go unless told otherwise: a folder that holds nothing else.
-const OUT: &str = "maskrcnn-out";
+pub(super) const OUT: &str = "maskrcnn-out";
 
 /// Most threads that read, and that write, unless told otherwise: each holds a picture.
 const JOBS: usize = 8;

@@ -12,6 +12,7 @@ mod crowding;
 mod detect;
 mod devices;
 mod eval;
+mod evolve;
 mod graph;
 mod model;
 mod profile;
@@ -60,6 +61,9 @@ enum Command {
     /// Judge results by COCO annotations: average precision and recall as pycocotools computes them, and the matching
     /// metrics of papers on nuclei. Results of a file need no GPU.
     Eval(Box<eval::Args>),
+    /// Run R-CNN, Fast R-CNN, Faster R-CNN and Mask R-CNN on one picture with the same weights, and show on a page and a sheet
+    /// what each step bought: evolve.html and evolve.png.
+    Evolve(Box<evolve::Args>),
     /// Pair the results of two COCO files one to one, and say where they differ: for who runs a network elsewhere, and
     /// wants the same answers.
     Compare(compare::Args),
@@ -114,6 +118,7 @@ fn obey(command: Command) -> ExitCode {
         Command::Detect(args) => detect::run(&args),
         Command::Propose(args) => detect::propose::run(&args),
         Command::Eval(args) => finish(eval::run(&args)),
+        Command::Evolve(args) => evolved(evolve::run(&args)),
         Command::Compare(args) => judge(compare::run(&args)),
         Command::Devices => devices::run(),
         Command::Graph(args) => finish(graph::run(&args)),
@@ -123,6 +128,14 @@ fn obey(command: Command) -> ExitCode {
         Command::Shaders(command) => judge(shaders::run(&command)),
         Command::Weights(command) => finish(weights::run(&command)),
         Command::Scene(args) => finish(scene::run(&args)),
+    }
+}
+
+/// The exit code of what Ctrl-C may have stopped.
+fn evolved(result: Result<bool>) -> ExitCode {
+    match result {
+        Ok(false) if stopping::asked() => ExitCode::from(stopping::STATUS),
+        result => judge(result),
     }
 }
 

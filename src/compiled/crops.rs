@@ -3,8 +3,8 @@
 use super::OutputValues;
 use crate::Result;
 use crate::config::Config;
-use crate::gpu::{Device, Pool, Runner};
-use crate::graph::{Plan, Tuning};
+use crate::gpu::{Clock, Device, Pool, Runner};
+use crate::graph::{Plan, Tensor, Tuning};
 use crate::model::{CropCapacity, CropNetwork, CropResults, Window};
 use crate::ops::frame::Frame;
 use crate::target::Target;
@@ -27,6 +27,21 @@ pub struct CropSource<'a> {
     pub size: (u32, u32),
     /// Whether the crops before these were of another.
     pub is_new: bool,
+}
+
+/// What a run is given.
+struct Batch<'a> {
+    places: Vec<u32>,
+    live: Vec<u32>,
+    /// The image, where it is another than before.
+    rgb: Option<&'a [u8]>,
+}
+
+impl Batch<'_> {
+    fn of(&self, net: &CropNetwork) -> Vec<(Tensor, &[u8])> {
+        let (places, live) = (bytemuck::cast_slice(&self.places), bytemuck::cast_slice(&self.live));
+        [(net.places, places), (net.live, live)].into_iter().chain(self.rgb.map(|rgb| (net.bytes, rgb))).collect()
+    }
 }
 
 /// Logits and deltas of crops, one after the other.
@@ -81,6 +96,41 @@ impl CompiledCrops {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Device`] where the device fails.
     pub fn run(&mut self, source: &CropSource, windows: &[Window], to: &mut CropPredictions) -> Result<()> {
+        let batch = self.batch(source, windows)?;
+        let net = &self.network;
+        let values = self.runner.run(&batch.of(net), &[net.logits, net.deltas])?;
+        for (value, to) in values.iter().zip([&mut to.logits, &mut to.deltas]) {
+            let one = value.shape.len() / self.capacity.crops.batch;
+            to.extend_from_slice(&value.floats()[..one * windows.len()]);
+        }
+        Ok(())
+    }
+
+    /// Seconds of each stage of a run of as many windows as go through the body together, in the network's order.
+    ///
+    /// # Errors
+    /// As [`CompiledCrops::run`].
+    pub fn stages(
+        &mut self,
+        source: &CropSource,
+        windows: &[Window],
+        clock: Clock,
+    ) -> Result<Vec<(&'static str, f64)>> {
+        let batch = self.batch(source, windows)?;
+        let seconds = self.runner.profile(&batch.of(&self.network), clock)?;
+        let plan = self.runner.plan();
+        let mut out: Vec<(&'static str, f64)> = Vec::new();
+        for (step, seconds) in plan.steps.iter().zip(seconds) {
+            let stage = plan.graph.nodes[step.op].stage;
+            match out.iter_mut().find(|s| s.0 == stage) {
+                Some(of_stage) => of_stage.1 += seconds,
+                None => out.push((stage, seconds)),
+            }
+        }
+        Ok(out)
+    }
+
+    fn batch<'s>(&self, source: &CropSource<'s>, windows: &[Window]) -> Result<Batch<'s>> {
         let crops = self.capacity.crops;
         let (mut places, mut live) = (Vec::new(), Vec::with_capacity(crops.batch));
         for i in 0..crops.batch {
@@ -89,18 +139,7 @@ impl CompiledCrops {
             window.places(crops.side, source.size, &mut places);
             live.push(u32::from(i < windows.len()));
         }
-        let net = &self.network;
-        let mut inputs: Vec<(_, &[u8])> =
-            vec![(net.places, bytemuck::cast_slice(&places)), (net.live, bytemuck::cast_slice(&live))];
-        if source.is_new {
-            inputs.push((net.bytes, source.rgb));
-        }
-        let values = self.runner.run(&inputs, &[net.logits, net.deltas])?;
-        for (value, to) in values.iter().zip([&mut to.logits, &mut to.deltas]) {
-            let one = value.shape.len() / crops.batch;
-            to.extend_from_slice(&value.floats()[..one * windows.len()]);
-        }
-        Ok(())
+        Ok(Batch { places, live, rgb: source.is_new.then_some(source.rgb) })
     }
 
     /// Class NMS over all crops of an image of that size (width, height), and what is left of them.

@@ -1,9 +1,8 @@
 //! Test-time augmentation: an image looked at several times, mirrored and in other sizes, and what was found joined.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
-use super::{Detector, Options, Plans};
+use super::{Detector, Options};
 use crate::compiled::masks_of;
 use crate::config::{Config, Suppression};
 use crate::model::KnownBox;
@@ -87,21 +86,6 @@ impl Detector {
             }
         }
         Ok(Augmented { detector: self, views: views.to_vec(), sizes })
-    }
-
-    /// The same weights on the same device by other settings.
-    fn beside(&self, config: Config) -> Result<Self> {
-        config.validate()?;
-        Ok(Self {
-            device: self.device.clone(),
-            classes: self.classes.clone(),
-            weights: self.weights.clone(),
-            target: self.target,
-            tuning: self.tuning.clone(),
-            slice: self.slice,
-            plans: Mutex::new(Plans { pool: self.lock().pool.clone(), ..Plans::default() }),
-            config,
-        })
     }
 }
 

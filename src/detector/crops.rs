@@ -61,6 +61,32 @@ impl Detector {
         Ok(Some(self.detections(size.0, size.1, found)))
     }
 
+    /// Seconds of each stage of one batch of [`Detector::detect_crops`], and how many crops that is.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
+    pub fn crop_stages<'a>(
+        &self,
+        image: impl Into<Pixels<'a>>,
+        proposals: &[[f32; 4]],
+        crops: &Crops,
+    ) -> Result<(Vec<(&'static str, f64)>, usize)> {
+        crops.validate()?;
+        let image = image.into();
+        let size = (image.width(), image.height());
+        check(proposals, size)?;
+        let windows: Vec<Window> = proposals.iter().take(crops.batch).map(|&b| crops.window(b, size)).collect();
+        let mut plans = self.lock();
+        self.settle(&mut plans);
+        let mut compiled = self.compiled_crops(&mut plans, CropCapacity::for_image(*crops, size))?;
+        let source = CropSource { rgb: &image.rgb(), size, is_new: true };
+        let stages = compiled.stages(&source, &windows, self.device.clock())?;
+        plans.crops = Some(compiled);
+        Ok((stages, windows.len()))
+    }
+
     fn compiled_crops(&self, plans: &mut Plans, capacity: CropCapacity) -> Result<CompiledCrops> {
         if let Some(compiled) = plans.crops.take().filter(|compiled| *compiled.capacity() == capacity) {
             return Ok(compiled);

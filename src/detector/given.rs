@@ -1,9 +1,10 @@
 //! Images that come with RoIs: proposals from elsewhere, or boxes whose masks are wanted.
 
 use super::batch::SizedImage;
+use super::results::ImageResult;
 use super::{Detector, Options, internal};
 use crate::model::{Given, KnownBox};
-use crate::vision::{Detections, Pixels};
+use crate::vision::{Detection, Detections, Pixels};
 use crate::{Error, Result};
 
 impl Detector {
@@ -17,7 +18,12 @@ impl Detector {
     pub fn detect_proposals<'a>(&self, image: impl Into<Pixels<'a>>, proposals: &[[f32; 4]]) -> Result<Detections> {
         let image = SizedImage::new(&self.config, image.into())?;
         let rois = Given::proposals(proposals, &image.size)?;
-        self.with_rois(image, rois, proposals.is_empty(), Options::default())
+        let image = image.with(rois);
+        let found = match proposals {
+            [] => ImageResult::default(),
+            _ => self.with_rois(&image, Options::default())?,
+        };
+        Ok(self.found_in(&image, found))
     }
 
     /// The masks of boxes that are known, in their order, with the labels and scores that they came with: the body, and the
@@ -45,19 +51,20 @@ impl Detector {
             return Err(Error::Config { setting: "mask".into(), reason });
         }
         let image = SizedImage::new(&self.config, image.into())?;
+        let (width, height) = (image.width, image.height);
         let rois = Given::boxes(boxes, &image.size, self.config.num_classes)?;
-        let mut found = self.with_rois(image, rois, boxes.is_empty(), *options)?;
-        // Not brought to the network's size and back.
-        found.items.iter_mut().zip(boxes).for_each(|(item, known)| item.bbox = known.bbox);
-        Ok(found)
+        let found = match boxes {
+            [] => ImageResult::default(),
+            _ => self.with_rois(&image.with(rois), *options)?,
+        };
+        // In the order in which they came, and not brought to the network's size and back.
+        let items = found.items.into_iter().zip(boxes).map(|(item, known)| Detection { bbox: known.bbox, ..item });
+        let none = Detections::new(width, height, self.classes.clone(), Vec::new());
+        Ok(Detections { items: items.collect(), ..none })
     }
 
-    fn with_rois(&self, image: SizedImage, rois: Given, none: bool, options: Options) -> Result<Detections> {
-        if none {
-            return Ok(Detections::new(image.width, image.height, self.classes.clone(), Vec::new()));
-        }
-        let image = image.with(rois);
-        let found = self.run(&mut self.lock(), image.capacity, &[&image], options)?;
-        found.into_iter().next().map(|found| self.found_in(&image, found)).ok_or_else(|| internal("is of no image"))
+    fn with_rois(&self, image: &SizedImage, options: Options) -> Result<ImageResult> {
+        let found = self.run(&mut self.lock(), image.capacity, &[image], options)?;
+        found.into_iter().next().ok_or_else(|| internal("is of no image"))
     }
 }

@@ -7,6 +7,7 @@ use crate::compiled::CompiledNetwork;
 use crate::gpu::{Clock, Counts, Held, Roofs};
 use crate::graph::{Graph, Node, Plan, Source, Step, Tensor};
 use crate::kernels::Kernel;
+use crate::model::Given;
 use crate::ops::{Cost, Io};
 use crate::tensor::ELEMENT_BYTES;
 use crate::vision::Image;
@@ -92,7 +93,29 @@ impl Detector {
     pub fn profile(&self, image: &Image, runs: usize, clock: Option<Clock>) -> Result<Profile> {
         // This compiles the shaders, and makes room for the bits of all masks.
         let found = self.detect(image)?.len();
+        self.profiled(SizedImage::new(&self.config, image.into())?, found, runs, clock)
+    }
+
+    /// As [`Detector::profile`], of [`Detector::detect_proposals`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
+    pub fn profile_proposals(
+        &self,
+        image: &Image,
+        proposals: &[[f32; 4]],
+        runs: usize,
+        clock: Option<Clock>,
+    ) -> Result<Profile> {
+        let found = self.detect_proposals(image, proposals)?.len();
         let image = SizedImage::new(&self.config, image.into())?;
+        let rois = Given::proposals(proposals, &image.size)?;
+        self.profiled(image.with(rois), found, runs, clock)
+    }
+
+    fn profiled(&self, image: SizedImage, found: usize, runs: usize, clock: Option<Clock>) -> Result<Profile> {
         let mut plans = self.lock();
         let network = self.ready(&mut plans, image.capacity)?;
         let clock = clock.unwrap_or(self.device.clock());
@@ -125,7 +148,7 @@ fn time(
     clock: Clock,
 ) -> Result<(Vec<f64>, f64, Vec<Live>)> {
     let ends = network.network().clone();
-    let input = network.input(&[image.given()]);
+    let input = network.input(&[image.given()]).with(image.rois.clone());
     let (inputs, runner) = (input.of(&ends), network.runner());
     let (mut whole, mut steps) = (Vec::new(), vec![Vec::new(); runner.plan().steps.len()]);
     // By turns, so that what else the machine does falls on both alike.

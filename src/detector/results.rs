@@ -10,6 +10,7 @@ use crate::vision::{Detection, Mask, SoftMask};
 const LIKELY: f32 = 2.197;
 
 /// What was found in an image.
+#[derive(Default)]
 pub(super) struct ImageResult {
     pub items: Vec<Detection>,
     pub left_out: Vec<f32>,

@@ -14,7 +14,7 @@ pub(super) struct Level {
 }
 
 /// Cell anchors (x1, y1, x2, y2) round the origin: ratios outer, sizes inner, half sides rounded half to even.
-pub(super) fn cells(sizes: &[f32], ratios: &[f32]) -> Vec<[f32; 4]> {
+pub(crate) fn cells(sizes: &[f32], ratios: &[f32]) -> Vec<[f32; 4]> {
     let mut out = Vec::new();
     for &ratio in ratios {
         let h = ratio.sqrt();

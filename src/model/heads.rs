@@ -32,7 +32,7 @@ use crate::tensor::{ELEMENT_BYTES, Value};
 use crate::weights::{self, Body, BoxHeadWeights, MaskHeadWeights, NetworkWeights};
 
 /// The side of a RoI that belongs on P4 (FPN paper, equation 1).
-pub(super) const CANONICAL_SIDE: f32 = 224.0;
+pub(crate) const CANONICAL_SIDE: f32 = 224.0;
 
 /// What the box head found. n is the configuration's detections an image.
 pub(super) struct BoxOutputs {

@@ -26,9 +26,11 @@ mod pyramid;
 mod rpn;
 mod size;
 
+pub(crate) use anchors::cells as cell_anchors;
 pub use crops::{CropCapacity, CropNetwork, CropResults, Crops, Window};
 pub use given::{Given, GivenTensors, KnownBox, RoiSource};
 pub(crate) use given::{check_box, room_for_boxes};
+pub(crate) use heads::CANONICAL_SIDE;
 pub use input::Input;
 pub use precision::Precision;
 pub use size::NetworkSize;

@@ -42,7 +42,7 @@ pub struct Detections {
     pub height: u32,
     /// Class names by label; 0 is the background.
     pub classes: Arc<[String]>,
-    /// The instances, by falling score.
+    /// The instances, by falling score; of boxes that were given, in their order.
     pub items: Vec<Detection>,
     /// Scores, falling, of further instances that were found, and for which the settings had no room
     /// (`box.detections_per_img`).

@@ -34,7 +34,7 @@ pub mod scene;
 
 pub use self::detections::{Detection, Detections, SoftMask};
 #[cfg(feature = "cli")]
-pub use self::draw::{Palette, Style, StyleParts, class_colour, overlay, styled_overlay};
+pub use self::draw::{Board, Palette, Style, StyleParts, class_colour, fitted, overlay, styled_overlay};
 #[cfg(feature = "image")]
 pub use self::image::{
     About, Channels, HEAD_BYTES, Normalize, Note, Pages, Piecewise, ReadOptions, Reading, is_decoding, is_image,

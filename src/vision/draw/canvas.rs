@@ -60,7 +60,7 @@ impl Canvas {
         }
     }
 
-    fn fill(&mut self, rect: Rect, colour: Colour, alpha: f32) {
+    pub(super) fn fill(&mut self, rect: Rect, colour: Colour, alpha: f32) {
         let all = self.bounds();
         for y in rect.y0.max(0)..rect.y1.min(all.y1) {
             for x in rect.x0.max(0)..rect.x1.min(all.x1) {

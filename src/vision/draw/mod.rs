@@ -1,5 +1,6 @@
 //! Detections as a picture: tinted masks with outlines, boxes and labels, readable from one instance to hundreds.
 
+mod board;
 mod canvas;
 mod colour;
 mod labels;
@@ -9,6 +10,7 @@ mod text;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
+pub use self::board::{Board, fitted};
 use self::canvas::{Canvas, Rect};
 use self::labels::{Label, Wish};
 pub use self::style::{Palette, Style, StyleParts, class_colour};

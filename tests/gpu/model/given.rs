@@ -60,8 +60,11 @@ fn known_boxes_get_their_masks() {
     let detector = Detector::builder().device(device()).weights_file(file()).config(small()).build().unwrap();
     let image = picture(250, 200, 3);
     let found = detector.detect(&image).unwrap();
-    let known: Vec<KnownBox> =
-        found.iter().rev().map(|d| KnownBox { bbox: d.bbox, label: d.label, score: 1.0 - d.score }).collect();
+    // In no order of their scores.
+    let score = |i: usize| [0.2, 0.9, 0.4, 0.6][i % 4];
+    let known: Vec<KnownBox> = (found.iter().rev().enumerate())
+        .map(|(i, d)| KnownBox { bbox: d.bbox, label: d.label, score: score(i) })
+        .collect();
     let masks = detector.masks_of_boxes(&image, &known).unwrap();
     assert_eq!(masks.len(), found.len());
     for ((got, known), want) in masks.iter().zip(&known).zip(found.iter().rev()) {
