@@ -36,7 +36,7 @@ pub fn cases() -> Vec<Case> {
         let mut places = Vec::with_capacity(crops * 2 * side * PLACE_WORDS);
         for i in 0..crops * 2 * side {
             // Rows begin where they do in the image.
-            let (count, pitch) = if i / side % 2 == 0 { (h, w) } else { (w, 1) };
+            let (count, pitch) = if (i / side).is_multiple_of(2) { (h, w) } else { (w, 1) };
             let [low, high] = [0; 2].map(|_: i32| (rng.below(count) * pitch) as u32);
             let inside = u32::from(rng.below(5) > 0);
             places.extend([low, high, rng.uniform(0.0, 1.0).to_bits(), inside]);

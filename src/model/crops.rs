@@ -19,9 +19,9 @@ use crate::ops::warp::{PLACE_WORDS, Warp};
 use crate::tensor::Value;
 use crate::weights::NetworkWeights;
 
-/// How proposals become crops.
+/// How proposals become crops. Take the rest as it is by default, so that settings may be added:
+/// `Crops { batch: 8, ..Crops::default() }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub struct Crops {
     /// Pixels of a side of the square that each crop is warped to: a multiple of 32.
     pub side: u32,

@@ -7,6 +7,7 @@ mod compare;
 mod detections;
 mod devices;
 mod evaluation;
+mod evolve;
 mod given;
 mod killed;
 mod long;

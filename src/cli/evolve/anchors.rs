@@ -10,8 +10,8 @@ use super::section::{Figure, MARK, OTHER, Section, THIRD, View, heat};
 use crate::cli::words::count;
 
 /// The sides of the large picture and of the maps.
-const SIDE: u32 = 480;
-const MAP: u32 = 240;
+const SIDE: u32 = 440;
+const MAP: u32 = 195;
 
 /// Colours of the anchors of a cell, by turns.
 const ANCHORS: [[u8; 3]; 6] = [OTHER, THIRD, [0, 190, 130], [204, 80, 190], [255, 140, 60], [120, 220, 255]];

@@ -3,12 +3,11 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use image::RgbImage;
 use maskrcnn::engine::detector::Profile;
-use maskrcnn::engine::vision::{Board, Style, StyleParts, fitted, styled_overlay};
+use maskrcnn::engine::vision::{Board, Palette, StyleParts};
 use maskrcnn::{Crops, Detections, Detector, Image, Result, SelectiveSearch, selective_search};
 
-use super::section::{DIM, Figure, GROUND, INK, Section, seconds};
+use super::section::{DIM, Figure, GROUND, INK, Section, card, seconds};
 use crate::cli::words::count;
 use crate::cli::{compiling, progress, stopping};
 
@@ -96,8 +95,7 @@ impl Family {
         };
 
         let begin = Instant::now();
-        let mut settings = SelectiveSearch::default();
-        settings.max_boxes = limits.proposals;
+        let settings = SelectiveSearch { max_boxes: limits.proposals, ..SelectiveSearch::default() };
         let searched = selective_search(image, &settings, |_, _| {})?;
         let searching = begin.elapsed().as_secs_f64();
         let of_search = format!("{} of selective search", searched.len());
@@ -186,6 +184,7 @@ impl Family {
 
     /// The four side by side.
     pub(super) fn section(&self, image: &Image) -> Section {
+        let drawn = StyleParts { fill: true, outline: true, boxes: true, labels: false };
         let figures = self.members.iter().map(|m| Figure {
             title: format!("{}: {}", m.name, seconds(m.seconds)),
             caption: format!(
@@ -195,7 +194,7 @@ impl Family {
                 m.passes,
                 m.found.len()
             ),
-            picture: overlay(image, &m.found),
+            picture: card(image, &m.found, Palette::Instances, drawn),
         });
         let figures = figures.chain([self.bars()]).collect();
         let header = ["", "proposals", "passes", "time"].map(String::from).into_iter();
@@ -286,11 +285,4 @@ fn crops(detector: &Detector, image: &Image, proposals: &[[f32; 4]]) -> Result<O
     }
     let (stages, _) = detector.crop_stages(image, proposals, &Crops::default())?;
     Ok(Some(Crop { found, parts: shares(stages.into_iter(), whole), seconds: whole }))
-}
-
-/// A picture with boxes and, where there are some, masks, as large as a card of the sheet.
-fn overlay(image: &Image, found: &Detections) -> RgbImage {
-    let parts = StyleParts { fill: true, outline: true, boxes: true, labels: false };
-    let drawn = styled_overlay(image, found, &Style { parts, ..Style::default() });
-    fitted(&drawn, (368, 368), false).0
 }

@@ -5,7 +5,7 @@ use maskrcnn::engine::vision::{Board, fitted};
 use maskrcnn::{Detector, Image, KnownBox, Options, Result, SoftMask};
 
 use super::pooling::{Example, around};
-use super::section::{DIM, Figure, GROUND, INK, MARK, Section, THIRD, View, heat};
+use super::section::{CARD, DIM, Figure, GROUND, INK, MARK, Section, THIRD, View, heat};
 use crate::cli::words::count;
 
 /// The side of a mask in the picture of all, and how many are in a row.
@@ -45,9 +45,9 @@ pub(super) fn section(detector: &Detector, image: &Image, example: &Example) -> 
         figures.push(Figure {
             title: format!("The one that counts: {}", example.name),
             caption: format!("{side}×{side} probabilities, from dark (0) to bright (1)."),
-            picture: fitted(&heat_of(soft), (368, 368), true).0,
+            picture: fitted(&heat_of(soft), (CARD, CARD), true).0,
         });
-        let mut view = View::part(image, around(example.detection.bbox), 368, 0.0);
+        let mut view = View::part(image, around(example.detection.bbox), CARD, 0.0);
         view.tint(&last.mask, THIRD, 0.5);
         let rect = view.bbox(example.detection.bbox);
         view.board.frame(rect, 1.5, MARK);

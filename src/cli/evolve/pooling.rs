@@ -4,10 +4,7 @@ use maskrcnn::engine::detector::Anatomy;
 use maskrcnn::{Config, Detection, Detections, Detector, Image, KnownBox, Result, RoiPooling};
 
 use super::family::Family;
-use super::section::{Figure, MARK, OTHER, Section, THIRD, View};
-
-/// The side of a picture.
-const SIDE: u32 = 368;
+use super::section::{CARD, Figure, MARK, OTHER, Section, THIRD, View};
 
 /// How many of the best may be the example.
 const BEST: usize = 40;
@@ -31,7 +28,7 @@ pub(super) fn example(family: &Family, anatomy: &Anatomy) -> Option<Example> {
         let (_, [x1, y1, x2, y2]) = anatomy.on_level(d.bbox);
         let (wide, high) = (x2 - x1, y2 - y1);
         let inside = d.bbox[0] > 1.0 && d.bbox[1] > 1.0 && d.bbox[2] < w - 1.0 && d.bbox[3] < h - 1.0;
-        let fits = wide.max(high) <= 16.0 && wide.min(high) >= 2.0;
+        let fits = wide.max(high) <= 9.0 && wide.min(high) >= 2.0;
         (fits && inside, if fits { wide.min(high) } else { -wide.max(high) })
     };
     let best = of.iter().take(BEST).max_by(|a, b| {
@@ -124,10 +121,10 @@ pub(super) fn section(
             detector.beside(Config { mask: Some(head), ..config.clone() })?.masks_of_boxes(image, &known)
         };
         let (aligned, pooled) = (with(RoiPooling::Align)?, with(RoiPooling::Pool)?);
-        let ious: Vec<f64> = aligned.iter().zip(pooled.iter()).map(|(a, b)| f64::from(a.mask.iou(&b.mask))).collect();
+        let ious: Vec<f64> = aligned.iter().zip(pooled.iter()).map(|(a, b)| a.mask.iou(&b.mask)).collect();
         let around = around(example.detection.bbox);
         for (of, name, colour) in [(&aligned, "RoIAlign", THIRD), (&pooled, "RoIPool", OTHER)] {
-            let mut view = View::part(image, around, SIDE, 0.0);
+            let mut view = View::part(image, around, CARD, 0.0);
             of.iter().take(1).for_each(|d| view.tint(&d.mask, colour, 0.5));
             let rect = view.bbox(example.detection.bbox);
             view.board.frame(rect, 1.5, MARK);
@@ -185,7 +182,7 @@ impl Grid<'_> {
             (a.low.floor().min(first as f32) - 1.0, a.high.ceil().max((first + n) as f32) + 1.0)
         };
         let ((x0, x1), (y0, y1)) = (ends(x), ends(y));
-        let mut view = View::part(self.image, [x0 * w, y0 * h, x1 * w, y1 * h], SIDE, 0.45);
+        let mut view = View::part(self.image, [x0 * w, y0 * h, x1 * w, y1 * h], CARD, 0.45);
         let line = |view: &mut View, a: (f32, f32), b: (f32, f32)| {
             let (a, b) = (view.at((a.0 * w, a.1 * h)), view.at((b.0 * w, b.1 * h)));
             view.board.line(a, b, 1.0, [150; 3]);

@@ -3,8 +3,8 @@
 use std::io::{self, Cursor, Write};
 
 use image::{ImageFormat, RgbImage};
-use maskrcnn::engine::vision::{Board, fitted};
-use maskrcnn::{Image, Mask};
+use maskrcnn::engine::vision::{Board, Palette, Style, StyleParts, fitted, styled_overlay};
+use maskrcnn::{Detections, Image, Mask};
 
 /// Colours of the drawings.
 pub(super) const INK: [u8; 3] = [28, 28, 34];
@@ -36,6 +36,21 @@ pub(super) struct Figure {
 /// A picture's pixels.
 pub(super) fn pixels(image: &Image) -> RgbImage {
     RgbImage::from_raw(image.width(), image.height(), image.rgb().to_vec()).unwrap_or_default()
+}
+
+/// The side of a card: four are in a row of the sheet.
+pub(super) const CARD: u32 = 368;
+
+/// What was found, drawn upon the picture as large as a card is, so that lines are as thick on every picture.
+pub(super) fn card(image: &Image, found: &Detections, palette: Palette, parts: StyleParts) -> RgbImage {
+    let (small, _) = fitted(&pixels(image), (CARD, CARD), false);
+    let (w, h) = small.dimensions();
+    let style = Style { palette, parts, font_size: Some(14.0), line_width: Some(2.0), enlarged: false };
+    match Image::from_rgb8(w, h, small.clone().into_raw()) {
+        Ok(image) => styled_overlay(&image, &found.scaled_to(w, h), &style),
+        // A picture that is no picture was refused before.
+        Err(_) => small,
+    }
 }
 
 /// Writes a picture as PNG.

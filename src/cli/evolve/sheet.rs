@@ -11,7 +11,7 @@ const MARGIN: f32 = 40.0;
 /// Between figures.
 const GAP: f32 = 16.0;
 /// Narrower captions are not read.
-const CAPTION: f32 = 240.0;
+const CAPTION: f32 = 195.0;
 
 /// Drawn twice: once to see how tall it is, and once for good.
 pub(super) fn sheet(about: &str, sections: &[Section]) -> RgbImage {

@@ -1,18 +1,12 @@
 //! Four questions that can be asked of one picture.
 
-use maskrcnn::engine::vision::{Palette, Style, StyleParts, fitted, styled_overlay};
+use maskrcnn::engine::vision::{Palette, StyleParts};
 use maskrcnn::{Detections, Image};
 
-use super::section::{Figure, Section, View};
-
-/// The side of a picture.
-const SIDE: u32 = 368;
+use super::section::{CARD, Figure, Section, View, card};
 
 pub(super) fn section(image: &Image, found: &Detections) -> Section {
-    let drawn = |palette: Palette, parts: StyleParts| {
-        let picture = styled_overlay(image, found, &Style { palette, parts, ..Style::default() });
-        fitted(&picture, (SIDE, SIDE), false).0
-    };
+    let drawn = |palette: Palette, parts: StyleParts| card(image, found, palette, parts);
     let classes: Vec<(String, f32)> = found
         .counts_by_class()
         .iter()
@@ -21,7 +15,7 @@ pub(super) fn section(image: &Image, found: &Detections) -> Section {
             (found.name(label).into_owned(), best)
         })
         .collect();
-    let mut view = View::whole(image, SIDE, SIDE);
+    let mut view = View::whole(image, CARD, CARD);
     for (i, (name, score)) in classes.iter().take(10).enumerate() {
         let y = 8.0 + 30.0 * i as f32;
         let text = format!("{name} {score:.2}");

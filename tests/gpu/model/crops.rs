@@ -22,9 +22,7 @@ const LIMIT: f64 = 1e-4;
 
 /// In batches that do not divide the boxes, as few as they are.
 fn crops() -> Crops {
-    let mut crops = Crops::default();
-    crops.batch = 5;
-    crops
+    Crops { batch: 5, ..Crops::default() }
 }
 
 /// Windows, the first warped crop, and the logits and deltas of all.
@@ -118,8 +116,7 @@ fn it_is_watched_and_stops() {
     let detector = builder.boxes_only().build().unwrap();
     let image = picture(250, 200, 3);
     let proposals: Vec<[f32; 4]> = detector.detect(&image).unwrap().iter().map(|d| d.bbox).take(7).collect();
-    let mut crops = Crops::default();
-    (crops.batch, crops.side, crops.context) = (3, 64, 6);
+    let mut crops = Crops { batch: 3, side: 64, context: 6 };
     let run = |stop: usize| {
         let mut heard = Vec::new();
         let found = detector.detect_crops(&image, &proposals, &crops, &mut |done, of| {
