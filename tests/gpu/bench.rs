@@ -94,7 +94,7 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
     // The default model's convolutions have one group, and what follows them is fused.
     let groups = ["grouped_conv2d", "elementwise"];
     // By settings that are not the default model's.
-    let set = ["group_norm", "mean_pool", "roi_pool", "soft_nms"];
+    let set = ["group_norm", "mean_pool", "roi_pool", "soft_nms", "warp"];
     let elsewhere = |n: &&str| n.starts_with("roof") || [&gpus[..], &large, &groups, &set].concat().contains(n);
     for kernel in maskrcnn::engine::kernels::REGISTRY.iter().map(|e| e.name).filter(|n| !elsewhere(n)) {
         assert!(kernels.contains(kernel), "{kernel} is not measured");
