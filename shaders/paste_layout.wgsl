@@ -1,6 +1,8 @@
 // Where each mask will lie: boxes go back to the original image, are enlarged by the border that pasting adds, and
 // truncated to whole pixels (torchvision, roi_heads.py: expand_boxes, paste_mask_in_image); the part inside the image
 // is the mask's rectangle, and a scan over the rectangles' words gives the offsets. A workgroup an image.
+// SAMPLED: boxes are clipped to the image, and the rectangle is of the pixels that they touch, and one more on each side
+// (detectron2, postprocessing.py, mask_ops.py).
 
 #import shared/frame
 
@@ -37,6 +39,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 
     var mine = 0u;
     for (var i = from_i; i < to_i; i++) {
+#ifdef SAMPLED
+        let far = vec2<f32>(bound);
+        let box = clamp(rois[b * p.n + i] * back, vec4(0.0), vec4(far, far));
+        let low = vec2(0);
+        let size = vec2(0);
+        let x0 = max(vec2<i32>(floor(box.xy)) - 1, vec2(0));
+        let x1 = select(x0, min(vec2<i32>(ceil(box.zw)) + 1, bound), vec2(box.z > box.x && box.w > box.y));
+#else
         let box = rois[b * p.n + i] * back;
         let half = (box.zw - box.xy) * 0.5 * grow;
         let centre = (box.zw + box.xy) * 0.5;
@@ -46,6 +56,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let x0 = max(low, vec2(0));
         // torchvision copies up to high + 1, which is past the resized mask where high < low.
         let x1 = min(min(high + 1, low + size), bound);
+#endif
         let inside = vec2<u32>(max(x1 - x0, vec2(0)));
         boxes[b * p.n + i] = box;
         let at = 2u * (b * p.n + i);

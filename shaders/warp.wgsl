@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     let ly = bitcast<f32>(row.z);
     let lx = bitcast<f32>(column.z);
-    let top = (1.0 - lx) * texel(0u, row.x + column.x) + lx * texel(0u, row.x + column.y);
-    let bottom = (1.0 - lx) * texel(0u, row.y + column.x) + lx * texel(0u, row.y + column.y);
+    let top = (1.0 - lx) * value(0u, row.x + column.x) + lx * value(0u, row.x + column.y);
+    let bottom = (1.0 - lx) * value(0u, row.y + column.x) + lx * value(0u, row.y + column.y);
     y[i] = stored(vec4((1.0 - ly) * top + ly * bottom, 0.0));
 }

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::gpu::{Counts, Device, Pool, Runner, Submitted};
 use crate::graph::{Plan, Tensor, Tuning};
 use crate::model::{self, Capacity, Input, Network, NetworkSize};
+use crate::ops::paste::Paste;
 use crate::target::Target;
 use crate::weights::NetworkWeights;
 use crate::{Error, Result};
@@ -32,8 +33,8 @@ pub struct PlannedNetwork {
     pub network: Network,
     /// How it is run.
     pub plan: Plan,
-    /// From which probability on a pixel is the mask's.
-    threshold: f32,
+    /// How masks are pasted again where they found no room.
+    paste: Paste,
 }
 
 impl PlannedNetwork {
@@ -68,7 +69,9 @@ impl PlannedNetwork {
         kept(&network).into_iter().for_each(|t| network.graph.keep(t));
         let plan = Plan::choosing(network.graph.clone(), target, tuning)?;
         let threshold = config.mask.as_ref().map_or(0.5, |m| m.threshold);
-        Ok(Self { capacity, network, plan, threshold })
+        let paste =
+            Paste { capacity: capacity.mask_words, first: 0, threshold, pasting: crate::model::pasting(config) };
+        Ok(Self { capacity, network, plan, paste })
     }
 
     /// As a [`Detector`](crate::Detector) plans it for one image of so many rows and columns, and the sizes on the way
@@ -95,9 +98,9 @@ impl PlannedNetwork {
     /// [`Error::Limit`] where a tensor or a grid is too large for the device, [`Error::Shader`] where a kernel does not
     /// compile, [`Error::OutOfMemory`] where memory runs out.
     pub fn compile(self, device: &Device, pool: &Pool) -> Result<CompiledNetwork> {
-        let Self { capacity, network, plan, threshold } = self;
+        let Self { capacity, network, plan, paste } = self;
         let runner = Runner::with_pool(device, plan, pool)?;
-        Ok(CompiledNetwork { capacity, network, runner, threshold })
+        Ok(CompiledNetwork { capacity, network, runner, paste })
     }
 }
 
@@ -112,7 +115,7 @@ pub struct CompiledNetwork {
     capacity: Capacity,
     network: Network,
     runner: Runner,
-    threshold: f32,
+    paste: Paste,
 }
 
 impl CompiledNetwork {
@@ -143,7 +146,7 @@ impl CompiledNetwork {
 
     /// What goes in for as many images as it is for (RGB, 3 bytes a pixel, with their sizes on the way in).
     pub fn input<'a>(&self, images: &[(&'a [u8], NetworkSize)]) -> Input<'a> {
-        Input::new(images, self.capacity.height, self.capacity.width)
+        Input::new(images, self.capacity.height, self.capacity.width, self.capacity.taps)
     }
 
     /// Runs as many images as it is for.

@@ -8,6 +8,7 @@ mod backbone;
 mod coco;
 mod json;
 mod overrides;
+mod rules;
 mod validate;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use backbone::{Backbone, BlockKind, Neck};
 use coco::COCO_NAMES;
+pub use rules::{AnchorRule, LevelRule, PasteRule, Resize, SMALLEST_SIDE};
 
 /// The settings of one Mask R-CNN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +44,8 @@ pub struct Config {
     pub anchor_sizes: Vec<Vec<f32>>,
     /// Anchor height over width; every level has all of them.
     pub anchor_ratios: Vec<f32>,
+    /// How anchors are made of these.
+    pub anchor_rule: AnchorRule,
     /// Region proposal network.
     pub rpn: Rpn,
     /// Box head; `box` in JSON.
@@ -54,6 +58,10 @@ pub struct Config {
     /// RoIAlign moves its samples by half a feature pixel and drops the 1-pixel minimum (detectron2, MMDetection);
     /// torchvision's published models do not.
     pub roi_aligned: bool,
+    /// How the levels of RoIs are found.
+    pub roi_levels: LevelRule,
+    /// How boxes and masks are brought into the image.
+    pub paste: PasteRule,
 }
 
 /// Region proposal network (`torchvision/models/detection/rpn.py`).
@@ -175,7 +183,7 @@ pub struct MaskHead {
     pub output_size: usize,
     /// One mask serves all classes.
     pub class_agnostic: bool,
-    /// A pixel belongs to the mask above this probability.
+    /// A pixel belongs to the mask above this probability, or from it on ([`Config::paste`]).
     pub threshold: f32,
 }
 
@@ -183,6 +191,8 @@ pub struct MaskHead {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Transform {
+    /// How pixels are made of the image's.
+    pub resize: Resize,
     /// The short side becomes this many pixels …
     pub min_size: usize,
     /// … unless the long side would then pass this many.
@@ -199,7 +209,7 @@ pub struct Transform {
     pub image_mean: [f32; 3],
     /// Divides what is left.
     pub image_std: [f32; 3],
-    /// Height and width are padded right and below to a multiple of this.
+    /// Height and width are padded right and below to a multiple of this, which is one of 32 where there is an FPN.
     pub size_divisible: usize,
 }
 
@@ -238,6 +248,11 @@ impl Config {
                 .map(|class| if class == 0 { "__background__".into() } else { format!("class {class}") })
                 .collect(),
         }
+    }
+
+    /// The names of COCO's 80 classes, as projects number them that leave the unused ids out, the background's first.
+    pub fn coco_names_without_holes() -> Vec<String> {
+        COCO_NAMES.iter().filter(|name| **name != "N/A").map(|name| name.to_string()).collect()
     }
 
     /// Levels that anchors are on: with an FPN, one for each stage from [`Backbone::first_level`] on, and one that is pooled
@@ -286,11 +301,14 @@ impl Default for Config {
             class_names: COCO_NAMES.map(String::from).to_vec(),
             anchor_sizes: [32.0, 64.0, 128.0, 256.0, 512.0].map(|size| vec![size]).to_vec(),
             anchor_ratios: vec![0.5, 1.0, 2.0],
+            anchor_rule: AnchorRule::Rounded,
             rpn: Rpn::default(),
             box_head: BoxHead::default(),
             mask: Some(MaskHead::default()),
             transform: Transform::default(),
             roi_aligned: false,
+            roi_levels: LevelRule::Inferred,
+            paste: PasteRule::Enlarged,
         }
     }
 }
@@ -348,6 +366,7 @@ impl Default for MaskHead {
 impl Default for Transform {
     fn default() -> Self {
         Self {
+            resize: Resize::Bilinear,
             min_size: 800,
             max_size: 1333,
             scale: 0.0,

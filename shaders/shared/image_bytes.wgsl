@@ -1,6 +1,10 @@
-// A pixel of an image as it came, by `table` normalised: for texts that have `bytes` and `table`.
+// A pixel of an image as it came, and by `table` normalised: for texts that have `bytes` and `table`.
 
-fn texel(first_word: u32, pixel: u32) -> vec3<f32> {
+fn of_table(bits: vec3<u32>) -> vec3<f32> {
+    return vec3(table[bits.x], table[256u + bits.y], table[512u + bits.z]);
+}
+
+fn texel(first_word: u32, pixel: u32) -> vec3<u32> {
     // Three bytes from byte 3 * pixel on; they may straddle two words.
     let at = pixel * 3u;
     let word = first_word + (at >> 2u);
@@ -9,5 +13,9 @@ fn texel(first_word: u32, pixel: u32) -> vec3<f32> {
     if shift > 8u {
         bits |= bytes[word + 1u] << (32u - shift);
     }
-    return vec3(table[bits & 255u], table[256u + ((bits >> 8u) & 255u)], table[512u + ((bits >> 16u) & 255u)]);
+    return vec3(bits, bits >> 8u, bits >> 16u) & vec3(255u);
+}
+
+fn value(first_word: u32, pixel: u32) -> vec3<f32> {
+    return of_table(texel(first_word, pixel));
 }

@@ -1,5 +1,6 @@
 //! What had to be assumed of a network, since its file does not tell, in words.
 
+use maskrcnn::engine::config::Resize;
 use maskrcnn::engine::weights::{Doubt, Origin, Settings};
 use maskrcnn::{Config, Neck, RoiPooling};
 
@@ -37,9 +38,10 @@ pub(super) fn settings(file: &str, settings: &Settings) -> Option<String> {
         .collect();
     (!groups.is_empty()).then(|| {
         format!(
-            "note: {file} does not carry its settings; assumed, as torchvision has them: {}. If it was trained with others, \
+            "note: {file} does not carry its settings; assumed, as {} has them: {}. If it was trained with others, \
              little or nothing is found: state those with `--config FILE.toml` (`maskrcnn weights inspect {file}` prints \
              all of them in that form)",
+            settings.family,
             groups.join("; ")
         )
     })
@@ -67,6 +69,15 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
     let dilated = (config.neck == Neck::Dc5).then(|| {
         let first = if body.dilate_first { "dilated" } else { "not dilated" };
         (vec!["backbone.dilate_first"], format!("the last stage dilated by 2, its first block {first}"))
+    });
+    // What other projects than torchvision do in another way, and the first thing that goes wrong.
+    let rules = (config.transform.resize == Resize::Pillow).then(|| {
+        let stride = if body.stride_in_1x1 { "first" } else { "3×3" };
+        let text = format!(
+            "images resized as Pillow does, anchors not rounded, levels of RoIs by their strides, masks sampled at pixels; strides \
+             in the {stride} convolutions of blocks"
+        );
+        (vec!["transform.resize", "anchor_rule", "roi_levels", "paste", "backbone.stride_in_1x1"], text)
     });
     let of_all = vec![
         (
@@ -107,7 +118,7 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
             format!("images scaled to {}, at most {} pixels", transform.min_size, transform.max_size),
         ),
     ];
-    of_all.into_iter().chain(norms).chain(dilated).collect()
+    of_all.into_iter().chain(norms).chain(dilated).chain(rules).collect()
 }
 
 #[cfg(test)]
@@ -123,5 +134,8 @@ mod tests {
         (config.neck, config.group_norm) = (Neck::Dc5, 32);
         let text = said(&config);
         assert!(text.contains("GroupNorms of 32 groups, epsilon 1e-5") && text.contains("not dilated"), "{text}");
+        assert!(!text.contains("Pillow"));
+        config.transform.resize = Resize::Pillow;
+        assert!(said(&config).contains("as Pillow does") && said(&config).contains("strides in the 3×3"));
     }
 }

@@ -193,14 +193,15 @@ fn counted(count: usize, thing: &str) -> String {
 }
 
 /// How settings are known in general.
-fn known(settings: &Settings) -> &'static str {
+fn known(settings: &Settings) -> String {
     let any = |origin| settings.any(origin);
+    let rest = format!("the rest assumed as {} has them (marked below)", settings.family);
     match (settings.stated, any(Origin::Assumed)) {
-        (true, false) => "read from the file",
-        (true, true) => "read from the file, the rest assumed as torchvision has them (marked below)",
-        (false, false) if any(Origin::Read) => "those of this file, which torchvision publishes",
-        (false, false) => "inferred from its tensors, the rest given",
-        (false, true) => "inferred from its tensors, the rest assumed as torchvision has them (marked below)",
+        (true, false) => "read from the file".into(),
+        (true, true) => format!("read from the file, {rest}"),
+        (false, false) if any(Origin::Read) => "those of this file, which torchvision publishes".into(),
+        (false, false) => "inferred from its tensors, the rest given".into(),
+        (false, true) => format!("inferred from its tensors, {rest}"),
     }
 }
 

@@ -85,7 +85,7 @@ impl CompiledNetwork {
         let missing = || internal("has masks that nothing pastes");
         let masks = self.network.outputs.masks.as_mut().ok_or_else(missing)?;
         let step = self.runner.plan().step_of(masks.bits).ok_or_else(missing)?;
-        masks.bits = self.runner.replace(step, Paste { capacity, first, threshold: self.threshold })?;
+        masks.bits = self.runner.replace(step, Paste { capacity, first, ..self.paste.clone() })?;
         Ok((step, masks.bits))
     }
 }

@@ -45,9 +45,9 @@ fn reads_every_key() {
         "box": {"roi_size": 5, "pooling": "align-max", "sampling_ratio": 0, "convs": [24], "fc_layers": 3, "representation": 64, "score_thresh": 0.3, "nms_thresh": 0.4,
                 "suppression": "gaussian", "soft_nms_sigma": 0.7, "detections_per_img": 13, "reg_weights": [1, 2, 3, 4], "class_agnostic": true, "min_size": 5},
         "mask": {"roi_size": 6, "pooling": "pool-floor", "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "class_agnostic": true, "threshold": 0.6},
-        "transform": {"min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
+        "transform": {"resize": "pillow", "min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
                       "size_divisible": 64},
-        "roi_aligned": true}"#;
+        "anchor_rule": "exact", "roi_aligned": true, "roi_levels": "fixed", "paste": "sampled"}"#;
     let expected = Config {
         name: "n".into(),
         backbone: Backbone {
@@ -106,6 +106,7 @@ fn reads_every_key() {
             threshold: 0.6,
         }),
         transform: Transform {
+            resize: Resize::Pillow,
             min_size: 100,
             max_size: 200,
             scale: 1.5,
@@ -115,7 +116,10 @@ fn reads_every_key() {
             image_std: [0.4, 0.5, 0.6],
             size_divisible: 64,
         },
+        anchor_rule: AnchorRule::Exact,
         roi_aligned: true,
+        roi_levels: LevelRule::Fixed,
+        paste: PasteRule::Sampled,
     };
     let config = Config::from_json(json, "test").unwrap();
     assert_eq!(config, expected);

@@ -60,7 +60,15 @@ impl Config {
             mask.validate()?;
         }
         self.validate_heads()?;
-        self.transform.validate()
+        self.transform.validate()?;
+        // C5 has stride 32, and the FPN's 2× upsampling is exact only if it divides the input.
+        match self.neck {
+            Neck::Fpn => {
+                within("transform.size_divisible", self.transform.size_divisible, &(32..=1024))?;
+                multiple("transform.size_divisible", self.transform.size_divisible, 32)
+            }
+            Neck::C4 | Neck::Dc5 => within("transform.size_divisible", self.transform.size_divisible, &(1..=1024)),
+        }
     }
 
     /// What goes with which neck in the body.
@@ -244,9 +252,7 @@ impl Transform {
             within(format!("transform.image_mean.{i}"), self.image_mean[i], &(-1e4..=1e4))?;
             within(format!("transform.image_std.{i}"), self.image_std[i], &(1e-6..=1e4))?;
         }
-        // C5 has stride 32, and the FPN's 2× upsampling is exact only if it divides the input.
-        within("transform.size_divisible", self.size_divisible, &(32..=1024))?;
-        multiple("transform.size_divisible", self.size_divisible, 32)
+        Ok(())
     }
 }
 

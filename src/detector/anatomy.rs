@@ -5,8 +5,7 @@ use super::batch::SizedImage;
 use crate::compiled::PlannedNetwork;
 use crate::config::{Config, Neck};
 use crate::gpu::Pool;
-use crate::model::NetworkSize;
-use crate::ops::roi_levels;
+use crate::model::{NetworkSize, cell_anchors, level_of};
 use crate::vision::Pixels;
 use crate::{Error, Result};
 
@@ -21,6 +20,7 @@ pub struct Anatomy {
     pub strides: Vec<usize>,
     /// What it proposes: pixels of the image, the best first.
     pub proposals: Vec<[f32; 4]>,
+    config: Config,
 }
 
 /// A level of the pyramid, or the one map that there is.
@@ -57,9 +57,9 @@ impl Anatomy {
     pub fn on_level(&self, bbox: [f32; 4]) -> (usize, [f32; 4]) {
         let (y, x) = self.scale();
         let resized = [bbox[0] * x, bbox[1] * y, bbox[2] * x, bbox[3] * y];
-        let shift = (self.size.roi_shift() as f32).exp2();
+        let shift = (self.size.roi_shift(self.config.roi_levels) as f32).exp2();
         let scales: Vec<f32> = self.strides.iter().map(|&s| shift / s as f32).collect();
-        let level = roi_levels::level(&resized, crate::model::CANONICAL_SIDE, &scales);
+        let level = level_of(&self.config, &resized, &scales);
         (level, resized.map(|v| v * scales[level]))
     }
 }
@@ -94,7 +94,7 @@ impl Detector {
         };
         let padded = (image.capacity.height, image.capacity.width);
         let (levels, strides) = levels(&config, padded, logits.floats());
-        let mut anatomy = Anatomy { size: image.size, levels, strides, proposals: Vec::new() };
+        let mut anatomy = Anatomy { size: image.size, levels, strides, proposals: Vec::new(), config };
         let (y, x) = anatomy.scale();
         let count = count.ints().first().map_or(0, |n| *n as usize);
         let boxes = boxes.floats().chunks_exact(4).take(count);
@@ -121,7 +121,7 @@ fn levels(config: &Config, padded: (usize, usize), logits: &[f32]) -> (Vec<Level
     };
     let mut rest = logits;
     let levels = maps.iter().zip(&config.anchor_sizes).enumerate().map(|(i, (&map, sizes))| {
-        let anchors = crate::model::cell_anchors(sizes, &config.anchor_ratios);
+        let anchors = cell_anchors(sizes, &config.anchor_ratios, config.anchor_rule);
         let (own, others) = rest.split_at((map.0 * map.1 * anchors.len()).min(rest.len()));
         rest = others;
         let stride = (padded.0 / map.0, padded.1 / map.1);

@@ -10,7 +10,7 @@ use crate::ops::Op;
 use crate::ops::frame::Frame;
 use crate::ops::nms::Nms;
 use crate::ops::paste::Paste;
-use crate::ops::paste_layout::PasteLayout;
+use crate::ops::paste_layout::{PasteLayout, Pasting};
 use crate::ops::soft_nms::{Decay, SoftNms};
 use crate::ops::topk::NONE;
 use crate::tensor::Value;
@@ -183,7 +183,12 @@ impl Augmented<'_> {
             }
         }
         let means: Vec<f32> = sums.iter().map(|sum| (sum / self.views.len() as f64) as f32).collect();
-        let masks = pasted(kept, (side, head.threshold), &means, (plain.height(), plain.width()))?;
+        let masks = pasted(
+            kept,
+            (side, head.threshold, crate::model::pasting(&self.detector.config)),
+            &means,
+            (plain.height(), plain.width()),
+        )?;
         let softs = means.chunks(side * side).map(|values| SoftMask { side, values: values.to_vec() });
         Ok(kept.iter().zip(masks).zip(softs).map(|((known, mask), soft)| whole(known, mask, Some(soft))).collect())
     }
@@ -213,14 +218,23 @@ fn suppressed(config: &Config, mut candidates: Vec<Candidate>) -> Result<Vec<Can
 }
 
 /// Soft masks of boxes, pasted into an image of so many rows and columns as the network's are.
-fn pasted(kept: &[KnownBox], (side, threshold): (usize, f32), soft: &[f32], size: (u32, u32)) -> Result<Vec<Mask>> {
+fn pasted(
+    kept: &[KnownBox],
+    (side, threshold, pasting): (usize, f32, Pasting),
+    soft: &[f32],
+    size: (u32, u32),
+) -> Result<Vec<Mask>> {
     let n = kept.len();
     let (live, frame) = (Value::u32([1], vec![n as u32]), Frame::value(&[Frame::new(size, size, 0)]));
     let boxes = Value::f32([1, n, 4], kept.iter().flat_map(|known| known.bbox).collect());
-    let layout = PasteLayout { mask_side: side }.twin(&[boxes, live.clone(), frame]);
-    let [_, places, header] = &layout[..] else { return Err(super::internal("has no places for masks")) };
+    let layout = PasteLayout { mask_side: side, pasting }.twin(&[boxes, live.clone(), frame]);
+    let [placed, places, header] = &layout[..] else { return Err(super::internal("has no places for masks")) };
     let words = header.ints().get(1).map_or(0, |words| *words as usize);
-    let paste = Paste { capacity: words.max(1), first: 0, threshold };
-    let bits = paste.twin(&[Value::f32([n, side, side], soft.to_vec()), places.clone(), live]);
+    let paste = Paste { capacity: words.max(1), first: 0, threshold, pasting };
+    let mut inputs = vec![Value::f32([n, side, side], soft.to_vec()), places.clone(), live];
+    if pasting == Pasting::Sampled {
+        inputs.push(placed.clone());
+    }
+    let bits = paste.twin(&inputs);
     masks_of(places, &bits[0], 0, n)
 }

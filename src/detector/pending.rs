@@ -119,7 +119,7 @@ impl Detector {
         let rois = images.iter().find_map(|image| image.rois.clone());
         let images: Vec<_> = images.iter().map(|image| image.given()).collect();
         // What is done here is done while the device works on another.
-        let input = Input::new(&images, capacity.height, capacity.width).with(rois);
+        let input = Input::new(&images, capacity.height, capacity.width, capacity.taps).with(rois);
         let run = match self.ready(plans, capacity)?.submit(&input, options.soft_masks) {
             Ok(run) => run,
             Err(e) => {

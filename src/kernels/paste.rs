@@ -4,7 +4,7 @@ use crate::rng::Rng;
 use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::frame::Frame;
 use crate::ops::paste::Paste;
-use crate::ops::paste_layout::PasteLayout;
+use crate::ops::paste_layout::{PasteLayout, Pasting};
 use crate::ops::{Io, Op};
 use crate::params;
 use crate::target::Target;
@@ -17,7 +17,7 @@ const BLOCKS: usize = 8;
 
 impl Kernel for Paste {
     fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::plain()]
+        vec![Variant::plain().flag("SAMPLED", self.pasting == Pasting::Sampled)]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
@@ -38,13 +38,13 @@ impl Kernel for Paste {
 /// Large and small boxes, the border, batches, too little room.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(16);
-    let mut case = |name: &str, live: Vec<u32>, n: usize, input: (u32, u32), output: (u32, u32), (first, capacity)| {
+    let mut with = |pasting, name: &str, live: Vec<u32>, n: usize, input: (u32, u32), output: (u32, u32), (first, capacity)| {
         let b = live.len();
         let rois = rng.boxes(b * n, output.1 as f32, output.0 as f32);
         let frames: Vec<Frame> = (0..b).map(|_| Frame::new(input, output, 0)).collect();
         let rois = Value::f32([b, n, 4], rois);
         let live = Value::u32([b], live);
-        let placed = PasteLayout { mask_side: 28 }.twin(&[rois, live.clone(), Frame::value(&frames)]);
+        let placed = PasteLayout { mask_side: 28, pasting }.twin(&[rois, live.clone(), Frame::value(&frames)]);
         // Soft masks as networks make them: near 0 or 1, so that no pixel lies on the threshold by chance.
         let mut masks = Vec::new();
         for _ in 0..b * n {
@@ -54,10 +54,14 @@ pub fn cases() -> Vec<Case> {
                 masks.push(1.0 / (1.0 + ((dx * dx + dy * dy).sqrt() - r).exp()));
             }
         }
-        let inputs = vec![Value::f32([b * n, 28, 28], masks), placed[1].clone(), live];
-        Case::new(name, Paste { capacity, first, threshold: 0.5 }, inputs, Tolerance::Exact)
+        let mut inputs = vec![Value::f32([b * n, 28, 28], masks), placed[1].clone(), live];
+        if pasting == Pasting::Sampled {
+            inputs.push(placed[0].clone());
+        }
+        Case::new(name, Paste { capacity, first, threshold: 0.5, pasting }, inputs, Tolerance::Exact)
     };
-    vec![
+    let mut case = |name: &str, live, n, input, output, room| with(Pasting::Enlarged, name, live, n, input, output, room);
+    let mut cases = vec![
         case("nuclei", vec![40], 50, (256, 256), (640, 640), (0, 16384)),
         case("photo", vec![6], 9, (700, 900), (800, 1029), (0, 60000)),
         case("batch", vec![3, 9], 9, (100, 140), (64, 90), (0, 2000)),
@@ -65,5 +69,13 @@ pub fn cases() -> Vec<Case> {
         case("a later round", vec![9], 9, (100, 140), (64, 90), (150, 300)),
         case("none", vec![0], 9, (100, 140), (64, 90), (0, 300)),
         case("one pixel", vec![3], 3, (1, 1), (32, 32), (0, 16)),
-    ]
+    ];
+    let mut sampled = |name: &str, live, n, input, output, room| with(Pasting::Sampled, name, live, n, input, output, room);
+    cases.extend([
+        sampled("sampled, nuclei", vec![40], 50, (256, 256), (640, 640), (0, 16384)),
+        sampled("sampled, photo", vec![6], 9, (700, 900), (800, 1029), (0, 60000)),
+        sampled("sampled, batch", vec![3, 9], 9, (100, 140), (64, 90), (0, 2000)),
+        sampled("sampled, a later round", vec![9], 9, (100, 140), (64, 90), (150, 300)),
+    ]);
+    cases
 }

@@ -3,7 +3,7 @@
 use crate::rng::Rng;
 use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::ops::frame::Frame;
-use crate::ops::paste_layout::PasteLayout;
+use crate::ops::paste_layout::{PasteLayout, Pasting};
 use crate::ops::Io;
 use crate::params;
 use crate::target::Target;
@@ -13,7 +13,7 @@ params! { n: u32, mask_side: u32, spare_0: u32, spare_1: u32 }
 
 impl Kernel for PasteLayout {
     fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::own("one workgroup", &[])]
+        vec![Variant::own("one workgroup", &[]).flag("SAMPLED", self.pasting == Pasting::Sampled)]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
@@ -25,7 +25,7 @@ impl Kernel for PasteLayout {
 /// Boxes inside, over the border, tiny ones; none, and a full house.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(15);
-    let mut case = |name: &str, live: Vec<u32>, n: usize, input: (u32, u32), output: (u32, u32)| {
+    let mut with = |pasting, name: &str, live: Vec<u32>, n: usize, input: (u32, u32), output: (u32, u32)| {
         let b = live.len();
         let mut rois = rng.boxes(b * n, output.1 as f32, output.0 as f32);
         // Quarters, away from whole pixels after the way back: truncation falls the same way on every device.
@@ -35,8 +35,9 @@ pub fn cases() -> Vec<Case> {
         let frames: Vec<Frame> = (0..b).map(|_| Frame::new(input, output, 0)).collect();
         let inputs = vec![Value::f32([b, n, 4], rois), Value::u32([b], live), Frame::value(&frames)];
         let tolerance = Tolerance::Close { absolute: 1e-4, relative: 1e-6 };
-        Case::new(name, PasteLayout { mask_side: 28 }, inputs, tolerance)
+        Case::new(name, PasteLayout { mask_side: 28, pasting }, inputs, tolerance)
     };
+    let mut case = |name: &str, live, n, input, output| with(Pasting::Enlarged, name, live, n, input, output);
     let mut out = vec![
         case("nuclei", vec![250], 300, (256, 256), (640, 640)),
         case("batch", vec![3, 9], 9, (100, 140), (64, 90)),
@@ -48,5 +49,17 @@ pub fn cases() -> Vec<Case> {
     let mut large = case("more words than can be counted", vec![200], 200, (1 << 15, 1 << 15), (800, 800));
     large.inputs[0] = Value::f32([1, 200, 4], [0.0, 0.0, 800.0, 800.0].repeat(200));
     out.push(large);
+    let mut sampled = |name: &str, live, n, input, output| with(Pasting::Sampled, name, live, n, input, output);
+    out.push(sampled("sampled", vec![250], 300, (256, 256), (640, 640)));
+    let mut outside = sampled("sampled, boxes outside of the image", vec![3, 9], 9, (100, 140), (64, 90));
+    let mut rois = outside.inputs[0].floats().to_vec();
+    rois.chunks_mut(4).enumerate().filter(|(i, _)| i % 3 == 0).for_each(|(i, roi)| {
+        let by = if i % 2 == 0 { 30.0 } else { -60.0 };
+        roi.iter_mut().for_each(|v| *v += by);
+    });
+    // Nothing is left of one.
+    rois[4..8].copy_from_slice(&[95.25, 10.0, 99.0, 20.0]);
+    outside.inputs[0] = Value::f32([2, 9, 4], rois);
+    out.push(outside);
     out
 }

@@ -81,7 +81,7 @@ pub(super) fn every_size() -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::roi_levels::level;
+    use crate::ops::roi_levels::{Border, level};
 
     /// torchvision's rule (`ops/poolers.py`: `LevelMapper`), in f64: 0 is the finest level.
     fn rule(area: f64, finest: i32, coarsest: i32) -> usize {
@@ -108,7 +108,11 @@ mod tests {
                 let want = rule(f64::from(area), finest, coarsest);
                 let side = area.sqrt();
                 assert_eq!(by_areas(&levels, area), want, "area {area}, side {side}, {scales:?}");
-                assert_eq!(level(&[3.0, 5.0, 3.0 + area, 6.0], 224.0, scales), want, "twin: area {area}, {scales:?}");
+                assert_eq!(
+                    level(&[3.0, 5.0, 3.0 + area, 6.0], 224.0, scales, Border::Log),
+                    want,
+                    "twin: area {area}, {scales:?}"
+                );
                 seen[want] += 1;
             };
             for side in 1..=2000u16 {
@@ -140,12 +144,34 @@ mod tests {
         }
     }
 
+    /// detectron2's border is about as near as an f32 can be: a RoI of half the canonical side is on the coarser, those just
+    /// before on the finer.
+    #[test]
+    fn detectron2_s_borders() {
+        let scales = [0.25, 0.125, 0.0625, 0.03125];
+        let levels = RoiLevels { border: Border::Ratio, ..RoiLevels::new(&scales) };
+        for (coarser, side) in [(1, 112.0f32), (2, 224.0), (3, 448.0)] {
+            let border = side * side;
+            for (area, want) in [
+                (border, coarser),
+                (f32::from_bits(border.to_bits() - 2), coarser - 1),
+                (border * 0.9999995, coarser - 1),
+                (border * 1.5, coarser),
+            ] {
+                assert_eq!(by_areas(&levels, area), want, "area {area}");
+                assert_eq!(level(&[0.0, 0.0, area, 1.0], 224.0, &scales, Border::Ratio), want, "twin: area {area}");
+            }
+        }
+        let torchvisions = RoiLevels::new(&scales);
+        assert_eq!(by_areas(&torchvisions, 12544.0 * 0.9999995), 1);
+    }
+
     /// The cases have RoIs of every level, several each.
     #[test]
     fn cases_reach_every_level() {
         let scales = [0.25, 0.125, 0.0625, 0.03125];
         let mut seen = [0; 4];
-        every_size().chunks(4).for_each(|roi| seen[level(roi, 224.0, &scales)] += 1);
+        every_size().chunks(4).for_each(|roi| seen[level(roi, 224.0, &scales, Border::Log)] += 1);
         assert!(seen.iter().all(|&n| n >= 5), "{seen:?}");
     }
 }

@@ -1,5 +1,6 @@
-//! The anchors of each level (torchvision, `anchor_utils.py`).
+//! The anchors of each level (torchvision, `anchor_utils.py`; detectron2, `modeling/anchor_generator.py`).
 
+use crate::config::AnchorRule;
 use crate::tensor::Value;
 
 /// One level of the pyramid, as far as its anchors depend on it.
@@ -9,12 +10,32 @@ pub(super) struct Level {
     pub map: (usize, usize),
     /// Rows and columns of the padded network input.
     pub input: (usize, usize),
+    /// Input pixels from one of the map's pixels to the next.
+    pub stride: usize,
     /// The level's first anchor among those of all levels.
     pub first: usize,
 }
 
-/// Cell anchors (x1, y1, x2, y2) round the origin: ratios outer, sizes inner, half sides rounded half to even.
-pub(crate) fn cells(sizes: &[f32], ratios: &[f32]) -> Vec<[f32; 4]> {
+/// Cell anchors (x1, y1, x2, y2) round the origin.
+pub(crate) fn cells(sizes: &[f32], ratios: &[f32], rule: AnchorRule) -> Vec<[f32; 4]> {
+    match rule {
+        AnchorRule::Rounded => rounded(sizes, ratios),
+        AnchorRule::Exact => exact(sizes, ratios),
+    }
+}
+
+/// Sizes outer, ratios inner, sides in f64.
+fn exact(sizes: &[f32], ratios: &[f32]) -> Vec<[f32; 4]> {
+    let anchor = |size: f64, ratio: f64| {
+        let w = (size * size / ratio).sqrt();
+        let (x, y) = ((w / 2.0) as f32, (ratio * w / 2.0) as f32);
+        [-x, -y, x, y]
+    };
+    sizes.iter().flat_map(|&size| ratios.iter().map(move |&ratio| anchor(size.into(), ratio.into()))).collect()
+}
+
+/// Ratios outer, sizes inner, half sides rounded half to even.
+fn rounded(sizes: &[f32], ratios: &[f32]) -> Vec<[f32; 4]> {
     let mut out = Vec::new();
     for &ratio in ratios {
         let h = ratio.sqrt();
@@ -28,14 +49,17 @@ pub(crate) fn cells(sizes: &[f32], ratios: &[f32]) -> Vec<[f32; 4]> {
 }
 
 /// The table `[levels, 4 + 4A]` that [`crate::ops::rpn_decode::RpnDecode`] reads: first anchor, columns, stride x,
-/// stride y, cell anchors. A stride is padded input over feature map in whole pixels, so P6's of 800 rows is 61.
-pub(super) fn table(levels: &[Level], sizes: &[Vec<f32>], ratios: &[f32]) -> Value {
+/// stride y, cell anchors. torchvision's stride is padded input over feature map in whole pixels, so P6's of 800 rows is 61.
+pub(super) fn table(levels: &[Level], sizes: &[Vec<f32>], ratios: &[f32], rule: AnchorRule) -> Value {
     let mut data = Vec::new();
     for (level, sizes) in levels.iter().zip(sizes) {
-        let stride = |input: usize, map: usize| (input / map) as f32;
+        let stride = |input: usize, map: usize| match rule {
+            AnchorRule::Rounded => (input / map) as f32,
+            AnchorRule::Exact => level.stride as f32,
+        };
         data.extend([level.first as f32, level.map.1 as f32]);
         data.extend([stride(level.input.1, level.map.1), stride(level.input.0, level.map.0)]);
-        data.extend(cells(sizes, ratios).into_iter().flatten());
+        data.extend(cells(sizes, ratios, rule).into_iter().flatten());
     }
     Value::f32([levels.len(), data.len() / levels.len()], data)
 }
@@ -46,7 +70,9 @@ mod tests {
 
     #[test]
     fn half_extents_of_the_published_models() {
-        let half = |size: f32| cells(&[size], &[0.5, 1.0, 2.0]).iter().map(|c| (c[2], c[3])).collect::<Vec<_>>();
+        let half = |size: f32| {
+            cells(&[size], &[0.5, 1.0, 2.0], AnchorRule::Rounded).iter().map(|c| (c[2], c[3])).collect::<Vec<_>>()
+        };
         assert_eq!(half(32.0), [(23.0, 11.0), (16.0, 16.0), (11.0, 23.0)]);
         assert_eq!(half(64.0), [(45.0, 23.0), (32.0, 32.0), (23.0, 45.0)]);
         assert_eq!(half(128.0), [(91.0, 45.0), (64.0, 64.0), (45.0, 91.0)]);
@@ -63,7 +89,24 @@ mod tests {
             [-16.0, -16.0, 16.0, 16.0],
             [-32.0, -32.0, 32.0, 32.0],
         ];
-        assert_eq!(cells(&[32.0, 64.0], &[0.5, 1.0]), want);
+        assert_eq!(cells(&[32.0, 64.0], &[0.5, 1.0], AnchorRule::Rounded), want);
+    }
+
+    /// As detectron2's documentation has them of sizes 32 and 64: areas are kept, nothing is rounded, sizes outer.
+    #[test]
+    fn exact_anchors_keep_their_areas() {
+        let anchors = cells(&[32.0, 64.0], &[0.5, 1.0, 2.0], AnchorRule::Exact);
+        assert_eq!(anchors[0], [-22.627417, -11.313708, 22.627417, 11.313708]);
+        assert_eq!(anchors[2], [-11.313708, -22.627417, 11.313708, 22.627417]);
+        assert_eq!((anchors[1], anchors[4]), ([-16.0, -16.0, 16.0, 16.0], [-32.0, -32.0, 32.0, 32.0]));
+        for (i, [x1, y1, x2, y2]) in anchors.into_iter().enumerate() {
+            let (w, h, side) = (x2 - x1, y2 - y1, if i < 3 { 32.0 } else { 64.0 });
+            assert!((w * h - side * side).abs() < 1e-2 && (h / w - [0.5, 1.0, 2.0][i % 3]).abs() < 1e-5);
+        }
+        // And their steps are the level's stride, whatever the padded input is.
+        let level = Level { map: (13, 17), input: (800, 1088), stride: 64, first: 9 };
+        let table = table(&[level], &[vec![512.0]], &[1.0], AnchorRule::Exact);
+        assert_eq!(table.floats()[..4], [9.0, 17.0, 64.0, 64.0]);
     }
 
     #[test]
@@ -71,17 +114,18 @@ mod tests {
         let levels = [(0, (20, 24)), (960, (10, 12)), (1200, (5, 6))].map(|(first, map)| Level {
             map,
             input: (160, 192),
+            stride: 9,
             first,
         });
-        let table = table(&levels, &[vec![32.0], vec![64.0], vec![128.0]], &[1.0, 2.0]);
+        let table = table(&levels, &[vec![32.0], vec![64.0], vec![128.0]], &[1.0, 2.0], AnchorRule::Rounded);
         assert_eq!(table.shape.dims(), [3, 12]);
         assert_eq!(table.floats()[12..20], [960.0, 12.0, 16.0, 16.0, -32.0, -32.0, 32.0, 32.0]);
     }
 
     #[test]
     fn the_coarsest_stride_is_not_64() {
-        let level = Level { map: (13, 17), input: (800, 1088), first: 9 };
-        let table = table(&[level], &[vec![512.0]], &[1.0]);
+        let level = Level { map: (13, 17), input: (800, 1088), stride: 64, first: 9 };
+        let table = table(&[level], &[vec![512.0]], &[1.0], AnchorRule::Rounded);
         assert_eq!(table.floats()[..4], [9.0, 17.0, 64.0, 61.0]);
     }
 }

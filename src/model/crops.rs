@@ -6,15 +6,14 @@ use std::sync::Arc;
 use super::heads::{self, BoxOutputs};
 use super::pyramid::Pyramid;
 use super::rpn::Rois;
-use super::{Builder, Capacity, Outputs, RoiSource, Tap, backbone};
+use super::{Builder, Capacity, Outputs, RoiSource, Tap, backbone, detections};
 use crate::Result;
 use crate::config::{Config, Neck};
 use crate::graph::{Graph, Tensor};
 use crate::ops::Info;
 use crate::ops::frame::FRAME_WORDS;
 use crate::ops::preprocess::Preprocess;
-use crate::ops::roi_levels;
-use crate::ops::sampling::Axis;
+use crate::ops::sampling::{Axis, Filter};
 use crate::ops::warp::{PLACE_WORDS, Warp};
 use crate::tensor::Value;
 use crate::weights::NetworkWeights;
@@ -107,7 +106,7 @@ impl Window {
             let begin = (((inside[0] - first) as f64 * scale).round() as u32).min(side - 1);
             let length = ((inside[1] - inside[0]) as f64 * scale).round() as u32;
             let length = length.clamp(1, side - begin);
-            let axis = Axis { input: (inside[1] - inside[0]).max(1) as u32, output: length };
+            let axis = Axis { input: (inside[1] - inside[0]).max(1) as u32, output: length, filter: Filter::Nearest };
             for at in 0..side {
                 out.extend(match at.checked_sub(begin).filter(|d| *d < length) {
                     None => [0; PLACE_WORDS],
@@ -187,6 +186,7 @@ impl CropNetwork {
             batch,
             roi_shift: 0,
             image_words: capacity.image_words,
+            taps: 0,
             mask_words: 0,
             pyramid_bytes: Capacity::PYRAMID_BYTES,
             rois: RoiSource::Proposals(1),
@@ -210,7 +210,7 @@ fn whole_map(
         return Ok(Pyramid::of_maps('C', backbone::level(features[0].stride), &features[..1], &[]));
     }
     let scales: Vec<f32> = features.iter().map(|f| 1.0 / f.stride as f32).collect();
-    let level = roi_levels::level(&[0.0, 0.0, side as f32, side as f32], heads::CANONICAL_SIDE, &scales);
+    let level = heads::level_of(config, &[0.0, 0.0, side as f32, side as f32], &scales);
     let map = backbone::one_level(b, config, &weights.fpn, features, level)?;
     Ok(Pyramid::of_maps('P', backbone::level(map.stride), &[map], &[]))
 }
@@ -248,8 +248,8 @@ impl CropResults {
         let windows = b.g.input("windows", Info::f32([1, n, 4]));
         let live = b.g.input("proposals", Info::u32([1, 1]));
         let frames = b.g.input("frames", Info::u32([1, FRAME_WORDS]));
-        let found: BoxOutputs = heads::of_classes(&mut b, config, [logits, deltas], [windows, live], frames)?;
-        let outputs = heads::results(&mut b, &found, (None, None), (1, 0), frames)?;
+        let found: BoxOutputs = detections::of_classes(&mut b, config, [logits, deltas], [windows, live], frames)?;
+        let outputs = detections::results(&mut b, config, &found, (None, None), (1, 0), frames)?;
         outputs.tensors(false).into_iter().for_each(|t| b.g.keep(t));
         Ok(Self { graph: b.g, logits, deltas, windows, live, frames, outputs })
     }

@@ -200,9 +200,10 @@ fn resized(boxes: &[[f32; 4]], size: &NetworkSize, n: usize) -> Result<Vec<f32>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Resize;
 
     fn size() -> NetworkSize {
-        NetworkSize { input: (100, 200), resized: (50, 300), padded: (64, 320) }
+        NetworkSize { input: (100, 200), resized: (50, 300), padded: (64, 320), resize: Resize::Bilinear }
     }
 
     #[test]

@@ -1,38 +1,30 @@
 //! Box head, class NMS, mask head and paste (torchvision, `models/detection/roi_heads.py`).
 
-use std::sync::Arc;
-
 use super::backbone;
+use super::detections;
 use super::layer::Layer;
 use super::pyramid::{Pyramid, PyramidTensor};
 use super::rpn::Rois;
-use super::{Builder, Capacity, MaskOutputs, Outputs};
+use super::{Builder, Capacity, Outputs};
 use crate::Result;
-use crate::config::{Config, MaskHead, Neck, RoiPooling, Suppression};
+use crate::config::{Config, LevelRule, MaskHead, Neck, RoiPooling};
 use crate::graph::Tensor;
-use crate::ops::class_decode::ClassDecode;
-use crate::ops::collect::Collect;
 use crate::ops::deconv2d::Deconv2d;
 use crate::ops::elementwise::Elementwise;
 use crate::ops::linear::Linear;
 use crate::ops::mask_predict::MaskPredict;
 use crate::ops::mean_pool::MeanPool;
-use crate::ops::nms::Nms;
-use crate::ops::paste::Paste;
-use crate::ops::paste_layout::PasteLayout;
 use crate::ops::predict::{self, Predict};
 use crate::ops::put_rows::PutRows;
 use crate::ops::roi_align::{Pooling, RoiAlign};
-use crate::ops::roi_levels::RoiLevels;
+use crate::ops::roi_levels::{self, Border, RoiLevels};
 use crate::ops::roi_pool::{RoiPool, Rounding};
-use crate::ops::soft_nms::{Decay, SoftNms};
-use crate::ops::softmax::Softmax;
 use crate::ops::take_rows::TakeRows;
-use crate::tensor::{ELEMENT_BYTES, Value};
+use crate::tensor::ELEMENT_BYTES;
 use crate::weights::{self, Body, BoxHeadWeights, MaskHeadWeights, NetworkWeights};
 
 /// The side of a RoI that belongs on P4 (FPN paper, equation 1).
-pub(crate) const CANONICAL_SIDE: f32 = 224.0;
+const CANONICAL_SIDE: f32 = 224.0;
 
 /// What the box head found. n is the configuration's detections an image.
 pub(super) struct BoxOutputs {
@@ -65,6 +57,18 @@ fn part_name(name: &str, part: (usize, usize), rois: usize) -> String {
     if part.1 == rois { name.into() } else { format!("{name} {}..{}", part.0, part.0 + part.1) }
 }
 
+fn border(config: &Config) -> Border {
+    match config.roi_levels {
+        LevelRule::Inferred => Border::Log,
+        LevelRule::Fixed => Border::Ratio,
+    }
+}
+
+/// The level that a box, in pixels of the resized image, is pooled from, among those of such scales.
+pub(crate) fn level_of(config: &Config, bbox: &[f32; 4], scales: &[f32]) -> usize {
+    roi_levels::level(bbox, CANONICAL_SIDE, scales, border(config))
+}
+
 /// The features of `rois`, of which the first `live` of each image count.
 fn pool(
     b: &mut Builder,
@@ -80,7 +84,7 @@ fn pool(
     // No RoI is on the pooled level; a tensor of nothing else is not read.
     let parts: Vec<PyramidTensor> = pyramid.tensors.iter().filter(|p| p.first < scales.len()).copied().collect();
     let maps = parts.iter().filter_map(|p| p.levels).collect();
-    let levels = RoiLevels { scales, canonical: CANONICAL_SIDE, maps };
+    let levels = RoiLevels { scales, canonical: CANONICAL_SIDE, border: border(config), maps };
     let inputs: Vec<Tensor> = [rois, live].into_iter().chain(parts.iter().map(|p| p.tensor)).collect();
     let aligned = config.roi_aligned;
     match pooling {
@@ -211,52 +215,7 @@ pub(super) fn boxes(
 ) -> Result<BoxOutputs> {
     let of_head = (&weights.body, &weights.box_head);
     let predicted = predictions(b, config, of_head, pyramid, proposals, capacity)?;
-    of_classes(b, config, predicted, [proposals.boxes, proposals.counts], frames)
-}
-
-/// Detections from logits `[B·n,K]` and deltas `[B·n,4K]` of `rois` `[B,n,4]`, of which the first `live` of each image count.
-pub(super) fn of_classes(
-    b: &mut Builder,
-    config: &Config,
-    [logits, deltas]: [Tensor; 2],
-    [rois, live]: [Tensor; 2],
-    frames: Tensor,
-) -> Result<BoxOutputs> {
-    let head = &config.box_head;
-    b.g.stage("class NMS");
-    let probabilities = b.g.op1("box.softmax", Softmax { live: true }, &[logits, live])?;
-    let decode = ClassDecode { weights: head.reg_weights, threshold: head.score_thresh, min_size: head.min_size };
-    let candidates = b.g.op("box.decode", decode, &[probabilities, deltas, rois, live, frames])?;
-    let (n, groups) = (rois.dim(1), config.num_classes - 1);
-    let segments = (0..groups).flat_map(|c| [(c * n) as u32, n as u32]).collect();
-    let segments = b.g.constant("box.segments", Arc::new(Value::u32([groups, 2], segments)));
-    let sorted = b.g.top_k("box.sort", n, [candidates[1], segments])?;
-    // The sort's indices count within a class, so its boxes are gathered class by class.
-    let in_order = b.g.op1("box.gather", crate::ops::gather_groups::GatherGroups, &[sorted[1], candidates[0]])?;
-    let (ranked, least) = ([in_order, sorted[0], sorted[2]], head.score_thresh);
-    let decay = match head.suppression {
-        Suppression::Hard => None,
-        Suppression::Linear => Some(Decay::Linear(head.nms_thresh)),
-        Suppression::Gaussian => Some(Decay::Gaussian(head.soft_nms_sigma)),
-    };
-    let kept = match decay {
-        None => b.g.op1("box.nms", Nms { threshold: head.nms_thresh }, &ranked)?,
-        Some(decay) => b.g.op1("box.nms", SoftNms { decay, least }, &ranked)?,
-    };
-    let all = b.g.constant("box.all", Arc::new(Value::u32([1, 2], vec![0, (groups * n) as u32])));
-    let best = b.g.top_k("box.best", head.detections_per_img, [kept, all])?;
-    let chosen = b.g.op("box.collect", Collect, &[best[1], in_order])?;
-    let found =
-        BoxOutputs { boxes: chosen[0], scores: best[0], labels: chosen[1], counts: best[2], candidates: Some(kept) };
-    for (name, t) in [
-        ("det.boxes", found.boxes),
-        ("det.scores", found.scores),
-        ("det.labels", found.labels),
-        ("det.count", found.counts),
-    ] {
-        b.tap(name, t);
-    }
-    Ok(found)
+    detections::of_classes(b, config, predicted, [proposals.boxes, proposals.counts], frames)
 }
 
 /// Soft masks `[B·n,M,M]` of what was found.
@@ -335,38 +294,7 @@ pub(super) fn masks(
         _ => None,
     };
 
-    results(b, found, (anchors, soft), (side, capacity.mask_words), frames)
-}
-
-/// What was found, in original pixels: with the masks of `side` that `soft` has with their threshold, in room for `words` of
-/// bits an image.
-pub(super) fn results(
-    b: &mut Builder,
-    found: &BoxOutputs,
-    (anchors, soft): (Option<[Tensor; 2]>, Option<(Tensor, f32)>),
-    (side, words): (usize, usize),
-    frames: Tensor,
-) -> Result<Outputs> {
-    let live = found.counts;
-    b.g.stage("paste");
-    let layout = b.g.op("paste.layout", PasteLayout { mask_side: side }, &[found.boxes, live, frames])?;
-    let masks = match soft {
-        None => None,
-        Some((soft, threshold)) => {
-            let paste = Paste { capacity: words, first: 0, threshold };
-            let bits = b.g.op1("paste", paste, &[soft, layout[1], live])?;
-            Some(MaskOutputs { places: layout[1], soft, bits })
-        }
-    };
-    Ok(Outputs {
-        header: layout[2],
-        boxes: layout[0],
-        scores: found.scores,
-        labels: found.labels,
-        candidates: found.candidates,
-        anchors,
-        masks,
-    })
+    detections::results(b, config, found, (anchors, soft), (side, capacity.mask_words), frames)
 }
 
 #[cfg(test)]

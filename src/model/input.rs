@@ -18,16 +18,16 @@ pub struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// Images (RGB, 3 bytes a pixel, with their sizes on the way in) for a network whose padded input has `height` rows
-    /// and `width` columns. One after the other, each from a whole word on, the pixels that the resize reads; a single
+    /// and `width` columns, and has so many words for the neighbours of each. One after the other, each from a whole word on, the pixels that the resize reads; a single
     /// image of which all are read is lent as it is.
-    pub fn new(images: &[(&'a [u8], NetworkSize)], height: usize, width: usize) -> Self {
+    pub fn new(images: &[(&'a [u8], NetworkSize)], height: usize, width: usize, words: usize) -> Self {
         let samplings: Vec<Sampling> = images.iter().map(|(_, size)| size.sampling()).collect();
-        let mut neighbours = Vec::with_capacity(2 * images.len() * (height + width));
-        samplings.iter().for_each(|s| s.neighbours(height, width, &mut neighbours));
+        let mut neighbours = Vec::with_capacity(words * images.len() * (height + width));
+        samplings.iter().for_each(|s| s.neighbours(height, width, words, &mut neighbours));
         if let ([(rgb, size)], true) = (images, samplings.iter().all(Sampling::is_whole)) {
             return Self {
                 bytes: (*rgb).into(),
-                frames: vec![Frame::new(size.input, size.resized, 0)],
+                frames: vec![Frame { sent_w: size.input.1, ..Frame::new(size.input, size.resized, 0) }],
                 neighbours,
                 given: None,
             };
@@ -35,7 +35,8 @@ impl<'a> Input<'a> {
         let mut bytes = Vec::with_capacity(samplings.iter().map(|s| s.bytes() as usize + 4).sum());
         let mut frames = Vec::with_capacity(images.len());
         for ((rgb, size), sampling) in images.iter().zip(&samplings) {
-            frames.push(Frame::new(size.input, size.resized, (bytes.len() / 4) as u32));
+            let frame = Frame::new(size.input, size.resized, (bytes.len() / 4) as u32);
+            frames.push(Frame { sent_w: sampling.x.sent(), ..frame });
             sampling.gather(rgb, &mut bytes);
             bytes.resize(bytes.len().next_multiple_of(4), 0);
         }

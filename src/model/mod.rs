@@ -12,11 +12,13 @@
 //! | `backbone` | ResNet bodies and the FPN |
 //! | `pyramid` | the levels of the FPN as few tensors |
 //! | `rpn` | region proposals |
-//! | `heads` | box head, class NMS, mask head, paste |
+//! | `heads` | box head and mask head |
+//! | `detections` | class NMS, paste, and everything in original pixels |
 
 mod anchors;
 mod backbone;
 mod crops;
+mod detections;
 mod given;
 mod heads;
 mod input;
@@ -30,22 +32,24 @@ pub(crate) use anchors::cells as cell_anchors;
 pub use crops::{CropCapacity, CropNetwork, CropResults, Crops, Window};
 pub use given::{Given, GivenTensors, KnownBox, RoiSource};
 pub(crate) use given::{check_box, room_for_boxes};
-pub(crate) use heads::CANONICAL_SIDE;
+pub(crate) use heads::level_of;
 pub use input::Input;
 pub use precision::Precision;
 pub use size::NetworkSize;
 
 use std::sync::Arc;
 
+pub(crate) use detections::pasting;
 use heads::BoxOutputs;
 
 use crate::Result;
-use crate::config::Config;
+use crate::config::{Config, Resize};
 use crate::graph::{Graph, Tensor};
 use crate::ops::Info;
 use crate::ops::frame::FRAME_WORDS;
 use crate::ops::levels::Levels;
 use crate::ops::preprocess::Preprocess;
+use crate::ops::sampling::Filter;
 use crate::tensor::Value;
 use crate::weights::NetworkWeights;
 
@@ -62,6 +66,8 @@ pub struct Capacity {
     pub roi_shift: u32,
     /// Words of the buffer of image bytes: of the pixels that the resize reads.
     pub image_words: usize,
+    /// Words for the neighbours of a row or a column of the input: [`Sampling::words`](crate::ops::sampling::Sampling::words).
+    pub taps: usize,
     /// Words for the bits of all masks of an image.
     pub mask_words: usize,
     /// Most bytes of a tensor that holds several levels of the pyramid.
@@ -106,7 +112,8 @@ impl Capacity {
             height: size.padded.0 as usize,
             width: size.padded.1 as usize,
             batch: 1,
-            roi_shift: size.roi_shift(),
+            roi_shift: size.roi_shift(config.roi_levels),
+            taps: size.sampling().words(),
             image_words: Self::words(size.sampling().bytes() as usize),
             // A byte a pixel: eight masks that cover the whole image, as far as the least of bindings goes.
             mask_words: Self::words(pixels as usize).min(Self::LEAST_BINDING / 4),
@@ -126,6 +133,7 @@ impl Capacity {
     pub fn joined(self, other: Self) -> Self {
         Self {
             batch: self.batch + other.batch,
+            taps: self.taps.max(other.taps),
             image_words: self.image_words + other.image_words,
             mask_words: self.mask_words.max(other.mask_words),
             ..self
@@ -235,11 +243,16 @@ pub fn build(config: &Config, weights: &NetworkWeights, capacity: &Capacity) -> 
     b.g.stage("resize");
     let bytes = b.g.input("image bytes", Info::u32([capacity.image_words]));
     let frames = b.g.input("frames", Info::u32([capacity.batch, FRAME_WORDS]));
-    let neighbours = b.g.input("neighbours", Info::u32([capacity.batch, capacity.height + capacity.width, 2]));
+    let neighbours =
+        b.g.input("neighbours", Info::u32([capacity.batch, capacity.height + capacity.width, capacity.taps]));
     let transform = &config.transform;
     let table = Preprocess::table(transform.image_range, transform.image_mean, transform.image_std);
     let table = b.g.constant("normalisation", Arc::new(table));
-    let preprocess = Preprocess { h: capacity.height, w: capacity.width };
+    let filter = match transform.resize {
+        Resize::Bilinear => Filter::Nearest,
+        Resize::Pillow => Filter::Area,
+    };
+    let preprocess = Preprocess { h: capacity.height, w: capacity.width, filter };
     let x = b.g.op1("transform", preprocess, &[bytes, frames, neighbours, table])?;
     b.tap("transform", x);
 

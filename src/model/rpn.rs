@@ -41,8 +41,10 @@ pub(super) fn proposals(
     let anchors_a_cell = config.anchors_per_cell();
     let mut levels = Vec::new();
     let mut total = 0;
-    for map in pyramid.maps() {
-        levels.push(Level { map, input: (capacity.height, capacity.width), first: total });
+    for (i, map) in pyramid.maps().enumerate() {
+        // The pooled level is twice as coarse as the last.
+        let stride = pyramid.strides.get(i).copied().unwrap_or(pyramid.strides[pyramid.strides.len() - 1] * 2);
+        levels.push(Level { map, input: (capacity.height, capacity.width), stride, first: total });
         total += map.0 * map.1 * anchors_a_cell;
     }
 
@@ -97,7 +99,7 @@ pub(super) fn proposals(
     let segments = levels.iter().flat_map(|l| [l.first, l.map.0 * l.map.1 * anchors_a_cell]).map(|n| n as u32);
     let segments = Value::u32([levels.len(), 2], segments.collect());
     let segments = b.g.constant("rpn.segments", Arc::new(segments));
-    let table = table(&levels, &config.anchor_sizes, &config.anchor_ratios);
+    let table = table(&levels, &config.anchor_sizes, &config.anchor_ratios, config.anchor_rule);
     let table = b.g.constant("rpn.anchors", Arc::new(table));
     let longest = levels.iter().map(|l| l.map.0 * l.map.1 * anchors_a_cell).max().unwrap_or(1);
     let k = config.rpn.pre_nms_top_n.min(longest);

@@ -1,7 +1,8 @@
-//! From an image's size to the network's input (torchvision, `models/detection/transform.py`).
+//! From an image's size to the network's input (torchvision, `models/detection/transform.py`; detectron2,
+//! `data/transforms/augmentation_impl.py`).
 
-use crate::config::Transform;
-use crate::ops::sampling::Sampling;
+use crate::config::{LevelRule, Resize, Transform};
+use crate::ops::sampling::{Filter, MOST_RATIO, PILLOW_LONGEST, Sampling};
 use crate::{Error, Result};
 
 /// Sizes of one image on its way into the network, (rows, columns).
@@ -13,13 +14,16 @@ pub struct NetworkSize {
     pub resized: (u32, u32),
     /// After the padding.
     pub padded: (u32, u32),
+    /// How pixels are made.
+    pub resize: Resize,
 }
 
 impl NetworkSize {
     /// `scale = min(min_size / short, max_size / long)` in f64, sides `⌊side · scale⌋`, padded to a multiple; with
     /// [`Transform::scale`] that, instead of the first of the two.
     ///
-    /// The floor of the rounded product matters: `⌊97 · (800 / 97)⌋` is 799.
+    /// The floor of the rounded product matters: `⌊97 · (800 / 97)⌋` is 799. With [`Resize::Pillow`] both are scaled so that
+    /// the short side is right, then, if the long one is too long, again, and rounded.
     ///
     /// # Errors
     /// [`Error::Image`] where a side would vanish: the image is too long and narrow.
@@ -29,8 +33,18 @@ impl NetworkSize {
             0.0 => transform.min_size as f64 / short,
             given => f64::from(given),
         };
-        let scale = wanted.min(transform.max_size as f64 / long);
-        let side = |n: u32| (n as f64 * scale).floor() as u32;
+        let most = transform.max_size as f64;
+        let scale = wanted.min(most / long);
+        let side = |n: u32| match transform.resize {
+            Resize::Bilinear => (n as f64 * scale).floor() as u32,
+            Resize::Pillow => {
+                let once =
+                    |n: f64| if n == short && transform.scale == 0.0 { transform.min_size as f64 } else { wanted * n };
+                let (n, long) = (once(n.into()), once(long));
+                let n = if long > most { n * (most / long) } else { n };
+                (n + 0.5) as u32
+            }
+        };
         let resized = (side(height), side(width));
         if resized.0 == 0 || resized.1 == 0 {
             let reason = format!(
@@ -40,19 +54,36 @@ impl NetworkSize {
             );
             return Err(Error::Image { name: name.into(), reason });
         }
+        let far = |from: u32, to: u32| from > PILLOW_LONGEST || from / MOST_RATIO > to;
+        if transform.resize == Resize::Pillow && (far(height, resized.0) || far(width, resized.1)) {
+            let reason = format!(
+                "{width}×{height} has a side of more than {PILLOW_LONGEST} pixels, or of more than {MOST_RATIO} for each that \
+                 is left of it: cut it into pieces"
+            );
+            return Err(Error::Image { name: name.into(), reason });
+        }
         let pad = |n: u32| n.next_multiple_of(transform.size_divisible as u32);
-        Ok(Self { input: (height, width), resized, padded: (pad(resized.0), pad(resized.1)) })
+        let padded = (pad(resized.0), pad(resized.1));
+        Ok(Self { input: (height, width), resized, padded, resize: transform.resize })
     }
 
     /// What the resize reads of the image.
     pub fn sampling(&self) -> Sampling {
-        Sampling::new(self.input, self.resized)
+        let filter = match self.resize {
+            Resize::Bilinear => Filter::Nearest,
+            Resize::Pillow => Filter::Area,
+        };
+        Sampling::new(self.input, self.resized).filtered(filter)
     }
 
     /// How much finer than its stride a level of the pyramid counts as, in powers of two: 0 but for images that are
     /// mostly padding. torchvision takes the scale of P2 for 2^round(log2(its rows / rows after the resize))
-    /// (`ops/poolers.py`), and with resized heights up to 22, of 33 to 45 or 65 to 67 that is not 1/4.
-    pub fn roi_shift(&self) -> u32 {
+    /// (`ops/poolers.py`), and with resized heights up to 22, of 33 to 45 or 65 to 67 that is not 1/4. With
+    /// [`LevelRule::Fixed`] always 0.
+    pub fn roi_shift(&self, rule: LevelRule) -> u32 {
+        if rule == LevelRule::Fixed {
+            return 0;
+        }
         let shift = (f64::from(self.padded.0) / f64::from(self.resized.0)).log2().round();
         shift.max(0.0) as u32
     }
@@ -94,12 +125,17 @@ mod tests {
 
     #[test]
     fn only_strips_shift_the_levels() {
-        let shifted =
-            |h: u32| NetworkSize { input: (h, 999), resized: (h, 999), padded: (h.next_multiple_of(32), 999) };
-        let rows: Vec<u32> = (1..=2000).filter(|&h| shifted(h).roi_shift() > 0).collect();
+        let shifted = |h: u32| NetworkSize {
+            input: (h, 999),
+            resized: (h, 999),
+            padded: (h.next_multiple_of(32), 999),
+            resize: Resize::Bilinear,
+        };
+        let rows: Vec<u32> = (1..=2000).filter(|&h| shifted(h).roi_shift(LevelRule::Inferred) > 0).collect();
         let expected: Vec<u32> = (1..=22).chain(33..=45).chain(65..=67).collect();
         assert_eq!(rows, expected);
-        assert_eq!((shifted(22).roi_shift(), shifted(11).roi_shift(), shifted(1).roi_shift()), (1, 2, 5));
+        assert_eq!([22, 11, 1].map(|h| shifted(h).roi_shift(LevelRule::Inferred)), [1, 2, 5]);
+        assert_eq!(shifted(11).roi_shift(LevelRule::Fixed), 0);
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod mean_pool;
 pub mod nms;
 pub mod paste;
 pub mod paste_layout;
+pub mod pillow;
 pub mod predict;
 pub mod preprocess;
 pub mod put_rows;

@@ -13,10 +13,33 @@ use crate::tensor::{DType, Value};
 ///
 /// The pasted box is the detection's box enlarged by the mask's border of one pixel and truncated toward zero
 /// (torchvision, `roi_heads.py`).
+///
+/// With [`Pasting::Sampled`], boxes are clipped to the image (detectron2, `modeling/postprocessing.py`), and the rectangle is
+/// of the pixels that a box touches, and one more on each side, as far as the image goes (`layers/mask_ops.py`); there is no
+/// pasted box. A box of no area has no pixels.
 #[derive(Clone, Debug)]
 pub struct PasteLayout {
     /// Side of a soft mask: 28.
     pub mask_side: usize,
+    /// How masks come into the image.
+    pub pasting: Pasting,
+}
+
+/// How masks come into the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pasting {
+    /// torchvision's: enlarged to a box of whole pixels, what is above the threshold.
+    #[default]
+    Enlarged,
+    /// detectron2's: sampled at each pixel's centre, what reaches the threshold.
+    Sampled,
+}
+
+impl Pasting {
+    /// As a setting, where it is not the plain one.
+    pub(super) fn setting(self) -> Option<String> {
+        (self == Self::Sampled).then(|| "sampled".into())
+    }
 }
 
 impl Op for PasteLayout {
@@ -57,7 +80,16 @@ impl Op for PasteLayout {
             let mut words = 0u32;
             for i in 0..live as usize {
                 let roi = &inputs[0].floats()[(image * n + i) * 4..][..4];
+                let sampled = |a: usize, back: f32, bound: u32| {
+                    let [lo, hi] = [a, a + 2].map(|a| (roi[a] * back).clamp(0.0, bound as f32));
+                    let from = (lo.floor() as u32).saturating_sub(1);
+                    let to = (hi.ceil() as u32 + 1).min(bound);
+                    (lo, hi, 0, 0, from, to - from)
+                };
                 let axis = |a: usize, back: f32, bound: u32| {
+                    if self.pasting == Pasting::Sampled {
+                        return sampled(a, back, bound);
+                    }
                     let (lo, hi) = (roi[a] * back, roi[a + 2] * back);
                     let (half, centre) = ((hi - lo) * 0.5 * grow, (hi + lo) * 0.5);
                     let (low, high) = ((centre - half) as i32, (centre + half) as i32);
@@ -65,8 +97,10 @@ impl Op for PasteLayout {
                     let inside = low.max(0)..(high + 1).min(low + size).min(bound as i32);
                     (lo, hi, low, size as u32, inside.start as u32, inside.len() as u32)
                 };
-                let x = axis(0, f.back_x, f.in_w);
-                let y = axis(1, f.back_y, f.in_h);
+                let (mut x, mut y) = (axis(0, f.back_x, f.in_w), axis(1, f.back_y, f.in_h));
+                if self.pasting == Pasting::Sampled && (x.1 <= x.0 || y.1 <= y.0) {
+                    (x.5, y.5) = (0, 0);
+                }
                 boxes[(image * n + i) * 4..][..4].copy_from_slice(&[x.0, y.0, x.1, y.1]);
                 let place = [x.4, y.4, x.5, y.5, words, x.2 as u32, y.2 as u32, x.3 & 0xffff | y.3 << 16];
                 places[(image * n + i) * 8..][..8].copy_from_slice(&place);
@@ -79,6 +113,6 @@ impl Op for PasteLayout {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        settings([("mask_side", value(self.mask_side))])
+        settings([("mask_side", value(self.mask_side)), ("pasting", self.pasting.setting())])
     }
 }

@@ -1,14 +1,18 @@
 //! Image bytes to the network's input: normalise, resize, pad.
 
 use super::frame::{FRAME_WORDS, Frame};
+use super::pillow::BITS;
+use super::sampling::Filter;
 use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::tensor::{DType, Shape, Value};
 
 /// torchvision's `GeneralizedRCNNTransform`: normalise, resize bilinearly (half-pixel centres, no antialias), pad
-/// with zeros to the plan's size.
+/// with zeros to the plan's size. With [`Filter::Area`], detectron2's: resize as Pillow does, along rows and then along
+/// columns, each rounded to bytes, and then normalise and pad.
 ///
 /// Inputs: bytes `[words]` (RGB, 3 bytes a pixel, packed little-endian into words) of the pixels that are read, frames
-/// `[B,8]`, neighbours `[B,H+W,2]` of the rows and columns ([`super::sampling::Sampling::neighbours`]), table `[3,256]` of normalised values. Output
+/// `[B,8]`, neighbours `[B,H+W,N]` of the rows and columns ([`super::sampling::Sampling::neighbours`]), table `[3,256]` of
+/// normalised values. Output
 /// `[B,H,W,4]`: the fourth channel is zero, so that channels come by fours.
 #[derive(Clone, Debug)]
 pub struct Preprocess {
@@ -16,6 +20,8 @@ pub struct Preprocess {
     pub h: usize,
     /// Columns of the padded output.
     pub w: usize,
+    /// What a pixel is made of.
+    pub filter: Filter,
 }
 
 impl Preprocess {
@@ -25,6 +31,40 @@ impl Preprocess {
         // Of a range of 255 the byte itself: the product is exact.
         let entry = |i: usize| ((i % 256) as f32 * range / 255.0 - mean[i / 256]) / std[i / 256];
         Value::f32([3, 256], (0..768).map(entry).collect())
+    }
+
+    /// [`Preprocess::twin`] of areas: the whole image's rows are made, then its columns.
+    fn area_twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (bytes, table) = (bytemuck::cast_slice::<u32, u8>(inputs[0].ints()), inputs[3].floats());
+        let (batch, words) = (inputs[1].shape.dim(0), inputs[2].shape.dim(2));
+        let rounded = |sum: i64| ((sum + (1 << (BITS - 1))) >> BITS).clamp(0, 255);
+        let mut y = vec![0.0; batch * self.h * self.w * 4];
+        for (b, taps) in inputs[2].ints().chunks(words * (self.h + self.w)).enumerate() {
+            let f = Frame::of(&inputs[1], b);
+            let image = &bytes[f.first_word as usize * 4..];
+            // Pixels and their weights, of an output row or column.
+            let taps: Vec<Vec<(usize, i64)>> = taps
+                .chunks(words)
+                .map(|w| {
+                    let (first, count) = (w[0] as usize % (1 << 20), w[0] as usize >> 20);
+                    (0..count).map(|i| (first + i, w[1 + i] as i64)).collect()
+                })
+                .collect();
+            let mut narrow = vec![0; f.in_h as usize * f.out_w as usize * 3];
+            for (i, v) in narrow.iter_mut().enumerate() {
+                let (c, x, row) = (i % 3, i / 3 % f.out_w as usize, i / 3 / f.out_w as usize);
+                let pixel = |x: usize| image[(row * f.sent_w as usize + x) * 3 + c] as i64;
+                *v = rounded(taps[self.h + x].iter().map(|&(x, weight)| weight * pixel(x)).sum());
+            }
+            for row in 0..f.out_h as usize {
+                for i in 0..f.out_w as usize * 3 {
+                    let pixel = |row: usize| narrow[row * f.out_w as usize * 3 + i];
+                    let v = rounded(taps[row].iter().map(|&(row, weight)| weight * pixel(row)).sum());
+                    y[((b * self.h + row) * self.w + i / 3) * 4 + i % 3] = table[i % 3 * 256 + v as usize];
+                }
+            }
+        }
+        vec![Value::f32([batch, self.h, self.w, 4], y)]
     }
 }
 
@@ -49,22 +89,29 @@ impl Op for Preprocess {
         let ok = bytes.dtype == DType::U32
             && frames.shape.rank() == 2
             && frames.shape.dim(1) == FRAME_WORDS
-            && neighbours.shape == Shape::from([frames.shape.dim(0), self.h + self.w, 2])
+            && neighbours.shape.rank() == 3
+            && neighbours.shape.dim(2) >= if self.filter == Filter::Nearest { 2 } else { 4 }
+            && neighbours.shape == Shape::from([frames.shape.dim(0), self.h + self.w, neighbours.shape.dim(2)])
             && table.shape == Shape::from([3, 256]);
         if !ok {
             return Err(format!(
-                "takes bytes, frames [B,{FRAME_WORDS}], neighbours [B,H+W,2] and a table [3,256], not {inputs:?}"
+                "takes bytes, frames [B,{FRAME_WORDS}], neighbours [B,H+W,N] and a table [3,256], not {inputs:?}"
             ));
         }
         Ok(vec![Info::f32([frames.shape.dim(0), self.h, self.w, 4])])
     }
 
     fn cost(&self, io: &Io) -> Cost {
-        Cost::of(io, 24.0 * (io.dim(1, 0) * self.h * self.w) as f64)
+        // Of an area about half of the room for neighbours is taken.
+        let taps = if self.filter == Filter::Nearest { 4 } else { (io.dim(2, 2) / 2).pow(2) };
+        Cost::of(io, 6.0 * (taps * io.dim(1, 0) * self.h * self.w) as f64)
     }
 
     /// Interpolates along rows for the whole image first, then along columns.
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
+        if self.filter == Filter::Area {
+            return self.area_twin(inputs);
+        }
         let (bytes, table) = (bytemuck::cast_slice::<u32, u8>(inputs[0].ints()), inputs[3].floats());
         let batch = inputs[1].shape.dim(0);
         let neighbours: Vec<(usize, usize, f64)> = (inputs[2].ints().chunks(2))
@@ -94,7 +141,8 @@ impl Op for Preprocess {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        settings([("h", value(self.h)), ("w", value(self.w))])
+        let area = (self.filter == Filter::Area).then(|| "area".into());
+        settings([("h", value(self.h)), ("w", value(self.w)), ("filter", area)])
     }
 }
 

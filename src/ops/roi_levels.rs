@@ -4,6 +4,16 @@ use super::levels::Levels;
 use super::{Info, Operand, unless, value, walks};
 use crate::tensor::{DType, Value};
 
+/// Where the border of two levels is: a RoI of just half the canonical side is on the coarser.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Border {
+    /// torchvision's: 1e-6 is added to the logarithm.
+    #[default]
+    Log,
+    /// detectron2's: 1e-8 is added to what the logarithm is taken of.
+    Ratio,
+}
+
 /// The levels that RoIs are pooled from: one to four, finest first.
 #[derive(Clone, Debug)]
 pub struct RoiLevels {
@@ -11,6 +21,8 @@ pub struct RoiLevels {
     pub scales: Vec<f32>,
     /// The side of a RoI that belongs on the level of stride 16; torchvision's 224.
     pub canonical: f32,
+    /// How close to the next level a RoI may be before it is on it.
+    pub border: Border,
     /// Of each tensor of levels `[B,1,cells,C]`, the maps that lie in it, those that no RoI is on included; empty where
     /// every level is a tensor `[B,H,W,C]`.
     pub maps: Vec<Levels>,
@@ -29,7 +41,7 @@ pub(crate) struct Home {
 impl RoiLevels {
     /// Levels of such scales, each a tensor; a RoI of 224 belongs on that of stride 16.
     pub fn new(scales: &[f32]) -> Self {
-        Self { scales: scales.to_vec(), canonical: 224.0, maps: Vec::new() }
+        Self { scales: scales.to_vec(), canonical: 224.0, border: Border::Log, maps: Vec::new() }
     }
 
     /// The least area of a RoI on levels 1, 2, 3. The rule is `⌊4 + log2(√area / 224) + 1e-6⌋` counted from the
@@ -38,7 +50,11 @@ impl RoiLevels {
         let finest = -(self.scales[0] as f64).log2();
         std::array::from_fn(|i| {
             let level = finest + 1.0 + i as f64;
-            let side = self.canonical as f64 * (level - 4.0 - 1e-6).exp2();
+            let side = self.canonical as f64
+                * match self.border {
+                    Border::Log => (level - 4.0 - 1e-6).exp2(),
+                    Border::Ratio => (level - 4.0).exp2() - 1e-8,
+                };
             (side * side) as f32
         })
     }
@@ -90,10 +106,11 @@ impl RoiLevels {
     }
 
     /// What tells one from another.
-    pub(crate) fn settings(&self) -> [(&'static str, Option<String>); 3] {
+    pub(crate) fn settings(&self) -> [(&'static str, Option<String>); 4] {
         [
             ("scales", value(join(self.scales.iter().map(f32::to_string)))),
             ("canonical", unless(224.0, self.canonical)),
+            ("border", (self.border == Border::Ratio).then(|| "ratio".into())),
             ("maps", (!self.maps.is_empty()).then(|| join(self.maps.iter().map(Levels::to_string)))),
         ]
     }
@@ -110,7 +127,7 @@ impl RoiLevels {
             number,
             image: number / n,
             roi,
-            level: level(roi, self.canonical, &self.scales),
+            level: level(roi, self.canonical, &self.scales, self.border),
         });
         (rois.filter(|r| r.number % n < live[r.image] as usize).collect(), levels.collect())
     }
@@ -126,11 +143,16 @@ pub(crate) struct LiveRoi<'a> {
     pub level: usize,
 }
 
-/// The level of a RoI among those of such scales, for the twins: torchvision's `LevelMapper` in f64, and nothing of
+/// The level of a RoI among those of such scales, for the twins: torchvision's `LevelMapper`, or detectron2's
+/// `assign_boxes_to_levels`, in f64, and nothing of
 /// [`RoiLevels::areas`]. The area is f32 as in the shader, for a RoI may lie on the border of two levels.
-pub(crate) fn level(roi: &[f32], canonical: f32, scales: &[f32]) -> usize {
+pub(crate) fn level(roi: &[f32], canonical: f32, scales: &[f32], border: Border) -> usize {
     let area = (roi[2] - roi[0]) * (roi[3] - roi[1]);
-    let target = (4.0 + (f64::from(area).sqrt() / f64::from(canonical)).log2() + 1e-6).floor();
+    let ratio = f64::from(area).sqrt() / f64::from(canonical);
+    let target = match border {
+        Border::Log => (4.0 + ratio.log2() + 1e-6).floor(),
+        Border::Ratio => (4.0 + (ratio + 1e-8).log2()).floor(),
+    };
     let ends = [scales[0], scales[scales.len() - 1]].map(|scale| -f64::from(scale).log2());
     (target.clamp(ends[0], ends[1]) - ends[0]) as usize
 }

@@ -4,6 +4,19 @@
 //! shrunk to a sixth, two of six rows and columns are read at most; the others need neither memory on the device nor a
 //! trip there, and no image is too large for a binding that holds the network's input.
 
+use super::pillow;
+pub use super::pillow::{MOST_RATIO, PILLOW_LONGEST};
+
+/// What an output pixel of a resize is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Filter {
+    /// The two nearest pixels of each axis, as values of any kind.
+    #[default]
+    Nearest,
+    /// All pixels that it covers, of bytes, by [`pillow`](super::pillow)'s weights: nothing is passed over.
+    Area,
+}
+
 /// One axis of a resize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Axis {
@@ -11,6 +24,8 @@ pub struct Axis {
     pub input: u32,
     /// Pixels after the resize.
     pub output: u32,
+    /// What an output pixel is made of.
+    pub filter: Filter,
 }
 
 /// What one output pixel is made of.
@@ -31,7 +46,7 @@ impl Axis {
     }
 
     fn gathers(self) -> bool {
-        u64::from(self.input) > 2 * u64::from(self.output)
+        self.filter == Filter::Nearest && u64::from(self.input) > 2 * u64::from(self.output)
     }
 
     /// torch's `interpolate`: half-pixel centres, the ratio divided in f32, the upper neighbour clamped.
@@ -56,8 +71,16 @@ impl Axis {
         (0..self.output).flat_map(pair).collect()
     }
 
+    /// How many words tell of an output pixel's neighbours.
+    fn words(self) -> usize {
+        match self.filter {
+            Filter::Nearest => 2,
+            Filter::Area => 1 + pillow::taps(self.input, self.output),
+        }
+    }
+
     /// Both neighbours among the pixels that are sent, in the halves of a word, and the upper one's weight.
-    fn words(self, d: u32) -> [u32; 2] {
+    fn nearest(self, d: u32) -> [u32; 2] {
         let pair = self.pair(d);
         let (low, high) = if self.gathers() { (2 * d, 2 * d + 1) } else { (pair.low, pair.high) };
         [low | high << 16, pair.weight.to_bits()]
@@ -76,7 +99,19 @@ pub struct Sampling {
 impl Sampling {
     /// From `input` (rows, columns) to `output`.
     pub fn new(input: (u32, u32), output: (u32, u32)) -> Self {
-        Self { y: Axis { input: input.0, output: output.0 }, x: Axis { input: input.1, output: output.1 } }
+        let axis = |input, output| Axis { input, output, filter: Filter::Nearest };
+        Self { y: axis(input.0, output.0), x: axis(input.1, output.1) }
+    }
+
+    /// The same with such a filter.
+    pub fn filtered(self, filter: Filter) -> Self {
+        Self { y: Axis { filter, ..self.y }, x: Axis { filter, ..self.x } }
+    }
+
+    /// How many words tell of a row's or a column's neighbours, made a power of two, so that images of slightly different
+    /// sizes share a plan.
+    pub fn words(&self) -> usize {
+        self.y.words().max(self.x.words()).next_power_of_two()
     }
 
     /// Whether all pixels are sent.
@@ -102,12 +137,21 @@ impl Sampling {
         }
     }
 
-    /// Adds the neighbours of a network input of `height` × `width` pixels to `out`: two words for each row, then for each
-    /// column; zeros where it is padding.
-    pub fn neighbours(&self, height: usize, width: usize, out: &mut Vec<u32>) {
+    /// Adds the neighbours of a network input of `height` × `width` pixels to `out`: so many words for each row, then for
+    /// each column; zeros where it is padding. Two words are as [`Filter::Nearest`] has them, more as [`Filter::Area`].
+    pub fn neighbours(&self, height: usize, width: usize, words: usize, out: &mut Vec<u32>) {
         for (axis, n) in [(self.y, height), (self.x, width)] {
-            let end = out.len() + 2 * n;
-            out.extend((0..axis.output).flat_map(|d| axis.words(d)));
+            let end = out.len() + words * n;
+            match axis.filter {
+                Filter::Nearest => out.extend((0..axis.output).flat_map(|d| axis.nearest(d))),
+                Filter::Area => {
+                    for d in 0..axis.output {
+                        let next = out.len() + words;
+                        pillow::words(axis.input, axis.output, d, out);
+                        out.resize(next, 0);
+                    }
+                }
+            }
             out.resize(end, 0);
         }
     }
@@ -124,12 +168,12 @@ mod tests {
         let shapes =
             [(1, 1), (1, 9), (7, 20), (31, 31), (40, 21), (40, 20), (41, 20), (999, 7), (8160, 1333), (65_535, 41)];
         for (input, output) in shapes {
-            let axis = Axis { input, output };
+            let axis = Axis { input, output, filter: Filter::Nearest };
             let sent: Vec<usize> = axis.runs().iter().flat_map(|&(first, n)| first..first + n).collect();
             assert_eq!(sent.len(), axis.sent() as usize);
             assert_eq!(axis.sent(), input.min(2 * output));
             for d in 0..output {
-                let [places, weight] = axis.words(d);
+                let [places, weight] = axis.nearest(d);
                 let (low, high) = (sent[places as usize & 0xffff], sent[places as usize >> 16]);
                 assert!(high == low + 1 || high == low && low == input as usize - 1, "{input} {output} {d}");
                 let at = (f64::from(input) / f64::from(output) * (f64::from(d) + 0.5) - 0.5)
@@ -154,7 +198,7 @@ mod tests {
             let image: Vec<u8> = (0..3 * input.0 * input.1).map(|_| rng.bits() as u8).collect();
             let (mut sent, mut neighbours) = (Vec::new(), Vec::new());
             sampling.gather(&image, &mut sent);
-            sampling.neighbours(h, w, &mut neighbours);
+            sampling.neighbours(h, w, 2, &mut neighbours);
             assert_eq!((sent.len() as u64, neighbours.len()), (sampling.bytes(), 2 * (h + w)));
             assert_eq!(sampling.is_whole(), sent == image);
             for y in 0..output.0 {

@@ -1,8 +1,9 @@
 //! A file's tensors by what they are in the network.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::family::{Family, OURS, Row, Unit};
+use super::family::{Conventions, Family, OURS, Row, Unit};
 use super::file::WeightsFile;
 use super::layers::{Kind, Layer, Role};
 use crate::config::Config;
@@ -11,6 +12,8 @@ use crate::config::Config;
 pub(super) struct Bound<'a> {
     pub file: &'a WeightsFile,
     pub family: &'static Family,
+    /// The family's, or what the file says instead.
+    pub conventions: Conventions,
     rows: Vec<Row>,
     /// The name in the file, and the number of the row that it goes by.
     tensors: HashMap<(Layer, Role), (&'a str, usize)>,
@@ -30,11 +33,32 @@ impl<'a> Bound<'a> {
                     *taken = (name, row);
                 }
             }
-            Self { file, family, rows, tensors }
+            Self { file, family, conventions: family.conventions, rows, tensors }
         };
         // How the fully connected layers are numbered may depend on how many convolutions come before them.
         let convs = known((family.rows)(0)).count(|i| Kind::BoxConv.nth(i));
-        known((family.rows)(convs))
+        let mut bound = known((family.rows)(convs));
+        bound.conventions = family.conventions.told(bound.colours(Kind::PixelMean), bound.colours(Kind::PixelStd));
+        bound
+    }
+
+    /// A setting of a value for each colour, if the file has it.
+    fn colours(&self, kind: Kind) -> Option<[f32; 3]> {
+        self.setting(kind.only())?.try_into().ok()
+    }
+
+    /// What a setting among the tensors holds.
+    pub(super) fn setting(&self, layer: Layer) -> Option<Vec<f32>> {
+        let (name, _) = self.tensors.get(&(layer, Role::Setting))?;
+        // No setting is of many values.
+        let shape = self.file.shape(name).filter(|shape| shape.iter().product::<usize>() <= 256)?;
+        Some(self.file.tensor(name, shape).ok()?.data)
+    }
+
+    /// Whether a tensor is no layer's: a setting, or a counter.
+    pub(super) fn is_no_layer(&self, name: &str) -> bool {
+        let is_setting = |((_, role), (of, _)): (&(Layer, Role), &(&str, usize))| *role == Role::Setting && *of == name;
+        self.family.is_counter(name) || self.tensors.iter().any(is_setting)
     }
 
     /// Whether the file has this tensor.
@@ -52,18 +76,18 @@ impl<'a> Bound<'a> {
         self.file.shape(self.tensors.get(&(layer, role))?.0)
     }
 
-    /// The tensor's name in the file; of one that is missing, the name that would go with its layer's others, or the
-    /// present one.
+    /// The tensor's name in the file; of one that is missing, the name that would go with its layer's others, or with those
+    /// of layers nearby, or the present one.
     pub(super) fn name(&self, layer: Layer, role: Role) -> String {
         if let Some((name, _)) = self.tensors.get(&(layer, role)) {
             return name.to_string();
         }
         let unit = Unit::of(role);
-        let beside = self.tensors.iter().filter(|((of, other), _)| *of == layer && Unit::of(*other) == unit);
-        let rows = match beside.map(|(_, (_, row))| *row).min() {
-            Some(row) => &self.rows[row..],
-            None => &self.rows,
-        };
+        // How many of the numbers two layers of a kind share: all, the stage, or none.
+        let near = |of: &Layer| of.numbers.iter().zip(layer.numbers).take_while(|(a, b)| **a == *b).count();
+        let beside = self.tensors.iter().filter(|((of, other), _)| of.kind == layer.kind && Unit::of(*other) == unit);
+        let nearest = beside.map(|((of, _), (_, row))| (Reverse(near(of)), *row)).min();
+        let rows = nearest.map_or(&self.rows[..], |(_, row)| &self.rows[row..]);
         let spelled = rows.iter().find_map(|row| row.spell(self.family, layer, role));
         spelled.unwrap_or_else(|| format!("what {}'s networks do not have", self.family.name))
     }
@@ -82,7 +106,7 @@ impl<'a> Bound<'a> {
     /// The shape that the network of `config` needs of a tensor, as it stands in a file of this family; `shape` is the
     /// canonical one.
     pub(super) fn stored(&self, layer: Layer, shape: &[usize]) -> Vec<usize> {
-        self.family.conventions.stored(layer, shape)
+        self.conventions.stored(layer, shape)
     }
 }
 

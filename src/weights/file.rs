@@ -20,10 +20,10 @@ use crate::error::{Error, Result};
 use crate::tensor::HostTensor;
 
 /// What every message about an unreadable file ends with.
-pub(super) const CURE: &str = "name a .pth or .safetensors file with the state dict of a torchvision detection model";
+pub(super) const CURE: &str = "name a .pth or .safetensors file with the state dict of a detection model of torchvision's or detectron2's, or the .pkl of one";
 
-/// An open `.safetensors` file or PyTorch checkpoint (`.pth`, `.pt`): f64, f32, f16 or bf16 tensors under torchvision's
-/// names, and string metadata (safetensors only).
+/// An open `.safetensors` file, PyTorch checkpoint (`.pth`, `.pt`) or pickle of NumPy's arrays (`.pkl`): f64, f32, f16 or
+/// bf16 tensors under torchvision's or detectron2's names, and string metadata (safetensors only).
 ///
 /// Where those names begin with something (`detector.`), it is left off; what stands beside the network is left out:
 /// [`WeightsFile::selection`] tells.
@@ -34,8 +34,10 @@ pub struct WeightsFile {
     /// Path, or what stands for it in messages.
     name: String,
     bytes: Bytes,
+    /// What the tensors lie in, where that is not the file itself.
+    decoded: Option<Vec<u8>>,
     format: Format,
-    /// By name, sorted, so that messages and iteration do not depend on a hash. All lie within `bytes`.
+    /// By name, sorted, so that messages and iteration do not depend on a hash. All lie within `decoded`, or else `bytes`.
     tensors: BTreeMap<String, Entry>,
     metadata: HashMap<String, String>,
     family: &'static Family,
@@ -49,6 +51,8 @@ pub enum Format {
     Safetensors,
     /// What `torch.save` writes: a zip archive or, before PyTorch 1.6, a row of pickles.
     Checkpoint,
+    /// A pickle of NumPy's arrays, as detectron2 publishes.
+    Pickle,
 }
 
 impl fmt::Display for Format {
@@ -56,6 +60,7 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Safetensors => "safetensors",
             Self::Checkpoint => "PyTorch checkpoint",
+            Self::Pickle => "pickle of NumPy arrays",
         })
     }
 }
@@ -138,15 +143,18 @@ impl WeightsFile {
             [] => Err("is empty: download or convert it again".into()),
             b if header::is_safetensors(b) => header::read(b)
                 .and_then(|(tensors, metadata)| Ok((Format::Safetensors, of_network(tensors, wanted)?, metadata))),
-            b if pth::is_pth(b) => pth::read(b, wanted).map(|taken| (Format::Checkpoint, taken, HashMap::new())),
+            b if pth::is_pth(b) => {
+                let format = if pth::is_single(b) { Format::Pickle } else { Format::Checkpoint };
+                pth::read(b, wanted).map(|taken| (format, taken, HashMap::new()))
+            }
             b => Err(match format_of(b) {
                 Some(format) => format!("is {format}: {CURE}"),
                 None => format!("is no weights file: {CURE}"),
             }),
         };
         let (format, taken, metadata) = read.map_err(|reason| Error::Weights { file: name.clone(), reason })?;
-        let Taken { tensors, family, selection } = taken;
-        Ok(Self { name, bytes, format, tensors: tensors.into_iter().collect(), metadata, family, selection })
+        let Taken { tensors, family, selection, decoded } = taken;
+        Ok(Self { name, bytes, decoded, format, tensors: tensors.into_iter().collect(), metadata, family, selection })
     }
 
     /// The path, or what stands for it in messages.
@@ -265,7 +273,7 @@ impl WeightsFile {
             let reason = format!("has shape {:?}, and the configuration needs {expected_shape:?}", entry.shape);
             return Err(refuse(reason));
         }
-        let Some(data) = entry.floats(self.bytes.get()) else {
+        let Some(data) = entry.floats(self.decoded.as_deref().unwrap_or(self.bytes.get())) else {
             return Err(refuse(format!("holds {}, and f32, f16, bf16 or f64 is needed", entry.dtype)));
         };
         if let Some(first) = data.iter().position(|v| !v.is_finite()) {

@@ -56,26 +56,28 @@ pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
         };
         let because = "the file states its settings".into();
         let epsilon = Epsilon { origin: origin("backbone.norm"), because, doubt: None };
-        return Settings::new(config, true, epsilon, origin);
+        return Settings::new(config, (true, file.family_name()), epsilon, origin);
     }
     let shapes = Shapes(Bound::of(file));
     let mut config = shapes.config()?;
+    let more = (file.family().defaults)(&shapes.0, &mut config);
     if let Some(sha256) = published(file) {
         config.backbone.bn_eps = eps::of_published(sha256);
         let because = "torchvision publishes this file, and its loader sets it".into();
         let epsilon = Epsilon { origin: Origin::Read, because, doubt: None };
-        return Settings::new(config, false, epsilon, |_| Origin::Read);
+        return Settings::new(config, (false, file.family_name()), epsilon, |_| Origin::Read);
     }
     let (eps, epsilon) = (file.family().epsilon)(&shapes.0, &config);
     config.backbone.bn_eps = eps;
     config.validate()?;
     // That there is a GroupNorm is told, the number of its groups is not.
     let groups = [("backbone.group_norm", config.backbone.group_norm), ("group_norm", config.group_norm)];
+    let of_tensors = |name: &str| more.iter().find(|(more, _)| *more == name).map(|(_, origin)| *origin);
     let told = |name: &str| match TOLD.contains(&name) || groups.contains(&(name, 0)) {
         true => Origin::Inferred,
-        false => Origin::Assumed,
+        false => of_tensors(name).unwrap_or(Origin::Assumed),
     };
-    Settings::new(config, false, epsilon, told)
+    Settings::new(config, (false, file.family_name()), epsilon, told)
 }
 
 /// The hash of the file if it is one that torchvision publishes: its settings are then known.
@@ -127,8 +129,8 @@ impl Shapes<'_> {
                 if some.is_empty() { "nothing".into() } else { some.join(", ") }
             ));
         }
-        for (begins, reason) in self.0.family.refused {
-            if let Some(name) = file.names().find(|name| name.starts_with(begins)) {
+        for (piece, reason) in self.0.family.refused {
+            if let Some(name) = file.names().find(|name| name.contains(piece)) {
                 return self.refuse(reason.replace("{}", &shown(name)));
             }
         }
@@ -145,7 +147,7 @@ impl Shapes<'_> {
     }
 
     fn transform(&self) -> Transform {
-        let Conventions { colours, range, mean, std, .. } = self.0.family.conventions;
+        let Conventions { colours, range, mean, std, .. } = self.0.conventions;
         Transform {
             image_range: range,
             image_mean: colours.to_rgb(mean),

@@ -28,7 +28,7 @@ impl Inventory {
     /// Compares `file` with the network that `config` describes. Names are the file's own, but for those missing.
     pub fn new(file: &WeightsFile, config: &Config) -> Self {
         let bound = Bound::of(file);
-        let mut left: BTreeSet<&str> = file.names().filter(|name| !bound.family.is_counter(name)).collect();
+        let mut left: BTreeSet<&str> = file.names().filter(|name| !bound.is_no_layer(name)).collect();
         let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
         for form in layers(config) {
             for (role, shape) in form.tensors() {

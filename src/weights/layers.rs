@@ -36,6 +36,12 @@ pub(super) enum Kind {
     MaskDeconv,
     /// The mask head's logits, one map a class.
     MaskLogits,
+    /// No layer, but a setting that some projects keep among the tensors: what is subtracted from the colours.
+    PixelMean,
+    /// The same: what they are divided by.
+    PixelStd,
+    /// The same: a level's anchors round the origin, `[A, 4]`.
+    CellAnchors,
 }
 
 /// A layer: what it is, and its numbers, counted from 0; those that its kind has not are 0.
@@ -77,6 +83,8 @@ pub(super) enum Role {
     NormMean,
     /// A BatchNorm's running variance.
     NormVar,
+    /// The whole of what is no layer.
+    Setting,
 }
 
 impl Role {

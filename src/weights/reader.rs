@@ -33,7 +33,7 @@ impl<'a> LayerReader<'a> {
         let name = self.bound.name(layer, role);
         let stored = self.bound.file.tensor(&name, &self.bound.stored(layer, shape))?;
         self.used.insert(name);
-        Ok(self.bound.family.conventions.canonical(layer, role, shape, stored))
+        Ok(self.bound.conventions.canonical(layer, role, shape, stored))
     }
 
     /// The weight with torch's axes, and the bias, which takes in the BatchNorm where there is one; zeros where a GroupNorm
@@ -126,7 +126,7 @@ impl<'a> LayerReader<'a> {
     /// Refuses a file with tensors that nothing took: it was made for another network, and would run and be wrong.
     pub(super) fn finish(self) -> Result<()> {
         let (file, family) = (self.bound.file, self.bound.family);
-        let left = |name: &&str| !self.used.contains(*name) && !family.is_counter(name);
+        let left = |name: &&str| !self.used.contains(*name) && !self.bound.is_no_layer(name);
         let left: Vec<&str> = file.names().filter(left).collect();
         if left.is_empty() {
             return Ok(());
@@ -138,7 +138,7 @@ impl<'a> LayerReader<'a> {
         let known = family.left_out.iter().find(|(begins, _)| left.iter().any(|name| name.starts_with(begins)));
         let cure = known.map_or(
             "it is of another network than these settings say. Correct them, if they do not come from the file; other \
-             networks than torchvision's Mask and Faster R-CNN on a ResNet with FPN are not supported",
+             networks than Mask and Faster R-CNN on a ResNet, as torchvision and detectron2 build them, are not supported",
             |(_, cure)| cure,
         );
         let has = if count == 1 { "has" } else { "have" };

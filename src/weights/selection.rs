@@ -112,12 +112,14 @@ pub(super) struct Taken {
     pub tensors: Vec<(String, Entry)>,
     pub family: &'static Family,
     pub selection: Selection,
+    /// What their places are in, where that is not the file.
+    pub decoded: Option<Vec<u8>>,
 }
 
 impl Taken {
     /// All tensors of a file in which there is no network.
     pub(super) fn all(tensors: Vec<(String, Entry)>) -> Self {
-        Self { tensors, family: OURS, selection: Selection::default() }
+        Self { tensors, family: OURS, selection: Selection::default(), decoded: None }
     }
 }
 
@@ -136,7 +138,7 @@ pub(super) struct Choice {
 impl Choice {
     /// These tensors of the network's, after all names of the dict went through [`Choice::within`].
     pub(super) fn taken(self, tensors: Vec<(String, Entry)>) -> Taken {
-        Taken { tensors, family: self.family, selection: self.selection }
+        Taken { tensors, family: self.family, selection: self.selection, decoded: None }
     }
 
     /// The name within the network of a tensor of the chosen dict; remembers what is left out.

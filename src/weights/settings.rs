@@ -10,11 +10,11 @@ use crate::error::{Error, Result};
 /// Where the value of a setting comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The file's metadata state it; or the file is one that torchvision publishes, byte for byte.
+    /// The file's metadata state it, or a tensor of its own; or the file is one that torchvision publishes, byte for byte.
     Read,
     /// It follows from the tensors.
     Inferred,
-    /// Nothing tells it: it is as torchvision has it by default.
+    /// Nothing tells it: it is as the project whose names the tensors have, [`Settings::family`], has it by default.
     Assumed,
     /// It was given in place of the file's: [`Settings::overridden`].
     Given,
@@ -30,6 +30,8 @@ pub struct Settings {
     pub config: Config,
     /// Whether the file states them in its metadata; otherwise they follow from its tensors.
     pub stated: bool,
+    /// The project whose defaults stand for what nothing tells: `torchvision`.
+    pub family: &'static str,
     /// How BatchNorm's epsilon was found.
     pub epsilon: Epsilon,
     /// By dotted name, for all settings.
@@ -63,14 +65,19 @@ pub struct Doubt {
 
 impl Settings {
     /// Settings with an origin for each, by its dotted name.
-    pub(super) fn new(config: Config, stated: bool, epsilon: Epsilon, origin: impl Fn(&str) -> Origin) -> Result<Self> {
+    pub(super) fn new(
+        config: Config,
+        (stated, family): (bool, &'static str),
+        epsilon: Epsilon,
+        origin: impl Fn(&str) -> Origin,
+    ) -> Result<Self> {
         let tree: Value = serde_json::from_str(&config.to_json()?).map_err(internal)?;
         let mut names = Vec::new();
         leaves(&tree, String::new(), &mut names);
         let mut origins: BTreeMap<String, Origin> =
             names.into_iter().map(|name| (name.clone(), origin(&name))).collect();
         origins.insert("backbone.norm".into(), epsilon.origin);
-        Ok(Self { config, stated, epsilon, origins })
+        Ok(Self { config, stated, family, epsilon, origins })
     }
 
     /// Where a setting comes from; its name is dotted, with the keys of [`Config::to_json`]: `box.nms_thresh`. `None`

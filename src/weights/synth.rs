@@ -58,8 +58,8 @@ pub fn to_safetensors(tensors: Vec<(String, HostTensor)>, config: &str) -> Resul
         .map_err(|reason| Error::Weights { file: "in memory".into(), reason })
 }
 
-/// The values of one tensor.
-fn values(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
+/// The values of one tensor of that name, which may be any.
+pub fn values(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let fan_in = match name.contains("conv5_mask") {
         true => shape[0],
         false => shape.iter().skip(1).product(),

@@ -10,7 +10,7 @@ use maskrcnn::engine::ops::Op;
 use maskrcnn::engine::ops::frame::Frame;
 use maskrcnn::engine::ops::linear::Linear;
 use maskrcnn::engine::ops::preprocess::Preprocess;
-use maskrcnn::engine::ops::sampling::Sampling;
+use maskrcnn::engine::ops::sampling::{Filter, Sampling};
 use maskrcnn::engine::ops::topk::{NONE, TopK};
 use maskrcnn::engine::ops::{Info, Io};
 use maskrcnn::engine::rng::Rng;
@@ -234,13 +234,13 @@ fn what_is_sent_resizes_as_the_whole_does() {
                 Value::u32([1, h + w, 2], neighbours),
                 Preprocess::table(1.0, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
             ];
-            let case = Case::new("resize", Preprocess { h, w }, inputs, Tolerance::Exact);
+            let case = Case::new("resize", Preprocess { h, w, filter: Filter::Nearest }, inputs, Tolerance::Exact);
             run_case(device(), &case, "plain", false, 1).remove(0)
         };
         let (sampling, frame) = (Sampling::new(input, output), Frame::new(input, output, 0));
         let (mut sent, mut neighbours) = (Vec::new(), Vec::new());
         sampling.gather(&image, &mut sent);
-        sampling.neighbours(h, w, &mut neighbours);
+        sampling.neighbours(h, w, 2, &mut neighbours);
         assert!(sent.len() < image.len() / 2, "nothing is left out");
         let some = resized(sent, frame, neighbours);
 

@@ -11,13 +11,13 @@ use maskrcnn::engine::ops::linear::Linear;
 use maskrcnn::engine::ops::max_pool::MaxPool;
 use maskrcnn::engine::ops::nms::Nms;
 use maskrcnn::engine::ops::paste::Paste;
-use maskrcnn::engine::ops::paste_layout::PasteLayout;
+use maskrcnn::engine::ops::paste_layout::{PasteLayout, Pasting};
 use maskrcnn::engine::ops::predict::{Output, Predict};
 use maskrcnn::engine::ops::preprocess::Preprocess;
 use maskrcnn::engine::ops::roi_align::{Pooling, RoiAlign};
 use maskrcnn::engine::ops::roi_levels::RoiLevels;
 use maskrcnn::engine::ops::roi_pool::{RoiPool, Rounding};
-use maskrcnn::engine::ops::sampling::Sampling;
+use maskrcnn::engine::ops::sampling::{Filter, Sampling};
 use maskrcnn::engine::ops::soft_nms::{Decay, SoftNms};
 use maskrcnn::engine::ops::topk::{NONE, TopK};
 use maskrcnn::engine::ops::{Info, Io, Op};
@@ -326,22 +326,25 @@ proptest! {
     fn preprocess(
         sizes in prop::collection::vec(((1..90u32, 1..90u32), (1..64u32, 1..64u32)), 1..4),
         more in (0..33usize, 0..33usize),
+        area in any::<bool>(),
         seed in any::<u64>(),
     ) {
         let mut rng = Rng::new(seed);
         let (mut words, mut frames, mut neighbours) = (Vec::new(), Vec::new(), Vec::new());
         let h = sizes.iter().map(|s| s.1.0 as usize).max().unwrap_or(1) + more.0;
         let w = sizes.iter().map(|s| s.1.1 as usize).max().unwrap_or(1) + more.1;
+        let filter = if area { Filter::Area } else { Filter::Nearest };
+        let taps = sizes.iter().map(|s| Sampling::new(s.0, s.1).filtered(filter).words()).max().unwrap_or(2);
         for &(input, output) in &sizes {
-            let sampling = Sampling::new(input, output);
-            frames.push(Frame::new(input, output, words.len() as u32));
+            let sampling = Sampling::new(input, output).filtered(filter);
+            frames.push(Frame { sent_w: sampling.x.sent(), ..Frame::new(input, output, words.len() as u32) });
             words.extend((0..sampling.bytes().div_ceil(4)).map(|_| rng.bits() as u32));
-            sampling.neighbours(h, w, &mut neighbours);
+            sampling.neighbours(h, w, taps, &mut neighbours);
         }
-        let neighbours = Value::u32([sizes.len(), h + w, 2], neighbours);
+        let neighbours = Value::u32([sizes.len(), h + w, taps], neighbours);
         let table = Preprocess::table(1.0, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
         let inputs = vec![Value::u32([words.len()], words), Frame::value(&frames), neighbours, table];
-        agree(Preprocess { h, w }, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })?;
+        agree(Preprocess { h, w, filter }, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })?;
     }
 
     /// The rectangles, and the bits in them, of boxes inside and over the border, with room for all or not.
@@ -351,6 +354,7 @@ proptest! {
         input in (1..120u32, 1..120u32),
         scale in select(vec![1u32, 2, 4]),
         room in 0.2..1.5f64,
+        sampled in any::<bool>(),
         seed in any::<u64>(),
     ) {
         let mut rng = Rng::new(seed);
@@ -363,8 +367,9 @@ proptest! {
         }
         let live = live(&mut rng, batch, batch * n);
         let inputs = vec![Value::f32([batch, n, 4], rois), live.clone(), Frame::value(&frames)];
-        let placed = PasteLayout { mask_side: side }.twin(&inputs);
-        agree(PasteLayout { mask_side: side }, inputs, Tolerance::Close { absolute: 1e-4, relative: 1e-6 })?;
+        let pasting = if sampled { Pasting::Sampled } else { Pasting::Enlarged };
+        let placed = PasteLayout { mask_side: side, pasting }.twin(&inputs);
+        agree(PasteLayout { mask_side: side, pasting }, inputs, Tolerance::Close { absolute: 1e-4, relative: 1e-6 })?;
 
         // As networks make them: near 0 or 1, so that no pixel lies on the threshold by chance.
         let mut masks = Vec::new();
@@ -378,7 +383,8 @@ proptest! {
         }
         let words = placed[2].ints().chunks(2).map(|h| h[1]).max().unwrap_or(0);
         let capacity = ((words as f64 * room) as usize).max(1);
-        let inputs = vec![Value::f32([batch * n, side, side], masks), placed[1].clone(), live];
-        agree(Paste { capacity, first: 0, threshold: 0.5 }, inputs, Tolerance::Exact)?;
+        let mut inputs = vec![Value::f32([batch * n, side, side], masks), placed[1].clone(), live];
+        inputs.extend(sampled.then(|| placed[0].clone()));
+        agree(Paste { capacity, first: 0, threshold: 0.5, pasting }, inputs, Tolerance::Exact)?;
     }
 }

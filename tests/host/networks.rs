@@ -40,8 +40,17 @@ pub(crate) fn plan(
     let pixels = height * width;
     let (image_words, mask_words) = (pixels * 3 / 4, pixels / 4);
     let pyramid_bytes = Capacity::PYRAMID_BYTES;
-    let capacity =
-        Capacity { height, width, batch, roi_shift: 0, image_words, mask_words, pyramid_bytes, rois: RoiSource::Rpn };
+    let capacity = Capacity {
+        height,
+        width,
+        batch,
+        roi_shift: 0,
+        taps: 2,
+        image_words,
+        mask_words,
+        pyramid_bytes,
+        rois: RoiSource::Rpn,
+    };
     PlannedNetwork::new(config, weights, capacity, target, &Tuning::default()).unwrap().plan
 }
 

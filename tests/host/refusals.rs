@@ -9,6 +9,7 @@ use maskrcnn::engine::ops::linear::Linear;
 use maskrcnn::engine::ops::max_pool::MaxPool;
 use maskrcnn::engine::ops::nms::Nms;
 use maskrcnn::engine::ops::paste::Paste;
+use maskrcnn::engine::ops::paste_layout::Pasting;
 use maskrcnn::engine::ops::predict::{Output, Predict};
 use maskrcnn::engine::ops::roi_align::{Pooling, RoiAlign};
 use maskrcnn::engine::ops::roi_levels::RoiLevels;
@@ -108,7 +109,10 @@ fn shapes_that_do_not_fit_are_errors_that_name_the_op() {
     let odd = g.input("odd", Info::f32([1, 8, 8, 6]));
     refusal("channels that are no quads", g.op(name, align(&[0.25]), &[rois, live, odd]));
     let (soft, places) = (g.input("soft", Info::f32([3, 28, 28])), g.input("places", Info::u32([1, 3, 8])));
-    refusal("no room at all", g.op(name, Paste { capacity: 0, first: 0, threshold: 0.5 }, &[soft, places, live]));
+    refusal(
+        "no room at all",
+        g.op(name, Paste { capacity: 0, first: 0, threshold: 0.5, pasting: Pasting::Enlarged }, &[soft, places, live]),
+    );
     let text = refusal("another output", g.op_into(name, MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x], &[small]));
     assert!(text.contains("[1×8×8×4]") && text.contains("[1×4×4×4]"), "{text}");
 

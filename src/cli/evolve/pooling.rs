@@ -77,7 +77,11 @@ pub(super) fn section(
     let bins = config.box_head.roi_size;
     let (x, y) = (Axis { low: x1, high: x2, bins }, Axis { low: y1, high: y2, bins });
     let stride = anatomy.strides.get(level).copied().unwrap_or(1);
-    let samples = config.box_head.sampling_ratio.max(1);
+    // Without a number, as many as a bin has cells.
+    let samples = match config.box_head.sampling_ratio {
+        0 => ((x2 - x1).max(y2 - y1) / bins.max(1) as f32).ceil().max(1.0) as usize,
+        n => n,
+    };
     let grid = Grid { image, anatomy, stride: stride as f32 };
     let (_, _, pooled_x) = x.pooled();
     let cells: usize = pooled_x.iter().map(|b| (b.1 - b.0) as usize).sum();

@@ -48,6 +48,17 @@ impl Colours {
 }
 
 impl Conventions {
+    /// These, with the mean and the standard deviation that a file says. Of ImageNet's means red is the largest, so they
+    /// tell the order of the colours, too.
+    pub(in crate::weights) fn told(self, mean: Option<[f32; 3]>, std: Option<[f32; 3]>) -> Self {
+        let colours = match mean {
+            Some([first, _, last]) if first > last => Colours::Rgb,
+            Some([first, _, last]) if first < last => Colours::Bgr,
+            _ => self.colours,
+        };
+        Self { colours, mean: mean.unwrap_or(self.mean), std: std.unwrap_or(self.std), ..self }
+    }
+
     /// The shape that a tensor of canonical `shape` has in a file.
     pub(in crate::weights) fn stored(&self, layer: Layer, shape: &[usize]) -> Vec<usize> {
         let mut stored = shape.to_vec();

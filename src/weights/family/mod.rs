@@ -4,6 +4,7 @@
 //! of settings, `inspect`, `convert` and the messages all work from that; adding one is its file and a line in [`FAMILIES`].
 
 mod conventions;
+mod detectron2;
 mod rows;
 mod torchvision;
 
@@ -11,12 +12,13 @@ pub(super) use conventions::{Background, Colours, Conventions};
 pub(super) use rows::{Row, Unit};
 
 use super::bound::Bound;
-use super::settings::Epsilon;
+use super::settings::{Epsilon, Origin};
 use crate::config::Config;
 
 /// Every family, the likeliest first.
 pub(super) const FAMILIES: &[&Family] = &[
     &torchvision::TORCHVISION,
+    &detectron2::DETECTRON2,
     #[cfg(test)]
     &super::tests::families::MIRRORED,
 ];
@@ -44,9 +46,12 @@ pub(super) struct Family {
     pub counters: &'static [&'static str],
     /// BatchNorm's epsilon of a file whose settings but for that are known, and how it was found.
     pub epsilon: fn(&Bound, &Config) -> (f32, Epsilon),
-    /// What the project takes for granted and no tensor says.
+    /// What the project takes for granted and no tensor says: how it lays tensors out, and the colours that it expects.
     pub conventions: Conventions,
-    /// Parts of networks that are not supported, by the beginning of their names: a sentence that goes on after "FILE: ",
+    /// The same: its rules and defaults, for a network whose layers are known. Returns the settings that the file has
+    /// among its tensors, by dotted name, and those that follow from these.
+    pub defaults: fn(&Bound, &mut Config) -> Vec<(&'static str, Origin)>,
+    /// Parts of networks that are not supported, by a piece of their names: a sentence that goes on after "FILE: ",
     /// `{}` being the name found. Such a file is refused at once, since without the part it would find other things.
     pub refused: &'static [(&'static str, &'static str)],
     /// The same of what stands beside the boxes and masks and can be left out: the cure alone.

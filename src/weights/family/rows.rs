@@ -11,6 +11,8 @@ pub(in crate::weights) enum Unit {
     Layer,
     /// The vectors of the BatchNorm after it.
     Norm,
+    /// One tensor, of just this name, that is a setting.
+    Setting,
 }
 
 /// What a layer or its BatchNorm is called: everything of its tensors' names but the ends.
@@ -27,13 +29,18 @@ fn ends(family: &Family, unit: Unit) -> Vec<(Role, &'static str)> {
     match unit {
         Unit::Layer => [Role::Weight, Role::Bias].into_iter().zip(family.layer_ends).collect(),
         Unit::Norm => Role::NORM.into_iter().zip(family.norm_ends).collect(),
+        Unit::Setting => vec![(Role::Setting, "")],
     }
 }
 
 impl Unit {
     /// The unit that a tensor of this role is in.
     pub(in crate::weights) fn of(role: Role) -> Self {
-        if matches!(role, Role::Weight | Role::Bias) { Self::Layer } else { Self::Norm }
+        match role {
+            Role::Weight | Role::Bias => Self::Layer,
+            Role::NormWeight | Role::NormBias | Role::NormMean | Role::NormVar => Self::Norm,
+            Role::Setting => Self::Setting,
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) const TORCHVISION: Family = Family {
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
     },
+    defaults: |_, _| Vec::new(),
     refused: &[(
         "backbone.fpn.extra_blocks.",
         "has an FPN with levels P6 and P7 of its own weights (`{}`; torchvision's LastLevelP6P7, as in RetinaNet), which is \

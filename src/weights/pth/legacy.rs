@@ -18,7 +18,7 @@ const PROTOCOL: i64 = 1001;
 
 /// All tensors of the network in a file of this format: see [`state::tensors`].
 pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> {
-    let mut rest = after_magic(bytes)?;
+    let Some(mut rest) = after_magic(bytes)? else { return arrays(bytes, wanted) };
     let protocol = next(&mut rest)?;
     if !matches!(protocol.root(), Node::Int(PROTOCOL)) {
         return Err(format!("is of another version than {PROTOCOL} of PyTorch's legacy format: {SAVE_STATE}"));
@@ -32,15 +32,31 @@ pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> 
     })
 }
 
-/// What follows the pickle of the magic number.
-fn after_magic(bytes: &[u8]) -> Result<&[u8], String> {
+/// All tensors of the network in a single pickle, where they are NumPy's arrays: what detectron2 publishes.
+pub(super) fn arrays(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> {
+    let pickle = pickle::run_whole(bytes)?;
+    if pickle.length < bytes.len() {
+        return Err(format!("is corrupt: {} bytes follow its pickle: {DOWNLOAD}", bytes.len() - pickle.length));
+    }
+    state::tensors(&pickle, wanted, |_, _| {
+        Err(format!("has its data outside of the file, as no checkpoint has: {SAVE_STATE} with torch.save"))
+    })
+}
+
+/// Whether a pickle has something else in it than the magic number.
+pub(super) fn is_single(bytes: &[u8]) -> bool {
+    matches!(after_magic(bytes), Ok(None))
+}
+
+/// What follows the pickle of the magic number; `None` where there is another.
+fn after_magic(bytes: &[u8]) -> Result<Option<&[u8]>, String> {
     // PROTO, and from protocol 4 on FRAME with a length.
     let rest = bytes.get(2..).unwrap_or_default();
     let rest = if rest.first() == Some(&0x95) { rest.get(9..).unwrap_or_default() } else { rest };
     match rest.strip_prefix(&MAGIC) {
-        Some(rest) => Ok(rest),
+        Some(rest) => Ok(Some(rest)),
         None if MAGIC.starts_with(rest) => Err(format!("is truncated in its first bytes: {DOWNLOAD}")),
-        None => Err(format!("is a Python pickle that torch.save did not write: {SAVE_STATE} with torch.save")),
+        None => Ok(None),
     }
 }
 

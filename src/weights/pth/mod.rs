@@ -8,6 +8,7 @@
 //!
 //! Nothing is copied from the file but names and shapes. Every number in it is taken for a lie until checked.
 
+mod array;
 mod legacy;
 mod pickle;
 mod state;
@@ -38,6 +39,8 @@ pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> 
         Err("is a tar archive, PyTorch's format before 0.1.10 or none of its formats: load it in Python with an old \
              PyTorch and save `model.state_dict()` with a current one"
             .into())
+    } else if is_old(bytes) {
+        legacy::arrays(bytes, wanted)
     } else {
         legacy::read(bytes, wanted)
     }
@@ -46,7 +49,17 @@ pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> 
 /// Whether these bytes begin like one of PyTorch's containers: a zip archive, a pickle, or the tar archive that is
 /// only recognised.
 pub(super) fn is_pth(bytes: &[u8]) -> bool {
-    bytes.starts_with(zip::MAGIC) || matches!(bytes, [0x80, 2..=5, ..]) || is_tar(bytes)
+    bytes.starts_with(zip::MAGIC) || matches!(bytes, [0x80, 2..=5, ..]) || is_old(bytes) || is_tar(bytes)
+}
+
+/// Whether it is a single pickle, which has all there is.
+pub(super) fn is_single(bytes: &[u8]) -> bool {
+    is_old(bytes) || is_legacy(bytes) && legacy::is_single(bytes)
+}
+
+/// Whether these bytes begin like a dict in a pickle of protocol 0 or 1.
+fn is_old(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'(', b'd', b'p', b'0'..=b'9', ..] | [b'}', b'q' | b'(', ..])
 }
 
 /// Whether a checkpoint is in the container that torch.save wrote by default until version 1.6, of 2020.

@@ -5,7 +5,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::pickle::{Chain, Id, MOST_TENSORS, Node, Pickle, Span, Storage, lossy};
+use super::array::{self, Decoded};
+use super::pickle::{Chain, Id, MOST_TENSORS, Node, Pickle, Span, Storage, Tensor, lossy};
 use super::{SAVE_STATE, view};
 use crate::weights::names::shown;
 use crate::weights::selection::{self, MOST_NETWORKS, Names, Taken, WRAPPERS};
@@ -35,13 +36,13 @@ pub(super) fn tensors(
         Some(choice) => dicts[choice.dict].0,
         None => find(pickle)?,
     };
-    let mut found: Vec<(&str, u32)> = Vec::new();
+    let mut found: Vec<(&str, Node)> = Vec::new();
     let mut seen = HashSet::new();
     for (key, value) in pickle.arena.pairs(state) {
         let Node::Text(key) = pickle.arena.node(key) else { continue };
         let value = pickle.arena.node(value);
         // `_metadata`, step counters and the like stand beside tensors.
-        if !matches!(value, Node::Tensor(_)) && !matches!(value, Node::Opaque(opaque) if opaque.data) {
+        if !is_tensor(value) && !matches!(value, Node::Opaque(opaque) if opaque.data) {
             continue;
         }
         let whole = std::str::from_utf8(pickle.text(key)).map_err(|_| {
@@ -59,7 +60,7 @@ pub(super) fn tensors(
             None => Some(whole),
         };
         match (name, value) {
-            (Some(name), Node::Tensor(tensor)) => found.push((name, tensor)),
+            (Some(name), Node::Tensor(_) | Node::Array(_)) => found.push((name, value)),
             (Some(_), Node::Opaque(opaque)) => {
                 let (name, (maker, _)) = (shown(whole), pickle.name(opaque));
                 return Err(format!(
@@ -74,21 +75,31 @@ pub(super) fn tensors(
         strip(&mut found);
     }
     let mut entries = Vec::with_capacity(found.len());
-    for (name, number) in found {
-        let entry = || {
-            let missing = || "is not among the file's tensors".to_string();
-            let tensor = pickle.arena.tensor(number).ok_or_else(missing)?;
+    let arrays: Vec<u32> = found
+        .iter()
+        .filter_map(|(_, node)| if let Node::Array(number) = node { Some(*number) } else { None })
+        .collect();
+    let mut decoded = Decoded::of(pickle, &arrays);
+    for (name, node) in found {
+        let missing = || "is not among the file's tensors".to_string();
+        let tensor = |tensor: &Tensor| {
             let storage = pickle.arena.storage(tensor.storage).ok_or_else(missing)?;
             let data = locate(pickle.text(storage.key), storage)?;
             view::entry(&pickle.arena, tensor, storage, data)
         };
-        let entry = entry().map_err(|reason| format!("has a tensor `{}` that {reason}", shown(name)))?;
+        let entry = match node {
+            Node::Tensor(number) => pickle.arena.tensor(number).ok_or_else(missing).and_then(tensor),
+            Node::Array(number) => array::entry(pickle, number, &mut decoded),
+            _ => Err(missing()),
+        };
+        let entry = entry.map_err(|reason| format!("has a tensor `{}` that {reason}", shown(name)))?;
         entries.push((name.to_string(), entry));
     }
-    Ok(match choice {
+    let taken = match choice {
         Some(choice) => choice.taken(entries),
         None => Taken::all(entries),
-    })
+    };
+    Ok(Taken { decoded: decoded.bytes(), ..taken })
 }
 
 /// A dict, and where it was found: the number of the dict that holds it, and its key there.
@@ -133,7 +144,7 @@ fn of_networks(pickle: &Pickle<'_>) -> Result<Vec<(Chain, Vec<String>)>, String>
 /// The names of a dict's tensors, as far as they are UTF-8.
 fn names<'a>(pickle: &'a Pickle<'_>, dict: Chain) -> impl Iterator<Item = &'a str> {
     pickle.arena.pairs(dict).filter_map(|(key, value)| match (pickle.arena.node(key), pickle.arena.node(value)) {
-        (Node::Text(key), Node::Tensor(_)) => std::str::from_utf8(pickle.text(key)).ok(),
+        (Node::Text(key), value) if is_tensor(value) => std::str::from_utf8(pickle.text(key)).ok(),
         _ => None,
     })
 }
@@ -210,17 +221,21 @@ fn wrapped(pickle: &Pickle<'_>, dict: Chain) -> Vec<(Id, Chain)> {
     found.into_iter().flatten().collect()
 }
 
+/// Whether a value is a tensor, torch's or NumPy's.
+fn is_tensor(value: Node) -> bool {
+    matches!(value, Node::Tensor(_) | Node::Array(_))
+}
+
 fn has_tensors(pickle: &Pickle<'_>, dict: Chain) -> bool {
-    let is_tensor = |value| matches!(pickle.arena.node(value), Node::Tensor(_));
     let is_text = |key| matches!(pickle.arena.node(key), Node::Text(_));
-    pickle.arena.pairs(dict).any(|(key, value)| is_text(key) && is_tensor(value))
+    pickle.arena.pairs(dict).any(|(key, value)| is_text(key) && is_tensor(pickle.arena.node(value)))
 }
 
 /// Removes from all names what all of them begin with, if it is a wrapper's.
-fn strip(found: &mut [(&str, u32)]) {
+fn strip(found: &mut [(&str, Node)]) {
     loop {
         let rest = |prefix: &str| {
-            let shared = |(name, _): &(&str, u32)| name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty());
+            let shared = |(name, _): &(&str, Node)| name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty());
             (!found.is_empty() && found.iter().all(shared)).then_some(prefix.len())
         };
         let Some(length) = PREFIXES.iter().find_map(|prefix| rest(prefix)) else { return };
@@ -234,14 +249,14 @@ fn kind(node: Node) -> &'static str {
         Node::None => "None",
         Node::Bool(_) => "a bool",
         Node::Int(_) => "an int",
-        Node::Plain => "a plain value",
+        Node::Plain | Node::Data(..) | Node::Dtype(_) => "a plain value",
         Node::Text(_) => "a string",
         Node::Tuple(_) => "a tuple",
         Node::List(_) => "a list",
         Node::Dict(_) => "a dict",
         Node::Global(_) => "a class",
         Node::Storage(_) => "a storage",
-        Node::Tensor(_) => "a single tensor",
+        Node::Tensor(_) | Node::Array(_) => "a single tensor",
         Node::Opaque(_) => "an object",
     }
 }

@@ -38,11 +38,7 @@ pub(super) fn entry(arena: &Arena, tensor: &Tensor, storage: &Storage, data: Ran
     if shape.len() != strides.len() {
         return Err(corrupt(format!("has {} axes and {} strides", shape.len(), strides.len())));
     }
-    // Empty axes count as 1: the product over any of the axes then fits, whatever the others are.
-    let elements = shape.iter().try_fold(1u64, |product, &axis| product.checked_mul(axis.max(1)));
-    if elements.is_none_or(|elements| elements > MOST_ELEMENTS) {
-        return Err(format!("has shape {shape:?}, more than {MOST_ELEMENTS} elements: {LEAVE_OUT}"));
-    }
+    elements(&shape)?;
     let reach = |sum: u64, (axis, stride): (&u64, &u64)| sum.checked_add((axis - 1).checked_mul(*stride)?);
     let end = match shape.contains(&0) {
         true => Some(tensor.offset),
@@ -65,8 +61,18 @@ pub(super) fn entry(arena: &Arena, tensor: &Tensor, storage: &Storage, data: Ran
     }
 }
 
+/// How many elements a shape has.
+pub(super) fn elements(shape: &[u64]) -> Result<u64, String> {
+    // Empty axes count as 1: the product over any of the axes then fits, whatever the others are.
+    let most = shape.iter().try_fold(1u64, |product, &axis| product.checked_mul(axis.max(1)));
+    match most.filter(|&most| most <= MOST_ELEMENTS) {
+        Some(most) => Ok(if shape.contains(&0) { 0 } else { most }),
+        None => Err(format!("has shape {shape:?}, more than {MOST_ELEMENTS} elements: {LEAVE_OUT}")),
+    }
+}
+
 /// A tensor's shape or strides.
-fn axes(arena: &Arena, tuple: Chain) -> Result<Vec<u64>, String> {
+pub(super) fn axes(arena: &Arena, tuple: Chain) -> Result<Vec<u64>, String> {
     let Some((nodes, count)) = arena.few::<MOST_AXES>(tuple) else {
         return Err(format!("has more than {MOST_AXES} axes: {LEAVE_OUT}"));
     };

@@ -1,5 +1,6 @@
 //! Golden files (`tests/oracle/README.md`), and their tensors in our layouts.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +13,7 @@ use maskrcnn::{Image, Mask};
 use safetensors::SafeTensors;
 
 use super::bodies;
+use super::detectron2;
 use super::generated;
 
 /// A file of the repository.
@@ -60,6 +62,12 @@ impl Golden {
         let metadata = header.metadata().as_ref().unwrap();
         let made = (metadata.get("model"), metadata.get("weights"));
         let (config, weights) = match made {
+            _ if metadata.contains_key("detectron2") => {
+                let file = detectron2::file(metadata);
+                let config = detectron2::config(&file, metadata);
+                let weights = NetworkWeights::load(&file, &config).unwrap();
+                (config, weights.into())
+            }
             _ if metadata.contains_key("scales") => {
                 let config = Config::from_json(&metadata["config"], name).unwrap();
                 let file = bodies::file(&config, metadata, true);
@@ -88,6 +96,11 @@ impl Golden {
         let resized = golden.ints("transform.size");
         assert_eq!(resized, [golden.size.resized.0, golden.size.resized.1], "{name}: size after the resize");
         golden
+    }
+
+    /// What it says of itself.
+    pub(super) fn metadata(&self) -> HashMap<String, String> {
+        SafeTensors::read_metadata(&self.bytes).unwrap().1.metadata().clone().unwrap()
     }
 
     /// The names of its tensors.

@@ -7,6 +7,7 @@ mod coco;
 mod compare;
 mod crops;
 mod detector;
+mod detectron2;
 mod full;
 mod generated;
 mod given;

@@ -1,7 +1,7 @@
 //! The machine's cursor: numbers, strings and bytes that lie in the program.
 
 use super::machine::Machine;
-use super::value::{Node, Span};
+use super::value::{Coding, Node, Span};
 
 impl<'a> Machine<'a> {
     /// Adds a string that follows in the program.
@@ -13,10 +13,56 @@ impl<'a> Machine<'a> {
         self.push(Node::Text(span))
     }
 
-    /// Passes over bytes, of which nothing is kept.
+    /// Passes over bytes, of which their place is kept.
     pub(super) fn bytes(&mut self, length: u64) -> Result<(), String> {
+        let start = self.at;
         self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-        self.push(Node::Plain)
+        // Both fit, as the program is shorter than 2^32.
+        self.push(Node::Data(Coding::Raw, Span { start: start as u32, length: (self.at - start) as u32 }))
+    }
+
+    /// A number in a line: INT, which may be a bool, LONG or FLOAT.
+    pub(super) fn number(&mut self, opcode: u8) -> Result<Node, String> {
+        let line = self.line()?;
+        let digits = std::str::from_utf8(super::text(self.program, line)).unwrap_or_default().trim_end_matches('\r');
+        Ok(match (opcode, digits) {
+            (b'F', _) => Node::Plain,
+            (b'I', "00") => Node::Bool(false),
+            (b'I', "01") => Node::Bool(true),
+            _ => match digits.trim_end_matches('L').parse() {
+                Ok(value) => Node::Int(value),
+                // Of more than 8 bytes, as random generators' states have.
+                Err(_) if digits.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit() || b == b'L') => {
+                    Node::Plain
+                }
+                Err(_) => return Err(self.corrupt("has an integer that is none")),
+            },
+        })
+    }
+
+    /// A string in a line: UNICODE, or STRING with its quotes.
+    pub(super) fn line_of_text(&mut self, opcode: u8) -> Result<Node, String> {
+        let Span { start, length } = self.line()?;
+        if opcode == b'V' {
+            let span = Span { start, length };
+            let plain = super::text(self.program, span).iter().all(|&b| b.is_ascii() && b != b'\\');
+            return Ok(if plain { Node::Text(span) } else { Node::Data(Coding::Unicode, span) });
+        }
+        let quoted = super::text(self.program, Span { start, length });
+        let [open, .., close] = *quoted else { return Err(self.corrupt("has a string without quotes")) };
+        if open != close || !matches!(open, b'\'' | b'"') {
+            return Err(self.corrupt("has a string without quotes"));
+        }
+        let span = Span { start: start + 1, length: length - 2 };
+        let plain = !super::text(self.program, span).contains(&b'\\');
+        Ok(if plain { Node::Text(span) } else { Node::Data(Coding::Quoted, span) })
+    }
+
+    /// A place of the memo, in a line.
+    pub(super) fn index(&mut self) -> Result<u32, String> {
+        let line = self.line()?;
+        let digits = std::str::from_utf8(super::text(self.program, line)).unwrap_or_default();
+        digits.parse().map_err(|_| self.corrupt("numbers a value by something that is no number"))
     }
 
     /// A little-endian integer. Of more than 8 bytes, as random generators' states have, nothing is kept.

@@ -19,6 +19,15 @@ pub(in super::super) enum Global {
     /// The class of a storage. `torch.UntypedStorage` is none of them: only tensors of types that weights do not
     /// have (uint16, float8) refer to it.
     Storage(Dtype),
+    /// NumPy's `_reconstruct`, which makes an empty array that a state fills.
+    Reconstruct,
+    /// NumPy's `_frombuffer`, of protocol 5.
+    FromBuffer,
+    NdArray,
+    NumpyDtype,
+    NumpyScalar,
+    /// `_codecs.encode`, by which bytes are written before protocol 3.
+    Encode,
 }
 
 /// Modules, and single names of others, that nobody needs to describe a network, its training or its data: they start
@@ -64,6 +73,12 @@ pub(super) fn find(module: &[u8], name: &[u8]) -> Result<Option<Global>, String>
         (b"torch", b"CharStorage") => Global::Storage(Dtype::I8),
         (b"torch", b"ByteStorage") => Global::Storage(Dtype::U8),
         (b"torch", b"BoolStorage") => Global::Storage(Dtype::BOOL),
+        (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => Global::Reconstruct,
+        (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"scalar") => Global::NumpyScalar,
+        (b"numpy.core.numeric" | b"numpy._core.numeric", b"_frombuffer") => Global::FromBuffer,
+        (b"numpy", b"ndarray") => Global::NdArray,
+        (b"numpy", b"dtype") => Global::NumpyDtype,
+        (b"_codecs", b"encode") => Global::Encode,
         _ if harmful(module, name) => {
             let full = full(module, name);
             return Err(format!(

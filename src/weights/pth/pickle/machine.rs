@@ -10,37 +10,23 @@ const LONGEST: usize = 64 << 20;
 
 /// Runs the pickle at the start of `bytes`, which may go on after it.
 pub(in super::super) fn run(bytes: &[u8]) -> Result<Pickle<'_>, String> {
-    let program = bytes.get(..LONGEST).unwrap_or(bytes);
-    let mut machine = Machine {
-        program,
-        longer: bytes.len() > LONGEST,
-        at: 0,
-        opcode_at: 0,
-        arena: Arena::default(),
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: Vec::new(),
-        memoized: 0,
-    };
-    if machine.byte()? != 0x80 {
+    let machine = Machine::new(bytes, LONGEST);
+    if machine.program.first().is_some_and(|&first| first != 0x80) {
         return Err(machine.corrupt("begins with no protocol version"));
     }
-    let protocol = machine.byte()?;
-    if !(2..=5).contains(&protocol) {
-        return Err(machine.corrupt(&format!("claims protocol {protocol}, and torch.save writes 2 to 5")));
-    }
-    let root = loop {
-        if let Some(root) = machine.step()? {
-            break root;
-        }
-    };
-    Ok(Pickle { program, root, length: machine.at, arena: machine.arena })
+    machine.finish()
+}
+
+/// Runs the pickle at the start of `bytes` that has its arrays' elements within, and may be of any protocol.
+pub(in super::super) fn run_whole(bytes: &[u8]) -> Result<Pickle<'_>, String> {
+    Machine::new(bytes, u32::MAX as usize).finish()
 }
 
 /// A pickle being run.
 pub(super) struct Machine<'a> {
     pub program: &'a [u8],
-    /// Whether the file goes on after the longest program allowed.
+    /// Most bytes of the program, and whether the file goes on after them.
+    longest: usize,
     longer: bool,
     /// Where to read on.
     pub at: usize,
@@ -56,6 +42,39 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
+    fn new(bytes: &'a [u8], longest: usize) -> Self {
+        Self {
+            program: bytes.get(..longest).unwrap_or(bytes),
+            longest,
+            longer: bytes.len() > longest,
+            at: 0,
+            opcode_at: 0,
+            arena: Arena::default(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: Vec::new(),
+            memoized: 0,
+        }
+    }
+
+    /// Runs to the end.
+    fn finish(mut self) -> Result<Pickle<'a>, String> {
+        // Protocols before 2 do not say which they are.
+        if self.program.first() == Some(&0x80) {
+            self.at = 1;
+            let protocol = self.byte()?;
+            if !(2..=5).contains(&protocol) {
+                return Err(self.corrupt(&format!("claims protocol {protocol}, and there are 2 to 5")));
+            }
+        }
+        let root = loop {
+            if let Some(root) = self.step()? {
+                break root;
+            }
+        };
+        Ok(Pickle { program: self.program, root, length: self.at, arena: self.arena })
+    }
+
     /// Runs one instruction; returns the result of the last.
     fn step(&mut self) -> Result<Option<Id>, String> {
         self.opcode_at = self.at;
@@ -178,6 +197,24 @@ impl<'a> Machine<'a> {
             b'1' => {
                 let count = self.marked()?;
                 self.drop_last(count)?;
+            }
+
+            // Of protocols 0 and 1, in lines of text.
+            b'I' | b'L' | b'F' => {
+                let value = self.number(opcode)?;
+                self.push(value)?;
+            }
+            b'V' | b'S' => {
+                let value = self.line_of_text(opcode)?;
+                self.push(value)?;
+            }
+            b'p' => {
+                let index = self.index()?;
+                self.put(index)?;
+            }
+            b'g' => {
+                let index = self.index()?;
+                self.get(index)?;
             }
 
             b'q' => {
@@ -360,7 +397,9 @@ impl<'a> Machine<'a> {
     /// The message for a program that does not end.
     pub(super) fn ends(&self) -> String {
         match self.longer {
-            true => format!("has a pickle of more than {LONGEST} bytes, far more than weights need: {SAVE_STATE}"),
+            true => {
+                format!("has a pickle of more than {} bytes, far more than weights need: {SAVE_STATE}", self.longest)
+            }
             false => {
                 let at = self.opcode_at;
                 format!("is truncated or corrupt: its pickle ends in the instruction at byte {at}: {DOWNLOAD}")

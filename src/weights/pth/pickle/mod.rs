@@ -1,8 +1,8 @@
 //! A pickle machine that executes nothing.
 //!
-//! [`machine`] has the instructions that torch.save writes (protocols 2 to 5), [`cursor`] what lies among them,
-//! [`reduce`] the few calls that it
-//! imitates, [`globals`] the names it knows, and [`value`] the arena that the values live in. The memory for a
+//! [`machine`] has the instructions that torch.save writes (protocols 2 to 5) and those by which older protocols write plain
+//! values, [`cursor`] what lies among them, [`reduce`] the few calls that it imitates, [`numpy`] those of NumPy's arrays,
+//! [`globals`] the names it knows, and [`value`] the arena that the values live in. The memory for a
 //! pickle has a fixed bound, about 60 MB, whatever the pickle says, and time is linear in the pickle's length.
 //!
 //! Training scripts save more than tensors: paths, dates, NumPy's numbers, their own classes. What a name that is not
@@ -11,13 +11,14 @@
 mod cursor;
 mod globals;
 mod machine;
+mod numpy;
 mod opcode;
 mod reduce;
 mod value;
 
 pub(super) use globals::lossy;
-pub(super) use machine::run;
-pub(super) use value::{Arena, Chain, Id, MOST_TENSORS, Node, Opaque, Span, Storage, Tensor};
+pub(super) use machine::{run, run_whole};
+pub(super) use value::{Arena, Chain, Coding, Id, MOST_TENSORS, Node, Opaque, Order, Span, Storage, Tensor};
 
 /// What a pickle has built.
 pub(super) struct Pickle<'a> {

@@ -92,6 +92,15 @@ impl Machine<'_> {
                 }
                 self.tensor(function, [storage, offset, shape, strides])?
             }
+            (
+                Global::Reconstruct
+                | Global::FromBuffer
+                | Global::NumpyDtype
+                | Global::NumpyScalar
+                | Global::Encode
+                | Global::NdArray,
+                arguments,
+            ) => self.numpy(function, arguments)?,
             (Global::RebuildParameter, &[Node::Tensor(index), Node::Bool(_), Node::Dict(_) | Node::None]) => {
                 Node::Tensor(index)
             }
@@ -117,6 +126,8 @@ impl Machine<'_> {
         }
         match (self.pop()?, self.pop()?) {
             (given, Node::Opaque(class)) => self.opaque(class, given),
+            // Classes of NumPy's that are no arrays of weights.
+            (_, Node::Global(Global::NdArray | Global::NumpyDtype)) => self.push(Node::Plain),
             (_, Node::Global(class)) => Err(self.wrong(class)),
             _ => Err(self.corrupt("makes an object of something that is no class")),
         }
@@ -127,6 +138,9 @@ impl Machine<'_> {
         let attributes = self.pop()?;
         match (self.container(0)?.1, attributes) {
             (Node::Dict(_), Node::Dict(_) | Node::Tuple(_) | Node::Opaque(_)) | (Node::Opaque(_), _) => Ok(()),
+            (Node::Array(array), Node::Tuple(state)) => self.fill_array(array, state),
+            (Node::Dtype(dtype), Node::Tuple(state)) => self.fill_dtype(dtype, state),
+            (Node::Array(_) | Node::Dtype(_) | Node::Plain, _) => Ok(()),
             _ => Err(self.corrupt("gives attributes to something that has none")),
         }
     }

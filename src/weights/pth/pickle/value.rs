@@ -60,8 +60,10 @@ pub(in super::super) enum Node {
     None,
     Bool(bool),
     Int(i64),
-    /// What weights do not need outside of tensors: a float, bytes, a set, a long integer.
+    /// What weights do not need outside of tensors: a float, a set, a long integer.
     Plain,
+    /// Bytes, which may be an array's elements.
+    Data(Coding, Span),
     Text(Span),
     Tuple(Chain),
     List(Chain),
@@ -72,6 +74,10 @@ pub(in super::super) enum Node {
     Storage(u32),
     /// Number for [`Arena::tensor`].
     Tensor(u32),
+    /// Number for [`Arena::array`]: an array of NumPy's.
+    Array(u32),
+    /// Number for [`Arena::dtype`]: an element type of NumPy's.
+    Dtype(u32),
     /// What a name that this reader does not know stands for, or would make if it were called.
     Opaque(Opaque),
 }
@@ -118,6 +124,48 @@ pub(in super::super) struct Tensor {
     pub strides: Chain,
 }
 
+/// How bytes are written down in a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Coding {
+    /// As they are.
+    Raw,
+    /// Each as a character of UTF-8: what Python 3 makes of them for protocol 2.
+    Utf8,
+    /// As Latin-1, some as `\uXXXX`: the same for protocols 0 and 1.
+    Unicode,
+    /// As in a program of Python 2, without the quotes: `\x00`, `\n`.
+    Quoted,
+}
+
+/// An element type of NumPy's: `f4` and the like, and the order of its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct ElementType {
+    pub name: Span,
+    pub order: Order,
+}
+
+/// The order of an element's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Order {
+    Little,
+    Big,
+    /// There are fields or arrays within the element: not a number.
+    Parts,
+}
+
+/// An array of NumPy's. Its numbers are as the pickle has them.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Array {
+    /// Number for [`Arena::dtype`].
+    pub dtype: u32,
+    /// Values of a tuple, due to be ints.
+    pub shape: Chain,
+    /// Whether the first axis runs fastest.
+    pub fortran: bool,
+    /// Its elements; none where they are objects, or were never given.
+    pub data: Option<(Coding, Span)>,
+}
+
 /// All values of a pickle.
 #[derive(Default)]
 pub(in super::super) struct Arena {
@@ -125,6 +173,8 @@ pub(in super::super) struct Arena {
     links: Vec<Link>,
     storages: Vec<Storage>,
     tensors: Vec<Tensor>,
+    arrays: Vec<Array>,
+    dtypes: Vec<ElementType>,
     /// Module and name of what is opaque.
     names: Vec<[Span; 2]>,
     /// A storage of a type that is not known was described.
@@ -159,6 +209,36 @@ impl Arena {
         add(&mut self.tensors, tensor).map(Node::Tensor)
     }
 
+    /// Adds an array.
+    pub(crate) fn add_array(&mut self, array: Array) -> Result<Node, Full> {
+        add(&mut self.arrays, array).map(Node::Array)
+    }
+
+    /// Adds an element type.
+    pub(crate) fn add_dtype(&mut self, dtype: ElementType) -> Result<Node, Full> {
+        add(&mut self.dtypes, dtype).map(Node::Dtype)
+    }
+
+    /// The array of a [`Node::Array`].
+    pub(crate) fn array(&self, number: u32) -> Option<&Array> {
+        self.arrays.get(number as usize)
+    }
+
+    /// The same, to be completed.
+    pub(crate) fn array_mut(&mut self, number: u32) -> Option<&mut Array> {
+        self.arrays.get_mut(number as usize)
+    }
+
+    /// The element type of a [`Node::Dtype`].
+    pub(crate) fn dtype(&self, number: u32) -> Option<&ElementType> {
+        self.dtypes.get(number as usize)
+    }
+
+    /// The same, to be completed.
+    pub(crate) fn dtype_mut(&mut self, number: u32) -> Option<&mut ElementType> {
+        self.dtypes.get_mut(number as usize)
+    }
+
     /// Adds the name of something opaque.
     pub(crate) fn add_opaque(&mut self, module: Span, name: Span) -> Result<Node, Full> {
         add(&mut self.names, [module, name]).map(|name| Node::Opaque(Opaque { name, data: false }))
@@ -177,7 +257,7 @@ impl Arena {
         let mut looked = 0;
         while let Some(node) = left.pop() {
             match node {
-                Node::Storage(_) | Node::Tensor(_) => return true,
+                Node::Storage(_) | Node::Tensor(_) | Node::Array(_) => return true,
                 Node::Opaque(opaque) if opaque.data => return true,
                 Node::Tuple(chain) => {
                     let room = LOOKED_AT.saturating_sub(looked);

@@ -1,7 +1,12 @@
 //! Files that something happened to.
 
-use super::torch::FILES;
 use super::*;
+use super::{arrays, torch};
+
+/// All that Python wrote.
+fn files() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    torch::FILES.into_iter().chain(arrays::FILES)
+}
 
 /// A small generator of pseudo-random numbers (xorshift), so that a failure can be had again.
 struct Random(u64);
@@ -17,7 +22,7 @@ impl Random {
 
 #[test]
 fn refuses_every_truncation() {
-    for (file, bytes) in FILES {
+    for (file, bytes) in files() {
         for length in 0..bytes.len() {
             let reason = refusal(&bytes[..length]);
             let known = ["truncated", "corrupt", "no `data.pkl`"].iter().any(|word| reason.contains(word));
@@ -29,7 +34,7 @@ fn refuses_every_truncation() {
 #[test]
 fn survives_any_flipped_bits() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for (_, bytes) in FILES {
+    for (_, bytes) in files() {
         for round in 0..2000 {
             let mut damaged = bytes.to_vec();
             for _ in 0..=round % 4 {
@@ -48,7 +53,7 @@ fn survives_any_flipped_bits() {
 fn survives_any_mixed_up_bytes() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     let favourites = *b"()]}tuesabQRqhrjcXKJMN.\x80\x81\x85\x8a\x8c\x93\x94\x95\0\x01\x7f\xff";
-    for (_, bytes) in FILES {
+    for (_, bytes) in files() {
         for round in 0..2000 {
             let mut damaged = bytes.to_vec();
             for _ in 0..=round % 3 {

@@ -1,3 +1,4 @@
+mod arrays;
 mod asm;
 mod damage;
 mod legacies;

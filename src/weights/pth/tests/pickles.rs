@@ -91,7 +91,6 @@ fn names_the_instruction_it_does_not_know() {
     refused_pickle(Asm::new().op(b"N2").stop(), &["DUP (0x32, at its byte 3)"]);
     refused_pickle(Asm::new().op(b"\x82\x01").stop(), &["EXT1"]);
     refused_pickle(Asm::new().op(b"\x80\x02").stop(), &["PROTO"]);
-    refused_pickle(Asm::new().op(b"I1\n").stop(), &["INT"]);
     refused_pickle(Asm::new().op(b"P1\n").stop(), &["PERSID"]);
     refused_pickle(Asm::new().op(b"\x97").stop(), &["NEXT_BUFFER"]);
     refused_pickle(b"\x80\x06N.".to_vec(), &["protocol 6"]);

@@ -31,7 +31,7 @@ pub(super) const FILES: [(&str, &[u8]); 15] = fixtures![
 ];
 
 /// Torch's name of a type.
-fn name(dtype: Dtype) -> &'static str {
+pub(super) fn name(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::F64 => "float64",
         Dtype::F32 => "float32",
@@ -61,7 +61,7 @@ fn half(bits: u16, exponent: u32) -> f64 {
 }
 
 /// All values of a tensor, in the order of its axes.
-fn values(bytes: &[u8], entry: &Entry) -> Vec<f64> {
+pub(super) fn values(bytes: &[u8], entry: &Entry) -> Vec<f64> {
     fn at<const N: usize>(bytes: &[u8], start: usize) -> [u8; N] {
         bytes[start..start + N].try_into().unwrap()
     }

@@ -1,0 +1,106 @@
+//! What is left of logits and deltas: class NMS, and everything in original pixels.
+
+use std::sync::Arc;
+
+use super::heads::BoxOutputs;
+use super::{Builder, MaskOutputs, Outputs};
+use crate::Result;
+use crate::config::{Config, PasteRule, Suppression};
+use crate::graph::Tensor;
+use crate::ops::class_decode::ClassDecode;
+use crate::ops::collect::Collect;
+use crate::ops::gather_groups::GatherGroups;
+use crate::ops::nms::Nms;
+use crate::ops::paste::Paste;
+use crate::ops::paste_layout::{PasteLayout, Pasting};
+use crate::ops::soft_nms::{Decay, SoftNms};
+use crate::ops::softmax::Softmax;
+use crate::tensor::Value;
+
+/// Detections from logits `[B·n,K]` and deltas `[B·n,4K]` of `rois` `[B,n,4]`, of which the first `live` of each image count.
+pub(super) fn of_classes(
+    b: &mut Builder,
+    config: &Config,
+    [logits, deltas]: [Tensor; 2],
+    [rois, live]: [Tensor; 2],
+    frames: Tensor,
+) -> Result<BoxOutputs> {
+    let head = &config.box_head;
+    b.g.stage("class NMS");
+    let probabilities = b.g.op1("box.softmax", Softmax { live: true }, &[logits, live])?;
+    let decode = ClassDecode { weights: head.reg_weights, threshold: head.score_thresh, min_size: head.min_size };
+    let candidates = b.g.op("box.decode", decode, &[probabilities, deltas, rois, live, frames])?;
+    let (n, groups) = (rois.dim(1), config.num_classes - 1);
+    let segments = (0..groups).flat_map(|c| [(c * n) as u32, n as u32]).collect();
+    let segments = b.g.constant("box.segments", Arc::new(Value::u32([groups, 2], segments)));
+    let sorted = b.g.top_k("box.sort", n, [candidates[1], segments])?;
+    // The sort's indices count within a class, so its boxes are gathered class by class.
+    let in_order = b.g.op1("box.gather", GatherGroups, &[sorted[1], candidates[0]])?;
+    let (ranked, least) = ([in_order, sorted[0], sorted[2]], head.score_thresh);
+    let decay = match head.suppression {
+        Suppression::Hard => None,
+        Suppression::Linear => Some(Decay::Linear(head.nms_thresh)),
+        Suppression::Gaussian => Some(Decay::Gaussian(head.soft_nms_sigma)),
+    };
+    let kept = match decay {
+        None => b.g.op1("box.nms", Nms { threshold: head.nms_thresh }, &ranked)?,
+        Some(decay) => b.g.op1("box.nms", SoftNms { decay, least }, &ranked)?,
+    };
+    let all = b.g.constant("box.all", Arc::new(Value::u32([1, 2], vec![0, (groups * n) as u32])));
+    let best = b.g.top_k("box.best", head.detections_per_img, [kept, all])?;
+    let chosen = b.g.op("box.collect", Collect, &[best[1], in_order])?;
+    let found =
+        BoxOutputs { boxes: chosen[0], scores: best[0], labels: chosen[1], counts: best[2], candidates: Some(kept) };
+    for (name, t) in [
+        ("det.boxes", found.boxes),
+        ("det.scores", found.scores),
+        ("det.labels", found.labels),
+        ("det.count", found.counts),
+    ] {
+        b.tap(name, t);
+    }
+    Ok(found)
+}
+
+/// How a network's masks come into the image.
+pub(crate) fn pasting(config: &Config) -> Pasting {
+    match config.paste {
+        PasteRule::Enlarged => Pasting::Enlarged,
+        PasteRule::Sampled => Pasting::Sampled,
+    }
+}
+
+/// What was found, in original pixels: with the masks of `side` that `soft` has with their threshold, in room for `words` of
+/// bits an image.
+pub(super) fn results(
+    b: &mut Builder,
+    config: &Config,
+    found: &BoxOutputs,
+    (anchors, soft): (Option<[Tensor; 2]>, Option<(Tensor, f32)>),
+    (side, words): (usize, usize),
+    frames: Tensor,
+) -> Result<Outputs> {
+    let live = found.counts;
+    b.g.stage("paste");
+    let pasting = pasting(config);
+    let layout = b.g.op("paste.layout", PasteLayout { mask_side: side, pasting }, &[found.boxes, live, frames])?;
+    let masks = match soft {
+        None => None,
+        Some((soft, threshold)) => {
+            let paste = Paste { capacity: words, first: 0, threshold, pasting };
+            let boxes = (pasting == Pasting::Sampled).then_some(layout[0]);
+            let inputs: Vec<Tensor> = [soft, layout[1], live].into_iter().chain(boxes).collect();
+            let bits = b.g.op1("paste", paste, &inputs)?;
+            Some(MaskOutputs { places: layout[1], soft, bits })
+        }
+    };
+    Ok(Outputs {
+        header: layout[2],
+        boxes: layout[0],
+        scores: found.scores,
+        labels: found.labels,
+        candidates: found.candidates,
+        anchors,
+        masks,
+    })
+}
