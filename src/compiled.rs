@@ -5,13 +5,16 @@
 //! |---|---|
 //! | `crops` | R-CNN's two networks |
 //! | `outputs` | results by name |
+//! | `embedded` | pictures that are on the device, and results that stay there |
 //! | `masks` | bits to masks, also where they pass the capacity that was made for them |
 
 mod crops;
+mod embedded;
 mod masks;
 mod outputs;
 
 pub use crops::{CompiledCrops, CropPredictions, CropSource};
+pub use embedded::Palettes;
 pub use masks::masks_of;
 pub use outputs::{MaskValues, OutputValues};
 
@@ -100,7 +103,7 @@ impl PlannedNetwork {
     pub fn compile(self, device: &Device, pool: &Pool) -> Result<CompiledNetwork> {
         let Self { capacity, network, plan, paste } = self;
         let runner = Runner::with_pool(device, plan, pool)?;
-        Ok(CompiledNetwork { capacity, network, runner, paste })
+        Ok(CompiledNetwork { capacity, network, runner, paste, embedded: embedded::Embedded::default() })
     }
 }
 
@@ -116,6 +119,7 @@ pub struct CompiledNetwork {
     network: Network,
     runner: Runner,
     paste: Paste,
+    embedded: embedded::Embedded,
 }
 
 impl CompiledNetwork {

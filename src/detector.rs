@@ -5,6 +5,8 @@ mod augmented;
 mod batch;
 mod builder;
 mod crops;
+mod detecting;
+mod embedded;
 mod given;
 mod pending;
 mod profile;
@@ -15,11 +17,13 @@ mod trace;
 pub use anatomy::{Anatomy, LevelAnatomy};
 pub use augmented::{Augmented, View};
 pub use builder::DetectorBuilder;
+pub use detecting::Detecting;
+pub use embedded::GpuFrame;
 pub use pending::{Options, Pending};
 pub use profile::{Live, Profile, StageTime, StepTime};
 pub use tiled::{Tiled, Tiling};
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use pending::Desk;
@@ -48,7 +52,10 @@ pub struct Detector {
     /// How ops are run, where that is not left to the best guess.
     tuning: Tuning,
     slice: Option<Duration>,
-    plans: Mutex<Plans>,
+    plans: Arc<Mutex<Plans>>,
+    recorders: Arc<Mutex<embedded::Recorders>>,
+    /// Who works for futures, where there were some.
+    worker: OnceLock<detecting::Worker>,
 }
 
 #[derive(Default)]
@@ -147,7 +154,9 @@ impl Detector {
             target: self.target,
             tuning: self.tuning.clone(),
             slice: self.slice,
-            plans: Mutex::new(Plans { pool: self.lock().pool.clone(), ..Plans::default() }),
+            plans: Arc::new(Mutex::new(Plans { pool: self.lock().pool.clone(), ..Plans::default() })),
+            recorders: Arc::default(),
+            worker: OnceLock::new(),
             config,
         })
     }

@@ -66,9 +66,9 @@ mod vision;
 mod weights;
 
 pub use config::{Backbone, BlockKind, BoxHead, Config, MaskHead, Neck, RoiPooling, Rpn, Suppression, Transform};
-pub use detector::{Augmented, Detector, DetectorBuilder, Options, Pending, Tiled, Tiling, View};
+pub use detector::{Augmented, Detecting, Detector, DetectorBuilder, GpuFrame, Options, Pending, Tiled, Tiling, View};
 pub use error::{Error, Result};
-pub use gpu::Device;
+pub use gpu::{Device, Encoder, GpuImage, GpuMasks, GpuResults, GpuTarget, OverlayStyle, Requirements, wgpu};
 pub use graph::Tuning;
 pub use model::{Crops, KnownBox, Precision};
 pub use proposals::{SelectiveSearch, selective_search};

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::results::ImageResult;
 use super::{Detector, Options, Plans};
 use crate::config::Config;
+use crate::gpu::GpuImage;
 use crate::model::{Capacity, Given, NetworkSize};
 use crate::vision::{Detections, Pixels};
 use crate::{Error, Result};
@@ -12,11 +13,18 @@ use crate::{Error, Result};
 /// Most images of one submit: systems end what keeps a GPU busy for seconds.
 const MOST: usize = 8;
 
+/// Where an image's pixels are.
+enum Where<'a> {
+    /// RGB, 3 bytes a pixel.
+    Host(Cow<'a, [u8]>),
+    Device(&'a GpuImage),
+}
+
 /// An image with its sizes on the way into the network, and the room that it takes alone.
 pub(super) struct SizedImage<'a> {
     pub width: u32,
     pub height: u32,
-    rgb: Cow<'a, [u8]>,
+    pixels: Where<'a>,
     pub size: NetworkSize,
     pub capacity: Capacity,
     /// What comes with it.
@@ -27,7 +35,14 @@ impl<'a> SizedImage<'a> {
     pub(super) fn new(config: &Config, image: Pixels<'a>) -> Result<Self> {
         let (width, height) = (image.width(), image.height());
         let (size, capacity) = Capacity::for_image(config, height, width)?;
-        Ok(Self { width, height, rgb: image.rgb(), size, capacity, rois: None })
+        Ok(Self { width, height, pixels: Where::Host(image.rgb()), size, capacity, rois: None })
+    }
+
+    /// One whose pixels are on the device.
+    pub(super) fn on_device(config: &Config, image: &'a GpuImage) -> Result<Self> {
+        let (width, height) = (image.width(), image.height());
+        let (size, capacity) = Capacity::for_image(config, height, width)?;
+        Ok(Self { width, height, pixels: Where::Device(image), size, capacity, rois: None })
     }
 
     /// The same image with RoIs.
@@ -36,9 +51,20 @@ impl<'a> SizedImage<'a> {
         Self { capacity, rois: Some(rois), ..self }
     }
 
-    /// What the network is given.
+    /// What the network is given from here: no bytes, where those are on the device.
     pub(super) fn given(&self) -> (&[u8], NetworkSize) {
-        (&self.rgb, self.size)
+        match &self.pixels {
+            Where::Host(rgb) => (rgb, self.size),
+            Where::Device(_) => (&[], self.size),
+        }
+    }
+
+    /// The picture on the device, where it is there.
+    pub(super) fn gpu(&self) -> Option<&GpuImage> {
+        match self.pixels {
+            Where::Host(_) => None,
+            Where::Device(image) => Some(image),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a detector is put together.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::Detector;
@@ -140,7 +140,9 @@ impl<'a> DetectorBuilder<'a> {
             target,
             tuning: self.tuning,
             slice: self.slice,
-            plans: Mutex::default(),
+            plans: Arc::default(),
+            recorders: Arc::default(),
+            worker: OnceLock::new(),
         })
     }
 }

@@ -7,6 +7,7 @@ use super::results::ImageResult;
 use super::{Detector, Plans, internal};
 use crate::Result;
 use crate::compiled::Run;
+use crate::gpu::GpuImage;
 use crate::model::{Capacity, Input};
 use crate::vision::{Detections, Pixels};
 
@@ -96,8 +97,19 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn submit_with<'a>(&self, image: impl Into<Pixels<'a>>, options: &Options) -> Result<Pending<'_>> {
-        let image = SizedImage::new(&self.config, image.into())?;
-        let ticket = self.give(&mut self.lock(), image.capacity, &[&image], *options)?;
+        self.submit_sized(&SizedImage::new(&self.config, image.into())?, options)
+    }
+
+    /// As [`Detector::submit_with`], of a picture that is on the device: it is read when the device comes to it.
+    ///
+    /// # Errors
+    /// As [`Detector::detect_gpu`].
+    pub fn submit_gpu(&self, image: &GpuImage, options: &Options) -> Result<Pending<'_>> {
+        self.submit_sized(&SizedImage::on_device(&self.config, image)?, options)
+    }
+
+    fn submit_sized(&self, image: &SizedImage, options: &Options) -> Result<Pending<'_>> {
+        let ticket = self.give(&mut self.lock(), image.capacity, &[image], *options)?;
         Ok(Pending { detector: self, ticket, width: image.width, height: image.height })
     }
 
@@ -115,12 +127,20 @@ impl Detector {
 
     /// Gives the device images that fit into `capacity`.
     fn give(&self, plans: &mut Plans, capacity: Capacity, images: &[&SizedImage], options: Options) -> Result<u64> {
-        // Of images that something comes with there is one.
-        let rois = images.iter().find_map(|image| image.rois.clone());
-        let images: Vec<_> = images.iter().map(|image| image.given()).collect();
-        // What is done here is done while the device works on another.
-        let input = Input::new(&images, capacity.height, capacity.width, capacity.taps).with(rois);
-        let run = match self.ready(plans, capacity)?.submit(&input, options.soft_masks) {
+        // Of images that are on the device already there is one.
+        let on_device = images.first().and_then(|image| Some((image.gpu()?, image.size)));
+        let submitted = match on_device {
+            Some((image, size)) => self.ready(plans, capacity)?.submit_gpu(image, size, options.soft_masks),
+            None => {
+                // Of images that something comes with there is one.
+                let rois = images.iter().find_map(|image| image.rois.clone());
+                let images: Vec<_> = images.iter().map(|image| image.given()).collect();
+                // What is done here is done while the device works on another.
+                let input = Input::new(&images, capacity.height, capacity.width, capacity.taps).with(rois);
+                self.ready(plans, capacity)?.submit(&input, options.soft_masks)
+            }
+        };
+        let run = match submitted {
             Ok(run) => run,
             Err(e) => {
                 plans.forget();

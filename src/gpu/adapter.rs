@@ -4,6 +4,9 @@ use super::profiler::Clock;
 use crate::target::{Caps, Factors, Matrices, Matrix, Policy, Speeds, TEXELS_A_ROW, Target, policy};
 use crate::{Error, Result};
 
+/// Storage textures that a shader may have: WebGPU's default.
+const MOST_TEXTURES: u32 = 4;
+
 /// A GPU as the system lists it, not opened yet.
 pub struct Adapter {
     pub(super) inner: wgpu::Adapter,
@@ -35,7 +38,7 @@ pub fn adapters() -> Vec<Adapter> {
     descriptor.flags = wgpu::InstanceFlags::empty();
     let instance = wgpu::Instance::new(descriptor);
     let mut list: Vec<Adapter> =
-        pollster::block_on(instance.enumerate_adapters(backends)).into_iter().map(describe).collect();
+        pollster::block_on(instance.enumerate_adapters(backends)).into_iter().map(describe_whole).collect();
     let rank = |a: &Adapter| match a.inner.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
@@ -94,8 +97,15 @@ pub fn pick(names: &[&str], text: &str) -> std::result::Result<usize, String> {
     })
 }
 
-fn describe(inner: wgpu::Adapter) -> Adapter {
-    let (info, features, limits) = (inner.get_info(), inner.features(), inner.limits());
+/// An adapter with all that it has.
+fn describe_whole(inner: wgpu::Adapter) -> Adapter {
+    let (features, limits) = (inner.features(), inner.limits());
+    describe(inner, features, &limits)
+}
+
+/// An adapter with these of its features and limits alone.
+pub(super) fn describe(inner: wgpu::Adapter, features: wgpu::Features, limits: &wgpu::Limits) -> Adapter {
+    let info = inner.get_info();
     let subgroups =
         features.contains(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size));
     Adapter {
@@ -113,11 +123,12 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
         target: Target {
             can: Caps {
                 subgroup: subgroups.filter(|(a, b)| a == b).map(|s| s.0),
-                texels: limits.max_texture_dimension_2d >= TEXELS_A_ROW as u32,
-                max_invocations: limits.max_compute_invocations_per_workgroup,
+                texels: limits.max_texture_dimension_2d >= TEXELS_A_ROW as u32
+                    && limits.max_storage_textures_per_shader_stage >= MOST_TEXTURES,
+                max_invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
                 workgroup_bytes: limits.max_compute_workgroup_storage_size,
                 f16: features.contains(wgpu::Features::SHADER_F16),
-                matrices: matrices(&inner),
+                matrices: matrices(&inner, features),
                 // Where there are several sizes, whoever opens the device asks it.
                 matrix_lanes: subgroups.filter(|(a, b)| a == b).map(|s| s.0),
                 matrix_scalars: info.backend == wgpu::Backend::Metal,
@@ -145,14 +156,14 @@ fn describe(inner: wgpu::Adapter) -> Adapter {
 }
 
 /// The cooperative matrices that the driver lists; none where it lacks what the kernels use beside them.
-fn matrices(adapter: &wgpu::Adapter) -> Matrices {
+fn matrices(adapter: &wgpu::Adapter, features: wgpu::Features) -> Matrices {
     let needed =
         wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
     let info = adapter.get_info();
     // Mesa 26's lavapipe lists matrices at any width of its vectors, but at 128 bits it then refuses the device, and at 512 or
     // more it crashes when it compiles one.
     let broken = info.device_type == wgpu::DeviceType::Cpu && info.subgroup_min_size != 8;
-    if broken || !adapter.features().contains(needed) {
+    if broken || !features.contains(needed) {
         return Matrices::NONE;
     }
     use wgpu::CooperativeScalarType::{F16, F32};

@@ -9,13 +9,11 @@ use super::compile::Watcher;
 use super::pipeline::Pipeline;
 use super::pipeline_cache::PipelineFile;
 use super::profiler::Clock;
+use super::requirements;
 use super::texture::Texture;
 use crate::target::{Speeds, Target};
 use crate::tensor::Value;
 use crate::{Error, Result};
-
-/// The least that every kernel's last variant is content with: WebGPU's default limits.
-const MIN_STORAGE_BUFFERS: u32 = 8;
 
 /// How often the host spoke to the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +26,8 @@ pub struct Counters {
     pub maps: u64,
     /// Buffers made.
     pub buffers: u64,
+    /// Buffers that the host wrote to.
+    pub writes: u64,
 }
 
 /// GPU memory that a device holds for everyone on it, in bytes.
@@ -45,6 +45,7 @@ pub(super) struct AtomicCounters {
     pub waits: AtomicU64,
     pub maps: AtomicU64,
     pub buffers: AtomicU64,
+    pub writes: AtomicU64,
 }
 
 /// An opened GPU with its compiled pipelines and uploaded constants. Cheap to clone; shared by all detectors on it.
@@ -58,6 +59,8 @@ pub struct Device {
 pub(super) struct Shared {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
+    /// Whether an app made it: what goes wrong is then told to scopes of ours alone.
+    pub borrowed: bool,
     pub name: String,
     pub key: String,
     pub target: Target,
@@ -122,18 +125,10 @@ impl Device {
     /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn from_adapter(adapter: Adapter) -> Result<Self> {
         let (features, limits) = (adapter.inner.features(), adapter.inner.limits());
-        if limits.max_storage_buffers_per_shader_stage < MIN_STORAGE_BUFFERS {
-            let n = limits.max_storage_buffers_per_shader_stage;
-            return Err(Error::NoAdapter(format!(
-                "{} allows {n} storage buffers in a shader, and {MIN_STORAGE_BUFFERS} are needed",
-                adapter.name
-            )));
+        if let Some(lack) = requirements::lack(&limits) {
+            return Err(Error::NoAdapter(format!("{} {lack}", adapter.name)));
         }
-        let mut wanted = wgpu::Features::SUBGROUP
-            | wgpu::Features::SHADER_F16
-            | wgpu::Features::PIPELINE_CACHE
-            | wgpu::Features::TIMESTAMP_QUERY
-            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        let mut wanted = requirements::WANTED;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if !adapter.target.can.matrices.is_empty() {
             wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
@@ -142,8 +137,6 @@ impl Device {
             // bindings, and no subgroup's lanes part ways around them. All other kernels are compiled as without.
             experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
         }
-        let caches = features.contains(wgpu::Features::PIPELINE_CACHE);
-        let pipelines_name = wgpu::util::pipeline_cache_key(&adapter.inner.get_info()).filter(|_| caches);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("maskrcnn"),
             required_features: features & wanted,
@@ -166,16 +159,31 @@ impl Device {
             // The first error is the cause; what follows it is noise.
             lock(&note).get_or_insert(e);
         }));
+        Ok(Self::assembled(adapter, device, queue, (lost, failure), false))
+    }
+
+    /// A device with what is kept beside it; an app's, where `borrowed`.
+    pub(super) fn assembled(
+        adapter: Adapter,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        (lost, failure): (Arc<OnceLock<String>>, Arc<Mutex<Option<wgpu::Error>>>),
+        borrowed: bool,
+    ) -> Self {
+        let limits = device.limits();
+        let caches = device.features().contains(wgpu::Features::PIPELINE_CACHE);
+        let pipelines_name = wgpu::util::pipeline_cache_key(&adapter.inner.get_info()).filter(|_| caches);
         let mut target = adapter.target;
         if let Some(matrix) = target.can.matrices.iter().next().filter(|_| target.can.matrix_lanes.is_none()) {
             target.can.matrix_lanes = super::lanes::of_matrices(&device, &queue, matrix);
         }
         log::info!("adapter chosen: {} ({})", adapter.name, adapter.key());
-        Ok(Self {
+        Self {
             least: None,
             shared: Arc::new(Shared {
                 device,
                 queue,
+                borrowed,
                 key: adapter.key(),
                 name: adapter.name,
                 target,
@@ -194,7 +202,7 @@ impl Device {
                 lost,
                 failure,
             }),
-        })
+        }
     }
 
     /// The adapter's name.
@@ -235,7 +243,8 @@ impl Device {
         Self { least: Some(bytes), ..self.clone() }
     }
 
-    /// Gives the GPU's memory back at once; every later call on this device fails with [`Error::DeviceLost`].
+    /// Gives the GPU's memory back at once; every later call on this device fails with [`Error::DeviceLost`]. One that the app
+    /// made ([`Device::from_wgpu`]) is gone for the app, too.
     pub fn destroy(&self) {
         self.shared.device.destroy();
     }
@@ -250,6 +259,7 @@ impl Device {
             waits: c.waits.load(Ordering::Relaxed),
             maps: c.maps.load(Ordering::Relaxed),
             buffers: c.buffers.load(Ordering::Relaxed),
+            writes: c.writes.load(Ordering::Relaxed),
         }
     }
 
@@ -343,6 +353,7 @@ impl Device {
         label: &str,
         write: impl FnOnce(wgpu::BufferViewMut),
     ) -> Result<()> {
+        self.shared.counters.writes.fetch_add(1, Ordering::Relaxed);
         write(buffer.get_mapped_range_mut(..).map_err(|e| self.failed(format!("{label}: {e}")))?);
         buffer.unmap();
         Ok(())

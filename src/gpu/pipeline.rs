@@ -51,7 +51,7 @@ impl Device {
         if let Some(p) = lock(&self.shared.pipelines).get(&key) {
             return Ok(p.clone());
         }
-        let made = Arc::new(self.compile(kernel, variant, checks, extent)?);
+        let made = Arc::new(self.guarded(|| self.compile(kernel, variant, checks, extent))?);
         lock(&self.shared.pipelines).insert(key, made.clone());
         Ok(made)
     }

@@ -20,6 +20,8 @@ pub struct Pool {
     pub(super) uploads: Ring,
     /// What outputs come down in.
     pub(super) read_backs: Ring,
+    /// Pictures on the device, one of each kind of [`Scratch`](super::feed::Scratch).
+    pub(super) scratch: Arc<Mutex<[Option<wgpu::Buffer>; 3]>>,
 }
 
 /// A plan's slots come largest first, so that those of different plans match well.

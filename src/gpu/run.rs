@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::feed::Feed;
+use super::picture::GpuImage;
 use super::record::Recorded;
 use super::runner::Runner;
 use super::slices::Dispatch;
@@ -43,6 +45,26 @@ impl Runner {
         inputs: &[(Tensor, &[u8])],
         outputs: &[Tensor],
     ) -> Result<Submitted> {
+        let device = self.device.clone();
+        device.guarded(|| self.submit_after(steps, |runner, first| runner.upload(first, inputs), outputs))
+    }
+
+    /// As [`Runner::submit_steps`] of all steps, with a picture that is on the device.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn submit_fed(&mut self, feed: &Feed, image: &GpuImage, outputs: &[Tensor]) -> Result<Submitted> {
+        let (device, steps) = (self.device.clone(), 0..self.steps.len());
+        device.guarded(|| self.submit_after(steps, |runner, first| runner.feed(first, feed, image), outputs))
+    }
+
+    /// Steps, after the commands that bring their inputs.
+    fn submit_after(
+        &mut self,
+        steps: Range<usize>,
+        bring: impl FnOnce(&Self, &mut wgpu::CommandEncoder) -> Result<()>,
+        outputs: &[Tensor],
+    ) -> Result<Submitted> {
         self.bind_all()?;
         let whole = steps == (0..self.steps.len());
         if whole {
@@ -50,7 +72,7 @@ impl Runner {
         }
         let encoder = || self.device.shared.device.create_command_encoder(&Default::default());
         let mut first = encoder();
-        self.upload(&mut first, inputs)?;
+        bring(self, &mut first)?;
         let mut last = encoder();
         let (back, starts) = self.copy_back(&mut last, outputs)?;
         let mut commands = match (whole, self.ahead.take_if(|_| whole)) {

@@ -95,6 +95,10 @@ impl Runner {
     }
 
     fn bake(device: &Device, plan: Plan, pool: Pool, checks: Checks) -> Result<Self> {
+        device.guarded(|| Self::bake_unguarded(device, plan, pool, checks))
+    }
+
+    fn bake_unguarded(device: &Device, plan: Plan, pool: Pool, checks: Checks) -> Result<Self> {
         // What lies nowhere, as between ops that were made one, needs no binding.
         let somewhere = plan.graph.tensors.iter().zip(&plan.places).filter(|(_, place)| **place != Place::None);
         for (t, _) in somewhere {
@@ -146,6 +150,11 @@ impl Runner {
     /// The plan that is replayed.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// Bytes that one of its tensors may have.
@@ -227,7 +236,7 @@ impl Runner {
     }
 
     /// Shape and type of a tensor as it lies on the device: not always those that it has in the graph of ops.
-    pub(super) fn lies(&self, t: Tensor) -> Info {
+    pub fn lies(&self, t: Tensor) -> Info {
         self.plan.graph.tensors[t.id].info
     }
 

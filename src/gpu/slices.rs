@@ -170,7 +170,7 @@ impl Slicing {
     }
 }
 
-/// Holds a run's time against what was predicted.
+/// Runs while a run does.
 pub(super) struct Stopwatch {
     begin: Instant,
     predicted: f64,
@@ -178,13 +178,18 @@ pub(super) struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// The run is over. One that had little to do says little of the next: a ratio falls slowly, but for the first, which
-    /// was assumed.
+    /// The run is over.
     pub(super) fn stop(self) {
-        let measured = self.begin.elapsed().as_secs_f64() / self.predicted.max(f64::MIN_POSITIVE);
-        let mut ratio = lock(&self.ratio);
-        *ratio = if *ratio == 1.0 { measured } else { measured.max(0.9 * *ratio) };
+        measured(&self.ratio, self.begin.elapsed(), self.predicted);
     }
+}
+
+/// Holds a run's time against what was predicted. One that had little to do says little of the next: a ratio falls slowly, but
+/// for the first, which was assumed.
+fn measured(ratio: &Mutex<f64>, took: Duration, predicted: f64) {
+    let measured = took.as_secs_f64() / predicted.max(f64::MIN_POSITIVE);
+    let mut ratio = lock(ratio);
+    *ratio = if *ratio == 1.0 { measured } else { measured.max(0.9 * *ratio) };
 }
 
 impl Runner {
@@ -193,6 +198,11 @@ impl Runner {
     pub fn slice(&mut self, within: Duration) {
         self.slicing.within = Some(within.as_secs_f64());
         self.slicing.cut_for = 0.0;
+    }
+
+    /// Tells how long the device was at a run that somebody else submitted.
+    pub fn took(&self, duration: Duration) {
+        measured(&self.slicing.ratio, duration, self.slicing.predicted.iter().sum());
     }
 
     /// Submits that a run takes.

@@ -3,11 +3,16 @@
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use super::device::{Constant, Device, Memory, lock};
 use super::ring::Ring;
 use crate::tensor::Value;
 use crate::{Error, Result};
+
+/// Who waits on an app's device does so for no longer at a time: wgpu lets nobody present a surface, or destroy a texture,
+/// meanwhile.
+const TURN: Duration = Duration::from_millis(1);
 
 /// A buffer that is read when the device is done, and then given back.
 pub(super) struct Reading {
@@ -36,6 +41,10 @@ impl Drop for Mapped {
 impl Device {
     /// Submits and waits.
     pub(super) fn submit_and_wait(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
+        self.guarded(|| self.submit_and_wait_unguarded(encoder))
+    }
+
+    fn submit_and_wait_unguarded(&self, encoder: wgpu::CommandEncoder) -> Result<()> {
         let s = &self.shared;
         self.submit([encoder.finish()]);
         s.counters.waits.fetch_add(1, Ordering::Relaxed);
@@ -72,11 +81,23 @@ impl Device {
 
     /// Waits for what was submitted; gives what `take` takes of it.
     pub(super) fn read<T>(&self, reading: Reading, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        self.guarded(|| self.read_unguarded(reading, take))
+    }
+
+    fn read_unguarded<T>(&self, reading: Reading, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let s = &self.shared;
         let Reading { submitted, mapped } = reading;
         s.counters.waits.fetch_add(1, Ordering::Relaxed);
         // Not for what was submitted after it.
-        let waited = s.device.poll(wgpu::PollType::Wait { submission_index: Some(submitted), timeout: None });
+        let waited = loop {
+            let waited = s.device.poll(wgpu::PollType::Wait {
+                submission_index: Some(submitted.clone()),
+                timeout: s.borrowed.then_some(TURN),
+            });
+            if !matches!(waited, Err(wgpu::PollError::Timeout)) {
+                break waited;
+            }
+        };
         self.check()?;
         waited.map_err(|e| self.failed(format!("waiting for the result: {e}")))?;
         let mapped = mapped.recv().map_err(|e| self.failed(format!("the result never came: {e}")))?;

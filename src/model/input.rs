@@ -18,8 +18,8 @@ pub struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// Images (RGB, 3 bytes a pixel, with their sizes on the way in) for a network whose padded input has `height` rows
-    /// and `width` columns, and has so many words for the neighbours of each. One after the other, each from a whole word on, the pixels that the resize reads; a single
-    /// image of which all are read is lent as it is.
+    /// and `width` columns, and has so many words for the neighbours of each. One after the other, each from a whole word
+    /// on, the pixels that the resize reads; a single image of which all are read is lent as it is.
     pub fn new(images: &[(&'a [u8], NetworkSize)], height: usize, width: usize, words: usize) -> Self {
         let samplings: Vec<Sampling> = images.iter().map(|(_, size)| size.sampling()).collect();
         let mut neighbours = Vec::with_capacity(words * images.len() * (height + width));
@@ -41,6 +41,15 @@ impl<'a> Input<'a> {
             bytes.resize(bytes.len().next_multiple_of(4), 0);
         }
         Self { bytes: bytes.into(), frames, neighbours, given: None }
+    }
+
+    /// What goes with one image whose pixels are on the device: no bytes.
+    pub fn without_bytes(size: NetworkSize, height: usize, width: usize, taps: usize) -> Input<'static> {
+        let mut neighbours = Vec::with_capacity(taps * (height + width));
+        size.sampling().neighbours(height, width, taps, &mut neighbours);
+        let sent_w = size.sampling().x.sent();
+        let frames = vec![Frame { sent_w, ..Frame::new(size.input, size.resized, 0) }];
+        Input { bytes: Cow::Borrowed(&[]), frames, neighbours, given: None }
     }
 
     /// The same with what comes with the one image.

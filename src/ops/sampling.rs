@@ -137,6 +137,12 @@ impl Sampling {
         }
     }
 
+    /// Which rows of an image are sent, then which columns.
+    pub fn places(&self) -> Vec<u32> {
+        let all = [self.y, self.x].into_iter().flat_map(Axis::runs);
+        all.flat_map(|(first, n)| first as u32..(first + n) as u32).collect()
+    }
+
     /// Adds the neighbours of a network input of `height` × `width` pixels to `out`: so many words for each row, then for
     /// each column; zeros where it is padding. Two words are as [`Filter::Nearest`] has them, more as [`Filter::Area`].
     pub fn neighbours(&self, height: usize, width: usize, words: usize, out: &mut Vec<u32>) {
@@ -201,6 +207,12 @@ mod tests {
             sampling.neighbours(h, w, 2, &mut neighbours);
             assert_eq!((sent.len() as u64, neighbours.len()), (sampling.bytes(), 2 * (h + w)));
             assert_eq!(sampling.is_whole(), sent == image);
+            let places = sampling.places();
+            let (rows, columns) = places.split_at(sampling.y.sent() as usize);
+            let pixel = |&row: &u32, &column: &u32| &image[3 * (row * input.1 + column) as usize..][..3];
+            let picked: Vec<u8> =
+                rows.iter().flat_map(|r| columns.iter().flat_map(move |c| pixel(r, c))).copied().collect();
+            assert!(picked == sent, "{input:?} {output:?}");
             for y in 0..output.0 {
                 for x in 0..output.1 {
                     let (ty, tx) = (sampling.y.pair(y), sampling.x.pair(x));

@@ -6,6 +6,7 @@
 //! | `pixels` | images whose pixels somebody else holds |
 //! | `rows` | pictures read some rows at a time, for which memory need not have room |
 //! | `mask`, `rle` | an instance's bits, and COCO's run-length code of them |
+//! | `colour` | colours that tell instances and classes apart |
 //! | `detections` | what a network found in an image |
 //! | `coco` | that as a COCO results file |
 //! | `draw` | that as a picture (feature `cli`) |
@@ -18,6 +19,7 @@
 #![warn(missing_docs)]
 
 pub mod coco;
+mod colour;
 mod detections;
 #[cfg(feature = "cli")]
 mod draw;
@@ -32,9 +34,11 @@ mod rle;
 mod rows;
 pub mod scene;
 
+pub use self::colour::class_colour;
+pub(crate) use self::colour::instance_colour;
 pub use self::detections::{Detection, Detections, SoftMask};
 #[cfg(feature = "cli")]
-pub use self::draw::{Board, Palette, Style, StyleParts, class_colour, fitted, overlay, styled_overlay};
+pub use self::draw::{Board, Palette, Style, StyleParts, fitted, overlay, styled_overlay};
 #[cfg(feature = "image")]
 pub use self::image::{
     About, Channels, HEAD_BYTES, Normalize, Note, Pages, Piecewise, ReadOptions, Reading, is_decoding, is_image,

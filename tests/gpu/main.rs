@@ -9,6 +9,7 @@ mod bench;
 mod common;
 #[cfg(all(target_os = "linux", feature = "embedded-model"))]
 mod compile;
+mod embedded;
 mod kernels;
 mod model;
 #[cfg(all(feature = "cli", feature = "embedded-model"))]

@@ -50,6 +50,10 @@ fn names(lib: &str) -> Vec<(String, String, String)> {
 
 /// Whether `line` begins an item of that name: `pub struct Name`, `pub fn name`.
 fn defines(line: &str, name: &str) -> bool {
+    // A crate that is passed on.
+    if line.strip_prefix("pub use ").and_then(|rest| rest.strip_suffix(';')) == Some(name) {
+        return true;
+    }
     let kinds = ["pub struct ", "pub enum ", "pub trait ", "pub type ", "pub fn ", "pub const "];
     let rest = kinds.iter().find_map(|kind| line.strip_prefix(kind)?.strip_prefix(name));
     rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))

@@ -2,8 +2,8 @@
 
 use image::RgbImage;
 
-use super::colour::Colour;
 use super::text::Stamp;
+use crate::vision::colour::Colour;
 use crate::vision::mask::Mask;
 
 pub(super) struct Canvas(pub(super) RgbImage);

@@ -2,7 +2,6 @@
 
 mod board;
 mod canvas;
-mod colour;
 mod labels;
 mod style;
 mod text;
@@ -13,8 +12,9 @@ use image::imageops::{self, FilterType};
 pub use self::board::{Board, fitted};
 use self::canvas::{Canvas, Rect};
 use self::labels::{Label, Wish};
-pub use self::style::{Palette, Style, StyleParts, class_colour};
+pub use self::style::{Palette, Style, StyleParts};
 use self::text::{Font, Stamp};
+use crate::vision::colour::Colour;
 use crate::vision::detections::Detections;
 use crate::vision::image::Image;
 use crate::vision::mask::Mask;
@@ -159,14 +159,7 @@ fn anchors(mask: &Mask, bbox: &Rect, (w, h): (i64, i64)) -> Vec<(i64, i64)> {
     steps.into_iter().filter(on).collect()
 }
 
-fn write_labels(
-    canvas: &mut Canvas,
-    dets: &Detections,
-    rects: &[Rect],
-    masks: &[Mask],
-    colours: &[colour::Colour],
-    px: f32,
-) {
+fn write_labels(canvas: &mut Canvas, dets: &Detections, rects: &[Rect], masks: &[Mask], colours: &[Colour], px: f32) {
     let font = Font::new();
     let (pad, gap) = ((px * 0.3).round() as i64, (px * 0.12).round().max(1.0) as i64);
     let halo = (px / 9.0).round().max(1.0) as usize;

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::colour::{self, Colour};
+use crate::vision::colour::{self, Colour, class_colour};
 use crate::vision::detections::Detections;
 
 /// Eight colours that the colour-blind tell apart, after Okabe and Ito (2008), without their black.
@@ -104,11 +104,6 @@ impl Palette {
             _ => colour::choose(boxes, reach),
         }
     }
-}
-
-/// The colour of a class, 8-bit sRGB: the same wherever it is shown.
-pub fn class_colour(label: u32) -> Colour {
-    colour::from_oklch(0.74, 0.16, colour::turned(label.saturating_sub(1) as usize))
 }
 
 /// Text that can be read on a colour.

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{Lost, Ring, measures, parts, rounded, shape};
+use crate::vision::class_colour;
 use crate::vision::detections::Detections;
-use crate::vision::draw::class_colour;
 
 /// The text of a feature collection: polygons with holes, or several where a mask has several parts. Rings are closed, and
 /// shells anticlockwise by the numbers (x, y), as RFC 7946 wants them. Instances are QuPath's detections, with their class,

@@ -1,15 +1,21 @@
 //! Colours that tell instances apart: hues by the golden angle, all equally light.
 
 /// 8-bit sRGB.
-pub(super) type Colour = [u8; 3];
+pub(crate) type Colour = [u8; 3];
 
 /// Turned by this, in degrees, a hue never comes near an earlier one for long.
 const GOLDEN: f32 = 137.507_77;
 
+/// Lightness and chroma of instances' colours, and of classes'.
+const INSTANCE: (f32, f32) = (0.78, 0.16);
+const CLASS: (f32, f32) = (0.74, 0.16);
+
 /// Neighbours nearer than this in hue, in degrees, are hard to tell apart.
+#[cfg(feature = "cli")]
 const APART: f32 = 50.0;
 
 /// A colour for each box `[x1, y1, x2, y2]`, unlike those of the boxes within `reach` of it.
+#[cfg(feature = "cli")]
 pub(super) fn choose(boxes: &[[f32; 4]], reach: f32) -> Vec<Colour> {
     let mut hues: Vec<f32> = Vec::with_capacity(boxes.len());
     for (i, a) in boxes.iter().enumerate() {
@@ -30,14 +36,25 @@ pub(super) fn choose(boxes: &[[f32; 4]], reach: f32) -> Vec<Colour> {
         }
         hues.push(best);
     }
-    hues.into_iter().map(|hue| from_oklch(0.78, 0.16, hue)).collect()
+    hues.into_iter().map(|hue| from_oklch(INSTANCE.0, INSTANCE.1, hue)).collect()
+}
+
+/// The colour of a class, 8-bit sRGB: the same wherever it is shown.
+pub fn class_colour(label: u32) -> Colour {
+    from_oklch(CLASS.0, CLASS.1, turned(label.saturating_sub(1) as usize))
+}
+
+/// The colour that the `i`-th instance is given where its neighbours' are not looked at, 8-bit sRGB.
+pub(crate) fn instance_colour(i: usize) -> Colour {
+    from_oklch(INSTANCE.0, INSTANCE.1, turned(i))
 }
 
 /// The hue of the `i`-th, in degrees.
-pub(super) fn turned(i: usize) -> f32 {
+fn turned(i: usize) -> f32 {
     (i as f32 * GOLDEN + 200.0) % 360.0
 }
 
+#[cfg(feature = "cli")]
 fn apart(a: f32, b: f32) -> f32 {
     let d = (a - b).abs() % 360.0;
     d.min(360.0 - d)
@@ -45,7 +62,7 @@ fn apart(a: f32, b: f32) -> f32 {
 
 /// A colour of Björn Ottosson's OKLCH space (lightness 0 to 1, chroma, hue in degrees), with the chroma lowered until
 /// sRGB can show it: equal lightness looks equally light there, which HSV's yellow and blue do not.
-pub(super) fn from_oklch(lightness: f32, chroma: f32, hue: f32) -> Colour {
+fn from_oklch(lightness: f32, chroma: f32, hue: f32) -> Colour {
     let (sin, cos) = hue.to_radians().sin_cos();
     let mut chroma = chroma;
     loop {
@@ -81,6 +98,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "cli")]
     fn neighbours_differ() {
         let boxes: Vec<[f32; 4]> = (0..100)
             .map(|i| ((i % 10) as f32 * 10.0, (i / 10) as f32 * 10.0))

@@ -1,0 +1,162 @@
+//! In an app's own frame: pictures that are on the device, commands in the app's encoder, results that stay there.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::batch::SizedImage;
+use super::{Detector, Options, Plans, internal};
+use crate::Result;
+use crate::compiled::Palettes;
+use crate::gpu::{Device, Encoder, GpuImage, GpuResults, GpuTarget, SoFar};
+use crate::model::Capacity;
+use crate::vision::Detections;
+
+/// What is kept for encoders: apart from what [`Detector::detect`] uses, since a run that was recorded may be submitted at any
+/// time.
+#[derive(Default)]
+pub(super) struct Recorders {
+    plans: Plans,
+    palettes: Option<Arc<Palettes>>,
+    /// For a frame that is recorded in parts.
+    spare: Option<Plans>,
+}
+
+/// A picture whose network is recorded part by part ([`Detector::encode_in_parts`]), into as many encoders or submits as the app
+/// likes, in their order.
+#[must_use = "nothing is recorded before `encode_next`"]
+pub struct GpuFrame<'d> {
+    detector: &'d Detector,
+    palettes: Arc<Palettes>,
+    /// Its own, as others would write over its activations between two parts.
+    plans: Plans,
+    capacity: Capacity,
+    image: GpuImage,
+    target: GpuTarget,
+    parts: usize,
+    so_far: SoFar,
+}
+
+impl GpuFrame<'_> {
+    /// Parts that it takes.
+    pub fn parts(&self) -> usize {
+        self.parts
+    }
+
+    /// Whether all of it was recorded.
+    pub fn is_done(&self) -> bool {
+        self.so_far.slices() >= self.parts
+    }
+
+    /// Records the next part, if there is one; says whether more are to come. The last one leaves the results where they go.
+    ///
+    /// # Errors
+    /// As [`Detector::encode`].
+    pub fn encode_next(&mut self, encoder: &mut Encoder) -> Result<bool> {
+        if !self.is_done() {
+            let network = self.plans.networks.iter_mut().find(|n| *n.capacity() == self.capacity);
+            let network = network.ok_or_else(|| internal("is of no network"))?;
+            network.encode_part(encoder, &mut self.so_far, &self.image, &self.target, &self.palettes)?;
+        }
+        Ok(!self.is_done())
+    }
+
+    /// For how long the device was at all of it, where the app has measured that (by time stamps, say): the next frame of its size is
+    /// cut by it. Without, it is cut by what is predicted for a slow device of the kind.
+    pub fn took(&mut self, duration: Duration) {
+        let network = self.plans.networks.iter_mut().find(|n| *n.capacity() == self.capacity);
+        network.into_iter().for_each(|network| network.runner().took(duration));
+    }
+}
+
+impl Drop for GpuFrame<'_> {
+    fn drop(&mut self) {
+        let plans = std::mem::take(&mut self.plans);
+        self.detector.recorders().spare.get_or_insert(plans);
+    }
+}
+
+impl Detector {
+    /// As [`Detector::detect`], of a picture that is on the device: its bytes do not cross to the host, what is found does.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`]. That the picture is on another device is found by wgpu.
+    pub fn detect_gpu(&self, image: &GpuImage) -> Result<Detections> {
+        self.detect_gpu_with(image, &Options::default())
+    }
+
+    /// As [`Detector::detect_gpu`], with what else is wanted.
+    ///
+    /// # Errors
+    /// As [`Detector::detect_gpu`].
+    pub fn detect_gpu_with(&self, image: &GpuImage, options: &Options) -> Result<Detections> {
+        let image = SizedImage::on_device(&self.config, image)?;
+        let found = self.run(&mut self.lock(), image.capacity, &[&image], *options)?;
+        found.into_iter().next().map(|found| self.found_in(&image, found)).ok_or_else(|| internal("is of no image"))
+    }
+
+    /// Buffers for the results of pictures of that size, for [`GpuTarget::results`]; and all made ready for [`Detector::encode`] of
+    /// such, as its first call would: the plan, its shaders compiled, weights and memory on the device. It may take seconds.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    pub fn gpu_results(&self, width: u32, height: u32) -> Result<GpuResults> {
+        let (_, capacity) = Capacity::for_image(&self.config, height, width)?;
+        self.recording(|plans, _| self.ready(plans, capacity)?.results())
+    }
+
+    /// Records the whole network into an encoder of the app's: from a picture on the device to where `target` says. Nothing is
+    /// submitted, waited for, mapped, or written by the host; the app finishes the encoder and submits it when it likes.
+    ///
+    /// Several pictures may be recorded into one encoder, and several encoders at once. Each run writes over the activations of
+    /// the one before, after that one's results were copied out: they are done in the order of the encoder and of the submits.
+    ///
+    /// The first picture of a size takes long, unless [`Detector::gpu_results`] has made all ready.
+    ///
+    /// # Errors
+    /// [`Error::Image`](crate::Error::Image) for textures that do not fit; [`Error::Config`](crate::Error::Config) for masks to be
+    /// drawn of a network that has none; others as [`Detector::detect`]. After an error the encoder may hold a part of the
+    /// commands: drop it.
+    pub fn encode(&self, encoder: &mut Encoder, image: &GpuImage, target: &GpuTarget) -> Result<()> {
+        let (size, capacity) = Capacity::for_image(&self.config, image.height(), image.width())?;
+        self.recording(|plans, palettes| self.ready(plans, capacity)?.encode(encoder, (image, size), target, palettes))
+    }
+
+    /// As [`Detector::encode`], in parts that keep the device for no longer than `within` each, as far as times can be told: one a frame
+    /// of the app's, say, so that a slow GPU neither stutters nor is taken for hung. Results are the same to the bit. While such a frame is
+    /// under way it has activations of its own, a further set.
+    ///
+    /// # Errors
+    /// As [`Detector::encode`].
+    pub fn encode_in_parts(&self, image: &GpuImage, target: &GpuTarget, within: Duration) -> Result<GpuFrame<'_>> {
+        let (size, capacity) = Capacity::for_image(&self.config, image.height(), image.width())?;
+        let (palettes, plans) = {
+            let mut recorders = self.recorders();
+            (recorders.palettes(&self.device)?, recorders.spare.take().unwrap_or_default())
+        };
+        let (image, target, so_far) = (image.clone(), target.clone(), SoFar::default());
+        let mut frame = GpuFrame { detector: self, palettes, plans, capacity, image, target, parts: 0, so_far };
+        let network = self.ready(&mut frame.plans, capacity)?;
+        frame.parts = network.begin_parts((&frame.image, size), &frame.target, within)?;
+        Ok(frame)
+    }
+
+    fn recorders(&self) -> MutexGuard<'_, Recorders> {
+        self.recorders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with what is kept for encoders; others wait meanwhile.
+    fn recording<T>(&self, work: impl FnOnce(&mut Plans, &Palettes) -> Result<T>) -> Result<T> {
+        let mut recorders = self.recorders();
+        let palettes = recorders.palettes(&self.device)?;
+        work(&mut recorders.plans, &palettes)
+    }
+}
+
+impl Recorders {
+    fn palettes(&mut self, device: &Device) -> Result<Arc<Palettes>> {
+        if self.palettes.is_none() {
+            self.palettes = Some(Arc::new(Palettes::new(device)?));
+        }
+        self.palettes.clone().ok_or_else(|| internal("has no colours"))
+    }
+}
