@@ -97,7 +97,10 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
     let set = ["group_norm", "mean_pool", "roi_pool", "soft_nms", "warp"];
     // Around the network, for pictures that lie on the device.
     let around = ["gather_pixels", "instance_ids", "tint"];
-    let others = [&gpus[..], &large, &groups, &set, &around].concat();
+    // Of the loss.
+    let loss = ["anchors", "best_overlaps", "match_boxes", "append_boxes", "sampling_keys", "samples", "gather_rows"];
+    let terms = ["box_targets", "label_targets", "mask_targets", "take_class", "binary_loss", "class_loss", "box_loss"];
+    let others = [&gpus[..], &large, &groups, &set, &around, &loss, &terms].concat();
     let elsewhere = |n: &&str| n.starts_with("roof") || others.contains(n);
     for kernel in maskrcnn::engine::kernels::REGISTRY.iter().map(|e| e.name).filter(|n| !elsewhere(n)) {
         assert!(kernels.contains(kernel), "{kernel} is not measured");

@@ -154,7 +154,9 @@ fn every_variant_is_valid_and_translates_to_metal_and_dx12() {
 fn every_variant_does_a_share_of_its_grid() {
     for unit in units() {
         let Some(text) = share(&unit.text, unit.reflection.bindings.len()) else {
-            assert_eq!(unit.entry.name, "live_grids", "{}: cannot be cut", unit.label());
+            // Of one workgroup.
+            let alone = ["live_grids", "binary_loss", "class_loss", "box_loss"];
+            assert!(alone.contains(&unit.entry.name), "{}: cannot be cut", unit.label());
             continue;
         };
         assert_eq!(text.text.lines().count(), unit.text.text.lines().count(), "{}", unit.label());
