@@ -8,6 +8,7 @@ mod crops;
 mod detecting;
 mod embedded;
 mod given;
+mod loss;
 mod pending;
 mod profile;
 mod results;
@@ -19,6 +20,7 @@ pub use augmented::{Augmented, View};
 pub use builder::DetectorBuilder;
 pub use detecting::Detecting;
 pub use embedded::GpuFrame;
+pub use loss::{LossOptions, Losses, Truth};
 pub use pending::{Options, Pending};
 pub use profile::{Live, Profile, StageTime, StepTime};
 pub use tiled::{Tiled, Tiling};
@@ -26,6 +28,7 @@ pub use tiled::{Tiled, Tiling};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use loss::CompiledLoss;
 use pending::Desk;
 
 use crate::compiled::{CompiledCrops, CompiledNetwork, PlannedNetwork};
@@ -64,6 +67,8 @@ struct Plans {
     networks: Vec<CompiledNetwork>,
     /// R-CNN's, of the last image that it was done with.
     crops: Option<CompiledCrops>,
+    /// The same of losses.
+    losses: Vec<CompiledLoss>,
     replays: u64,
     /// From submits to what they brought.
     busy: Duration,
@@ -78,6 +83,7 @@ impl Plans {
     fn forget(&mut self) {
         self.networks.clear();
         self.crops = None;
+        self.losses.clear();
         self.pool = Pool::new();
     }
 }
@@ -186,6 +192,7 @@ impl Detector {
             // Those that hold on to slots which the new one outgrows would keep these in memory.
             networks.iter_mut().for_each(|n| n.runner().forget_bindings());
             plans.crops.iter_mut().for_each(CompiledCrops::forget_bindings);
+            plans.losses.iter_mut().for_each(CompiledLoss::forget_bindings);
             let mut network = planned.compile(&self.device, &plans.pool)?;
             self.slice.iter().for_each(|&within| network.runner().slice(within));
             networks.push(network);

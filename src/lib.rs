@@ -66,11 +66,14 @@ mod vision;
 mod weights;
 
 pub use config::{Backbone, BlockKind, BoxHead, Config, MaskHead, Neck, RoiPooling, Rpn, Suppression, Transform};
-pub use detector::{Augmented, Detecting, Detector, DetectorBuilder, GpuFrame, Options, Pending, Tiled, Tiling, View};
+pub use detector::{
+    Augmented, Detecting, Detector, DetectorBuilder, GpuFrame, LossOptions, Losses, Options, Pending, Tiled, Tiling,
+    Truth, View,
+};
 pub use error::{Error, Result};
 pub use gpu::{Device, Encoder, GpuImage, GpuMasks, GpuResults, GpuTarget, OverlayStyle, Requirements, wgpu};
 pub use graph::Tuning;
-pub use model::{Crops, KnownBox, Precision};
+pub use model::{Crops, KnownBox, Precision, Sampled};
 pub use proposals::{SelectiveSearch, selective_search};
 pub use vision::{Detection, Detections, Image, Mask, MaskRun, PixelFormat, Pixels, Rle, RowSource, SoftMask};
 pub use weights::{WeightsFile, published};

@@ -14,6 +14,7 @@ use maskrcnn::engine::eval::{
 };
 use maskrcnn::{Error, Result};
 
+pub(super) use self::detected::{check_size, place};
 use super::model::Model;
 use super::reading::Reading;
 use super::words::count;

@@ -14,6 +14,7 @@ mod devices;
 mod eval;
 mod evolve;
 mod graph;
+mod loss;
 mod model;
 mod profile;
 mod progress;
@@ -64,6 +65,9 @@ enum Command {
     /// Run R-CNN, Fast R-CNN, Faster R-CNN and Mask R-CNN on one picture with the same weights, and show on a page and a sheet
     /// what each step bought: evolve.html and evolve.png.
     Evolve(Box<evolve::Args>),
+    /// The terms of the loss that training makes smaller, of each image of COCO annotations: torchvision's five, for the same
+    /// anchors and RoIs.
+    Loss(Box<loss::Args>),
     /// Pair the results of two COCO files one to one, and say where they differ: for who runs a network elsewhere, and
     /// wants the same answers.
     Compare(compare::Args),
@@ -119,6 +123,7 @@ fn obey(command: Command) -> ExitCode {
         Command::Propose(args) => detect::propose::run(&args),
         Command::Eval(args) => finish(eval::run(&args)),
         Command::Evolve(args) => evolved(evolve::run(&args)),
+        Command::Loss(args) => finish(loss::run(&args)),
         Command::Compare(args) => judge(compare::run(&args)),
         Command::Devices => devices::run(),
         Command::Graph(args) => finish(graph::run(&args)),

@@ -45,7 +45,7 @@ const ROWS_OF_A_PART: usize = 512;
 
 /// RoIs of an image that go through a head together, as (first, how many): all, or, where `elements` for each of them
 /// would pass the least of bindings, part after part.
-fn parts(rois: usize, elements: usize) -> Vec<(usize, usize)> {
+pub(super) fn parts(rois: usize, elements: usize) -> Vec<(usize, usize)> {
     let most = (Capacity::LEAST_BINDING / (elements * ELEMENT_BYTES)).max(1);
     let parts = if rois <= most { 1 } else { rois.div_ceil(most.min(ROWS_OF_A_PART)) };
     let rows = rois.div_ceil(parts);
@@ -53,7 +53,7 @@ fn parts(rois: usize, elements: usize) -> Vec<(usize, usize)> {
 }
 
 /// What distinguishes one part of several in the names of its ops, and nothing where there is one.
-fn part_name(name: &str, part: (usize, usize), rois: usize) -> String {
+pub(super) fn part_name(name: &str, part: (usize, usize), rois: usize) -> String {
     if part.1 == rois { name.into() } else { format!("{name} {}..{}", part.0, part.0 + part.1) }
 }
 
@@ -100,7 +100,12 @@ fn pool(
 }
 
 /// RoIs of a part with their live count.
-fn take(b: &mut Builder, name: &str, [boxes, live]: [Tensor; 2], (first, rows): (usize, usize)) -> Result<[Tensor; 2]> {
+pub(super) fn take(
+    b: &mut Builder,
+    name: &str,
+    [boxes, live]: [Tensor; 2],
+    (first, rows): (usize, usize),
+) -> Result<[Tensor; 2]> {
     if rows == boxes.dim(1) {
         return Ok([boxes, live]);
     }
@@ -218,6 +223,38 @@ pub(super) fn boxes(
     detections::of_classes(b, config, predicted, [proposals.boxes, proposals.counts], frames)
 }
 
+/// What the last layer of the mask head is given, of the RoIs of a part, of which the first `live` of each image count:
+/// `[B·n,M,M,C]`.
+pub(super) fn mask_features(
+    b: &mut Builder,
+    name: &impl Fn(&str) -> String,
+    config: &Config,
+    (head, body, weights): (&MaskHead, &Body, &MaskHeadWeights),
+    pyramid: &Pyramid,
+    [rois, live]: [Tensor; 2],
+    capacity: &Capacity,
+) -> Result<Tensor> {
+    let norm = (config.group_norm, config.backbone.bn_eps);
+    let how = (head.roi_size, head.sampling_ratio, head.pooling);
+    let mut x = pool(b, &name("mask.align"), config, capacity, how, pyramid, [rois, live])?;
+    b.tap(name("mask.features"), x);
+    b.g.stage("mask head");
+    if config.neck == Neck::C4 {
+        x = backbone::last_stage(b, config, body, x, live, &name("mask"))?;
+    }
+    for (i, conv) in weights.convs.iter().enumerate() {
+        let how = Layer { pad: 1, relu: true, live: Some(live), ..Layer::new(norm) };
+        x = b.layer(&name(&format!("mask.conv{i}")), x, conv, how)?;
+    }
+    b.tap(name("mask.conv"), x);
+    let weight = b.g.constant("mask.deconv.weight", weights.deconv.weight.clone());
+    let bias = b.g.constant("mask.deconv.bias", weights.deconv.bias.clone());
+    let deconv = Deconv2d { stride: 2, pad: 0, bias: true, relu: true, live: true };
+    x = b.g.op1(&name("mask.deconv"), deconv, &[x, weight, bias, live])?;
+    b.tap(name("mask.deconv"), x);
+    Ok(x)
+}
+
 /// Soft masks `[B·n,M,M]` of what was found.
 fn soft_masks(
     b: &mut Builder,
@@ -228,7 +265,6 @@ fn soft_masks(
     capacity: &Capacity,
 ) -> Result<Tensor> {
     let n = found.boxes.dim(1);
-    let norm = (config.group_norm, config.backbone.bn_eps);
     let widest = head.layers.iter().copied().chain([config.map_channels()]).max().unwrap_or(0);
     let parts = parts(n, head.roi_size * head.roi_size * widest);
     let shape = [capacity.batch * n, head.output_size, head.output_size];
@@ -245,23 +281,8 @@ fn soft_masks(
                 b.g.op(&name("mask.labels"), take, &[found.labels, found.counts])?[0]
             }
         };
-        let how = (head.roi_size, head.sampling_ratio, head.pooling);
-        let mut x = pool(b, &name("mask.align"), config, capacity, how, pyramid, [rois, live])?;
-        b.tap(name("mask.features"), x);
-        b.g.stage("mask head");
-        if config.neck == Neck::C4 {
-            x = backbone::last_stage(b, config, body, x, live, &name("mask"))?;
-        }
-        for (i, conv) in weights.convs.iter().enumerate() {
-            let how = Layer { pad: 1, relu: true, live: Some(live), ..Layer::new(norm) };
-            x = b.layer(&name(&format!("mask.conv{i}")), x, conv, how)?;
-        }
-        b.tap(name("mask.conv"), x);
-        let weight = b.g.constant("mask.deconv.weight", weights.deconv.weight.clone());
-        let bias = b.g.constant("mask.deconv.bias", weights.deconv.bias.clone());
-        let deconv = Deconv2d { stride: 2, pad: 0, bias: true, relu: true, live: true };
-        x = b.g.op1(&name("mask.deconv"), deconv, &[x, weight, bias, live])?;
-        b.tap(name("mask.deconv"), x);
+        let of_head = (head, body, weights);
+        let x = mask_features(b, &name, config, of_head, pyramid, [rois, live], capacity)?;
         let weight = b.g.constant("mask.logits.weight", weights.logits.weight.clone());
         let bias = b.g.constant("mask.logits.bias", weights.logits.bias.clone());
         soft = b.g.op1(&name("mask.predict"), MaskPredict, &[x, weight, bias, labels, live])?;

@@ -67,10 +67,15 @@ impl<'a> Input<'a> {
         &self.frames
     }
 
+    /// What goes into the tensors of bytes, frames and neighbours.
+    pub fn of_image(&self, [bytes, frames, neighbours]: [Tensor; 3]) -> [(Tensor, &[u8]); 3] {
+        let rest = (bytemuck::cast_slice(&self.frames), bytemuck::cast_slice(&self.neighbours));
+        [(bytes, &*self.bytes), (frames, rest.0), (neighbours, rest.1)]
+    }
+
     /// What goes into which tensor.
     pub fn of(&self, network: &Network) -> Vec<(Tensor, &[u8])> {
-        let (frames, neighbours) = (bytemuck::cast_slice(&self.frames), bytemuck::cast_slice(&self.neighbours));
-        let pixels = [(network.bytes, &*self.bytes), (network.frames, frames), (network.neighbours, neighbours)];
+        let pixels = self.of_image([network.bytes, network.frames, network.neighbours]);
         let given = self.given.iter().zip(&network.given).flat_map(|(given, to)| given.of(to));
         pixels.into_iter().chain(given).collect()
     }

@@ -14,6 +14,7 @@
 //! | `rpn` | region proposals |
 //! | `heads` | box head and mask head |
 //! | `detections` | class NMS, paste, and everything in original pixels |
+//! | `loss` | what training makes smaller: the network up to the five terms of its loss |
 
 mod anchors;
 mod backbone;
@@ -23,6 +24,7 @@ mod given;
 mod heads;
 mod input;
 mod layer;
+mod loss;
 mod precision;
 mod pyramid;
 mod rpn;
@@ -34,6 +36,10 @@ pub use given::{Given, GivenTensors, KnownBox, RoiSource};
 pub(crate) use given::{check_box, room_for_boxes};
 pub(crate) use heads::level_of;
 pub use input::Input;
+pub use loss::{
+    GivenSamples, LossCapacity, LossNetwork, LossOutputs, SampleSource, Sampled, TrueObject, TruthTensors, Truths,
+    build_loss,
+};
 pub use precision::Precision;
 pub use size::NetworkSize;
 
@@ -234,12 +240,8 @@ impl Builder {
     }
 }
 
-/// Builds the network that `config` describes, from image bytes to mask bits.
-///
-/// # Errors
-/// [`crate::Error::Shape`] where weights and configuration do not fit each other.
-pub fn build(config: &Config, weights: &NetworkWeights, capacity: &Capacity) -> Result<Network> {
-    let mut b = Builder { g: Graph::new(), taps: Vec::new() };
+/// What the body is given: bytes, frames and neighbours as inputs, and what the resize makes of them.
+fn image(b: &mut Builder, config: &Config, capacity: &Capacity) -> Result<([Tensor; 3], Tensor)> {
     b.g.stage("resize");
     let bytes = b.g.input("image bytes", Info::u32([capacity.image_words]));
     let frames = b.g.input("frames", Info::u32([capacity.batch, FRAME_WORDS]));
@@ -255,7 +257,16 @@ pub fn build(config: &Config, weights: &NetworkWeights, capacity: &Capacity) -> 
     let preprocess = Preprocess { h: capacity.height, w: capacity.width, filter };
     let x = b.g.op1("transform", preprocess, &[bytes, frames, neighbours, table])?;
     b.tap("transform", x);
+    Ok(([bytes, frames, neighbours], x))
+}
 
+/// Builds the network that `config` describes, from image bytes to mask bits.
+///
+/// # Errors
+/// [`crate::Error::Shape`] where weights and configuration do not fit each other.
+pub fn build(config: &Config, weights: &NetworkWeights, capacity: &Capacity) -> Result<Network> {
+    let mut b = Builder { g: Graph::new(), taps: Vec::new() };
+    let ([bytes, frames, neighbours], x) = image(&mut b, config, capacity)?;
     let features = backbone::resnet(&mut b, config, &weights.body, x)?;
     let pyramid = backbone::neck(&mut b, config, &weights.fpn, &features, capacity)?;
     let given = GivenTensors::new(&mut b, capacity);

@@ -28,6 +28,18 @@ pub(super) struct Rois {
     pub candidates: Option<[Tensor; 2]>,
 }
 
+/// What the head says of every anchor.
+pub(super) struct RpnOutputs {
+    /// `[B,anchors]`, level after level in (H, W, A) order.
+    pub logits: Tensor,
+    /// `[B,anchors,4]`.
+    pub deltas: Tensor,
+    /// Where the levels' anchors are, `[levels, 4 + 4A]`.
+    pub table: Tensor,
+    /// Of each level, its first anchor and how many it has.
+    segments: Vec<(usize, usize)>,
+}
+
 /// The head on every level, the best anchors of each, NMS within a level, the best over all levels.
 pub(super) fn proposals(
     b: &mut Builder,
@@ -37,6 +49,18 @@ pub(super) fn proposals(
     capacity: &Capacity,
     frames: Tensor,
 ) -> Result<Rois> {
+    let outputs = outputs(b, config, weights, pyramid, capacity)?;
+    select(b, config, &outputs, frames)
+}
+
+/// The head on every level.
+pub(super) fn outputs(
+    b: &mut Builder,
+    config: &Config,
+    weights: &RpnWeights,
+    pyramid: &Pyramid,
+    capacity: &Capacity,
+) -> Result<RpnOutputs> {
     b.g.stage("RPN");
     let anchors_a_cell = config.anchors_per_cell();
     let mut levels = Vec::new();
@@ -94,22 +118,28 @@ pub(super) fn proposals(
     let [logits, deltas] = sums;
     b.tap("rpn.logits", logits);
     b.tap("rpn.deltas", deltas);
-
-    b.g.stage("proposals");
-    let segments = levels.iter().flat_map(|l| [l.first, l.map.0 * l.map.1 * anchors_a_cell]).map(|n| n as u32);
-    let segments = Value::u32([levels.len(), 2], segments.collect());
-    let segments = b.g.constant("rpn.segments", Arc::new(segments));
+    let segments = levels.iter().map(|l| (l.first, l.map.0 * l.map.1 * anchors_a_cell)).collect();
     let table = table(&levels, &config.anchor_sizes, &config.anchor_ratios, config.anchor_rule);
     let table = b.g.constant("rpn.anchors", Arc::new(table));
-    let longest = levels.iter().map(|l| l.map.0 * l.map.1 * anchors_a_cell).max().unwrap_or(1);
+    Ok(RpnOutputs { logits, deltas, table, segments })
+}
+
+/// The best anchors of each level as boxes, NMS within a level, the best over all levels.
+pub(super) fn select(b: &mut Builder, config: &Config, outputs: &RpnOutputs, frames: Tensor) -> Result<Rois> {
+    b.g.stage("proposals");
+    let RpnOutputs { logits, deltas, table, segments: levels } = outputs;
+    let segments = levels.iter().flat_map(|&(first, n)| [first as u32, n as u32]);
+    let segments = Value::u32([levels.len(), 2], segments.collect());
+    let segments = b.g.constant("rpn.segments", Arc::new(segments));
+    let longest = levels.iter().map(|l| l.1).max().unwrap_or(1);
     let k = config.rpn.pre_nms_top_n.min(longest);
-    let top = b.g.top_k("rpn.topk", k, [logits, segments])?;
+    let top = b.g.top_k("rpn.topk", k, [*logits, segments])?;
     b.tap("rpn.topk.indices", top[1]);
     // A probability as a logit: sigmoid rises strictly.
     let threshold = config.rpn.score_thresh;
     let min_logit = if threshold > 0.0 { (threshold / (1.0 - threshold)).ln() } else { NONE };
     let decode = RpnDecode { min_size: config.rpn.min_size, min_logit };
-    let decoded = b.g.op("rpn.decode", decode, &[top[0], top[1], deltas, table, frames])?;
+    let decoded = b.g.op("rpn.decode", decode, &[top[0], top[1], *deltas, *table, frames])?;
     let (boxes, scores) = (decoded[0], decoded[1]);
     let kept = b.g.op1("rpn.nms", Nms { threshold: config.rpn.nms_thresh }, &[boxes, scores, top[2]])?;
     let all = Value::u32([1, 2], vec![0, (levels.len() * k) as u32]);

@@ -11,6 +11,7 @@ mod evolve;
 mod given;
 mod killed;
 mod long;
+mod loss;
 mod names;
 mod outputs;
 mod places;

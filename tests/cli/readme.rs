@@ -34,7 +34,7 @@ fn commands_write_into_folders_of_their_own() {
             seen += 1;
             continue;
         }
-        for option in ["--out", "--trace", "--save", "--csv", ">", "scene"] {
+        for option in ["--out", "--trace", "--save", "--save-sampled", "--csv", ">", "scene"] {
             if let Some(file) = after(option).filter(|f| !f.starts_with("--")) {
                 assert!(file.starts_with("out/"), "{line}: leaves {file} about");
                 seen += 1;

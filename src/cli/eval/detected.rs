@@ -43,7 +43,7 @@ pub(super) fn results(args: &Args, annotations: &Annotations, folder: &Path) -> 
 }
 
 /// Refuses a picture of another size than the annotations have it.
-pub(super) fn check_size(image: &ImageInfo, picture: &Image, path: &Path, annotations: &str) -> Result<()> {
+pub(in crate::cli) fn check_size(image: &ImageInfo, picture: &Image, path: &Path, annotations: &str) -> Result<()> {
     let (w, h) = (picture.width(), picture.height());
     match image.size.filter(|&known| known != [h, w]) {
         Some([height, width]) => {
@@ -55,7 +55,7 @@ pub(super) fn check_size(image: &ImageInfo, picture: &Image, path: &Path, annota
 }
 
 /// Where an image's file is.
-pub(super) fn place(image: &ImageInfo, folder: &Path, annotations: &str) -> Result<PathBuf> {
+pub(in crate::cli) fn place(image: &ImageInfo, folder: &Path, annotations: &str) -> Result<PathBuf> {
     let name = Path::new(&image.file_name);
     let alone = name.file_name().map(|n| folder.join(n));
     let there = [Some(folder.join(name)), alone].into_iter().flatten().find(|p| p.is_file());

@@ -15,6 +15,7 @@ mod golden;
 mod large;
 mod levels;
 mod logged;
+mod loss;
 mod ours;
 mod pending;
 mod precision;
