@@ -91,7 +91,7 @@ impl Set {
         let plan = Plan::new(network.graph.clone(), &device().target(), &[]).unwrap();
         let mut runner = Runner::new(device(), plan).unwrap();
         let given: [(&[u8], NetworkSize); 1] = [(image.rgb(), golden.size)];
-        let input = Input::new(&given, capacity.image.height, capacity.image.width);
+        let input = Input::new(&given, capacity.image.height, capacity.image.width, capacity.image.taps);
         let image_input = input.of_image(network.image);
         let seeds: Vec<u8> = SEEDS.iter().flat_map(|w| w.to_le_bytes()).collect();
         let of_samples = match (samples, &network.given) {
@@ -228,7 +228,7 @@ fn what_does_not_fit_is_an_error() {
         (&|t| t.bbox = [900.0, 5.0, 950.0, 9.0], "inside"),
         (&|t| t.label = 9, "label 9"),
         (&|t| t.mask.x = 9, "reaches out"),
-        (&|t| drop(t.mask.bits.pop()), "words"),
+        (&|t| t.mask.bits.truncate(t.mask.bits.len() - 1), "words"),
     ];
     for (change, told) in bad {
         let e = with(change);
