@@ -1,6 +1,8 @@
-//! What hostile checkpoints may cost: a fixed amount of memory, whatever they claim.
+//! What hostile checkpoints may cost: a fixed amount of memory, whatever they claim. What futures leave that nobody waits for:
+//! nothing.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -31,6 +33,9 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// The count is the process's: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Most bytes that reading any file may take at once.
 const BOUND: usize = 96 << 20;
 
@@ -45,6 +50,7 @@ const STORAGE: &[u8] = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04t
 
 #[test]
 fn bombs_take_bounded_memory() {
+    let _alone = ALONE.lock();
     let storages = [STORAGE, b"q\0Q"].concat();
     let tensor =
         [b"ctorch._utils\n_rebuild_tensor\nq\0(".as_slice(), STORAGE, b"QK\0K\x04\x85K\x01\x85tq\x01R"].concat();
@@ -83,4 +89,53 @@ fn bombs_take_bounded_memory() {
         println!("{name}: {peak} bytes, {took:?}: {reason}");
         assert!(peak < BOUND, "{name} takes {peak} bytes");
     }
+}
+
+/// Futures that are dropped at once, after a while, or when they are done, 500 of them, leave neither memory of the host's nor
+/// of the device's.
+#[cfg(feature = "embedded-model")]
+#[test]
+fn dropped_futures_leave_nothing() {
+    use maskrcnn::engine::vision::scene;
+    use maskrcnn::{Detector, Device};
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    let _alone = ALONE.lock();
+    let device = Device::open(std::env::var("MASKRCNN_DEVICE").ok().as_deref()).unwrap();
+    let config = || {
+        let mut config = Detector::embedded_weights()?.config()?;
+        (config.transform.min_size, config.transform.max_size) = (64, 64);
+        (config.rpn.pre_nms_top_n, config.rpn.post_nms_top_n) = (16, 8);
+        config.box_head.detections_per_img = 4;
+        Detector::builder().device(&device).config(config).build()
+    };
+    let detector = config().unwrap();
+    let image = scene::nuclei(256, 256, 1, 4).unwrap().image;
+    let want = detector.detect(&image).unwrap();
+    let round = |count: usize| {
+        for i in 0..count {
+            let mut future = std::pin::pin!(detector.detect_async(&image));
+            if i % 5 > 0 {
+                let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            }
+            if i % 10 == 9 {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+        }
+        // What was given up is through when the next is.
+        assert!(pollster::block_on(detector.detect_async(&image)).unwrap() == want);
+    };
+    round(50);
+    let held = || device.held().map(|held| held.used);
+    let (before, held_before) = (NOW.load(Relaxed), held());
+    PEAK.store(before, Relaxed);
+    round(500);
+    let (more, held_after) = (NOW.load(Relaxed).saturating_sub(before), held());
+    println!("500 futures leave {more} bytes; at most {} more at once", PEAK.load(Relaxed) - before);
+    assert!(more < 256 << 10, "500 futures leave {more} bytes, of pictures of {}", image.rgb().len());
+    // A few buffers to go up in are kept for the next ones, and never more than those.
+    let few = 4 * image.rgb().len() as u64;
+    let grown = held_after.zip(held_before).map_or(0, |(after, before)| after.saturating_sub(before));
+    assert!(grown <= few, "500 futures leave {grown} bytes on the device");
 }

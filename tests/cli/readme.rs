@@ -52,6 +52,7 @@ fn links_lead_somewhere() {
         "CONTRIBUTING.md",
         "docs/COMPILERS.md",
         "docs/ADD_A_SHADER.md",
+        "docs/embedding.md",
         "shaders/README.md",
         "tests/oracle/README.md",
     ];
