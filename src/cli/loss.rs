@@ -138,7 +138,7 @@ fn terms(losses: &Losses) -> Vec<(&'static str, f64)> {
 /// The mean of each term over the images.
 fn means(rows: &[Row]) -> Vec<(&'static str, f64)> {
     let mut sums: Vec<(&str, f64)> = Vec::new();
-    for (i, (name, v)) in rows.iter().flat_map(|r| terms(&r.losses).into_iter().enumerate()).map(|(i, t)| (i, t)) {
+    for (i, (name, v)) in rows.iter().flat_map(|r| terms(&r.losses).into_iter().enumerate()) {
         match sums.get_mut(i) {
             Some(sum) => sum.1 += v,
             None => sums.push((name, v)),
@@ -153,16 +153,16 @@ fn lines(rows: &[Row]) -> Vec<String> {
     let wide = width(names.iter().chain([&last]));
     let mean = means(rows);
     let heads: String = mean.iter().map(|(name, _)| format!("  {:>11}", name.trim_start_matches("loss_"))).collect();
-    let mut out = vec![format!("{:<wide$}  truths  anchors   RoIs{heads}", "image")];
+    let mut out = vec![format!("{:<wide$}  truths  anchors     RoIs{heads}", "image")];
     let numbers = |terms: Vec<(&str, f64)>| terms.iter().map(|(_, v)| format!("  {v:>11.6}")).collect::<String>();
     for (row, name) in rows.iter().zip(&names) {
         let s = &row.losses.sampled;
         let anchors = format!("{}+{}", s.positive_anchors.len(), s.negative_anchors.len());
         let rois = format!("{}+{}", s.positive_rois.len(), s.negative_rois.len());
         let numbers = numbers(terms(&row.losses));
-        out.push(format!("{name:<wide$}  {:>6}  {anchors:>7}  {rois:>5}{numbers}", row.truths));
+        out.push(format!("{name:<wide$}  {:>6}  {anchors:>7}  {rois:>7}{numbers}", row.truths));
     }
-    out.push(format!("{last:<wide$}  {:>6}  {:>7}  {:>5}{}", "", "", "", numbers(mean)));
+    out.push(format!("{last:<wide$}  {:>6}  {:>7}  {:>7}{}", "", "", "", numbers(mean)));
     out
 }
 

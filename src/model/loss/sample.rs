@@ -26,7 +26,8 @@ const OF_ROIS: u32 = 1;
 pub(super) enum SampleTensors {
     /// Seeds `[B,4]`.
     Drawn(Tensor),
-    Given(GivenSamples),
+    /// What comes with the image.
+    Given(Box<GivenSamples>),
 }
 
 impl SampleTensors {
@@ -34,7 +35,7 @@ impl SampleTensors {
         match capacity.samples {
             SampleSource::Drawn => Self::Drawn(b.g.input("seeds", Info::u32([capacity.image.batch, SEED_WORDS]))),
             SampleSource::Given { anchors, rois, positives } => {
-                Self::Given(GivenSamples::new(b, capacity.image.batch, [anchors, rois, positives]))
+                Self::Given(GivenSamples::new(b, capacity.image.batch, [anchors, rois, positives]).into())
             }
         }
     }
@@ -49,7 +50,7 @@ impl SampleTensors {
     pub(super) fn given(&self) -> Option<GivenSamples> {
         match self {
             Self::Drawn(_) => None,
-            Self::Given(given) => Some(*given),
+            Self::Given(given) => Some(**given),
         }
     }
 }
