@@ -15,6 +15,9 @@
 //! # }
 //! ```
 //!
+//! An app that has a wgpu device of its own gives it by [`Device::from_wgpu`], pictures on it as [`GpuImage`], and its own encoder to
+//! [`Detector::encode`]: nothing then leaves the GPU. [`Detector::detect_async`] is for whoever must not wait.
+//!
 //! Everything else is the [`engine`], whose names change from version to version:
 //!
 //! | room | what is in it |

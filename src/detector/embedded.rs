@@ -115,7 +115,7 @@ impl Detector {
     /// # Errors
     /// [`Error::Image`](crate::Error::Image) for textures that do not fit; [`Error::Config`](crate::Error::Config) for masks to be
     /// drawn of a network that has none; others as [`Detector::detect`]. After an error the encoder may hold a part of the
-    /// commands: drop it.
+    /// commands: drop it. That a picture or a texture is of another device, wgpu finds when the encoder is finished.
     pub fn encode(&self, encoder: &mut Encoder, image: &GpuImage, target: &GpuTarget) -> Result<()> {
         let (size, capacity) = Capacity::for_image(&self.config, image.height(), image.width())?;
         self.recording(|plans, palettes| self.ready(plans, capacity)?.encode(encoder, (image, size), target, palettes))

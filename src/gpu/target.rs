@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct GpuResults {
     /// `[2]` u32: detections that were found, n; and words of mask bits that all of their masks need. Where that is more than
-    /// [`GpuResults::words`], the masks that found no room are left out: those whose bits would end past it.
+    /// [`GpuMasks::words`], the masks that found no room are left out: those whose bits would end past it.
     pub header: wgpu::Buffer,
     /// `[most, 4]` f32: x1, y1, x2, y2 in pixels of the picture, by falling score.
     pub boxes: wgpu::Buffer,

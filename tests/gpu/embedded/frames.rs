@@ -16,7 +16,10 @@ impl App {
     fn new() -> Self {
         let (adapter, device, queue) = app_device_of_least();
         let borrowed = Device::from_wgpu(&adapter, device.clone(), queue.clone()).unwrap();
-        let detector = Detector::builder().device(&borrowed).build().unwrap();
+        let mut config = Detector::embedded_weights().unwrap().config().unwrap();
+        // A CPU is at it for long otherwise.
+        (config.transform.min_size, config.transform.max_size) = (320, 448);
+        let detector = Detector::builder().device(&borrowed).config(config).build().unwrap();
         Self { device, queue, borrowed, detector }
     }
 
@@ -196,6 +199,30 @@ fn frames_in_one_encoder_and_late_ones_are_right() {
     }
     app.assert_found(&other_results, &found);
     assert!(found == app.detector.detect(&other).unwrap());
+}
+
+/// Two threads record and submit at once, each into buffers of its own.
+#[test]
+fn threads_record_at_once() {
+    let app = App::new();
+    let images = [5, 6].map(|seed| scene::nuclei(110, 90, seed, 8).unwrap().image);
+    let want = images.each_ref().map(|image| app.detector.detect(image).unwrap());
+    assert!(want[0] != want[1] && want.iter().all(|w| w.len() > 2));
+    let work = |first: usize| {
+        let results = app.detector.gpu_results(110, 90).unwrap();
+        for i in 0..4 {
+            let at = (first + i) % 2;
+            let picture = GpuImage::from_texture(&app.texture(&images[at], RGBA)).unwrap();
+            let mut encoder = app.encoder();
+            app.detector.encode(&mut encoder, &picture, &GpuTarget::new().results(&results)).unwrap();
+            app.queue.submit([encoder.finish()]);
+            app.assert_found(&results, &want[at]);
+        }
+    };
+    std::thread::scope(|s| {
+        s.spawn(|| work(0));
+        s.spawn(|| work(1));
+    });
 }
 
 /// Overlays of every form: on the picture, on nothing, by class, into either order of bytes.

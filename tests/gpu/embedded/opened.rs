@@ -72,7 +72,13 @@ fn errors_stay_in_the_house() {
     let borrowed = Device::from_wgpu(&adapter, device.clone(), queue).unwrap();
     let detector = Detector::builder().device(&borrowed).build().unwrap();
     let image = scene::nuclei(64, 64, 5, 2).unwrap().image;
-    detector.detect(&image).unwrap();
+    let want = detector.detect(&image).unwrap();
+    // A picture of another device, which wgpu notices while commands are recorded.
+    let (other, its_queue) = app_device(&adapter, wgpu::Features::empty(), wgpu::Limits::default());
+    let strange = super::texture_of(&other, &its_queue, &image, wgpu::TextureFormat::Rgba8Unorm, super::Layout::Whole);
+    let failed = detector.detect_gpu(&maskrcnn::GpuImage::from_texture(&strange).unwrap());
+    assert!(matches!(failed, Err(Error::Device { .. })), "{failed:?}");
+    assert!(detector.detect(&image).unwrap() == want);
     device.destroy();
     let failed = detector.detect(&image);
     assert!(matches!(failed, Err(Error::Device { .. } | Error::DeviceLost { .. })), "{failed:?}");

@@ -1,6 +1,6 @@
 //! Pictures that are on the device already, in every form that is read.
 
-use super::{Layout, app_device_of_least, texture_of};
+use super::{Layout, app_adapter, app_device, app_device_of_least, texture_of};
 use maskrcnn::engine::vision::scene;
 use maskrcnn::{Detections, Detector, Device, GpuImage, Image, PixelFormat, wgpu};
 
@@ -38,7 +38,9 @@ fn buffer_of(device: &wgpu::Device, bytes: &[u8]) -> wgpu::Buffer {
 /// the same to the bit. Of the two sizes the first is enlarged, and of the second only some pixels are read.
 #[test]
 fn every_form_of_a_picture_is_the_picture() {
-    let (adapter, device, queue) = app_device_of_least();
+    let adapter = app_adapter();
+    let helpful = Device::requirements(&adapter);
+    let (device, queue) = app_device(&adapter, helpful.wanted_features, helpful.wanted_limits);
     let borrowed = Device::from_wgpu(&adapter, device.clone(), queue.clone()).unwrap();
     let detector = Detector::builder().device(&borrowed).build().unwrap();
     let mut config = detector.config().clone();
