@@ -46,6 +46,36 @@ fn legacy(instructions: &[&[u8]]) -> Vec<u8> {
     [head, system.as_slice(), b"\x80\x02", &instructions.concat(), b".\x80\x02]."].concat()
 }
 
+/// Pickles of NumPy's arrays that ask for more than they have.
+fn arrays() -> Vec<(&'static str, Vec<u8>)> {
+    let array = |dtype: &[u8], order: &[u8], shape: &[u8], data: &[u8]| -> Vec<u8> {
+        let make = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85C\x01btR(K\x01".as_slice();
+        let of = [b"cnumpy\ndtype\n(U\x02".as_slice(), dtype, b"K\0K\x01tR(K\x03U\x01", order].concat();
+        let state = b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89".as_slice();
+        [make, shape, &of, state, data, b"tb"].concat()
+    };
+    let dict = |parts: &[&[u8]]| [b"\x80\x04}(", parts.concat().as_slice(), b"u."].concat();
+    let small = array(b"f4", b">", b"K\x01\x85", b"B\x04\0\0\0\0\0\0\0");
+    let huge = array(b"f4", b"<", b"J\xff\xff\xff\x0f\x85", b"B\x04\0\0\0\0\0\0\0");
+    let mega = [b"B\0\0\x10\0".as_slice(), &vec![7; 1 << 20]].concat();
+    let shared = array(b"f4", b">", b"J\0\0\x04\0\x85", &mega);
+    vec![
+        ("arrays", dict(&[b"U\x01x", &small.repeat(1), b"q\0", &b"U\x01xh\0".repeat(400_000)])),
+        ("arrays, each new", dict(&[&[b"U\x01x".as_slice(), &small].concat().repeat(100_000)])),
+        ("an array of a gigabyte that is not there", dict(&[b"U\x01x", &huge])),
+        ("a megabyte that sixty thousand arrays share", {
+            let name = |i: u32| [b"U\x04".as_slice(), format!("{i:04x}").as_bytes(), b"h\0"].concat();
+            let again: Vec<u8> = (1..60_000).flat_map(name).collect();
+            dict(&[b"U\x040000", &shared, b"q\0", &again])
+        }),
+        ("text that is decoded", {
+            let text = [b"X\0\0\0\x02".as_slice(), &vec![b'a'; 32 << 20]].concat();
+            let encoded = [b"c_codecs\nencode\n".as_slice(), &text, b"U\x06latin1\x86R"].concat();
+            dict(&[b"U\x01x", &array(b"f4", b"<", b"J\xff\xff\x7f\0\x85", &encoded)])
+        }),
+    ]
+}
+
 const STORAGE: &[u8] = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04t";
 
 #[test]
@@ -79,6 +109,7 @@ fn bombs_take_bounded_memory() {
     // Two pickles at a time: the object is kept while the list of storages is read.
     let full = [b")".as_slice(), &b"\x85".repeat(990_000)].concat();
     files.push(("two pickles", legacy(&[&full, b".\x80\x02", &full, b"\x85".repeat(20_000).as_slice()])));
+    files.extend(arrays());
     for (name, file) in files {
         let bytes = file.clone();
         let before = NOW.load(Relaxed);

@@ -52,4 +52,4 @@ pub enum PasteRule {
 
 /// As [`Rpn::min_size`](super::Rpn::min_size) or [`BoxHead::min_size`](super::BoxHead::min_size): boxes of no area are
 /// dropped, and no others.
-pub const SMALLEST_SIDE: f32 = 1e-30;
+pub const SMALLEST_SIDE: f32 = 1e-6;

@@ -77,5 +77,16 @@ pub fn cases() -> Vec<Case> {
         sampled("sampled, batch", vec![3, 9], 9, (100, 140), (64, 90), (0, 2000)),
         sampled("sampled, a later round", vec![9], 9, (100, 140), (64, 90), (150, 300)),
     ]);
+    cases.push(on_the_threshold());
     cases
+}
+
+/// Sampled masks of nothing but the threshold, of sides that are exact in f32: they belong to the mask.
+fn on_the_threshold() -> Case {
+    let rois = Value::f32([1, 2, 4], vec![4.0, 4.0, 20.0, 20.0, 8.0, 2.0, 24.0, 34.0]);
+    let (live, frames) = (Value::u32([1], vec![2]), Frame::value(&[Frame::new((40, 30), (40, 30), 0)]));
+    let pasting = Pasting::Sampled;
+    let placed = PasteLayout { mask_side: 8, pasting }.twin(&[rois, live.clone(), frames]);
+    let inputs = vec![Value::f32([2, 8, 8], vec![0.5; 128]), placed[1].clone(), live, placed[0].clone()];
+    Case::new("sampled, on the threshold", Paste { capacity: 200, first: 0, threshold: 0.5, pasting }, inputs, Tolerance::Exact)
 }

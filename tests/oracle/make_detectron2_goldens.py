@@ -133,7 +133,7 @@ def stages(model, cfg, pixels, scales=None):
     given = resized(cfg, pixels)
     images = model.preprocess_image([given])
     out["transform.size"] = torch.tensor(images.image_sizes[0], dtype=torch.int32)
-    # Red first, and a channel of zeros, as ours.
+    # Red first, as ours.
     rgb = images.tensor[0].flip(0) if cfg.INPUT.FORMAT == "BGR" else images.tensor[0]
     out["transform"] = rgb.contiguous()
     features = model.backbone(images.tensor)
@@ -189,7 +189,8 @@ def golden(folder, name):
     generated.generate(model, SEED, scales)
     pixels = generated.picture("detectron2", 170, 210)
     tensors = stages(model, cfg, pixels, scales)
-    tensors["transform"] = sample(torch.cat([tensors["transform"], torch.zeros(1, *tensors["transform"].shape[1:])])[None][0].permute(1, 2, 0).flatten())
+    rgb = tensors["transform"]
+    tensors["transform"] = sample(channels_last(torch.cat([rgb, torch.zeros_like(rgb[:1])])[None]))
     tensors["mask.probs"] = tensors["mask.probs"][:4]
     masks = np.packbits(tensors["post.masks"].numpy(), axis=2, bitorder="little")
     tensors["post.masks"] = torch.from_numpy(masks)

@@ -35,6 +35,11 @@ fn all_of_detectron2_s_networks_are_read() {
             (6..23).flat_map(|n| block.iter().map(move |line| line.replacen("res4.1.", &format!("res4.{n}."), 1)));
         r50.lines().map(String::from).chain(more).collect::<Vec<_>>()
     };
+    // The newer baselines have two convolutions before the RPN's predictors.
+    let lsj = syncbn.lines().flat_map(|line| match line.contains("rpn_head.conv.") {
+        true => [0, 1].map(|n| line.replace("rpn_head.conv.", &format!("rpn_head.conv.conv{n}."))).to_vec(),
+        false => vec![line.into()],
+    });
     let lines = |text: &str| text.lines().map(String::from).collect::<Vec<_>>();
     let without_masks = |text: &str| {
         text.lines().filter(|line| !line.starts_with("roi_heads.mask_head")).map(String::from).collect::<Vec<_>>()
@@ -50,6 +55,7 @@ fn all_of_detectron2_s_networks_are_read() {
         (r101(dc5), 546, "maskrcnn_resnet101_dc5"),
         (lines(gn), 223, "maskrcnn_resnet50_fpn_v2"),
         (lines(syncbn), 361, "maskrcnn_resnet50_fpn_v2"),
+        (lsj.collect(), 363, "maskrcnn_resnet50_fpn_v2"),
     ] {
         assert_eq!(names.len(), count, "{name}");
         let tensors: Tensors = names.iter().map(|line| of_line(line)).collect();
@@ -61,6 +67,7 @@ fn all_of_detectron2_s_networks_are_read() {
         assert_eq!((config.num_classes, config.class_names[80].as_str()), (81, "toothbrush"));
         let inventory = Inventory::new(&file, config);
         assert!(inventory.fits(), "{name}: {inventory:?}");
+        assert_eq!(config.rpn.conv_depth, if count == 363 { 2 } else { 1 });
         // What it takes for granted.
         let other = config.backbone.groups > 1 || config.backbone.group_norm > 0;
         assert_eq!(config.backbone.stride_in_1x1, !other, "{name}");

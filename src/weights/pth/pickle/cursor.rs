@@ -1,7 +1,8 @@
-//! The machine's cursor: numbers, strings and bytes that lie in the program.
+//! The machine's cursor: numbers, strings and bytes that lie in the program, and what is said of a program that is none.
 
+use super::super::{DOWNLOAD, SAVE_STATE};
 use super::machine::Machine;
-use super::value::{Coding, Node, Span};
+use super::value::{Coding, MOST, MOST_TENSORS, Node, Span};
 
 impl<'a> Machine<'a> {
     /// Adds a string that follows in the program.
@@ -101,5 +102,29 @@ impl<'a> Machine<'a> {
         let span = Span { start: self.at as u32, length: length as u32 };
         self.at += length + 1;
         Ok(span)
+    }
+
+    /// The message for a program that does not end.
+    pub(super) fn ends(&self) -> String {
+        match self.longer {
+            true => {
+                format!("has a pickle of more than {} bytes, far more than weights need: {SAVE_STATE}", self.longest)
+            }
+            false => {
+                let at = self.opcode_at;
+                format!("is truncated or corrupt: its pickle ends in the instruction at byte {at}: {DOWNLOAD}")
+            }
+        }
+    }
+
+    /// The message for a program that grows over the bounds.
+    pub(super) fn full(&self) -> String {
+        let bounds = format!("{MOST} values or {MOST_TENSORS} tensors");
+        format!("has a pickle of more than {bounds}, far more than weights need: {SAVE_STATE}")
+    }
+
+    /// The message for a program that makes no sense.
+    pub(super) fn corrupt(&self, what: &str) -> String {
+        format!("is corrupt: its pickle {what} (at its byte {}): {DOWNLOAD}", self.opcode_at)
     }
 }

@@ -1,8 +1,8 @@
 //! The machine: a cursor, a stack, marks and the memo.
 
-use super::super::{DOWNLOAD, SAVE_STATE};
+use super::super::SAVE_STATE;
 use super::globals;
-use super::value::{Arena, Full, Id, MOST, MOST_TENSORS, Node, Span};
+use super::value::{Arena, Full, Id, MOST, Node, Span};
 use super::{Pickle, opcode, text};
 
 /// Longest program read. Ten thousand tensors take 2 MB.
@@ -26,12 +26,12 @@ pub(in super::super) fn run_whole(bytes: &[u8]) -> Result<Pickle<'_>, String> {
 pub(super) struct Machine<'a> {
     pub program: &'a [u8],
     /// Most bytes of the program, and whether the file goes on after them.
-    longest: usize,
-    longer: bool,
+    pub longest: usize,
+    pub longer: bool,
     /// Where to read on.
     pub at: usize,
     /// Where the instruction at work began.
-    opcode_at: usize,
+    pub opcode_at: usize,
     pub arena: Arena,
     stack: Vec<Id>,
     /// Heights of the stack.
@@ -392,29 +392,5 @@ impl<'a> Machine<'a> {
         let id = self.stack[height];
         self.stack.truncate(height);
         Ok(self.arena.node(id))
-    }
-
-    /// The message for a program that does not end.
-    pub(super) fn ends(&self) -> String {
-        match self.longer {
-            true => {
-                format!("has a pickle of more than {} bytes, far more than weights need: {SAVE_STATE}", self.longest)
-            }
-            false => {
-                let at = self.opcode_at;
-                format!("is truncated or corrupt: its pickle ends in the instruction at byte {at}: {DOWNLOAD}")
-            }
-        }
-    }
-
-    /// The message for a program that grows over the bounds.
-    pub(super) fn full(&self) -> String {
-        let bounds = format!("{MOST} values or {MOST_TENSORS} tensors");
-        format!("has a pickle of more than {bounds}, far more than weights need: {SAVE_STATE}")
-    }
-
-    /// The message for a program that makes no sense.
-    pub(super) fn corrupt(&self, what: &str) -> String {
-        format!("is corrupt: its pickle {what} (at its byte {}): {DOWNLOAD}", self.opcode_at)
     }
 }
