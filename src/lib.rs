@@ -68,7 +68,10 @@ mod versioned;
 mod vision;
 mod weights;
 
-pub use config::{Backbone, BlockKind, BoxHead, Config, MaskHead, Neck, RoiPooling, Rpn, Suppression, Transform};
+pub use config::{
+    AnchorRule, Backbone, BlockKind, BoxHead, Config, LevelRule, MaskHead, Neck, PasteRule, Resize, RoiPooling, Rpn,
+    Suppression, Transform,
+};
 pub use detector::{
     Augmented, Detecting, Detector, DetectorBuilder, GpuFrame, LossOptions, Losses, Options, Pending, Tiled, Tiling,
     Truth, View,
