@@ -13,7 +13,7 @@ pub enum Filter {
     /// The two nearest pixels of each axis, as values of any kind.
     #[default]
     Nearest,
-    /// All pixels that it covers, of bytes, by [`pillow`](super::pillow)'s weights: nothing is passed over.
+    /// All pixels that it covers, of bytes, by [`pillow`]'s weights: nothing is passed over.
     Area,
 }
 
