@@ -54,6 +54,8 @@ pub fn cases() -> Vec<Case> {
                 0 => roi.copy_from_slice(&[0.0, 0.0, w, h]),
                 1 => roi.copy_from_slice(&[-3.25, h * 0.5, w * 0.3, h + 2.5]),
                 2 => roi[2] = roi[0] + 0.3,
+                // Bins of whole pixels.
+                3 => (roi[2], roi[3]) = (roi[0] + 56.0, roi[1] + 28.0),
                 _ => {}
             }
         }

@@ -78,7 +78,9 @@ pub fn cases() -> Vec<Case> {
     };
     // Truths that no box reaches the threshold of have several best boxes, one of them nearer to another truth.
     let forced = {
-        let truths = vec![0.0, 0.0, 8.0, 8.0, 16.0, 0.0, 24.0, 8.0, 64.0, 64.0, 96.0, 96.0];
+        let mut truths = vec![0.0, 0.0, 8.0, 8.0, 16.0, 0.0, 24.0, 8.0];
+        // The last two are the same.
+        truths.extend([64.0, 64.0, 96.0, 96.0].repeat(2));
         let boxes = [
             [0.0, 4.0, 8.0, 12.0],
             [0.0, -4.0, 8.0, 4.0],
@@ -89,7 +91,7 @@ pub fn cases() -> Vec<Case> {
             [200.0, 200.0, 208.0, 208.0],
         ];
         let mut inputs =
-            vec![Value::f32([1, 3, 4], truths), Value::u32([1], vec![3]), Value::f32([1, 7, 4], boxes.concat())];
+            vec![Value::f32([1, 4, 4], truths), Value::u32([1], vec![4]), Value::f32([1, 7, 4], boxes.concat())];
         inputs.push(BestOverlaps.twin(&inputs).remove(0));
         Case::new("ties", MatchBoxes { high: 0.7, low: 0.3, live: false, best: true }, inputs, Tolerance::Exact)
     };
@@ -115,7 +117,7 @@ mod tests {
         let all = cases();
         let first = FIRST_TRUTH;
         // Both halves of the first truth tie; of the second there is one; the third is met by one box well, and the others
-        // overlap it by a third.
+        // overlap it by a third; of the two that are the same, it is the first that is met.
         assert_eq!(matches(&all[3]), [first, first, first + 1, IGNORED, IGNORED, first + 2, BACKGROUND]);
         for case in [&all[0], &all[1], &all[4]] {
             let all = matches(case);

@@ -59,6 +59,7 @@ def record(model, pixels, truths, seed):
         "positive_rois": torch.tensor(taken["positive_rois"], dtype=torch.float32).reshape(-1, 4),
         "negative_rois": torch.tensor(taken["negative_rois"], dtype=torch.float32).reshape(-1, 4),
         "rois.matches": of_rois.int(),
+        "proposals.count": torch.tensor([len(taken["proposals"])], dtype=torch.int32),
         "mask.targets": targets[0][:TARGETS] if targets else torch.zeros((0, 28, 28)),
         "losses": torch.tensor([terms[term] for term in TERMS], dtype=torch.float64).float(),
     }

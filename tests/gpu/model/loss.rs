@@ -209,6 +209,12 @@ fn the_device_draws_as_the_twin_does() {
     assert_eq!(s.negative_rois, off.iter().map(roi).collect::<Vec<_>>());
     // The truths are among the RoIs, after the proposals, each matched with itself or with its like.
     let count = values[2].ints()[0] as usize;
+    // As many proposals as torchvision has in training, where it keeps more than in detection.
+    let proposals = set.golden.ints("proposals.count")[0] as usize;
+    assert!(
+        proposals > 300 && proposals.abs_diff(count - set.truths.len()) <= 2,
+        "{count} RoIs for {proposals} proposals"
+    );
     let last = &values[3].ints()[count - set.truths.len()..count];
     assert!(last.iter().all(|&m| m >= FIRST_TRUTH) && last[..4] == [2, 3, 4, 5], "{last:?}");
     let kinds: BTreeSet<u32> = values[3].ints()[..count].iter().copied().collect();
