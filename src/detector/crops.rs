@@ -32,7 +32,7 @@ impl Detector {
         let image = image.into();
         let size = (image.width(), image.height());
         check(proposals, size)?;
-        let windows: Vec<Window> = proposals.iter().map(|&bbox| crops.window(bbox, size)).collect();
+        let windows: Vec<Window> = proposals.iter().map(|&bbox| Window::new(crops, bbox, size)).collect();
         if windows.is_empty() {
             return Ok(Some(Detections::new(size.0, size.1, self.classes.clone(), Vec::new())));
         }
@@ -77,7 +77,7 @@ impl Detector {
         let image = image.into();
         let size = (image.width(), image.height());
         check(proposals, size)?;
-        let windows: Vec<Window> = proposals.iter().take(crops.batch).map(|&b| crops.window(b, size)).collect();
+        let windows: Vec<Window> = proposals.iter().take(crops.batch).map(|&b| Window::new(crops, b, size)).collect();
         let mut plans = self.lock();
         self.settle(&mut plans);
         let mut compiled = self.compiled_crops(&mut plans, CropCapacity::for_image(*crops, size))?;

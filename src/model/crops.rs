@@ -64,22 +64,6 @@ impl Crops {
         }
         Ok(())
     }
-
-    /// What is seen of a proposal that is at least partly inside of an image of `width` × `height` pixels: whole pixels,
-    /// beyond the image where the context is.
-    pub fn window(&self, [x1, y1, x2, y2]: [f32; 4], (width, height): (u32, u32)) -> Window {
-        let grown = f64::from(self.side) / f64::from(self.side - 2 * self.context);
-        let axis = |low: f32, high: f32, pixels: u32| {
-            let pixels = f64::from(pixels);
-            let [low, high] = [low, high].map(|v| f64::from(v).clamp(0.0, pixels));
-            let (centre, half) = (f64::midpoint(low, high), (high - low) / 2.0 * grown);
-            let first = (centre - half).round().min(pixels - 1.0);
-            // A pixel of the image at least.
-            let end = (centre + half).round().max(first + 1.0).max(1.0);
-            [first as i64, end as i64]
-        };
-        Window { x: axis(x1, x2, width), y: axis(y1, y2, height) }
-    }
 }
 
 /// What is seen of a proposal, in whole pixels of the image: the first, and the one after the last, which may lie beyond it.
@@ -92,6 +76,22 @@ pub struct Window {
 }
 
 impl Window {
+    /// What is seen of a proposal that is at least partly inside of an image of `width` × `height` pixels: whole pixels,
+    /// beyond the image where the context is.
+    pub fn new(crops: &Crops, [x1, y1, x2, y2]: [f32; 4], (width, height): (u32, u32)) -> Self {
+        let grown = f64::from(crops.side) / f64::from(crops.side - 2 * crops.context);
+        let axis = |low: f32, high: f32, pixels: u32| {
+            let pixels = f64::from(pixels);
+            let [low, high] = [low, high].map(|v| f64::from(v).clamp(0.0, pixels));
+            let (centre, half) = (f64::midpoint(low, high), (high - low) / 2.0 * grown);
+            let first = (centre - half).round().min(pixels - 1.0);
+            // A pixel of the image at least.
+            let end = (centre + half).round().max(first + 1.0).max(1.0);
+            [first as i64, end as i64]
+        };
+        Self { x: axis(x1, x2, width), y: axis(y1, y2, height) }
+    }
+
     /// x1, y1, x2, y2.
     pub fn bbox(&self) -> [f32; 4] {
         [self.x[0], self.y[0], self.x[1], self.y[1]].map(|v| v as f32)
@@ -278,11 +278,11 @@ mod tests {
     #[test]
     fn a_window_has_context_around_its_proposal() {
         let crops = Crops::default();
-        let window = crops.window([100.0, 40.0, 196.0, 232.0], (500, 500));
+        let window = Window::new(&crops, [100.0, 40.0, 196.0, 232.0], (500, 500));
         assert_eq!(window, Window { x: [92, 204], y: [24, 248] });
         assert_eq!(window.bbox(), [92.0, 24.0, 204.0, 248.0]);
         // Beyond the image, but of what is inside of the proposal.
-        let window = crops.window([-50.0, 0.0, 96.0, 12.0], (500, 100));
+        let window = Window::new(&crops, [-50.0, 0.0, 96.0, 12.0], (500, 100));
         assert_eq!(window, Window { x: [-8, 104], y: [-1, 13] });
     }
 
@@ -294,7 +294,7 @@ mod tests {
                 [[w - 0.01, h - 0.01, w, h], [0.0, 0.0, 0.01, 0.01], [0.0, 0.0, w, h], [-9.0, -9.0, 0.001, h + 5.0]]
             {
                 for crops in [PLAIN, Crops::default()] {
-                    let window = crops.window(b, size);
+                    let window = Window::new(&crops, b, size);
                     for ([first, end], pixels) in [(window.x, size.0), (window.y, size.1)] {
                         assert!(first < end && first < i64::from(pixels) && end > 0, "{b:?} of {size:?}: {window:?}");
                     }
