@@ -94,7 +94,7 @@ impl CompiledCrops {
     /// Runs windows of an image, no more than go through the body together; adds what comes out to `to`.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Device`] where the device fails.
+    /// As [`CompiledNetwork::run`](super::CompiledNetwork::run).
     pub fn run(&mut self, source: &CropSource, windows: &[Window], to: &mut CropPredictions) -> Result<()> {
         let batch = self.batch(source, windows)?;
         let net = &self.network;
