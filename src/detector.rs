@@ -147,11 +147,16 @@ impl Detector {
     }
 
     /// The same weights on the same device by other settings, none of which they depend on: other poolings, thresholds or
-    /// sizes, or no masks ([`Config::without_masks`]). Neither weights nor memory are there twice.
+    /// sizes, or no masks ([`Config::without_masks`]). Weights are not there twice; activations are.
     ///
     /// # Errors
     /// [`Error::Config`] for settings that cannot be. Such as do not fit the weights are an [`Error::Shape`] of the first image.
     pub fn beside(&self, config: Config) -> Result<Self> {
+        self.beside_in(config, &Pool::new())
+    }
+
+    /// The same with its activations in `pool`, for who sees to it that all that use it take turns.
+    fn beside_in(&self, config: Config, pool: &Pool) -> Result<Self> {
         config.validate()?;
         Ok(Self {
             device: self.device.clone(),
@@ -160,7 +165,7 @@ impl Detector {
             target: self.target,
             tuning: self.tuning.clone(),
             slice: self.slice,
-            plans: Arc::new(Mutex::new(Plans { pool: self.lock().pool.clone(), ..Plans::default() })),
+            plans: Arc::new(Mutex::new(Plans { pool: pool.clone(), ..Plans::default() })),
             recorders: Arc::default(),
             worker: OnceLock::new(),
             config,

@@ -1,10 +1,12 @@
 //! Test-time augmentation: an image looked at several times, mirrored and in other sizes, and what was found joined.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use super::{Detector, Options};
 use crate::compiled::masks_of;
 use crate::config::{Config, Suppression};
+use crate::gpu::Pool;
 use crate::model::KnownBox;
 use crate::ops::Op;
 use crate::ops::frame::Frame;
@@ -39,6 +41,8 @@ pub struct Augmented<'d> {
     detector: &'d Detector,
     views: Vec<View>,
     sizes: Vec<OfScale>,
+    /// Held while an image is looked at: the activations of all sizes lie in one pool.
+    turn: Mutex<()>,
 }
 
 /// The network at one size: its candidates without NMS, and its masks. Weights on the device are shared by all.
@@ -76,35 +80,35 @@ impl Detector {
         if views.is_empty() {
             return refuse("are none: there must be one at least");
         }
-        let mut sizes: Vec<OfScale> = Vec::new();
+        let (mut sizes, pool): (Vec<OfScale>, _) = (Vec::new(), Pool::new());
         for view in views {
             if !(view.scale.is_finite() && view.scale > 0.0) {
                 return refuse("have a scale that is no number above 0");
             }
             if !sizes.iter().any(|size| size.scale == view.scale) {
-                sizes.push(OfScale::new(self, view.scale)?);
+                sizes.push(OfScale::new(self, view.scale, &pool)?);
             }
         }
-        Ok(Augmented { detector: self, views: views.to_vec(), sizes })
+        Ok(Augmented { detector: self, views: views.to_vec(), sizes, turn: Mutex::new(()) })
     }
 }
 
 impl OfScale {
-    fn new(detector: &Detector, scale: f32) -> Result<Self> {
+    fn new(detector: &Detector, scale: f32, pool: &Pool) -> Result<Self> {
         let mut config = detector.config.clone();
         let transform = &mut config.transform;
         let scaled = |side: usize| ((side as f64 * f64::from(scale)).round() as usize).max(1);
         transform.max_size = scaled(transform.max_size);
         transform.min_size = scaled(transform.min_size).min(transform.max_size);
         transform.scale *= scale;
-        let masks = detector.beside(config.clone())?;
+        let masks = detector.beside_in(config.clone(), pool)?;
         config.mask = None;
         let head = &mut config.box_head;
         // No IoU passes 1.
         (head.suppression, head.nms_thresh) = (Suppression::Hard, 1.0);
         head.detections_per_img = (head.detections_per_img * CANDIDATES).max(config.rpn.post_nms_top_n);
         head.detections_per_img = head.detections_per_img.min(Config::MOST_DETECTIONS);
-        Ok(Self { scale, candidates: detector.beside(config)?, masks })
+        Ok(Self { scale, candidates: detector.beside_in(config, pool)?, masks })
     }
 }
 
@@ -114,6 +118,7 @@ impl Augmented<'_> {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn detect<'a>(&self, image: impl Into<Pixels<'a>>) -> Result<Detections> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let plain = image.into().to_image()?;
         let mirrored = self.views.iter().any(|view| view.flip).then(|| plain.mirrored()).transpose()?;
         let of = |view: &View| mirrored.as_ref().filter(|_| view.flip).unwrap_or(&plain);

@@ -1,7 +1,10 @@
 //! An image looked at in several ways, against the same steps done by hand with what the library has besides.
 
-use maskrcnn::{Config, Detector, Image, KnownBox, Mask, Options, View};
+use std::time::Duration;
 
+use maskrcnn::{Config, Detections, Detector, Image, KnownBox, Mask, Options, View};
+
+use super::detector::{own_device, picture, small};
 use super::golden::{self, Golden};
 use crate::common::device;
 
@@ -96,6 +99,33 @@ fn roughly(b: [f32; 4], soft: &[f32], side: usize, image: &Image) -> Mask {
         let inside = |c: f32| (0.0..side as f32).contains(&c);
         inside(column) && inside(row) && soft[row as usize * side + column as usize] > 0.5
     })
+}
+
+/// Detectors of the same weights do not write over one another's activations, whoever runs while another's work is cut into
+/// many submits.
+#[test]
+fn those_beside_each_other_do_not_mix() {
+    let (device, config) = (own_device(), small());
+    let builder = Detector::builder().device(&device).weights_file(golden::file()).config(config.clone());
+    let one = builder.slice(Duration::from_micros(200)).build().unwrap();
+    let other = one.beside(config.without_masks()).unwrap();
+    let views = [View::PLAIN, View { flip: true, scale: 1.0 }];
+    let augmented = one.augmented(&views).unwrap();
+    let images: Vec<Image> = (0..4).map(|seed| picture(250, 200, 40 + seed)).collect();
+    let all = |of: &(dyn Fn(&Image) -> Detections + Sync)| images.iter().map(of).collect::<Vec<_>>();
+    let ways: [&(dyn Fn(&Image) -> Detections + Sync); 3] =
+        [&|image| one.detect(image).unwrap(), &|image| other.detect(image).unwrap(), &|image| {
+            augmented.detect(image).unwrap()
+        }];
+    let alone: Vec<Vec<Detections>> = ways.iter().map(|way| all(way)).collect();
+    assert!(alone.iter().flatten().all(|found| found.len() >= 5));
+    std::thread::scope(|threads| {
+        // Each twice at once.
+        let running: Vec<_> = (0..6).map(|i| (i % 3, threads.spawn(move || all(ways[i % 3])))).collect();
+        for (way, thread) in running {
+            assert!(thread.join().unwrap() == alone[way], "way {way}");
+        }
+    });
 }
 
 /// One plain view is what the detector finds, to the bit.
