@@ -19,8 +19,8 @@ impl Detector {
     /// `watch` hears after each submit how many proposals are done, and of how many; where it breaks, there is no result.
     ///
     /// # Errors
-    /// As [`Detector::detect_proposals`]; [`Error::Config`](crate::Error::Config) for crops that cannot be; [`Error::Limit`](crate::Error::Limit) for an image whose bytes
-    /// pass a binding of the device.
+    /// As [`Detector::detect_proposals`]; [`Error::Config`](crate::Error::Config) for crops that cannot be;
+    /// [`Error::Limit`](crate::Error::Limit) for an image whose bytes pass a binding of the device.
     pub fn detect_crops<'a>(
         &self,
         image: impl Into<Pixels<'a>>,
@@ -61,7 +61,7 @@ impl Detector {
         Ok(Some(self.detections(size.0, size.1, found)))
     }
 
-    /// Seconds of each stage of one batch of [`Detector::detect_crops`], and how many crops that is.
+    /// Seconds of each stage of one batch of [`Detector::detect_crops`].
     ///
     /// # Errors
     /// As there.
@@ -72,7 +72,7 @@ impl Detector {
         image: impl Into<Pixels<'a>>,
         proposals: &[[f32; 4]],
         crops: &Crops,
-    ) -> Result<(Vec<(&'static str, f64)>, usize)> {
+    ) -> Result<Vec<(&'static str, f64)>> {
         crops.validate()?;
         let image = image.into();
         let size = (image.width(), image.height());
@@ -84,7 +84,7 @@ impl Detector {
         let source = CropSource { rgb: &image.rgb(), size, is_new: true };
         let stages = compiled.stages(&source, &windows, self.device.clock())?;
         plans.crops = Some(compiled);
-        Ok((stages, windows.len()))
+        Ok(stages)
     }
 
     fn compiled_crops(&self, plans: &mut Plans, capacity: CropCapacity) -> Result<CompiledCrops> {

@@ -283,6 +283,6 @@ fn crops(detector: &Detector, image: &Image, proposals: &[[f32; 4]]) -> Result<O
     if proposals.is_empty() {
         return Ok(Some(Crop { found, parts: [0.0; PARTS.len()], seconds: whole }));
     }
-    let (stages, _) = detector.crop_stages(image, proposals, &Crops::default())?;
+    let stages = detector.crop_stages(image, proposals, &Crops::default())?;
     Ok(Some(Crop { found, parts: shares(stages.into_iter(), whole), seconds: whole }))
 }
