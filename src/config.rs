@@ -8,6 +8,7 @@ mod backbone;
 mod coco;
 mod json;
 mod overrides;
+pub mod presets;
 mod rules;
 mod validate;
 

@@ -1,8 +1,10 @@
 //! Which network to run, with what settings, on which device: options that several subcommands share.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
+use maskrcnn::engine::config::presets;
 use maskrcnn::engine::graph::Tuning;
 use maskrcnn::engine::target::Target;
 use maskrcnn::engine::tune::Records;
@@ -41,10 +43,11 @@ pub(super) struct Model {
 /// Settings that replace those of the weights file.
 #[derive(clap::Args)]
 pub(super) struct Changes {
-    /// Settings to use in place of the weights file's: any of those that `weights inspect` prints. Those below have their
-    /// own flags; without them, too, the file's are used.
-    #[arg(long, value_name = "FILE.toml", help_heading = "Settings")]
-    config: Option<PathBuf>,
+    /// Settings to use in place of the weights file's: any of those that `weights inspect` prints, or a preset, such as
+    /// d2-lvis, of those that `weights list` prints. May be given several times: later ones win. Those below have their own
+    /// flags; without them, too, the file's are used.
+    #[arg(long, value_name = "FILE.toml|NAME", help_heading = "Settings")]
+    config: Vec<PathBuf>,
     /// The image's short side is resized to this many pixels …
     #[arg(long, value_name = "PIXELS", help_heading = "Settings")]
     min_size: Option<usize>,
@@ -189,9 +192,10 @@ impl Changes {
     pub(super) fn apply(&self, file: &WeightsFile) -> Result<Settings> {
         let mut settings = file.settings()?;
         let mut proposals_given = false;
-        if let Some(path) = &self.config {
-            let changes = read(path)?;
-            proposals_given = ["pre", "post"].iter().any(|p| changes.pointer(&format!("/rpn/{p}_nms_top_n")).is_some());
+        for path in &self.config {
+            let changes = read(path, &settings.config)?;
+            proposals_given |=
+                ["pre", "post"].iter().any(|p| changes.pointer(&format!("/rpn/{p}_nms_top_n")).is_some());
             let named = |e: Error| match e {
                 Error::Config { setting, reason } => {
                     Error::Config { setting, reason: format!("{reason} (in {})", path.display()) }
@@ -318,9 +322,20 @@ fn lower(config: &mut Config, score: Option<f32>) {
     config.box_head.score_thresh = score.unwrap_or(1.0).min(config.box_head.score_thresh);
 }
 
-/// A TOML file of settings.
-fn read(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
+/// A TOML file of settings or, where there is none, the preset of that name for the network `config`.
+fn read(path: &Path, config: &Config) -> Result<Value> {
+    if !path.exists()
+        && let Some(preset) = path.to_str().and_then(presets::find)
+    {
+        return Ok(preset.changes(config));
+    }
+    let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        // A word, so it was meant for a name.
+        ErrorKind::NotFound if path.extension().is_none() && path.components().count() == 1 => {
+            presets::unknown(&path.display().to_string())
+        }
+        _ => Error::Io { path: path.into(), source },
+    })?;
     toml::from_str(&text).map_err(|e| Error::Config {
         setting: path.display().to_string(),
         reason: format!("is not valid TOML: {}", e.to_string().trim_end()),

@@ -4,19 +4,56 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use maskrcnn::engine::config::presets::PRESETS;
 use maskrcnn::engine::weights::not_here;
-use maskrcnn::engine::weights::pull::{ORIGIN, PUBLISHED, Progress, Published, cache_dir, cached, pull, shown_size};
+use maskrcnn::engine::weights::pull::{PUBLISHED, Progress, Project, Published, cache_dir, cached, pull, shown_size};
 use maskrcnn::{Error, Result};
 
 /// Brings the weights with this name into the user's cache folder, from `mirror` if there is one, and prints where
 /// they are.
 pub(super) fn run(name: &str, mirror: Option<&str>) -> Result<()> {
     let p = Published::find(name).ok_or_else(|| {
-        let names = PUBLISHED.map(|p| p.name).join(", ");
-        Error::Config { setting: "weights".into(), reason: format!("`{name}` is not published: choose from {names}") }
+        let ending: Vec<&str> =
+            PUBLISHED.iter().map(|p| p.name).filter(|full| full.ends_with(&format!("/{name}"))).collect();
+        let reason = match ending[..] {
+            [] => format!("`{name}` is not published, as far as is known here: `maskrcnn weights list` has the names"),
+            _ => format!("`{name}` is several: {}", ending.join(", ")),
+        };
+        Error::Config { setting: "weights".into(), reason }
     })?;
-    let path = fetch(p, mirror.unwrap_or(ORIGIN), &cache_dir()?)?;
+    let path = fetch(p, mirror.unwrap_or(p.project.origin), &cache_dir()?)?;
     say!("{}", path.display());
+    Ok(())
+}
+
+/// Prints the published files, with those that are here marked, and the presets.
+pub(super) fn list() -> Result<()> {
+    let dir = cache_dir()?;
+    let widest = PUBLISHED.iter().map(|p| p.name.len()).max().unwrap_or(0);
+    say!("{:widest$}  box AP  mask AP  trained on  size", "name");
+    for p in &PUBLISHED {
+        let [boxes, masks] = p.ap.map(|ap| ap.map_or("–".into(), |ap| format!("{ap:.1}")));
+        let here = if cached(p, &dir).is_some() { ", here" } else { "" };
+        let size = p.bytes.map_or("–".into(), shown_size);
+        say!("{:widest$}  {boxes:>6}  {masks:>7}  {:10}  {size}{here}", p.name, p.trained_on);
+    }
+    say!(
+        "\nThe last part of a name is enough where only one ends with it. AP by the projects' own accounts, of COCO val2017."
+    );
+    let mut projects: Vec<&Project> = Vec::new();
+    for p in &PUBLISHED {
+        if !projects.contains(&p.project) {
+            projects.push(p.project);
+        }
+    }
+    for project in projects {
+        say!("{}: {}; licence {}", project.name, host(project.origin), project.licence);
+    }
+    say!("\nSettings by name, for --config NAME:");
+    let widest = PRESETS.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
+    for preset in PRESETS {
+        say!("{:widest$}  {}", preset.name, preset.about);
+    }
     Ok(())
 }
 
@@ -31,15 +68,20 @@ pub(super) fn offer(p: &Published) -> Result<PathBuf> {
     if stdin.is_terminal() && stderr.is_terminal() {
         // A terminal that cannot be read says no.
         if ask(p, &mut stdin.lock(), &mut stderr).unwrap_or(false) {
-            return fetch(p, ORIGIN, &dir);
+            return fetch(p, p.project.origin, &dir);
         }
     }
     Err(not_here(p))
 }
 
+/// A file of so many bytes: "177 MiB", or "it".
+fn it(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "it".into(), shown_size)
+}
+
 fn ask(p: &Published, answers: &mut dyn BufRead, out: &mut dyn Write) -> io::Result<bool> {
     loop {
-        write!(out, "{} is not here yet: pull {} from {}? [Y/n] ", p.name, shown_size(p.bytes), host(ORIGIN))?;
+        write!(out, "{} is not here yet: pull {} from {}? [Y/n] ", p.name, it(p.bytes), host(p.project.origin))?;
         out.flush()?;
         let mut line = String::new();
         if answers.read_line(&mut line)? == 0 {
@@ -56,7 +98,7 @@ fn ask(p: &Published, answers: &mut dyn BufRead, out: &mut dyn Write) -> io::Res
 
 /// Pulls, and shows on the terminal how far it is; without one, says when it begins and ends.
 fn fetch(p: &Published, origin: &str, dir: &Path) -> Result<PathBuf> {
-    let bar = ProgressBar::with_draw_target(Some(p.bytes), ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(p.bytes, ProgressDrawTarget::stderr());
     let style = "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
     // The template is ours: without it, the bar is only less pretty.
     bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -69,6 +111,9 @@ fn fetch(p: &Published, origin: &str, dir: &Path) -> Result<PathBuf> {
                 false => bar.println(line),
             }
         }
+        if let Some(total) = at.total {
+            bar.set_length(total);
+        }
         bar.set_position(at.done);
         if last.is_none_or(|last: Progress| at.done < last.done) {
             // What was here before says nothing about the line's speed.
@@ -78,7 +123,9 @@ fn fetch(p: &Published, origin: &str, dir: &Path) -> Result<PathBuf> {
     });
     bar.finish_and_clear();
     if result.is_ok() && last.is_some() {
-        note!("{}: {} are here, and their hash is right", p.name, shown_size(p.bytes));
+        let bytes = last.map_or_else(String::new, |at| shown_size(at.done));
+        note!("{}: {bytes} are here, and their {} is right", p.name, p.check.name());
+        note!("{}: licence {}", p.name, p.project.licence);
     }
     result
 }
@@ -90,7 +137,7 @@ fn news(p: &Published, origin: &str, last: Option<Progress>, at: Progress) -> Op
             0 => String::new(),
             done => format!(", {} are here already", shown_size(done)),
         };
-        return Some(format!("{}: pulling {} from {}{from}", p.name, shown_size(at.total), host(origin)));
+        return Some(format!("{}: pulling {} from {}{from}", p.name, it(at.total), host(origin)));
     };
     if at.cuts > last.cuts {
         return Some(format!("{}: the connection broke after {}: trying again", p.name, shown_size(at.done)));

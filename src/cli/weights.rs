@@ -14,12 +14,15 @@ use super::model::Changes;
 /// What to do with weights.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Download one of the models that torchvision publishes: maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2,
-    /// fasterrcnn_resnet50_fpn or fasterrcnn_resnet50_fpn_v2. `--weights NAME` then uses it.
+    /// List the models that projects publish, with what they find and what may be done with them, and the presets of
+    /// settings.
+    List,
+    /// Download one of the models that torchvision and detectron2 publish: maskrcnn_resnet50_fpn_v2,
+    /// mask_rcnn_R_50_FPN_3x, … (`weights list` has all). `--weights NAME` then uses it.
     Pull {
         /// Which one.
         name: String,
-        /// Where to get it instead of download.pytorch.org: the address of a folder that has the file.
+        /// Where to get it instead of the project's own server: the address of a folder that has the file.
         #[arg(long, value_name = "URL")]
         mirror: Option<String>,
     },
@@ -50,6 +53,7 @@ pub(super) enum Command {
 /// Does it.
 pub(super) fn run(command: &Command) -> Result<()> {
     match command {
+        Command::List => super::pull::list(),
         Command::Pull { name, mirror } => super::pull::run(name, mirror.as_deref()),
         Command::Inspect { weights, changes } => inspect(&changes.open_quietly(&locate(weights)?)?, changes),
         Command::Convert { weights, out, f16, changes } => {
@@ -199,7 +203,7 @@ fn known(settings: &Settings) -> String {
     match (settings.stated, any(Origin::Assumed)) {
         (true, false) => "read from the file".into(),
         (true, true) => format!("read from the file, {rest}"),
-        (false, false) if any(Origin::Read) => "those of this file, which torchvision publishes".into(),
+        (false, false) if any(Origin::Read) => format!("those of this file, which {} publishes", settings.family),
         (false, false) => "inferred from its tensors, the rest given".into(),
         (false, true) => format!("inferred from its tensors, {rest}"),
     }

@@ -89,6 +89,20 @@ fn merge(settings: &mut Value, changes: &Value, path: &str) -> Result<()> {
     }
 }
 
+/// A tree of settings with another over it: its leaves win.
+pub(super) fn merged(under: Value, over: Value) -> Value {
+    match (under, over) {
+        (Value::Object(mut under), Value::Object(over)) => {
+            for (key, value) in over {
+                let both = merged(under.remove(&key).unwrap_or(Value::Null), value);
+                under.insert(key, both);
+            }
+            Value::Object(under)
+        }
+        (_, over) => over,
+    }
+}
+
 fn known(settings: &Map<String, Value>) -> String {
     settings.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }

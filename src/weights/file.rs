@@ -14,16 +14,16 @@ use super::names::{closest, shown};
 use super::selection::{Selection, Taken, choose};
 use super::settings::Settings;
 use super::sniff::format_of;
-use super::{header, pth};
+use super::{header, onnx, pth};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::tensor::HostTensor;
 
 /// What every message about an unreadable file ends with.
-pub(super) const CURE: &str = "name a .pth or .safetensors file with the state dict of a detection model of torchvision's or detectron2's, or the .pkl of one";
+pub(super) const CURE: &str = "name a .pth or .safetensors file with the state dict of a detection model of torchvision's or detectron2's, the .pkl of one, or an .onnx of torchvision's";
 
-/// An open `.safetensors` file, PyTorch checkpoint (`.pth`, `.pt`) or pickle of NumPy's arrays (`.pkl`): f64, f32, f16 or
-/// bf16 tensors under torchvision's or detectron2's names, and string metadata (safetensors only).
+/// An open `.safetensors` file, PyTorch checkpoint (`.pth`, `.pt`), pickle of NumPy's arrays (`.pkl`) or ONNX model (`.onnx`):
+/// f64, f32, f16 or bf16 tensors under torchvision's or detectron2's names, and string metadata (safetensors only).
 ///
 /// Where those names begin with something (`detector.`), it is left off; what stands beside the network is left out:
 /// [`WeightsFile::selection`] tells.
@@ -53,6 +53,8 @@ pub enum Format {
     Checkpoint,
     /// A pickle of NumPy's arrays, as detectron2 publishes.
     Pickle,
+    /// An ONNX model.
+    Onnx,
 }
 
 impl fmt::Display for Format {
@@ -61,6 +63,7 @@ impl fmt::Display for Format {
             Self::Safetensors => "safetensors",
             Self::Checkpoint => "PyTorch checkpoint",
             Self::Pickle => "pickle of NumPy arrays",
+            Self::Onnx => "ONNX model",
         })
     }
 }
@@ -147,6 +150,7 @@ impl WeightsFile {
                 let format = if pth::is_single(b) { Format::Pickle } else { Format::Checkpoint };
                 pth::read(b, wanted).map(|taken| (format, taken, HashMap::new()))
             }
+            b if onnx::is_onnx(b) => onnx::read(b, wanted).map(|taken| (Format::Onnx, taken, HashMap::new())),
             b => Err(match format_of(b) {
                 Some(format) => format!("is {format}: {CURE}"),
                 None => format!("is no weights file: {CURE}"),

@@ -61,11 +61,8 @@ pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
     let shapes = Shapes(Bound::of(file));
     let mut config = shapes.config()?;
     let more = (file.family().defaults)(&shapes.0, &mut config);
-    if let Some(sha256) = published(file) {
-        config.backbone.bn_eps = eps::of_published(sha256);
-        let because = "torchvision publishes this file, and its loader sets it".into();
-        let epsilon = Epsilon { origin: Origin::Read, because, doubt: None };
-        return Settings::new(config, (false, file.family_name()), epsilon, |_| Origin::Read);
+    if let Some(settings) = published(file, &shapes.0, &config) {
+        return settings;
     }
     let (eps, epsilon) = (file.family().epsilon)(&shapes.0, &config);
     config.backbone.bn_eps = eps;
@@ -80,15 +77,30 @@ pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
     Settings::new(config, (false, file.family_name()), epsilon, told)
 }
 
-/// The hash of the file if it is one that torchvision publishes: its settings are then known.
+/// The settings of a file that its project publishes: all are known.
 #[cfg(feature = "pull")]
-fn published(file: &WeightsFile) -> Option<&'static str> {
-    super::pull::published_as(file.name(), file.raw())
+fn published(file: &WeightsFile, bound: &Bound, config: &Config) -> Option<Result<Settings>> {
+    use super::pull::{Check, published_as};
+
+    let published = published_as(file.name(), file.raw())?;
+    let whole = || {
+        let mut config = published.preset.map_or_else(|| Ok(config.clone()), |name| config.with_preset(name))?;
+        let project = published.project.name;
+        let (eps, because) = match published.check {
+            Check::Sha256(sha256) => (eps::of_published(sha256), "its loader sets it"),
+            Check::Md5Digits(_) => ((bound.family.epsilon)(bound, &config).0, "its norms have it"),
+        };
+        config.backbone.bn_eps = eps;
+        let because = format!("{project} publishes this file, and {because}");
+        let epsilon = Epsilon { origin: Origin::Read, because, doubt: None };
+        Settings::new(config, (false, file.family_name()), epsilon, |_| Origin::Read)
+    };
+    Some(whole())
 }
 
 /// Without hashes, no file is known.
 #[cfg(not(feature = "pull"))]
-fn published(_: &WeightsFile) -> Option<&'static str> {
+fn published(_: &WeightsFile, _: &Bound, _: &Config) -> Option<Result<Settings>> {
     None
 }
 

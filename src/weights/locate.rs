@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::Result;
 
-/// The names of the models that torchvision publishes, each of which stands for its weights; none without the feature
-/// `pull`.
+/// The names of the models that projects publish and this library reads, each of which stands for its weights; none without
+/// the feature `pull`.
 pub fn published() -> impl Iterator<Item = &'static str> {
     #[cfg(feature = "pull")]
     let names = super::pull::PUBLISHED.iter().map(|p| p.name);
@@ -30,7 +30,6 @@ pub fn locate(weights: &Path) -> Result<PathBuf> {
 /// That a published model was not pulled yet.
 #[cfg(feature = "pull")]
 pub fn not_here(p: &super::pull::Published) -> crate::Error {
-    let size = super::pull::shown_size(p.bytes);
-    let reason = format!("not here yet: `maskrcnn weights pull {}` brings it, {size}", p.name);
+    let reason = format!("not here yet: `maskrcnn weights pull {}` brings it, {}", p.name, p.size());
     crate::Error::Weights { file: p.name.into(), reason }
 }

@@ -7,7 +7,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `file`, `entry` | a file of any format; where in it a tensor lies |
-//! | `header`, `pth`, `sniff` | safetensors; PyTorch checkpoints; what else a file may be |
+//! | `header`, `pth`, `onnx`, `sniff` | safetensors; PyTorch checkpoints; ONNX models; what else a file may be |
 //! | `selection` | which of a file's tensors are the network's |
 //! | `layers` | the layers that a network has, and their shapes |
 //! | `family` | what a project calls them, and what it takes for granted: a file a family |
@@ -16,7 +16,7 @@
 //! | `canonical`, `reader`, `fold` | from torch's layout to ours |
 //! | `names` | how messages show a file's names |
 //! | `inspect`, `convert` | what a file is; the same in our form |
-//! | `pull` | the files that torchvision publishes |
+//! | `pull` | the files that projects publish |
 //! | `synth` | deterministic weights for a network of any size |
 
 mod bound;
@@ -33,6 +33,7 @@ pub mod inspect;
 mod layers;
 mod locate;
 mod names;
+mod onnx;
 mod pth;
 #[cfg(feature = "pull")]
 pub mod pull;

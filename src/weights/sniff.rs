@@ -26,11 +26,7 @@ pub(super) fn format_of(bytes: &[u8]) -> Option<&'static str> {
     if bytes.get(4..8) == Some(b"TFL3") {
         return Some("a TensorFlow Lite model");
     }
-    match *bytes {
-        // Protobuf: field 1 (ir_version) as a small varint, then field 2 (producer), 7 (graph) or 8 (opset).
-        [0x08, 1..=20, 0x12 | 0x3a | 0x42, ..] => Some("an ONNX model"),
-        _ => None,
-    }
+    None
 }
 
 #[cfg(test)]
@@ -39,12 +35,11 @@ mod tests {
 
     #[test]
     fn knows_what_people_mistake_for_weights() {
-        let cases: [(&[u8], &str); 10] = [
+        let cases: [(&[u8], &str); 9] = [
             (b"PK\x05\x06\x00\x00", "empty zip"),
             (b"\x89PNG\r\n\x1a\n", "PNG"),
             (b"\xff\xd8\xff\xe0", "JPEG"),
             (b"\x89HDF\r\n\x1a\n", "HDF5"),
-            (b"\x08\x06\x12\x07pytorch", "ONNX"),
             (b"GGUF\x03\x00\x00\x00", "GGUF"),
             (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
             (b"<!DOCTYPE html>", "HTML"),

@@ -111,3 +111,62 @@ fn weights_may_have_any_name() {
     with(&["weights", "inspect"], &[]).good();
     with(&["graph"], &["--device", "none"]).good();
 }
+
+#[test]
+fn presets_and_files_of_settings_go_over_one_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    fs::write(dir.join("mine.toml"), "[box]\nscore_thresh = 0.3\n").unwrap();
+    fs::write(dir.join("whole.safetensors"), altered(|_, v| same(v))).unwrap();
+    let inspect = |more: &[&str]| run(dir, &[&["weights", "inspect", "whole.safetensors"], more].concat());
+    let lines =
+        |out: &str| -> Vec<String> { out.lines().map(|line| line.split("  ").collect::<Vec<_>>().join(" ")).collect() };
+    let is = |out: &str, line: &str| assert!(lines(out).iter().any(|l| l == line), "no `{line}` in {out}");
+
+    let out = inspect(&["--config", "d2-lvis"]).good().out;
+    is(&out, "score_thresh = 0.0001 # given");
+    is(&out, "detections_per_img = 300 # given");
+    is(&out, "roi_levels = \"fixed\" # given");
+    // The later one wins, and leaves the rest.
+    let out = inspect(&["--config", "d2-lvis", "--config", "mine.toml"]).good().out;
+    is(&out, "score_thresh = 0.3 # given");
+    is(&out, "detections_per_img = 300 # given");
+    let out = inspect(&["--config", "mine.toml", "--config", "d2-lvis"]).good().out;
+    is(&out, "score_thresh = 0.0001 # given");
+
+    let ran = inspect(&["--config", "d2-lviz"]);
+    let line = ran.error();
+    assert!(line.contains("there is no `d2-lviz`; there are torchvision, d2-coco,"), "{line}");
+    let ran = inspect(&["--config", "lost.toml"]);
+    let line = ran.error();
+    assert!(line.contains("lost.toml") && !line.contains("d2-coco"), "{line}");
+    // What lies there is meant.
+    fs::write(dir.join("d2-lvis"), "[box]\nscore_thresh = 0.7\n").unwrap();
+    is(&inspect(&["--config", "d2-lvis"]).good().out, "score_thresh = 0.7 # given");
+}
+
+#[test]
+fn what_is_published_is_listed_with_its_licence() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = run(dir.path(), &["weights", "list"]).good().out;
+    let row = |name: &str| out.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {out}"));
+    let cells: Vec<&str> =
+        row("detectron2/COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x ").split_whitespace().collect();
+    assert_eq!(cells[1..5], ["41.0", "37.2", "COCO", "2017"]);
+    assert!(row("maskrcnn_resnet50_fpn_v2 ").contains("177 MiB"));
+    assert!(row("detectron2: dl.fbaipublicfiles.com").contains("licence CC BY-SA 3.0"));
+    assert!(row("d2-cityscapes").contains("1024"));
+
+    let ran = run(dir.path(), &["weights", "pull", "mask_rcnn_R_50_FPN_1x"]);
+    let line = ran.error();
+    assert!(line.contains("is several: detectron2/COCO-Inst") && line.contains("detectron2/LVISv0.5"), "{line}");
+    let ran = run(dir.path(), &["weights", "pull", "mask_rcnn"]);
+    let line = ran.error();
+    assert!(line.contains("`maskrcnn weights list` has the names"), "{line}");
+    let ran = run(dir.path(), &["detect", "x.png", "--weights", "mask_rcnn_R_50_FPN_3x"]);
+    let line = ran.error();
+    assert!(
+        line.contains("`maskrcnn weights pull detectron2/COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x` brings it"),
+        "{line}"
+    );
+}

@@ -26,6 +26,9 @@ pub(super) const FAMILIES: &[&Family] = &[
 /// The names that our own files have, synthetic and converted ones.
 pub(super) const OURS: &Family = &torchvision::TORCHVISION;
 
+/// torchvision's networks in ONNX files, which have the norms in the weights.
+pub(super) const TORCHVISION_IN_ONNX: &Family = &torchvision::IN_ONNX;
+
 /// How one project writes down its networks.
 #[derive(Debug)]
 pub(super) struct Family {

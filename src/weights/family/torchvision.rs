@@ -6,6 +6,7 @@
 use super::{Background, Colours, Conventions, Family, Row, Unit};
 use crate::weights::eps;
 use crate::weights::layers::Kind::*;
+use crate::weights::settings::{Epsilon, Origin};
 
 pub(super) const TORCHVISION: Family = Family {
     name: "torchvision",
@@ -34,6 +35,15 @@ pub(super) const TORCHVISION: Family = Family {
         "roi_heads.keypoint",
         "Keypoint R-CNN is not supported; its boxes alone can be had by leaving these out when saving",
     )],
+};
+
+/// The same as torch's exporter writes them to ONNX, once `onnx` has told the layers.
+pub(super) const IN_ONNX: Family = Family {
+    epsilon: |_, _| {
+        let because = "an ONNX model has it in the weights".into();
+        (0.0, Epsilon { origin: Origin::Read, because, doubt: None })
+    },
+    ..TORCHVISION
 };
 
 /// A fully connected layer of a box head with convolutions goes by its place after those and the flattening, and a ReLU

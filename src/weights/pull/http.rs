@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 /// What every message about a server ends with that does not have the file.
 const CURE: &str = "or download the file elsewhere and give it with --weights FILE";
 
+/// No weights file of this kind of network is larger; nor is one smaller than an error page may be.
+const LENGTHS: std::ops::RangeInclusive<u64> = 1 << 16..=4 << 30;
+
 /// How patient a download is.
 pub(super) struct Patience {
     /// To look up a host and connect to it.
@@ -54,6 +57,8 @@ impl From<Error> for Failure {
 pub(super) struct Answer {
     /// Where in the file the body begins: where asked, or 0.
     pub start: u64,
+    /// Bytes of the whole file.
+    pub total: u64,
     /// What the server calls this version of the file.
     pub etag: Option<String>,
     pub body: BodyReader<'static>,
@@ -67,6 +72,8 @@ pub(super) struct Client<'a> {
     patience: Patience,
     /// Whether it has ever been reached.
     answered: bool,
+    /// Bytes of the whole file: as the project tells or, where it does not, the server.
+    total: Option<u64>,
 }
 
 impl<'a> Client<'a> {
@@ -91,13 +98,23 @@ impl<'a> Client<'a> {
             .timeout_per_read(Some(patience.stall))
             .timeout_per_write(Some(patience.stall));
         let config = if patience.proxy { config } else { config.proxy(None) };
-        let url = format!("{}/{}", origin.trim_end_matches('/'), p.file);
-        Ok(Self { p, agent: config.build().new_agent(), url, patience, answered: false })
+        let url = format!("{}/{}", origin.trim_end_matches('/'), p.path);
+        Ok(Self { p, agent: config.build().new_agent(), url, patience, answered: false, total: p.bytes })
     }
 
     /// How long to wait before each new try.
     pub(super) fn pauses(&self) -> &'static [Duration] {
         self.patience.pauses
+    }
+
+    /// Bytes of the whole file, once somebody has told.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// Whether only the server tells how long the file is.
+    pub(super) fn is_told_by_server(&self) -> bool {
+        self.p.bytes.is_none()
     }
 
     /// Asks for the bytes from `from` on, if the file is still the one that `etag` names.
@@ -112,28 +129,41 @@ impl<'a> Client<'a> {
         let response = request.call().map_err(|e| self.unanswered(e))?;
         self.answered = true;
         let (parts, body) = response.into_parts();
-        match parts.status {
-            StatusCode::OK => self.check_length(body.content_length(), &parts.headers)?,
+        let announced = match parts.status {
+            StatusCode::OK => body.content_length(),
             StatusCode::PARTIAL_CONTENT if from > 0 => match content_range(&parts.headers) {
-                Some((start, total)) if start == from => self.check_length(total, &parts.headers)?,
+                Some((start, total)) if start == from => total,
                 _ => return Err(Failure::NoRanges),
             },
             StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => return Err(Failure::NoRanges),
             status => return Err(self.refused(status).into()),
-        }
+        };
+        let total = self.check_length(announced, &parts.headers)?;
         let start = if parts.status == StatusCode::OK { 0 } else { from };
-        Ok(Answer { start, etag: strong_etag(&parts.headers), body: body.into_reader() })
+        Ok(Answer { start, total, etag: strong_etag(&parts.headers), body: body.into_reader() })
     }
 
-    /// Judges the length that the server gives the whole file.
-    fn check_length(&self, announced: Option<u64>, headers: &HeaderMap) -> Result<()> {
-        let Some(announced) = announced.filter(|&n| n != self.p.bytes) else { return Ok(()) };
+    /// Judges the length that the server gives the whole file, and returns it.
+    fn check_length(&mut self, announced: Option<u64>, headers: &HeaderMap) -> Result<u64> {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let what = if kind.starts_with("text/html") { "a web page" } else { "something" };
-        let (host, bytes) = (self.host(), self.p.bytes);
-        Err(self.error(format!(
-            "{host} sends {what} of {announced} bytes, and the file has {bytes}: try another mirror, {CURE}"
-        )))
+        let host = self.host();
+        let due = match (self.total, announced) {
+            (Some(total), None) => return Ok(total),
+            (Some(total), Some(announced)) if announced == total => return Ok(total),
+            (Some(total), Some(_)) => format!("the file has {total}"),
+            (None, Some(announced)) if LENGTHS.contains(&announced) => {
+                self.total = Some(announced);
+                return Ok(announced);
+            }
+            (None, Some(_)) => "no weights file of this network has so many".into(),
+            (None, None) => {
+                let reason = format!("{host} does not tell how long the file is: try another mirror, {CURE}");
+                return Err(self.error(reason));
+            }
+        };
+        let announced = announced.unwrap_or_default();
+        Err(self.error(format!("{host} sends {what} of {announced} bytes, and {due}: try another mirror, {CURE}")))
     }
 
     /// The error for a status that brings no bytes.
@@ -191,7 +221,7 @@ impl<'a> Client<'a> {
 
     /// The error for a server that sends more than the file has.
     pub(super) fn too_long(&self) -> Error {
-        let bytes = self.p.bytes;
+        let bytes = self.total.unwrap_or_default();
         self.error(format!(
             "{} sends more than the file's {bytes} bytes: what had come is removed; try another mirror, {CURE}",
             self.host()
@@ -200,18 +230,20 @@ impl<'a> Client<'a> {
 
     /// The error for bytes that are not the file's.
     pub(super) fn wrong_hash(&self, got: &str) -> Error {
-        let due = self.p.sha256;
+        let (hash, due) = (self.p.check.name(), self.p.check.digits());
+        let is = if due.len() < got.len() { "begins with" } else { "is" };
         self.error(format!(
-            "the bytes that came are not the file: their SHA-256 is {got}, and the file's is {due}; they are removed: \
+            "the bytes that came are not the file: their {hash} is {got}, and the file's {is} {due}; they are removed: \
              run the command again, try another mirror, {CURE}"
         ))
     }
 
     /// The error for a connection that breaks again and again, `done` bytes into the file.
     pub(super) fn given_up(&self, reason: &str, done: u64) -> Error {
-        let (done, all) = (shown_size(done), shown_size(self.p.bytes));
+        let all = self.total.map(|total| format!(" of {}", shown_size(total))).unwrap_or_default();
+        let done = shown_size(done);
         self.error(format!(
-            "the connection keeps breaking, the last time after {done} of {all} ({reason}): run the same command again \
+            "the connection keeps breaking, the last time after {done}{all} ({reason}): run the same command again \
              to go on from there"
         ))
     }

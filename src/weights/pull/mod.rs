@@ -1,8 +1,9 @@
-//! Downloads of the weights that torchvision publishes.
+//! Downloads of the weights that projects publish.
 //!
 //! [`pull`] brings one of [`PUBLISHED`] into a folder, and [`cache_dir`] names the usual one. A file gets its name
-//! only once its length and SHA-256 are right; until then it is a `.part` that a later call goes on with.
+//! only once its length and hash are right; until then it is a `.part` that a later call goes on with.
 
+mod catalogue;
 mod http;
 mod part;
 mod published;
@@ -15,8 +16,9 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+pub use catalogue::{PUBLISHED, TORCHVISION};
 pub(super) use published::published_as;
-pub use published::{ORIGIN, PUBLISHED, Published, cache_dir, cached, shown_size};
+pub use published::{Check, Project, Published, cache_dir, cached, shown_size};
 
 use crate::error::{Error, Result};
 use http::{Client, Failure, Patience};
@@ -28,15 +30,15 @@ use published::sound;
 pub struct Progress {
     /// Bytes of the file that are on the disk.
     pub done: u64,
-    /// Bytes of the whole file.
-    pub total: u64,
+    /// Bytes of the whole file; `None` until the server has told, where nobody else does.
+    pub total: Option<u64>,
     /// Bytes that an earlier call had left.
     pub resumed_from: u64,
     /// How often the connection has broken.
     pub cuts: u32,
 }
 
-/// Brings the file `p` from the folder `origin` of a server (usually [`ORIGIN`]) into the folder `dir`, which is made
+/// Brings the file `p` from the folder `origin` of a server (usually its [project's](Project::origin)) into the folder `dir`, which is made
 /// if need be, and returns its path. A file that is there and sound is not downloaded again. `progress` hears of every
 /// piece that has come.
 ///
@@ -63,7 +65,7 @@ fn pull_with(
         return Ok(path);
     }
     fs::create_dir_all(dir).map_err(|source| Error::Io { path: dir.to_path_buf(), source })?;
-    let target = dir.join(p.file);
+    let target = dir.join(p.file());
     let lock = Lock::take(&target)?;
     // Another process may have finished meanwhile.
     if let Some(path) = sound(p, dir) {
@@ -71,10 +73,11 @@ fn pull_with(
         return Ok(path);
     }
     let mut part = Part::open(&target)?;
-    if part.len() > p.bytes {
+    if p.bytes.is_some_and(|bytes| part.len() > bytes) {
         part.restart()?;
     }
-    if let Err(e) = check_room(p, &part, dir).and_then(|()| fill(p, &mut client, &mut part, progress)) {
+    let room = p.bytes.map_or(Ok(()), |bytes| check_room(bytes, &part));
+    if let Err(e) = room.and_then(|()| fill(p, &mut client, &mut part, progress)) {
         if part.len() == 0 {
             part.remove();
         }
@@ -87,17 +90,17 @@ fn pull_with(
 
 /// Brings every byte, and judges them.
 fn fill(p: &Published, client: &mut Client, part: &mut Part, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-    let mut run = Run::new(p, client, part);
+    let mut run = Run::new(client, part);
     run.finish(progress)?;
     let pieced = run.pieced;
-    let mut got = part.sha256()?;
-    if pieced && got != p.sha256 {
+    let mut got = part.hash(p.check)?;
+    if pieced && !p.check.passes(&got) {
         // The first piece may be damaged, or of another file: once more from the start.
         part.restart()?;
-        Run::new(p, client, part).finish(progress)?;
-        got = part.sha256()?;
+        Run::new(client, part).finish(progress)?;
+        got = part.hash(p.check)?;
     }
-    if got != p.sha256 {
+    if !p.check.passes(&got) {
         part.remove();
         return Err(client.wrong_hash(&got));
     }
@@ -106,7 +109,6 @@ fn fill(p: &Published, client: &mut Client, part: &mut Part, progress: &mut dyn 
 
 /// What it takes to fill one part file.
 struct Run<'a, 'p> {
-    p: &'a Published,
     client: &'a mut Client<'p>,
     part: &'a mut Part,
     resumed_from: u64,
@@ -118,9 +120,9 @@ struct Run<'a, 'p> {
 }
 
 impl<'a, 'p> Run<'a, 'p> {
-    fn new(p: &'a Published, client: &'a mut Client<'p>, part: &'a mut Part) -> Self {
+    fn new(client: &'a mut Client<'p>, part: &'a mut Part) -> Self {
         let resumed_from = part.len();
-        Self { p, client, part, resumed_from, cuts: 0, pieced: resumed_from > 0, ranges: true }
+        Self { client, part, resumed_from, cuts: 0, pieced: resumed_from > 0, ranges: true }
     }
 
     /// Asks until every byte is there, and again after a pause if the connection breaks.
@@ -131,7 +133,7 @@ impl<'a, 'p> Run<'a, 'p> {
         let mut most = self.part.len();
         let mut etag = None;
         self.tell(progress);
-        while self.part.len() < self.p.bytes {
+        while self.client.total().is_none_or(|total| self.part.len() < total) {
             let reason = match self.stream(&mut etag, progress) {
                 Ok(()) => continue,
                 Err(Failure::Final(e)) => return Err(e),
@@ -143,7 +145,8 @@ impl<'a, 'p> Run<'a, 'p> {
             };
             self.cuts += 1;
             // A line that breaks often and still brings much deserves patience.
-            if self.part.len() > most.saturating_add(self.p.bytes / 16) {
+            let much = self.client.total().unwrap_or(u64::MAX) / 16;
+            if self.part.len() > most.saturating_add(much) {
                 left = pauses.iter();
                 most = self.part.len();
             }
@@ -160,10 +163,14 @@ impl<'a, 'p> Run<'a, 'p> {
     fn stream(&mut self, etag: &mut Option<String>, progress: &mut dyn FnMut(Progress)) -> Result<(), Failure> {
         let from = if self.ranges { self.part.len() } else { 0 };
         let mut answer = self.client.ask(from, etag.as_deref())?;
+        let total = answer.total;
         self.pieced = answer.start > 0;
         if !self.pieced {
             self.resumed_from = 0;
             self.part.restart()?;
+        }
+        if self.client.is_told_by_server() {
+            check_room(total, self.part)?;
         }
         *etag = answer.etag.take();
         let mut buffer = vec![0; 1 << 16];
@@ -174,21 +181,21 @@ impl<'a, 'p> Run<'a, 'p> {
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) => return Err(self.client.cut(e)),
             };
-            if read.len() as u64 > self.p.bytes - self.part.len() {
+            if read.len() as u64 > total.saturating_sub(self.part.len()) {
                 self.part.remove();
                 return Err(self.client.too_long().into());
             }
-            self.part.append(read, self.p.bytes)?;
+            self.part.append(read, total)?;
             self.tell(progress);
         }
-        match self.part.len() < self.p.bytes {
+        match self.part.len() < total {
             true => Err(Failure::Cut("the server ended early".into())),
             false => Ok(()),
         }
     }
 
     fn tell(&self, progress: &mut dyn FnMut(Progress)) {
-        let (done, total) = (self.part.len(), self.p.bytes);
+        let (done, total) = (self.part.len(), self.client.total());
         progress(Progress { done, total, resumed_from: self.resumed_from, cuts: self.cuts });
     }
 }

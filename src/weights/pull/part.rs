@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fs4::{FileExt, TryLockError};
 
-use super::published::{Published, sha256_of, shown_size};
+use super::published::{Check, shown_size};
 use crate::error::{Error, Result};
 
 /// `path` with `suffix` behind its name.
@@ -68,10 +68,10 @@ impl Part {
         }
     }
 
-    /// The SHA-256 of what is on the disk, not of what was sent there.
-    pub(super) fn sha256(&mut self) -> Result<String> {
+    /// The hash of what is on the disk, not of what was sent there.
+    pub(super) fn hash(&mut self, check: Check) -> Result<String> {
         // The read ends where the next write belongs.
-        self.file.rewind().and_then(|()| sha256_of(&mut self.file)).map_err(|source| self.error(source))
+        self.file.rewind().and_then(|()| check.of(&mut self.file)).map_err(|source| self.error(source))
     }
 
     /// Gives the whole file its name, once it is on the disk for good.
@@ -127,9 +127,10 @@ impl Lock {
     }
 }
 
-/// Refuses a download that the disk has no room for, where the disk tells.
-pub(super) fn check_room(p: &Published, part: &Part, dir: &Path) -> Result<()> {
-    let need = p.bytes.saturating_sub(part.len());
+/// Refuses a file of `bytes` that the disk has no room for, where the disk tells.
+pub(super) fn check_room(bytes: u64, part: &Part) -> Result<()> {
+    let need = bytes.saturating_sub(part.len());
+    let dir = part.path.parent().unwrap_or(Path::new("."));
     match fs4::statvfs(dir) {
         // Some network disks report a size of nothing.
         Ok(disk) if disk.total_space() > 0 && disk.available_space() < need => {

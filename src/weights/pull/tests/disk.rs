@@ -9,7 +9,7 @@ use crate::weights::pull::cached;
 #[test]
 fn a_damaged_file_is_replaced() {
     let mut place = Place::new();
-    let path = place.dir().join(place.p.file);
+    let path = place.dir().join(place.p.file());
     for damaged in [content(1), b"short".to_vec()] {
         fs::write(&path, &damaged).unwrap();
         let there = cached(&place.p, place.dir()).is_some();
@@ -27,7 +27,7 @@ fn the_folder_is_made() {
     let dir = place.dir().join("a").join("b");
     let server = Server::new(vec![whole(&place.content, usize::MAX)]);
     let path = pull_with(&place.p, &server.origin, &dir, HASTY, &mut |_| ()).unwrap();
-    assert_eq!(path, dir.join(place.p.file));
+    assert_eq!(path, dir.join(place.p.file()));
 
     // Below a file, there is none to make.
     let dir = path.join("c");
@@ -55,7 +55,7 @@ fn one_process_at_a_time() {
         let e = pull().unwrap_err();
         assert!(e.to_string().contains(".pth.lock: another process is pulling this file"), "{e}");
         go.send(()).unwrap();
-        assert_eq!(first.join().unwrap().unwrap(), dir.join(p.file));
+        assert_eq!(first.join().unwrap().unwrap(), dir.join(p.file()));
     });
     assert!(fs::read(pull().unwrap()).unwrap() == place.content);
     assert_eq!((server.asked().len(), fs::read_dir(dir).unwrap().count()), (1, 1));
@@ -79,7 +79,7 @@ fn many_at_once_leave_one_sound_file() {
 #[test]
 fn a_disk_without_room_is_not_begun_on() {
     let mut place = Place::new();
-    place.p.bytes = 1 << 60;
+    place.p.bytes = Some(1 << 60);
     let server = Server::new(vec![]);
     let e = place.pull(&server).unwrap_err();
     assert!(matches!(&e, Error::Io { path, .. } if path == place.dir()), "{e}");
@@ -93,7 +93,7 @@ fn a_disk_without_room_is_not_begun_on() {
 #[test]
 fn a_full_disk_is_given_back_what_the_part_took() {
     let mut place = Place::new();
-    let part = place.dir().join(format!("{}.part", place.p.file));
+    let part = place.dir().join(format!("{}.part", place.p.file()));
     std::os::unix::fs::symlink("/dev/full", &part).unwrap();
     let server = Server::new(vec![whole(&place.content, usize::MAX)]);
     let e = place.pull(&server).unwrap_err();

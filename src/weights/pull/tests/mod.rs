@@ -9,8 +9,7 @@ use std::time::Duration;
 use server::{Server, Step};
 
 use super::http::Patience;
-use super::published::sha256_of;
-use super::{Progress, Published, pull_with};
+use super::{Check, PUBLISHED, Progress, Published, pull_with};
 use crate::error::{Error, Result};
 
 /// No patience that a test would have to wait for.
@@ -26,11 +25,24 @@ fn content(seed: u32) -> Vec<u8> {
     (0..50_000u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) ^ seed).to_le_bytes()).collect()
 }
 
+/// The SHA-256 of `content`.
+fn sha256_of(content: &[u8]) -> String {
+    Check::Sha256("").of(&mut &content[..]).unwrap()
+}
+
 /// An entry for `content`.
 fn entry(content: &[u8]) -> Published {
-    let sha256 = sha256_of(&mut &content[..]).unwrap();
-    let file = format!("test-{}.pth", &sha256[..8]);
-    Published { name: "test", file: file.leak(), bytes: content.len() as u64, sha256: sha256.leak() }
+    let sha256 = sha256_of(content);
+    let path = format!("test-{}.pth", &sha256[..8]);
+    let (bytes, check) = (Some(content.len() as u64), Check::Sha256(sha256.leak()));
+    Published { name: "test", path: path.leak(), bytes, check, preset: None, ..PUBLISHED[0] }
+}
+
+/// The same of a project that tells the first digits of the MD5, and no length.
+fn entry_of_digits(content: &[u8]) -> Published {
+    let md5 = Check::Md5Digits("").of(&mut &content[..]).unwrap();
+    let path = format!("a/7/test_{}.pkl", &md5[..6]);
+    Published { path: path.leak(), bytes: None, check: Check::Md5Digits(md5[..6].to_string().leak()), ..entry(content) }
 }
 
 /// A place to pull to, the file to pull, and what was heard of it.
@@ -54,12 +66,12 @@ impl Place {
 
     /// Leaves a part of an earlier run.
     fn leave(&self, part: &[u8]) {
-        fs::write(self.dir().join(format!("{}.part", self.p.file)), part).unwrap();
+        fs::write(self.dir().join(format!("{}.part", self.p.file())), part).unwrap();
     }
 
     /// What an earlier run left.
     fn part(&self) -> Option<Vec<u8>> {
-        fs::read(self.dir().join(format!("{}.part", self.p.file))).ok()
+        fs::read(self.dir().join(format!("{}.part", self.p.file()))).ok()
     }
 
     fn pull(&mut self, server: &Server) -> Result<()> {
@@ -71,7 +83,7 @@ impl Place {
         self.heard.clear();
         let heard = &mut self.heard;
         let result = pull_with(&self.p, origin, self.dir.path(), patience, &mut |at| heard.push(at));
-        let target = self.dir().join(self.p.file);
+        let target = self.dir().join(self.p.file());
         match result {
             Ok(path) => {
                 assert_eq!(path, target);
@@ -90,7 +102,7 @@ impl Place {
     fn failure(&mut self, server: &Server) -> String {
         let e = self.pull(server).unwrap_err();
         let Error::Download { url, reason } = &e else { panic!("{e}") };
-        assert_eq!(*url, format!("{}/{}", server.origin, self.p.file));
+        assert_eq!(*url, format!("{}/{}", server.origin, self.p.path));
         assert_eq!(e.to_string(), format!("download {url}: {reason}"));
         reason.clone()
     }

@@ -14,10 +14,10 @@ fn a_whole_file_comes_once() {
     let server = Server::new(vec![whole(&place.content, ALL)]);
     place.pull(&server).unwrap();
     let asked = server.asked();
-    assert_eq!((asked[0].path.as_str(), &asked[0].range), (format!("/{}", place.p.file).as_str(), &None));
+    assert_eq!((asked[0].path.clone(), &asked[0].range), (format!("/{}", place.p.file()), &None));
     let total = place.p.bytes;
     assert_eq!(place.heard[0], Progress { done: 0, total, resumed_from: 0, cuts: 0 });
-    assert_eq!(*place.heard.last().unwrap(), Progress { done: total, total, resumed_from: 0, cuts: 0 });
+    assert_eq!(*place.heard.last().unwrap(), Progress { done: total.unwrap(), total, resumed_from: 0, cuts: 0 });
     assert!(place.heard.is_sorted_by_key(|at| at.done));
     // It is there now.
     place.pull(&server).unwrap();
@@ -131,7 +131,7 @@ fn wrong_bytes_are_deleted() {
     let mut place = Place::new();
     let other = content(1);
     let reason = place.failure_of(whole(&other, ALL));
-    assert!(reason.contains(entry(&other).sha256) && reason.contains(place.p.sha256), "{reason}");
+    assert!(reason.contains(&sha256_of(&other)) && reason.contains(place.p.check.digits()), "{reason}");
     assert!(reason.contains("run the command again"), "{reason}");
     assert_eq!(place.part(), None);
     // From the start as well, and then it is enough.
@@ -261,7 +261,7 @@ fn a_server_that_is_not_there_is_named_with_the_cure() {
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     let e = place.pull_with(&format!("http://ada:secret@{address}/models/"), HASTY).unwrap_err().to_string();
-    let start = format!("download http://{address}/models/{}: cannot reach {address} (", place.p.file);
+    let start = format!("download http://{address}/models/{}: cannot reach {address} (", place.p.file());
     assert!(e.starts_with(&start) && e.contains("refused") && e.contains("--weights FILE"), "{e}");
     // Nor does one that hangs up count as reached.
     let server = Server::new(vec![Box::new(|_, _| {})]);
@@ -278,4 +278,46 @@ fn a_mirror_is_an_address() {
         assert!(e.to_string().starts_with(&format!("configuration: `mirror`: `{origin}` is no address")), "{e}");
     }
     assert_eq!(fs::read_dir(place.dir()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_length_that_the_project_does_not_tell_is_the_server_s() {
+    let mut place = Place::new();
+    place.p = entry_of_digits(&place.content);
+    let c = place.content.clone();
+    let server = Server::new(vec![whole(&c, 70_000), range(&c, ALL)]);
+    place.pull(&server).unwrap();
+    assert_eq!(server.asked()[0].path, format!("/{}", place.p.path));
+    assert_eq!((server.ranges(), place.heard[0].total), (vec![None, from(70_000)], None));
+    assert_eq!(place.heard.last().unwrap().total, Some(c.len() as u64));
+    // It is there now, and known by its hash.
+    place.pull(&server).unwrap();
+    assert_eq!(server.asked().len(), 2);
+}
+
+#[test]
+fn what_cannot_be_the_file_is_refused_without_a_known_length() {
+    let of_digits = || {
+        let mut place = Place::new();
+        place.p = entry_of_digits(&place.content);
+        place
+    };
+    let other = content(1);
+    let reason = of_digits().failure_of(whole(&other, ALL));
+    assert!(reason.contains("their MD5 is ") && reason.contains("and the file's begins with "), "{reason}");
+    let reason = of_digits().failure_of(whole(b"<html>Please log in</html>", ALL));
+    assert!(reason.contains("something of 26 bytes, and no weights file of this network has so many"), "{reason}");
+    let content = of_digits().content;
+    let reason = of_digits().failure_of(Box::new(move |_, stream| {
+        head(stream, "200 OK", &[]);
+        send(stream, &content);
+    }));
+    assert!(reason.contains("does not tell how long the file is"), "{reason}");
+    // Of a server that says more than the disk has room for, nothing is kept.
+    let mut place = of_digits();
+    let server = Server::new(vec![Box::new(|_, stream| {
+        head(stream, "200 OK", &[("Content-Length", (1u64 << 60).to_string())]);
+    })]);
+    assert!(place.failure(&server).contains("no weights file of this network has so many"));
+    assert_eq!(place.part(), None);
 }
