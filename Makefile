@@ -2,7 +2,8 @@
 
 OUT ?= out
 
-.PHONY: demo test check bench-check test-swiftshader compilers lint features msrv deny package peers rust driver clean
+.PHONY: demo test test-c fuzz-c valgrind-c install-c check bench-check test-swiftshader compilers lint features msrv deny package peers rust \
+	driver clean
 
 demo: rust driver
 	cargo run --release -- detect assets/demo.png --out "$(OUT)"
@@ -39,12 +40,33 @@ compilers: rust
 	cargo build --release
 	tools/compilers.sh
 
+# The C interface (bindings/c): its header, programs in C and C++, misuse, random calls, valgrind. The header's crate is tested by itself, so
+# that the library is not built for what cbindgen asks of crates that both have.
+test-c: rust driver
+	cargo test -p maskrcnn-c-header
+	NODEVICE_SELECT=1 cargo test -p maskrcnn-c
+
+# For longer than the tests do, with what seed.
+SECONDS ?= 120
+SEED ?= 1
+fuzz-c: rust driver
+	MASKRCNN_FUZZ_SECONDS=$(SECONDS) MASKRCNN_FUZZ_SEED=$(SEED) NODEVICE_SELECT=1 cargo test -p maskrcnn-c --test c -- fuzz --nocapture
+
+# A detection under valgrind, where lavapipe compiles its shaders, too: minutes.
+valgrind-c: rust driver
+	NODEVICE_SELECT=1 cargo test -p maskrcnn-c --test c -- memory --include-ignored --nocapture
+
+# Header, libraries, pkg-config and CMake files (docs/C.md).
+PREFIX ?= /usr/local
+install-c: rust
+	DESTDIR="$(DESTDIR)" bindings/c/install.sh "$(PREFIX)"
+
 # What CI runs beside the tests.
 lint: rust
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --lib --no-default-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 # Every combination of features by itself, as somebody else's Cargo.toml may ask for it.
 features: rust

@@ -53,6 +53,7 @@ fn links_lead_somewhere() {
         "docs/COMPILERS.md",
         "docs/ADD_A_SHADER.md",
         "docs/embedding.md",
+        "docs/C.md",
         "shaders/README.md",
         "tests/oracle/README.md",
     ];

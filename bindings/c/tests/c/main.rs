@@ -3,6 +3,9 @@
 
 mod calls;
 mod common;
+mod docs;
 mod examples;
+mod fuzz;
 mod install;
+mod memory;
 mod misuse;
