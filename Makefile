@@ -2,15 +2,19 @@
 
 OUT ?= out
 
-.PHONY: demo test test-c fuzz-c valgrind-c install-c check bench-check test-swiftshader compilers lint features msrv deny package peers rust \
-	driver clean
+.PHONY: demo test test-examples test-c fuzz-c valgrind-c install-c check bench-check test-swiftshader compilers lint features msrv \
+	deny package peers rust driver display clean
 
 demo: rust driver
 	cargo run --release -- detect assets/demo.png --out "$(OUT)"
 
-test: rust driver
+test: rust driver display
 	cargo test --no-run
 	NODEVICE_SELECT=1 cargo test
+
+# The examples, built and run: a service, and a window on a display without a screen.
+test-examples: rust driver display
+	NODEVICE_SELECT=1 cargo test --test examples
 
 # While working: format, lints, the tests that need no driver, and each kernel's cases in the first of its variants.
 check: rust
@@ -24,8 +28,9 @@ check: rust
 	fi
 
 # What the clock judges: for a machine that nobody else uses. `make test` leaves it out.
-bench-check: rust driver
+bench-check: rust driver display
 	MASKRCNN_BENCH_CHECK=1 NODEVICE_SELECT=1 cargo test --test timing
+	MASKRCNN_BENCH_CHECK=1 NODEVICE_SELECT=1 cargo test --test examples live::
 
 # On a second driver: the default model end to end against the goldens, what its shaders take to compile, every kernel.
 test-swiftshader: rust
@@ -95,6 +100,9 @@ rust:
 
 driver:
 	@tools/vulkan-driver.sh
+
+display:
+	@tools/xvfb.sh
 
 clean:
 	cargo clean

@@ -1,5 +1,5 @@
 //! The default model in an app that has its own wgpu device: a texture in, an overlay and a map of ids out, in the app's own
-//! submit. `cargo run --release --example on_my_device -- assets/demo.png overlay.png`.
+//! submit. `cargo run --release --example on_my_device -- assets/demo.png out/overlay.png`.
 
 use maskrcnn::{Detector, Device, GpuImage, GpuTarget, Image, wgpu};
 
@@ -42,6 +42,9 @@ fn main() -> Outcome {
     let seen: std::collections::BTreeSet<u32> = words(&device, &seen, w)?.into_iter().filter(|&id| id > 0).collect();
     println!("{} instances are to be seen", seen.len());
     if let Some(file) = args.next() {
+        if let Some(folder) = std::path::Path::new(&file).parent() {
+            std::fs::create_dir_all(folder)?;
+        }
         let pixels = words(&device, &drawn, w)?.into_iter().flat_map(u32::to_le_bytes).collect();
         image::RgbaImage::from_raw(w, h, pixels).ok_or("too few pixels")?.save(file)?;
     }

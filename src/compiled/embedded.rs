@@ -128,10 +128,17 @@ impl CompiledNetwork {
     ) -> Result<usize> {
         self.check(image, target)?;
         self.ready_to_feed(image, size)?;
-        self.runner.begin_slices(within)
+        // What is drawn is a part by itself.
+        Ok(self.runner.begin_slices(within)? + usize::from(target.draws()))
     }
 
-    /// Records the next part; says whether it was the last. Nothing else may run in the pool until then.
+    /// For how long the device was at each part of such a run.
+    pub fn parts_took(&mut self, durations: &[Duration]) {
+        let network = durations.len().min(self.runner.submits());
+        self.runner.slices_took(&durations[..network]);
+    }
+
+    /// Records the next part. Nothing else may run in the pool until the last.
     ///
     /// # Errors
     /// As [`CompiledNetwork::encode`].
@@ -142,13 +149,12 @@ impl CompiledNetwork {
         image: &GpuImage,
         target: &GpuTarget,
         palettes: &Palettes,
-    ) -> Result<bool> {
-        let results = results_to(&self.network.outputs, target);
-        let last = self.runner.encode_slice(encoder, so_far, (self.embedded.feed()?, image), &results)?;
-        if last {
-            self.draw(encoder, image, target, palettes)?;
+    ) -> Result<()> {
+        if so_far.slices() < self.runner.submits() {
+            let results = results_to(&self.network.outputs, target);
+            return self.runner.encode_slice(encoder, so_far, (self.embedded.feed()?, image), &results);
         }
-        Ok(last)
+        self.draw(encoder, image, target, palettes)
     }
 
     /// Records what is drawn of the run before.

@@ -1,12 +1,12 @@
 //! In an app's own frame: pictures that are on the device, commands in the app's encoder, results that stay there.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::batch::SizedImage;
 use super::{Detector, Options, Plans, internal};
 use crate::Result;
-use crate::compiled::Palettes;
+use crate::compiled::{CompiledNetwork, Palettes};
 use crate::gpu::{Device, Encoder, GpuImage, GpuResults, GpuTarget, SoFar};
 use crate::model::Capacity;
 use crate::vision::Detections;
@@ -24,8 +24,8 @@ pub(super) struct Recorders {
 /// A picture whose network is recorded part by part ([`Detector::encode_in_parts`]), into as many encoders or submits as the app
 /// likes, in their order.
 #[must_use = "nothing is recorded before `encode_next`"]
-pub struct GpuFrame<'d> {
-    detector: &'d Detector,
+pub struct GpuFrame {
+    recorders: Arc<Mutex<Recorders>>,
     palettes: Arc<Palettes>,
     /// Its own, as others would write over its activations between two parts.
     plans: Plans,
@@ -33,10 +33,11 @@ pub struct GpuFrame<'d> {
     image: GpuImage,
     target: GpuTarget,
     parts: usize,
+    recorded: usize,
     so_far: SoFar,
 }
 
-impl GpuFrame<'_> {
+impl GpuFrame {
     /// Parts that it takes.
     pub fn parts(&self) -> usize {
         self.parts
@@ -44,7 +45,7 @@ impl GpuFrame<'_> {
 
     /// Whether all of it was recorded.
     pub fn is_done(&self) -> bool {
-        self.so_far.slices() >= self.parts
+        self.recorded >= self.parts
     }
 
     /// Records the next part, if there is one; says whether more are to come. The last one leaves the results where they go.
@@ -56,6 +57,7 @@ impl GpuFrame<'_> {
             let network = self.plans.networks.iter_mut().find(|n| *n.capacity() == self.capacity);
             let network = network.ok_or_else(|| internal("is of no network"))?;
             network.encode_part(encoder, &mut self.so_far, &self.image, &self.target, &self.palettes)?;
+            self.recorded += 1;
         }
         Ok(!self.is_done())
     }
@@ -63,15 +65,25 @@ impl GpuFrame<'_> {
     /// For how long the device was at all of it, where the app has measured that (by time stamps, say): the next frame of its size is
     /// cut by it. Without, it is cut by what is predicted for a slow device of the kind.
     pub fn took(&mut self, duration: Duration) {
-        let network = self.plans.networks.iter_mut().find(|n| *n.capacity() == self.capacity);
-        network.into_iter().for_each(|network| network.runner().took(duration));
+        self.network().for_each(|network| network.runner().took(duration));
+    }
+
+    /// For how long the device was at each part, from the first on, where the app has measured that: the next frame of its size is cut
+    /// by it, layer by layer. After the first few, parts are as long as `within` says where predictions are off, as they are most
+    /// on CPUs.
+    pub fn parts_took(&mut self, durations: &[Duration]) {
+        self.network().for_each(|network| network.parts_took(durations));
+    }
+
+    fn network(&mut self) -> impl Iterator<Item = &mut CompiledNetwork> {
+        self.plans.networks.iter_mut().filter(|n| *n.capacity() == self.capacity)
     }
 }
 
-impl Drop for GpuFrame<'_> {
+impl Drop for GpuFrame {
     fn drop(&mut self) {
         let plans = std::mem::take(&mut self.plans);
-        self.detector.recorders().spare.get_or_insert(plans);
+        lock(&self.recorders).spare.get_or_insert(plans);
     }
 }
 
@@ -127,21 +139,22 @@ impl Detector {
     ///
     /// # Errors
     /// As [`Detector::encode`].
-    pub fn encode_in_parts(&self, image: &GpuImage, target: &GpuTarget, within: Duration) -> Result<GpuFrame<'_>> {
+    pub fn encode_in_parts(&self, image: &GpuImage, target: &GpuTarget, within: Duration) -> Result<GpuFrame> {
         let (size, capacity) = Capacity::for_image(&self.config, image.height(), image.width())?;
         let (palettes, plans) = {
             let mut recorders = self.recorders();
             (recorders.palettes(&self.device)?, recorders.spare.take().unwrap_or_default())
         };
         let (image, target, so_far) = (image.clone(), target.clone(), SoFar::default());
-        let mut frame = GpuFrame { detector: self, palettes, plans, capacity, image, target, parts: 0, so_far };
+        let recorders = self.recorders.clone();
+        let mut frame = GpuFrame { recorders, palettes, plans, capacity, image, target, parts: 0, recorded: 0, so_far };
         let network = self.ready(&mut frame.plans, capacity)?;
         frame.parts = network.begin_parts((&frame.image, size), &frame.target, within)?;
         Ok(frame)
     }
 
     fn recorders(&self) -> MutexGuard<'_, Recorders> {
-        self.recorders.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.recorders)
     }
 
     /// Does something with what is kept for encoders; others wait meanwhile.
@@ -150,6 +163,10 @@ impl Detector {
         let palettes = recorders.palettes(&self.device)?;
         work(&mut recorders.plans, &palettes)
     }
+}
+
+fn lock(recorders: &Mutex<Recorders>) -> MutexGuard<'_, Recorders> {
+    recorders.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Recorders {

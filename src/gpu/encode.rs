@@ -123,8 +123,8 @@ impl Runner {
         })
     }
 
-    /// Records the next part of a run, the inputs with the first and the results with the last; says whether it was the last. Until
-    /// then, nothing else may run in the pool.
+    /// Records the next part of a run, the inputs with the first and the results with the last. Until then, nothing else may run
+    /// in the pool.
     ///
     /// # Errors
     /// As [`Runner::run`].
@@ -134,7 +134,7 @@ impl Runner {
         so_far: &mut SoFar,
         (feed, image): (&Feed, &GpuImage),
         results: &[(Tensor, &wgpu::Buffer)],
-    ) -> Result<bool> {
+    ) -> Result<()> {
         self.device.guarded(|| {
             if so_far.slices == 0 {
                 self.feed(encoder, feed, image)?;
@@ -143,11 +143,10 @@ impl Runner {
                 self.record(encoder, slice.iter().copied(), &mut so_far.recorded, |_, _| {});
             }
             so_far.slices += 1;
-            let last = so_far.slices >= self.submits();
-            if last {
+            if so_far.slices >= self.submits() {
                 self.copy_results(encoder, results)?;
             }
-            Ok(last)
+            Ok(())
         })
     }
 

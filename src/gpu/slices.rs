@@ -19,7 +19,17 @@ use crate::target::Speeds;
 const SUBMIT: f64 = 0.5;
 
 /// Shares of a step: one that would need more is slow beyond use.
-const MOST_SHARES: u32 = 64;
+const MOST_SHARES: u32 = 256;
+
+/// A cut stays as it is while its longest slice is expected to take no more than so many times what is asked for: each new one
+/// binds steps anew, and times vary.
+const TOLERATED: f64 = 1.25;
+
+/// A step that may once be cut takes more than this share of a slice, the reciprocal.
+const SOON: f64 = 8.0;
+
+/// … and while a new one would have no fewer slices than this share of it.
+const FEWER: f64 = 0.75;
 
 /// Offsets into the buffer of first workgroups are multiples of this, which every device accepts.
 const ALIGN: usize = 256;
@@ -80,6 +90,42 @@ impl Cut {
         Self { dispatches, slices }
     }
 
+    /// Seconds of each slice, where steps take so many.
+    fn takes(&self, seconds: &[f64]) -> Vec<f64> {
+        let shares = self.counts(seconds.len());
+        let takes = |d: &Dispatch| seconds[d.step] / f64::from(shares[d.step]);
+        self.slices.iter().map(|slice| self.dispatches[slice.clone()].iter().map(takes).sum()).collect()
+    }
+
+    /// In how many dispatches each step is done.
+    fn counts(&self, steps: usize) -> Vec<u32> {
+        let mut counts = vec![0; steps];
+        self.dispatches.iter().for_each(|d| counts[d.step] += 1);
+        counts
+    }
+
+    /// Seconds of each step, where slices took so long, and steps were expected to take `seconds`: what a slice took is its
+    /// steps' by what was expected of them. Of a slice that was not measured, that stays.
+    fn shared_out(&self, took: &[f64], seconds: &[f64]) -> Vec<f64> {
+        let shares = self.counts(seconds.len());
+        let mut out = vec![0.0; seconds.len()];
+        for (i, (slice, expected)) in self.slices.iter().zip(self.takes(seconds)).enumerate() {
+            let factor = took.get(i).map_or(1.0, |took| took / expected.max(f64::MIN_POSITIVE));
+            for d in &self.dispatches[slice.clone()] {
+                out[d.step] += seconds[d.step] / f64::from(shares[d.step]) * factor;
+            }
+        }
+        out
+    }
+
+    /// Whether to go on with this cut, though another would be made now.
+    fn does(&self, fresh: &Self, within: f64, seconds: &[f64]) -> bool {
+        let longest = |cut: &Self| cut.takes(seconds).into_iter().fold(0.0, f64::max);
+        // What cannot be cut finer is none the better for another cut.
+        longest(self) <= TOLERATED * within.max(longest(fresh))
+            && fresh.slices.len() as f64 >= FEWER * self.slices.len() as f64
+    }
+
     /// Shares of each step that is cut.
     fn shared(&self) -> impl Iterator<Item = (usize, usize)> {
         self.dispatches
@@ -124,7 +170,9 @@ pub(super) struct Slicing {
     predicted: Vec<f64>,
     /// Measured seconds to predicted ones.
     ratio: Arc<Mutex<f64>>,
-    /// The ratio for which `cut` was made.
+    /// Seconds of each step by what slices took, where they were measured one by one.
+    learned: Option<Vec<f64>>,
+    /// The ratio for which `cut` was made; 0 for none.
     cut_for: f64,
     cut: Cut,
     shared: Vec<Option<Shared>>,
@@ -140,6 +188,7 @@ impl Slicing {
             assumed,
             predicted: plan.predict(assumed).iter().map(|p| p.seconds).collect(),
             ratio: Arc::new(Mutex::new(1.0)),
+            learned: None,
             cut_for: 0.0,
             cut: Cut::none(steps),
             shared: (0..steps).map(|_| None).collect(),
@@ -150,7 +199,14 @@ impl Slicing {
     /// The steps have changed.
     pub(super) fn replan(&mut self, plan: &Plan) {
         self.predicted = plan.predict(self.assumed).iter().map(|p| p.seconds).collect();
+        self.learned = None;
         self.cut_for = 0.0;
+    }
+
+    /// Seconds of each step, as far as times can be told.
+    fn seconds(&self, ratio: f64) -> Vec<f64> {
+        let predicted = || self.predicted.iter().map(|s| s * ratio).collect();
+        self.learned.clone().unwrap_or_else(predicted)
     }
 
     /// The slots have changed.
@@ -196,13 +252,33 @@ impl Runner {
     /// Cuts later runs into submits that take no longer than `within`, as far as times can be told, and into dispatches that
     /// take no longer than half of it. Results are the same to the bit.
     pub fn slice(&mut self, within: Duration) {
-        self.slicing.within = Some(within.as_secs_f64());
-        self.slicing.cut_for = 0.0;
+        let within = Some(within.as_secs_f64());
+        if self.slicing.within != within {
+            self.slicing.within = within;
+            self.slicing.cut_for = 0.0;
+        }
     }
 
     /// Tells how long the device was at a run that somebody else submitted.
-    pub fn took(&self, duration: Duration) {
+    pub fn took(&mut self, duration: Duration) {
         measured(&self.slicing.ratio, duration, self.slicing.predicted.iter().sum());
+        if let Some(learned) = &mut self.slicing.learned {
+            let factor = duration.as_secs_f64() / learned.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+            learned.iter_mut().for_each(|s| *s *= factor);
+        }
+    }
+
+    /// Tells how long the device was at each slice of a run that somebody else submitted. A slice's time is shared out among its
+    /// steps; the next run is cut by that, and no longer by predictions.
+    pub fn slices_took(&mut self, durations: &[Duration]) {
+        let took: Vec<f64> = durations.iter().map(Duration::as_secs_f64).collect();
+        let ratio = *lock(&self.slicing.ratio);
+        let mut seconds = self.slicing.cut.shared_out(&took, &self.slicing.seconds(ratio));
+        // One run may be disturbed; several in a row are not.
+        if let Some(before) = &self.slicing.learned {
+            seconds.iter_mut().zip(before).for_each(|(s, before)| *s = (*s + before) / 2.0);
+        }
+        self.slicing.learned = Some(seconds);
     }
 
     /// Submits that a run takes.
@@ -214,14 +290,20 @@ impl Runner {
     pub(super) fn cut(&mut self) -> Result<()> {
         let Some(within) = self.slicing.within else { return Ok(()) };
         let ratio = *lock(&self.slicing.ratio);
-        if ratio > self.slicing.cut_for || ratio < 0.5 * self.slicing.cut_for {
-            let seconds: Vec<f64> = self.slicing.predicted.iter().map(|s| s * ratio).collect();
+        let slower = ratio > self.slicing.cut_for || ratio < 0.5 * self.slicing.cut_for;
+        if slower || self.slicing.learned.is_some() {
+            let seconds = self.slicing.seconds(ratio);
             let most: Vec<u32> =
                 self.plan.steps.iter().map(|s| s.launch.grid[longest(s.launch.grid)].min(MOST_SHARES)).collect();
             let cut = Cut::within(within, &seconds, &most);
+            let known = self.slicing.learned.is_some() && self.slicing.cut_for > 0.0;
+            let stays = cut == self.slicing.cut || known && self.slicing.cut.does(&cut, within, &seconds);
             self.slicing.cut_for = ratio;
-            if cut != self.slicing.cut {
+            if !stays {
                 self.take_up(cut)?;
+                // So that later cuts have nothing to compile.
+                let soon = |i: &usize| most[*i] > 1 && SOON * seconds[*i] > within;
+                (0..seconds.len()).filter(soon).try_for_each(|i| self.share_pipeline(i).map(drop))?;
             }
         }
         self.bind_shares()
@@ -233,10 +315,8 @@ impl Runner {
         let mut shared: Vec<Option<Shared>> = self.steps.iter().map(|_| None).collect();
         let mut firsts: Vec<u8> = Vec::new();
         for (i, count) in cut.shared() {
-            let step = &self.plan.steps[i];
-            let kernel = self.plan.graph.nodes[step.op].op.name();
-            let pipeline = self.device.pipeline(kernel, &step.variant, Checks::Off, Extent::Share)?;
-            let shares = shares(step.launch.grid, count);
+            let pipeline = self.share_pipeline(i)?;
+            let shares = shares(self.plan.steps[i].launch.grid, count);
             let mut first_at = Vec::with_capacity(count);
             for share in &shares {
                 first_at.push(firsts.len() as u32);
@@ -252,6 +332,13 @@ impl Runner {
         self.slicing.shared = shared;
         self.slicing.cut = cut;
         Ok(())
+    }
+
+    /// What does step `i` in shares.
+    fn share_pipeline(&self, i: usize) -> Result<Arc<Pipeline>> {
+        let step = &self.plan.steps[i];
+        let kernel = self.plan.graph.nodes[step.op].op.name();
+        self.device.pipeline(kernel, &step.variant, Checks::Off, Extent::Share)
     }
 
     fn bind_shares(&mut self) -> Result<()> {
@@ -319,5 +406,34 @@ mod tests {
         assert_eq!(each.len(), 5, "no more submits than it takes: {each:?}");
         assert_eq!(cut.dispatches.len(), cut.slices.last().unwrap().end);
         assert_eq!(Cut::within(10.0, &seconds, &most), Cut::none(6));
+    }
+
+    #[test]
+    fn what_slices_took_is_their_steps() {
+        // The second step is three times as slow as expected, and the others as fast.
+        let (expected, most) = ([0.1, 0.4, 0.1], [1, 9, 1]);
+        let real = [0.1, 1.2, 0.1];
+        let mut seconds = expected.to_vec();
+        for _ in 0..4 {
+            let cut = Cut::within(0.2, &seconds, &most);
+            seconds = cut.shared_out(&cut.takes(&real), &seconds);
+            assert!((seconds.iter().sum::<f64>() - 1.4).abs() < 1e-9, "no time is lost: {seconds:?}");
+        }
+        let cut = Cut::within(0.2, &seconds, &most);
+        let longest = cut.takes(&real).into_iter().fold(0.0, f64::max);
+        assert!(longest < 1.1 * 0.2, "{longest} by {seconds:?}");
+        // What was not measured stays as it was.
+        let cut = Cut::within(0.2, &expected, &most);
+        assert_eq!(cut.shared_out(&[], &expected), expected);
+    }
+
+    #[test]
+    fn a_cut_that_does_is_kept() {
+        let most = [9; 4];
+        let cut = Cut::within(0.2, &[0.1; 4], &most);
+        let does = |seconds: [f64; 4]| cut.does(&Cut::within(0.2, &seconds, &most), 0.2, &seconds);
+        assert!(does([0.1; 4]) && does([0.12, 0.11, 0.1, 0.08]));
+        assert!(!does([0.1, 0.16, 0.1, 0.1]), "a slice of 0.26");
+        assert!(!does([0.01; 4]), "one slice would do");
     }
 }

@@ -1,7 +1,5 @@
 //! The engine in an app that has a device of its own.
 
-#[cfg(all(feature = "embedded-model", feature = "image"))]
-mod examples;
 #[cfg(feature = "embedded-model")]
 mod frames;
 #[cfg(feature = "embedded-model")]

@@ -1,19 +1,19 @@
-//! The examples, built and run as a reader runs them.
+//! Those that run once.
 
-use std::process::Command;
+use crate::{alone, example};
 
 /// What an example says.
 fn run(name: &str, args: &[&str]) -> String {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["run", "--quiet", "--example", name, "--"]).args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
-    let output = cargo.output().unwrap();
+    let output = example(name).args(args).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{name}: {told}");
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What one finds on the host is drawn by the other on the device: the instances' pixels, and no others.
 #[test]
 fn the_examples_find_the_same() {
+    let _alone = alone();
     let lines = run("minimal", &["assets/demo.png"]).lines().count();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("overlay.png");
