@@ -11,6 +11,7 @@ struct Params {
     threshold: f32, min_size: f32, log_limit: f32,
     grid_x: u32,
     sets: u32, // of deltas of a RoI: one for each class, or one for all
+    log_least: f32,
 }
 
 @slot var<uniform> p: Params;
@@ -37,7 +38,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let row = b * p.n + r;
     let f = frames[b];
     let delta = deltas[row * p.sets + min(label, p.sets - 1u)] / p.weights;
-    let box = clip(decode(rois[row], delta, p.log_limit), f32(f.out_w), f32(f.out_h));
+    let box = clip(decode(rois[row], delta, p.log_least, p.log_limit), f32(f.out_w), f32(f.out_h));
     let score = probabilities[row * p.classes + label];
     boxes[i] = box;
     let large = box.z - box.x >= p.min_size && box.w - box.y >= p.min_size;

@@ -3,6 +3,8 @@
 // device starts from the same numbers; so are the neighbours, which also let the host send only what is read.
 // AREA: bytes are resized as Pillow does, in whole numbers: all pixels that the output pixel covers, along rows and then
 // along columns, each rounded to bytes; then they are normalised.
+// FIXED: bytes are resized as OpenCV does, in whole numbers: the two nearest of each axis, along rows and then along columns;
+// then they are normalised.
 
 #import shared/element
 #import shared/frame
@@ -16,6 +18,7 @@ struct Params { pixels: u32, h: u32, w: u32, grid_x: u32, words: u32 }
 #ifdef AREA
 @slot var<storage, read> neighbours: array<u32>; // [B, H + W, words]: first pixel | count << 20, then a weight for each
 #else
+// FIXED: the weights of both neighbours, in halves.
 @slot var<storage, read> neighbours: array<vec2<u32>>; // [B, H + W]: lower | upper << 16 neighbour, and the upper one's weight
 #endif
 @slot var<storage, read> table: array<f32>; // [3, 256]
@@ -65,10 +68,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let y1 = (near_y.x >> 16u) * f.sent_w;
     let x0 = near_x.x & 0xffffu;
     let x1 = near_x.x >> 16u;
+#ifdef FIXED
+    // Weights have 11 bits, what is between has 15 after the shift, and the last two are rounded.
+    let wx = vec2(near_x.y & 0xffffu, near_x.y >> 16u);
+    let wy = vec2(near_y.y & 0xffffu, near_y.y >> 16u);
+    let above = (wx.x * texel(f.first_word, y0 + x0) + wx.y * texel(f.first_word, y0 + x1)) >> vec3(4u);
+    let below = (wx.x * texel(f.first_word, y1 + x0) + wx.y * texel(f.first_word, y1 + x1)) >> vec3(4u);
+    let quarters = ((wy.x * above) >> vec3(16u)) + ((wy.y * below) >> vec3(16u));
+    y[i] = stored(vec4(of_table(min((quarters + vec3(2u)) >> vec3(2u), vec3(255u))), 0.0));
+#else
     let ly = bitcast<f32>(near_y.y);
     let lx = bitcast<f32>(near_x.y);
     let top = (1.0 - lx) * value(f.first_word, y0 + x0) + lx * value(f.first_word, y0 + x1);
     let bottom = (1.0 - lx) * value(f.first_word, y1 + x0) + lx * value(f.first_word, y1 + x1);
     y[i] = stored(vec4((1.0 - ly) * top + ly * bottom, 0.0));
+#endif
 #endif
 }

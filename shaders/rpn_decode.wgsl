@@ -5,7 +5,7 @@
 #import shared/order
 #import shared/boxes
 
-struct Params { total: u32, segments: u32, k: u32, anchors: u32, ratios: u32, min_size: f32, log_limit: f32, min_logit: f32, grid_x: u32 }
+struct Params { total: u32, segments: u32, k: u32, anchors: u32, ratios: u32, min_size: f32, log_limit: f32, min_logit: f32, grid_x: u32, log_least: f32 }
 
 @slot var<uniform> p: Params;
 @slot var<storage, read> values: array<f32>; // [B, S, k] logits, NONE past the count
@@ -30,7 +30,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let anchor = vec4(levels[cell], levels[cell + 1u], levels[cell + 2u], levels[cell + 3u]) + vec4(shift, shift);
     let f = frames[b];
     let d = deltas[b * p.anchors + u32(levels[row]) + index];
-    let box = clip(decode(anchor, d, p.log_limit), f32(f.out_w), f32(f.out_h));
+    let box = clip(decode(anchor, d, p.log_least, p.log_limit), f32(f.out_w), f32(f.out_h));
     boxes[i] = box;
     let large = box.z - box.x >= p.min_size && box.w - box.y >= p.min_size;
     scores[i] = select(NONE, values[i], large && values[i] >= p.min_logit);

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use backbone::{Backbone, BlockKind, Neck};
 use coco::COCO_NAMES;
-pub use rules::{AnchorRule, LevelRule, PasteRule, Resize, SMALLEST_SIDE};
+pub use rules::{AnchorRule, DeltaLimit, LevelRule, PasteRule, Resize, SMALLEST_SIDE};
 
 /// The settings of one Mask R-CNN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +61,8 @@ pub struct Config {
     pub roi_aligned: bool,
     /// How the levels of RoIs are found.
     pub roi_levels: LevelRule,
+    /// How far a delta may change a box.
+    pub delta_limit: DeltaLimit,
     /// How boxes and masks are brought into the image.
     pub paste: PasteRule,
 }
@@ -309,6 +311,7 @@ impl Default for Config {
             transform: Transform::default(),
             roi_aligned: false,
             roi_levels: LevelRule::Inferred,
+            delta_limit: DeltaLimit::Above,
             paste: PasteRule::Enlarged,
         }
     }

@@ -10,12 +10,12 @@ fn iou(a: vec4<f32>, b: vec4<f32>) -> f32 {
 }
 
 // The inverse of the box coder (torchvision, _utils.py): deltas already divided by the coder's weights; log sizes are
-// cut off above only.
-fn decode(from_box: vec4<f32>, deltas: vec4<f32>, log_limit: f32) -> vec4<f32> {
+// cut off below and above.
+fn decode(from_box: vec4<f32>, deltas: vec4<f32>, log_least: f32, log_limit: f32) -> vec4<f32> {
     let size = from_box.zw - from_box.xy;
     let centre = from_box.xy + 0.5 * size;
     let c = deltas.xy * size + centre;
-    let s = exp(min(deltas.zw, vec2(log_limit))) * size;
+    let s = exp(min(max(deltas.zw, vec2(log_least)), vec2(log_limit))) * size;
     return vec4(c - 0.5 * s, c + 0.5 * s);
 }
 

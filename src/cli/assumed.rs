@@ -71,11 +71,16 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
         (vec!["backbone.dilate_first"], format!("the last stage dilated by 2, its first block {first}"))
     });
     // What other projects than torchvision do in another way, and the first thing that goes wrong.
-    let rules = (config.transform.resize == Resize::Pillow).then(|| {
+    let resized = match transform.resize {
+        Resize::Bilinear => None,
+        Resize::Pillow => Some("Pillow"),
+        Resize::Opencv => Some("OpenCV"),
+    };
+    let rules = resized.map(|resized| {
         let stride = if body.stride_in_1x1 { "first" } else { "3×3" };
         let text = format!(
-            "images resized as Pillow does, anchors not rounded, levels of RoIs by their strides, masks sampled at pixels; strides \
-             in the {stride} convolutions of blocks"
+            "images resized as {resized} does, anchors not rounded, levels of RoIs by their strides, masks sampled at pixels; \
+             strides in the {stride} convolutions of blocks"
         );
         (vec!["transform.resize", "anchor_rule", "roi_levels", "paste", "backbone.stride_in_1x1"], text)
     });
@@ -137,5 +142,7 @@ mod tests {
         assert!(!text.contains("Pillow"));
         config.transform.resize = Resize::Pillow;
         assert!(said(&config).contains("as Pillow does") && said(&config).contains("strides in the 3×3"));
+        config.transform.resize = Resize::Opencv;
+        assert!(said(&config).contains("as OpenCV does"));
     }
 }

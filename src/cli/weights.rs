@@ -100,6 +100,9 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
     say!("network   {}", network(config));
     say!("settings  {}", known(&settings));
     say!("epsilon   {}, {}: {}", config.backbone.eps_text(), word(settings.epsilon.origin), settings.epsilon.because);
+    if file.has_training_config() {
+        say!("told      `meta` has the configuration of its training: what is marked as read below is from there");
+    }
     // COCO's ids have holes.
     let names: Vec<&str> = config.class_names[1..].iter().map(String::as_str).filter(|n| *n != "N/A").collect();
     say!("classes   {}: {}", names.len(), names.join(", "));

@@ -12,6 +12,9 @@ pub enum Resize {
     /// detectron2: sides rounded to the nearest; Pillow's bilinear filter, which is as wide as what it shrinks (no aliases),
     /// along rows and then along columns, each rounded to bytes; then values are normalised.
     Pillow,
+    /// MMDetection: sides rounded to the nearest; OpenCV's bilinear resize of bytes, between the two nearest pixels, with
+    /// weights of 11 bits; then values are normalised.
+    Opencv,
 }
 
 /// How anchors are made of sizes and ratios.
@@ -24,6 +27,8 @@ pub enum AnchorRule {
     Rounded,
     /// detectron2: not rounded, a size's ratios one after the other, steps of the level's stride.
     Exact,
+    /// MMDetection: as `exact`, but a ratio's sizes one after the other.
+    ExactByRatio,
 }
 
 /// How the level of a RoI, and its place on it, are found.
@@ -35,6 +40,8 @@ pub enum LevelRule {
     Inferred,
     /// detectron2: `⌊4 + log2(√area / 224 + 1e-8)⌋`, and levels are as fine as their strides.
     Fixed,
+    /// MMDetection: `⌊2 + log2(√area / 56 + 1e-6)⌋`, and levels are as fine as their strides.
+    Finest,
 }
 
 /// How masks are brought into the image.
@@ -48,6 +55,17 @@ pub enum PasteRule {
     /// detectron2: sampled at the centre of every pixel of the box as it is; what *reaches* the threshold belongs to the
     /// mask. Boxes are clipped to the image once more.
     Sampled,
+}
+
+/// How far a delta may shrink or enlarge a box.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeltaLimit {
+    /// torchvision, detectron2: at most to 1000 / 16 of its side; to nothing, if it says so.
+    #[default]
+    Above,
+    /// MMDetection: nor to less than 16 / 1000 of it.
+    Both,
 }
 
 /// As [`Rpn::min_size`](super::Rpn::min_size) or [`BoxHead::min_size`](super::BoxHead::min_size): boxes of no area are

@@ -47,7 +47,7 @@ fn reads_every_key() {
         "mask": {"roi_size": 6, "pooling": "pool-floor", "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "class_agnostic": true, "threshold": 0.6},
         "transform": {"resize": "pillow", "min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
                       "size_divisible": 64},
-        "anchor_rule": "exact", "roi_aligned": true, "roi_levels": "fixed", "paste": "sampled"}"#;
+        "anchor_rule": "exact", "roi_aligned": true, "roi_levels": "fixed", "delta_limit": "both", "paste": "sampled"}"#;
     let expected = Config {
         name: "n".into(),
         backbone: Backbone {
@@ -119,6 +119,7 @@ fn reads_every_key() {
         anchor_rule: AnchorRule::Exact,
         roi_aligned: true,
         roi_levels: LevelRule::Fixed,
+        delta_limit: DeltaLimit::Both,
         paste: PasteRule::Sampled,
     };
     let config = Config::from_json(json, "test").unwrap();

@@ -4,7 +4,7 @@ use crate::rng::Rng;
 use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::class_decode::ClassDecode;
 use crate::ops::frame::Frame;
-use crate::ops::rpn_decode::LOG_LIMIT;
+use crate::ops::rpn_decode::{Coder, LOG_LIMIT};
 use crate::ops::Io;
 use crate::params;
 use crate::target::Target;
@@ -12,7 +12,7 @@ use crate::tensor::Value;
 
 params! {
     weights: [f32; 4], total: u32, n: u32, classes: u32, threshold: f32, min_size: f32, log_limit: f32, grid_x: u32,
-    sets: u32,
+    sets: u32, log_least: f32,
 }
 
 impl Kernel for ClassDecode {
@@ -34,6 +34,7 @@ impl Kernel for ClassDecode {
             grid_x: grid[0],
             // Sets of deltas of a RoI: one for all classes, or one for each.
             sets: (io.inputs[1].shape.len() / io.dim(0, 0) / 4) as u32,
+            log_least: self.coder.least,
         };
         Launch { grid, params: params.bytes() }
     }
@@ -42,7 +43,7 @@ impl Kernel for ClassDecode {
 /// Two classes, many, batches, one set of deltas for all, none live.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(13);
-    let mut case = |name: &str, live: Vec<u32>, n: usize, (k, sets): (usize, usize), spread: f32| {
+    let mut with = |coder: Coder, name: &str, live: Vec<u32>, n: usize, (k, sets): (usize, usize), spread: f32| {
         let b = live.len();
         let probabilities = (0..b * n * k).map(|_| rng.uniform(0.0, 0.2)).collect();
         let rois = rng.boxes(b * n, 100.0, 80.0);
@@ -55,14 +56,17 @@ pub fn cases() -> Vec<Case> {
             Value::u32([b], live),
             Frame::value(&frames),
         ];
-        let kernel = ClassDecode { weights: [10.0, 10.0, 5.0, 5.0], threshold: 0.05, min_size: 1e-2 };
+        let kernel = ClassDecode { weights: [10.0, 10.0, 5.0, 5.0], threshold: 0.05, min_size: 1e-2, coder };
         Case::new(name, kernel, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })
     };
-    vec![
+    let mut case = |name: &str, live, n, sets, spread| with(Coder::PLAIN, name, live, n, sets, spread);
+    let mut cases = vec![
         case("two classes", vec![90], 100, (2, 2), 3.0),
         case("91 classes", vec![7], 9, (91, 91), 3.0),
         case("batch", vec![5, 9], 9, (4, 4), 40.0),
         case("deltas for all classes", vec![5, 9], 9, (4, 1), 3.0),
         case("none live", vec![0], 5, (2, 2), 1.0),
-    ]
+    ];
+    cases.push(with(Coder::BOTH, "past both limits", vec![40], 40, (3, 3), 45.0));
+    cases
 }

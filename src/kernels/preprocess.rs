@@ -14,7 +14,8 @@ params! { pixels: u32, h: u32, w: u32, grid_x: u32, words: u32 }
 
 impl Kernel for Preprocess {
     fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::plain().flag("QUADS", true).flag("AREA", self.filter == Filter::Area)]
+        let of = |filter| self.filter == filter;
+        vec![Variant::plain().flag("QUADS", true).flag("AREA", of(Filter::Area)).flag("FIXED", of(Filter::Fixed))]
     }
 
     fn f16_operands(&self, io: &Io) -> Vec<(usize, &'static str)> {
@@ -55,7 +56,7 @@ pub fn cases() -> Vec<Case> {
         // Whole numbers leave no room.
         let tolerance = match filter {
             Filter::Nearest => Tolerance::Close { absolute: 2e-4, relative: 1e-5 },
-            Filter::Area => Tolerance::Exact,
+            Filter::Area | Filter::Fixed | Filter::FixedRows => Tolerance::Exact,
         };
         Case::new(name, Preprocess { h, w, filter }, inputs, tolerance)
     };
@@ -78,6 +79,15 @@ pub fn cases() -> Vec<Case> {
         area("area, rows only", &[((150, 31), (32, 31))], 32, 32),
         area("area, one pixel", &[((1, 1), (32, 32))], 32, 32),
         area("area, batch", &[((7, 9), (20, 26)), ((111, 5), (31, 14))], 32, 32),
+    ]);
+    let mut fixed = |name: &str, sizes: &[Sizes], h: usize, w: usize| with(Filter::Fixed, name, sizes, h, w);
+    cases.extend([
+        fixed("fixed, enlarge", &[((25, 31), (62, 77))], 64, 96),
+        fixed("fixed, shrink", &[((97, 51), (32, 16))], 32, 32),
+        fixed("fixed, shrink to a fifth", &[((161, 85), (33, 17))], 33, 18),
+        fixed("fixed, same size", &[((32, 32), (32, 32))], 32, 32),
+        fixed("fixed, one pixel", &[((1, 1), (32, 32))], 32, 32),
+        fixed("fixed, batch", &[((7, 9), (20, 26)), ((111, 5), (31, 14))], 32, 32),
     ]);
     cases
 }

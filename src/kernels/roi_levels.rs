@@ -162,6 +162,15 @@ mod tests {
                 assert_eq!(level(&[0.0, 0.0, area, 1.0], 224.0, &scales, Border::Ratio), want, "twin: area {area}");
             }
         }
+        // MMDetection's is nearer than torchvision's, and further than detectron2's.
+        let finest = RoiLevels { border: Border::Finest, ..RoiLevels::new(&scales) };
+        for (coarser, side) in [(1, 112.0f64), (2, 224.0), (3, 448.0)] {
+            for (off, want) in [(0.0, coarser), (30e-6, coarser), (90e-6, coarser - 1)] {
+                let area = ((side - off) * (side - off)) as f32;
+                assert_eq!(by_areas(&finest, area), want, "area {area}");
+                assert_eq!(level(&[0.0, 0.0, area, 1.0], 224.0, &scales, Border::Finest), want, "twin: area {area}");
+            }
+        }
         let torchvisions = RoiLevels::new(&scales);
         assert_eq!(by_areas(&torchvisions, 12544.0 * 0.9999995), 1);
     }

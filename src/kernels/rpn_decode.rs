@@ -3,7 +3,7 @@
 use crate::rng::Rng;
 use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::frame::Frame;
-use crate::ops::rpn_decode::{LOG_LIMIT, RpnDecode};
+use crate::ops::rpn_decode::{Coder, LOG_LIMIT, RpnDecode};
 use crate::ops::topk::NONE;
 use crate::ops::Io;
 use crate::params;
@@ -12,7 +12,7 @@ use crate::tensor::Value;
 
 params! {
     total: u32, segments: u32, k: u32, anchors: u32, ratios: u32, min_size: f32, log_limit: f32,
-    min_logit: f32, grid_x: u32,
+    min_logit: f32, grid_x: u32, log_least: f32,
 }
 
 impl Kernel for RpnDecode {
@@ -33,6 +33,7 @@ impl Kernel for RpnDecode {
             min_logit: self.min_logit,
             log_limit: LOG_LIMIT,
             grid_x: grid[0],
+            log_least: self.coder.least,
         };
         Launch { grid, params: params.bytes() }
     }
@@ -41,7 +42,7 @@ impl Kernel for RpnDecode {
 /// Two levels, two images, boxes outside the image and enlargements past the limit.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(9);
-    let mut case = |name: &str, batch: usize, k: usize, spread: f32, min_logit: f32| {
+    let mut with = |coder: Coder, name: &str, batch: usize, k: usize, spread: f32, min_logit: f32| {
         let maps = [(6usize, 8usize, 8.0f32), (3, 4, 16.0)];
         let (mut first, mut levels) = (0, Vec::new());
         for (h, w, stride) in maps {
@@ -67,12 +68,16 @@ pub fn cases() -> Vec<Case> {
             Value::f32([2, 16], levels),
             Frame::value(&frames),
         ];
-        Case::new(name, RpnDecode { min_size: 1e-3, min_logit }, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })
+        let kernel = RpnDecode { min_size: 1e-3, min_logit, coder };
+        Case::new(name, kernel, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })
     };
-    vec![
+    let mut case = |name: &str, batch, k, spread, min_logit| with(Coder::PLAIN, name, batch, k, spread, min_logit);
+    let mut cases = vec![
         case("as in the network", 1, 30, 0.5, NONE),
         case("batch", 2, 21, 1.0, -1.0),
         case("past the limit", 1, 40, 6.0, NONE),
         case("one", 1, 1, 0.1, NONE),
-    ]
+    ];
+    cases.push(with(Coder::BOTH, "past both limits", 1, 40, 9.0, NONE));
+    cases
 }

@@ -20,18 +20,20 @@ pub(super) struct Level {
 pub(crate) fn cells(sizes: &[f32], ratios: &[f32], rule: AnchorRule) -> Vec<[f32; 4]> {
     match rule {
         AnchorRule::Rounded => rounded(sizes, ratios),
-        AnchorRule::Exact => exact(sizes, ratios),
+        AnchorRule::Exact => {
+            sizes.iter().flat_map(|&size| ratios.iter().map(move |&ratio| exact(size.into(), ratio.into()))).collect()
+        }
+        AnchorRule::ExactByRatio => {
+            ratios.iter().flat_map(|&ratio| sizes.iter().map(move |&size| exact(size.into(), ratio.into()))).collect()
+        }
     }
 }
 
-/// Sizes outer, ratios inner, sides in f64.
-fn exact(sizes: &[f32], ratios: &[f32]) -> Vec<[f32; 4]> {
-    let anchor = |size: f64, ratio: f64| {
-        let w = (size * size / ratio).sqrt();
-        let (x, y) = ((w / 2.0) as f32, (ratio * w / 2.0) as f32);
-        [-x, -y, x, y]
-    };
-    sizes.iter().flat_map(|&size| ratios.iter().map(move |&ratio| anchor(size.into(), ratio.into()))).collect()
+/// With sides in f64.
+fn exact(size: f64, ratio: f64) -> [f32; 4] {
+    let w = (size * size / ratio).sqrt();
+    let (x, y) = ((w / 2.0) as f32, (ratio * w / 2.0) as f32);
+    [-x, -y, x, y]
 }
 
 /// Ratios outer, sizes inner, half sides rounded half to even.
@@ -55,7 +57,7 @@ pub(super) fn table(levels: &[Level], sizes: &[Vec<f32>], ratios: &[f32], rule: 
     for (level, sizes) in levels.iter().zip(sizes) {
         let stride = |input: usize, map: usize| match rule {
             AnchorRule::Rounded => (input / map) as f32,
-            AnchorRule::Exact => level.stride as f32,
+            AnchorRule::Exact | AnchorRule::ExactByRatio => level.stride as f32,
         };
         data.extend([level.first as f32, level.map.1 as f32]);
         data.extend([stride(level.input.1, level.map.1), stride(level.input.0, level.map.0)]);
@@ -99,14 +101,19 @@ mod tests {
         assert_eq!(anchors[0], [-22.627417, -11.313708, 22.627417, 11.313708]);
         assert_eq!(anchors[2], [-11.313708, -22.627417, 11.313708, 22.627417]);
         assert_eq!((anchors[1], anchors[4]), ([-16.0, -16.0, 16.0, 16.0], [-32.0, -32.0, 32.0, 32.0]));
-        for (i, [x1, y1, x2, y2]) in anchors.into_iter().enumerate() {
+        for (i, &[x1, y1, x2, y2]) in anchors.iter().enumerate() {
             let (w, h, side) = (x2 - x1, y2 - y1, if i < 3 { 32.0 } else { 64.0 });
             assert!((w * h - side * side).abs() < 1e-2 && (h / w - [0.5, 1.0, 2.0][i % 3]).abs() < 1e-5);
         }
+        // The same in another order.
+        let by_ratio = cells(&[32.0, 64.0], &[0.5, 1.0, 2.0], AnchorRule::ExactByRatio);
+        assert_eq!(by_ratio, [0, 3, 1, 4, 2, 5].map(|i| anchors[i]));
         // And their steps are the level's stride, whatever the padded input is.
         let level = Level { map: (13, 17), input: (800, 1088), stride: 64, first: 9 };
-        let table = table(&[level], &[vec![512.0]], &[1.0], AnchorRule::Exact);
-        assert_eq!(table.floats()[..4], [9.0, 17.0, 64.0, 64.0]);
+        for rule in [AnchorRule::Exact, AnchorRule::ExactByRatio] {
+            let table = table(&[level], &[vec![512.0]], &[1.0], rule);
+            assert_eq!(table.floats()[..4], [9.0, 17.0, 64.0, 64.0]);
+        }
     }
 
     #[test]

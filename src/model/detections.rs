@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::heads::BoxOutputs;
 use super::{Builder, MaskOutputs, Outputs};
 use crate::Result;
-use crate::config::{Config, PasteRule, Suppression};
+use crate::config::{Config, DeltaLimit, PasteRule, Suppression};
 use crate::graph::Tensor;
 use crate::ops::class_decode::ClassDecode;
 use crate::ops::collect::Collect;
@@ -13,6 +13,7 @@ use crate::ops::gather_groups::GatherGroups;
 use crate::ops::nms::Nms;
 use crate::ops::paste::Paste;
 use crate::ops::paste_layout::{PasteLayout, Pasting};
+use crate::ops::rpn_decode::Coder;
 use crate::ops::soft_nms::{Decay, SoftNms};
 use crate::ops::softmax::Softmax;
 use crate::tensor::Value;
@@ -28,7 +29,12 @@ pub(super) fn of_classes(
     let head = &config.box_head;
     b.g.stage("class NMS");
     let probabilities = b.g.op1("box.softmax", Softmax { live: true }, &[logits, live])?;
-    let decode = ClassDecode { weights: head.reg_weights, threshold: head.score_thresh, min_size: head.min_size };
+    let decode = ClassDecode {
+        weights: head.reg_weights,
+        threshold: head.score_thresh,
+        min_size: head.min_size,
+        coder: coder(config),
+    };
     let candidates = b.g.op("box.decode", decode, &[probabilities, deltas, rois, live, frames])?;
     let (n, groups) = (rois.dim(1), config.num_classes - 1);
     let segments = (0..groups).flat_map(|c| [(c * n) as u32, n as u32]).collect();
@@ -60,6 +66,14 @@ pub(super) fn of_classes(
         b.tap(name, t);
     }
     Ok(found)
+}
+
+/// How a network's deltas are read.
+pub(super) fn coder(config: &Config) -> Coder {
+    match config.delta_limit {
+        DeltaLimit::Above => Coder::PLAIN,
+        DeltaLimit::Both => Coder::BOTH,
+    }
 }
 
 /// How a network's masks come into the image.

@@ -61,6 +61,7 @@ fn border(config: &Config) -> Border {
     match config.roi_levels {
         LevelRule::Inferred => Border::Log,
         LevelRule::Fixed => Border::Ratio,
+        LevelRule::Finest => Border::Finest,
     }
 }
 

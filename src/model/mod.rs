@@ -49,13 +49,12 @@ pub(crate) use detections::pasting;
 use heads::BoxOutputs;
 
 use crate::Result;
-use crate::config::{Config, Resize};
+use crate::config::Config;
 use crate::graph::{Graph, Tensor};
 use crate::ops::Info;
 use crate::ops::frame::FRAME_WORDS;
 use crate::ops::levels::Levels;
 use crate::ops::preprocess::Preprocess;
-use crate::ops::sampling::Filter;
 use crate::tensor::Value;
 use crate::weights::NetworkWeights;
 
@@ -250,10 +249,7 @@ fn image(b: &mut Builder, config: &Config, capacity: &Capacity) -> Result<([Tens
     let transform = &config.transform;
     let table = Preprocess::table(transform.image_range, transform.image_mean, transform.image_std);
     let table = b.g.constant("normalisation", Arc::new(table));
-    let filter = match transform.resize {
-        Resize::Bilinear => Filter::Nearest,
-        Resize::Pillow => Filter::Area,
-    };
+    let filter = size::filter(transform.resize);
     let preprocess = Preprocess { h: capacity.height, w: capacity.width, filter };
     let x = b.g.op1("transform", preprocess, &[bytes, frames, neighbours, table])?;
     b.tap("transform", x);

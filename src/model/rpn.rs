@@ -138,7 +138,7 @@ pub(super) fn select(b: &mut Builder, config: &Config, outputs: &RpnOutputs, fra
     // A probability as a logit: sigmoid rises strictly.
     let threshold = config.rpn.score_thresh;
     let min_logit = if threshold > 0.0 { (threshold / (1.0 - threshold)).ln() } else { NONE };
-    let decode = RpnDecode { min_size: config.rpn.min_size, min_logit };
+    let decode = RpnDecode { min_size: config.rpn.min_size, min_logit, coder: super::detections::coder(config) };
     let decoded = b.g.op("rpn.decode", decode, &[top[0], top[1], *deltas, *table, frames])?;
     let (boxes, scores) = (decoded[0], decoded[1]);
     let kept = b.g.op1("rpn.nms", Nms { threshold: config.rpn.nms_thresh }, &[boxes, scores, top[2]])?;

@@ -23,7 +23,8 @@ impl NetworkSize {
     /// [`Transform::scale`] that, instead of the first of the two.
     ///
     /// The floor of the rounded product matters: `⌊97 · (800 / 97)⌋` is 799. With [`Resize::Pillow`] both are scaled so that
-    /// the short side is right, then, if the long one is too long, again, and rounded.
+    /// the short side is right, then, if the long one is too long, again, and rounded. With [`Resize::Opencv`] `side · scale`
+    /// is rounded.
     ///
     /// # Errors
     /// [`Error::Image`] where a side would vanish: the image is too long and narrow.
@@ -37,6 +38,7 @@ impl NetworkSize {
         let scale = wanted.min(most / long);
         let side = |n: u32| match transform.resize {
             Resize::Bilinear => (n as f64 * scale).floor() as u32,
+            Resize::Opencv => (n as f64 * scale + 0.5) as u32,
             Resize::Pillow => {
                 let once =
                     |n: f64| if n == short && transform.scale == 0.0 { transform.min_size as f64 } else { wanted * n };
@@ -69,23 +71,28 @@ impl NetworkSize {
 
     /// What the resize reads of the image.
     pub fn sampling(&self) -> Sampling {
-        let filter = match self.resize {
-            Resize::Bilinear => Filter::Nearest,
-            Resize::Pillow => Filter::Area,
-        };
-        Sampling::new(self.input, self.resized).filtered(filter)
+        Sampling::new(self.input, self.resized).filtered(filter(self.resize))
     }
 
     /// How much finer than its stride a level of the pyramid counts as, in powers of two: 0 but for images that are
     /// mostly padding. torchvision takes the scale of P2 for 2^round(log2(its rows / rows after the resize))
     /// (`ops/poolers.py`), and with resized heights up to 22, of 33 to 45 or 65 to 67 that is not 1/4. With
-    /// [`LevelRule::Fixed`] always 0.
+    /// the other rules always 0.
     pub fn roi_shift(&self, rule: LevelRule) -> u32 {
-        if rule == LevelRule::Fixed {
+        if rule != LevelRule::Inferred {
             return 0;
         }
         let shift = (f64::from(self.padded.0) / f64::from(self.resized.0)).log2().round();
         shift.max(0.0) as u32
+    }
+}
+
+/// What a pixel of the resized image is made of.
+pub(super) fn filter(resize: Resize) -> Filter {
+    match resize {
+        Resize::Bilinear => Filter::Nearest,
+        Resize::Pillow => Filter::Area,
+        Resize::Opencv => Filter::Fixed,
     }
 }
 

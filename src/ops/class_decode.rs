@@ -1,7 +1,7 @@
 //! Candidates of each class from the box head's outputs.
 
 use super::frame::{FRAME_WORDS, Frame};
-use super::rpn_decode::decode;
+use super::rpn_decode::Coder;
 use super::topk::NONE;
 use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::tensor::Value;
@@ -18,6 +18,8 @@ pub struct ClassDecode {
     pub threshold: f32,
     /// Smallest side, in resized pixels.
     pub min_size: f32,
+    /// How deltas are read.
+    pub coder: Coder,
 }
 
 impl Op for ClassDecode {
@@ -74,7 +76,7 @@ impl Op for ClassDecode {
                 let d = &inputs[1].floats()[if shared { row } else { row * k + class } * 4..][..4];
                 let d = std::array::from_fn(|c| d[c] as f64 / self.weights[c] as f64);
                 let limit = |c: usize| if c.is_multiple_of(2) { f.out_w } else { f.out_h } as f64;
-                let decoded = decode(from, d);
+                let decoded = self.coder.decode(from, d);
                 let out: [f32; 4] = std::array::from_fn(|c| decoded[c].clamp(0.0, limit(c)) as f32);
                 let at = (image * (k - 1) + class - 1) * n + r;
                 boxes[at * 4..at * 4 + 4].copy_from_slice(&out);
@@ -92,6 +94,7 @@ impl Op for ClassDecode {
             ("weights", value(self.weights.map(|w| w.to_string()).join(","))),
             ("threshold", value(self.threshold)),
             ("min_size", value(self.min_size)),
+            ("log_least", self.coder.settings()),
         ])
     }
 }

@@ -29,6 +29,7 @@ pub mod matching;
 pub mod max_pool;
 pub mod mean_pool;
 pub mod nms;
+pub mod opencv;
 pub mod paste;
 pub mod paste_layout;
 pub mod pillow;

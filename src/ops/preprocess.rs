@@ -8,7 +8,8 @@ use crate::tensor::{DType, Shape, Value};
 
 /// torchvision's `GeneralizedRCNNTransform`: normalise, resize bilinearly (half-pixel centres, no antialias), pad
 /// with zeros to the plan's size. With [`Filter::Area`], detectron2's: resize as Pillow does, along rows and then along
-/// columns, each rounded to bytes, and then normalise and pad.
+/// columns, each rounded to bytes, and then normalise and pad. With [`Filter::Fixed`], MMDetection's: resize as OpenCV does,
+/// between the two nearest bytes of each axis, in whole numbers.
 ///
 /// Inputs: bytes `[words]` (RGB, 3 bytes a pixel, packed little-endian into words) of the pixels that are read, frames
 /// `[B,8]`, neighbours `[B,H+W,N]` of the rows and columns ([`super::sampling::Sampling::neighbours`]), table `[3,256]` of
@@ -68,6 +69,40 @@ impl Preprocess {
     }
 }
 
+impl Preprocess {
+    /// [`Preprocess::twin`] of OpenCV's resize: the image's rows are made narrow first, as far as they are read, then what lies
+    /// between two of them.
+    fn fixed_twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (bytes, table) = (bytemuck::cast_slice::<u32, u8>(inputs[0].ints()), inputs[3].floats());
+        let batch = inputs[1].shape.dim(0);
+        let mut y = vec![0.0; batch * self.h * self.w * 4];
+        for (b, pairs) in inputs[2].ints().chunks(inputs[2].shape.dim(2) * (self.h + self.w)).enumerate() {
+            let f = Frame::of(&inputs[1], b);
+            let image = &bytes[f.first_word as usize * 4..];
+            let pairs: Vec<[i64; 4]> = pairs
+                .chunks(inputs[2].shape.dim(2))
+                .map(|w| [w[0] % 65_536, w[0] / 65_536, w[1] % 65_536, w[1] / 65_536].map(i64::from))
+                .collect();
+            let (rows, columns) = pairs.split_at(self.h);
+            // In sixteenths of 2⁻¹¹, as OpenCV keeps them in 16 bits.
+            let narrow = |row: i64, x: usize, c: usize| {
+                let [low, high, of_low, of_high] = columns[x];
+                let at = |column: i64| i64::from(image[(row * i64::from(f.sent_w) + column) as usize * 3 + c]);
+                (of_low * at(low) + of_high * at(high)) / 16
+            };
+            for (oy, &[low, high, of_low, of_high]) in rows[..f.out_h as usize].iter().enumerate() {
+                for i in 0..f.out_w as usize * 3 {
+                    let (x, c) = (i / 3, i % 3);
+                    let quarters = of_low * narrow(low, x, c) / (1 << 16) + of_high * narrow(high, x, c) / (1 << 16);
+                    let byte = ((quarters + 2) / 4).min(255) as usize;
+                    y[((b * self.h + oy) * self.w + x) * 4 + c] = table[c * 256 + byte];
+                }
+            }
+        }
+        vec![Value::f32([batch, self.h, self.w, 4], y)]
+    }
+}
+
 impl Op for Preprocess {
     fn name(&self) -> &'static str {
         "preprocess"
@@ -90,7 +125,7 @@ impl Op for Preprocess {
             && frames.shape.rank() == 2
             && frames.shape.dim(1) == FRAME_WORDS
             && neighbours.shape.rank() == 3
-            && neighbours.shape.dim(2) >= if self.filter == Filter::Nearest { 2 } else { 4 }
+            && neighbours.shape.dim(2) >= if self.filter == Filter::Area { 4 } else { 2 }
             && neighbours.shape == Shape::from([frames.shape.dim(0), self.h + self.w, neighbours.shape.dim(2)])
             && table.shape == Shape::from([3, 256]);
         if !ok {
@@ -103,14 +138,16 @@ impl Op for Preprocess {
 
     fn cost(&self, io: &Io) -> Cost {
         // Of an area about half of the room for neighbours is taken.
-        let taps = if self.filter == Filter::Nearest { 4 } else { (io.dim(2, 2) / 2).pow(2) };
+        let taps = if self.filter == Filter::Area { (io.dim(2, 2) / 2).pow(2) } else { 4 };
         Cost::of(io, 6.0 * (taps * io.dim(1, 0) * self.h * self.w) as f64)
     }
 
     /// Interpolates along rows for the whole image first, then along columns.
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        if self.filter == Filter::Area {
-            return self.area_twin(inputs);
+        match self.filter {
+            Filter::Area => return self.area_twin(inputs),
+            Filter::Fixed | Filter::FixedRows => return self.fixed_twin(inputs),
+            Filter::Nearest => {}
         }
         let (bytes, table) = (bytemuck::cast_slice::<u32, u8>(inputs[0].ints()), inputs[3].floats());
         let batch = inputs[1].shape.dim(0);
@@ -141,8 +178,12 @@ impl Op for Preprocess {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        let area = (self.filter == Filter::Area).then(|| "area".into());
-        settings([("h", value(self.h)), ("w", value(self.w)), ("filter", area)])
+        let filter = match self.filter {
+            Filter::Nearest => None,
+            Filter::Area => value("area"),
+            Filter::Fixed | Filter::FixedRows => value("fixed"),
+        };
+        settings([("h", value(self.h)), ("w", value(self.w)), ("filter", filter)])
     }
 }
 

@@ -12,6 +12,8 @@ pub enum Border {
     Log,
     /// detectron2's: 1e-8 is added to what the logarithm is taken of.
     Ratio,
+    /// MMDetection's: 1e-6 is added to it, of a quarter of the canonical side.
+    Finest,
 }
 
 /// The levels that RoIs are pooled from: one to four, finest first.
@@ -54,6 +56,7 @@ impl RoiLevels {
                 * match self.border {
                     Border::Log => (level - 4.0 - 1e-6).exp2(),
                     Border::Ratio => (level - 4.0).exp2() - 1e-8,
+                    Border::Finest => (level - 4.0).exp2() - 1e-6 / 4.0,
                 };
             (side * side) as f32
         })
@@ -110,7 +113,14 @@ impl RoiLevels {
         [
             ("scales", value(join(self.scales.iter().map(f32::to_string)))),
             ("canonical", unless(224.0, self.canonical)),
-            ("border", (self.border == Border::Ratio).then(|| "ratio".into())),
+            (
+                "border",
+                match self.border {
+                    Border::Log => None,
+                    Border::Ratio => value("ratio"),
+                    Border::Finest => value("finest"),
+                },
+            ),
             ("maps", (!self.maps.is_empty()).then(|| join(self.maps.iter().map(Levels::to_string)))),
         ]
     }
@@ -152,6 +162,7 @@ pub(crate) fn level(roi: &[f32], canonical: f32, scales: &[f32], border: Border)
     let target = match border {
         Border::Log => (4.0 + ratio.log2() + 1e-6).floor(),
         Border::Ratio => (4.0 + (ratio + 1e-8).log2()).floor(),
+        Border::Finest => (2.0 + (4.0 * ratio + 1e-6).log2()).floor(),
     };
     let ends = [scales[0], scales[scales.len() - 1]].map(|scale| -f64::from(scale).log2());
     (target.clamp(ends[0], ends[1]) - ends[0]) as usize

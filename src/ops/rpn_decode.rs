@@ -8,6 +8,34 @@ use crate::tensor::Value;
 /// ln(1000 / 16): the largest log enlargement that the box coder allows (torchvision, `_utils.py`).
 pub const LOG_LIMIT: f32 = 4.135_166_6;
 
+/// What projects' box coders differ in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coder {
+    /// The smallest logarithm by which a side may shrink.
+    pub least: f32,
+}
+
+impl Coder {
+    /// torchvision's and detectron2's: a side may shrink to nothing.
+    pub const PLAIN: Self = Self { least: f32::MIN };
+    /// MMDetection's: it shrinks no further than it grows.
+    pub const BOTH: Self = Self { least: -LOG_LIMIT };
+
+    /// What tells one from another.
+    pub(super) fn settings(self) -> Option<String> {
+        (self.least > f32::MIN).then(|| self.least.to_string())
+    }
+
+    /// Decodes in f64: what the twins of both decoders use.
+    pub(super) fn decode(self, from: [f64; 4], d: [f64; 4]) -> [f64; 4] {
+        let (w, h) = (from[2] - from[0], from[3] - from[1]);
+        let (cx, cy) = (from[0] + w / 2.0 + d[0] * w, from[1] + h / 2.0 + d[1] * h);
+        let grown = |side: f64, by: f64| side * by.clamp(self.least.into(), (1000.0f64 / 16.0).ln()).exp();
+        let (w, h) = (grown(w, d[2]), grown(h, d[3]));
+        [cx - w / 2.0, cy - h / 2.0, cx + w / 2.0, cy + h / 2.0]
+    }
+}
+
 /// Anchors, box decoding, clipping, and the smallest side.
 ///
 /// Inputs: values and indices `[B,S,k]` as [`super::topk::TopK`] gives them, deltas `[B,anchors,4]`, levels
@@ -19,14 +47,8 @@ pub struct RpnDecode {
     pub min_size: f32,
     /// Smallest logit that is kept.
     pub min_logit: f32,
-}
-
-/// Decodes in f64: what the twins of both decoders use.
-pub(super) fn decode(from: [f64; 4], d: [f64; 4]) -> [f64; 4] {
-    let (w, h) = (from[2] - from[0], from[3] - from[1]);
-    let (cx, cy) = (from[0] + w / 2.0 + d[0] * w, from[1] + h / 2.0 + d[1] * h);
-    let (w, h) = (w * d[2].min((1000.0f64 / 16.0).ln()).exp(), h * d[3].min((1000.0f64 / 16.0).ln()).exp());
-    [cx - w / 2.0, cy - h / 2.0, cx + w / 2.0, cy + h / 2.0]
+    /// How deltas are read.
+    pub coder: Coder,
 }
 
 impl Op for RpnDecode {
@@ -84,7 +106,7 @@ impl Op for RpnDecode {
             let at = (b * anchors + level[0] as usize + index as usize) * 4;
             let d = std::array::from_fn(|c| inputs[2].floats()[at + c] as f64);
             let f = Frame::of(&inputs[4], b);
-            let box_ = decode(anchor, d);
+            let box_ = self.coder.decode(anchor, d);
             let clipped: [f32; 4] =
                 std::array::from_fn(|c| box_[c].clamp(0.0, if c % 2 == 0 { f.out_w } else { f.out_h } as f64) as f32);
             let large = clipped[2] - clipped[0] >= self.min_size && clipped[3] - clipped[1] >= self.min_size;
@@ -95,6 +117,10 @@ impl Op for RpnDecode {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        settings([("min_size", value(self.min_size)), ("min_logit", value(self.min_logit))])
+        settings([
+            ("min_size", value(self.min_size)),
+            ("min_logit", value(self.min_logit)),
+            ("log_least", self.coder.settings()),
+        ])
     }
 }

@@ -4,6 +4,7 @@
 //! shrunk to a sixth, two of six rows and columns are read at most; the others need neither memory on the device nor a
 //! trip there, and no image is too large for a binding that holds the network's input.
 
+use super::opencv;
 use super::pillow;
 pub use super::pillow::{MOST_RATIO, PILLOW_LONGEST};
 
@@ -15,6 +16,10 @@ pub enum Filter {
     Nearest,
     /// All pixels that it covers, of bytes, by [`pillow`]'s weights: nothing is passed over.
     Area,
+    /// The two nearest pixels of each axis, of bytes, by [`opencv`]'s weights.
+    Fixed,
+    /// What the rows of [`Filter::Fixed`] are made of.
+    FixedRows,
 }
 
 /// One axis of a resize.
@@ -46,15 +51,24 @@ impl Axis {
     }
 
     fn gathers(self) -> bool {
-        self.filter == Filter::Nearest && u64::from(self.input) > 2 * u64::from(self.output)
+        self.filter != Filter::Area && u64::from(self.input) > 2 * u64::from(self.output)
     }
 
     /// torch's `interpolate`: half-pixel centres, the ratio divided in f32, the upper neighbour clamped.
     pub(crate) fn pair(self, d: u32) -> Pair {
+        if let Some((pair, _)) = self.fixed(d) {
+            return pair;
+        }
         let ratio = self.input as f32 / self.output as f32;
         let at = (ratio * (d as f32 + 0.5) - 0.5).max(0.0);
         let low = (at as u32).min(self.input - 1);
         Pair { low, high: (low + 1).min(self.input - 1), weight: at - low as f32 }
+    }
+
+    /// The same as OpenCV has it, with its weights, where that is the filter.
+    fn fixed(self, d: u32) -> Option<(Pair, u32)> {
+        let rows = self.filter == Filter::FixedRows;
+        (rows || self.filter == Filter::Fixed).then(|| opencv::pair(self.input, self.output, d, rows))
     }
 
     /// The pixels of the image that are sent, as (first, how many side by side), in order.
@@ -74,16 +88,17 @@ impl Axis {
     /// How many words tell of an output pixel's neighbours.
     fn words(self) -> usize {
         match self.filter {
-            Filter::Nearest => 2,
+            Filter::Nearest | Filter::Fixed | Filter::FixedRows => 2,
             Filter::Area => 1 + pillow::taps(self.input, self.output),
         }
     }
 
-    /// Both neighbours among the pixels that are sent, in the halves of a word, and the upper one's weight.
+    /// Both neighbours among the pixels that are sent, in the halves of a word, and the upper one's weight; of
+    /// [`Filter::Fixed`] both weights, in halves.
     fn nearest(self, d: u32) -> [u32; 2] {
         let pair = self.pair(d);
         let (low, high) = if self.gathers() { (2 * d, 2 * d + 1) } else { (pair.low, pair.high) };
-        [low | high << 16, pair.weight.to_bits()]
+        [low | high << 16, self.fixed(d).map_or(pair.weight.to_bits(), |(_, weights)| weights)]
     }
 }
 
@@ -105,7 +120,8 @@ impl Sampling {
 
     /// The same with such a filter.
     pub fn filtered(self, filter: Filter) -> Self {
-        Self { y: Axis { filter, ..self.y }, x: Axis { filter, ..self.x } }
+        let of_rows = if filter == Filter::Fixed { Filter::FixedRows } else { filter };
+        Self { y: Axis { filter: of_rows, ..self.y }, x: Axis { filter, ..self.x } }
     }
 
     /// How many words tell of a row's or a column's neighbours, made a power of two, so that images of slightly different
@@ -144,12 +160,14 @@ impl Sampling {
     }
 
     /// Adds the neighbours of a network input of `height` × `width` pixels to `out`: so many words for each row, then for
-    /// each column; zeros where it is padding. Two words are as [`Filter::Nearest`] has them, more as [`Filter::Area`].
+    /// each column; zeros where it is padding. Two words are as [`Filter::Nearest`] and [`Filter::Fixed`] have them, more as [`Filter::Area`].
     pub fn neighbours(&self, height: usize, width: usize, words: usize, out: &mut Vec<u32>) {
         for (axis, n) in [(self.y, height), (self.x, width)] {
             let end = out.len() + words * n;
             match axis.filter {
-                Filter::Nearest => out.extend((0..axis.output).flat_map(|d| axis.nearest(d))),
+                Filter::Nearest | Filter::Fixed | Filter::FixedRows => {
+                    out.extend((0..axis.output).flat_map(|d| axis.nearest(d)))
+                }
                 Filter::Area => {
                     for d in 0..axis.output {
                         let next = out.len() + words;

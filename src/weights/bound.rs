@@ -39,6 +39,7 @@ impl<'a> Bound<'a> {
         let convs = known((family.rows)(0)).count(|i| Kind::BoxConv.nth(i));
         let mut bound = known((family.rows)(convs));
         bound.conventions = family.conventions.told(bound.colours(Kind::PixelMean), bound.colours(Kind::PixelStd));
+        bound.conventions = (family.told)(&bound, bound.conventions);
         bound
     }
 

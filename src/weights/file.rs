@@ -11,7 +11,7 @@ use super::entry::Entry;
 use super::family::Family;
 use super::infer;
 use super::names::{closest, shown};
-use super::selection::{Selection, Taken, choose};
+use super::selection::{Selection, Taken, Told, choose};
 use super::settings::Settings;
 use super::sniff::format_of;
 use super::{header, onnx, pth};
@@ -42,6 +42,7 @@ pub struct WeightsFile {
     metadata: HashMap<String, String>,
     family: &'static Family,
     selection: Selection,
+    told: Told,
 }
 
 /// How the tensors of a file are stored.
@@ -157,8 +158,9 @@ impl WeightsFile {
             }),
         };
         let (format, taken, metadata) = read.map_err(|reason| Error::Weights { file: name.clone(), reason })?;
-        let Taken { tensors, family, selection, decoded } = taken;
-        Ok(Self { name, bytes, decoded, format, tensors: tensors.into_iter().collect(), metadata, family, selection })
+        let Taken { tensors, family, selection, decoded, told } = taken;
+        let tensors = tensors.into_iter().collect();
+        Ok(Self { name, bytes, decoded, format, tensors, metadata, family, selection, told })
     }
 
     /// The path, or what stands for it in messages.
@@ -176,6 +178,18 @@ impl WeightsFile {
     /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn selection(&self) -> &Selection {
         &self.selection
+    }
+
+    /// What it says of its network outside of the tensors.
+    pub(super) fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// Whether it has the configuration of its training beside the tensors, as MMDetection's checkpoints do.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
+    pub fn has_training_config(&self) -> bool {
+        self.told.config.get("model").is_some()
     }
 
     /// The project whose names its tensors have: `torchvision`.

@@ -37,6 +37,7 @@ mod onnx;
 mod pth;
 #[cfg(feature = "pull")]
 pub mod pull;
+mod python;
 mod reader;
 mod selection;
 mod settings;

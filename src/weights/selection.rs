@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::entry::Entry;
 use super::family::{FAMILIES, Family, OURS};
 use super::names::{counted, shown};
+use super::python::Literal;
 
 /// Keys that state dicts are saved under; the most likely first.
 pub(super) const WRAPPERS: [&str; 8] =
@@ -114,12 +115,23 @@ pub(super) struct Taken {
     pub selection: Selection,
     /// What their places are in, where that is not the file.
     pub decoded: Option<Vec<u8>>,
+    /// What stands beside the network and tells of it.
+    pub told: Told,
+}
+
+/// What a checkpoint says of its network outside of the tensors, under `meta` (MMDetection).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Told {
+    /// The configuration of its training; no literal where there is none.
+    pub config: Literal,
+    /// Names of its classes, without the background; empty where there are none.
+    pub classes: Vec<String>,
 }
 
 impl Taken {
     /// All tensors of a file in which there is no network.
     pub(super) fn all(tensors: Vec<(String, Entry)>) -> Self {
-        Self { tensors, family: OURS, selection: Selection::default(), decoded: None }
+        Self { tensors, family: OURS, selection: Selection::default(), decoded: None, told: Told::default() }
     }
 }
 
@@ -138,7 +150,8 @@ pub(super) struct Choice {
 impl Choice {
     /// These tensors of the network's, after all names of the dict went through [`Choice::within`].
     pub(super) fn taken(self, tensors: Vec<(String, Entry)>) -> Taken {
-        Taken { tensors, family: self.family, selection: self.selection, decoded: None }
+        let told = Told::default();
+        Taken { tensors, family: self.family, selection: self.selection, decoded: None, told }
     }
 
     /// The name within the network of a tensor of the chosen dict; remembers what is left out.

@@ -29,6 +29,7 @@ pub(super) const DETECTRON2: Family = Family {
         mean: [103.53, 116.28, 123.675],
         std: [1.0; 3],
     },
+    told: |_, conventions| conventions,
     defaults,
     refused: &[
         (

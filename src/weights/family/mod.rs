@@ -5,6 +5,8 @@
 
 mod conventions;
 mod detectron2;
+mod mm_config;
+mod mmdetection;
 mod rows;
 mod torchvision;
 
@@ -19,6 +21,8 @@ use crate::config::Config;
 pub(super) const FAMILIES: &[&Family] = &[
     &torchvision::TORCHVISION,
     &detectron2::DETECTRON2,
+    &mmdetection::MMDETECTION,
+    &mmdetection::MMDETECTION_1,
     #[cfg(test)]
     &super::tests::families::MIRRORED,
 ];
@@ -51,6 +55,8 @@ pub(super) struct Family {
     pub epsilon: fn(&Bound, &Config) -> (f32, Epsilon),
     /// What the project takes for granted and no tensor says: how it lays tensors out, and the colours that it expects.
     pub conventions: Conventions,
+    /// These, as far as a file says otherwise.
+    pub told: fn(&Bound, Conventions) -> Conventions,
     /// The same: its rules and defaults, for a network whose layers are known. Returns the settings that the file has
     /// among its tensors, by dotted name, and those that follow from these.
     pub defaults: fn(&Bound, &mut Config) -> Vec<(&'static str, Origin)>,

@@ -24,6 +24,7 @@ pub(super) const TORCHVISION: Family = Family {
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
     },
+    told: |_, conventions| conventions,
     defaults: |_, _| Vec::new(),
     refused: &[(
         "backbone.fpn.extra_blocks.",

@@ -12,6 +12,7 @@ mod array;
 mod legacy;
 mod pickle;
 mod state;
+mod told;
 mod view;
 mod zip;
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::array::{self, Decoded};
 use super::pickle::{Chain, Id, MOST_TENSORS, Node, Pickle, Span, Storage, Tensor, lossy};
-use super::{SAVE_STATE, view};
+use super::{SAVE_STATE, told, view};
 use crate::weights::names::shown;
 use crate::weights::selection::{self, MOST_NETWORKS, Names, Taken, WRAPPERS};
 
@@ -99,7 +99,7 @@ pub(super) fn tensors(
         Some(choice) => choice.taken(entries),
         None => Taken::all(entries),
     };
-    Ok(Taken { decoded: decoded.bytes(), ..taken })
+    Ok(Taken { decoded: decoded.bytes(), told: told::of(pickle), ..taken })
 }
 
 /// A dict, and where it was found: the number of the dict that holds it, and its key there.

@@ -34,6 +34,7 @@ pub(in crate::weights) const MIRRORED: Family = Family {
         mean: [103.5, 116.25, 123.75],
         std: [1.0, 2.0, 3.0],
     },
+    told: |_, conventions| conventions,
     defaults: |_, _| Vec::new(),
     refused: &[("net/gates/", "has gates (`{}`)")],
     left_out: &[("net/poses/", "poses are not supported")],

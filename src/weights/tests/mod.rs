@@ -6,6 +6,7 @@ pub(super) mod families;
 mod file;
 mod forms;
 mod infer;
+mod mmdetection;
 mod settings;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 //! (`tests/oracle/make_detectron2_goldens.py`), stage by stage. Weights are made by formula, on both sides.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use maskrcnn::Detector;
 use maskrcnn::engine::config::{Config, Neck, Resize};
@@ -60,8 +61,17 @@ pub(super) fn config(file: &WeightsFile, metadata: &HashMap<String, String>) -> 
 }
 
 fn check(name: &str) {
-    let path = path(&format!("tests/golden/detectron2_{name}.safetensors"));
-    let golden = Golden::read(&path);
+    check_file(&path(&format!("tests/golden/detectron2_{name}.safetensors")), file, told);
+}
+
+/// All stages of a golden's network against it. `file` makes the file of its metadata, `told` looks at what that tells.
+pub(super) fn check_file(
+    path: &Path,
+    file: impl Fn(&HashMap<String, String>) -> WeightsFile,
+    told: impl FnOnce(&WeightsFile),
+) {
+    let golden = Golden::read(path);
+    let name = golden.name.clone();
     let mut report = Report::default();
     let mut ours = Ours::run(&golden);
     // The resize is of whole numbers: bit for bit.
@@ -73,7 +83,7 @@ fn check(name: &str) {
     for stage in names.filter(dense).filter(|n| ours.values.contains_key(n)) {
         let (got, want) = (ours.values[&stage].floats(), golden.floats(&stage));
         // Only what is not padding is sent, and the oracle's is padded as ours is.
-        let stride = if want.len() == got.len() { 1 } else { got.len().div_ceil(2048) | 1 };
+        let stride = if want.len() == got.len() { 1 } else { got.len().div_ceil(golden.samples()) | 1 };
         let sampled: Vec<f32> = got.iter().copied().step_by(stride).collect();
         report.close(&stage, &sampled, &want, if stage == "transform" { 0.0 } else { LIMIT });
         compared += 1;
@@ -97,12 +107,12 @@ fn check(name: &str) {
     let in_order: Vec<usize> = (0..pairs.len()).collect();
     report.masks("post.masks", &ours.masks(), &golden.masks(), &in_order);
     // And as a user has it.
-    let file = self::file(&golden.metadata());
+    let file = file(&golden.metadata());
     told(&file);
     let detector =
         Detector::builder().device(device()).weights_file(&file).config(golden.config.clone()).build().unwrap();
     full::matched(&mut report, &detector.detect(&golden.image).unwrap(), &golden, 0.99);
-    report.finish(name);
+    report.finish(&name);
 }
 
 /// What is told of a file, and what is taken for granted.

@@ -14,6 +14,7 @@ use safetensors::SafeTensors;
 
 use super::bodies;
 use super::detectron2;
+use super::families;
 use super::generated;
 
 /// A file of the repository.
@@ -68,6 +69,12 @@ impl Golden {
                 let weights = NetworkWeights::load(&file, &config).unwrap();
                 (config, weights.into())
             }
+            _ if metadata.contains_key("family") => {
+                let file = families::file(metadata);
+                let config = families::config(&file, metadata);
+                let weights = NetworkWeights::load(&file, &config).unwrap();
+                (config, weights.into())
+            }
             _ if metadata.contains_key("scales") => {
                 let config = Config::from_json(&metadata["config"], name).unwrap();
                 let file = bodies::file(&config, metadata, true);
@@ -101,6 +108,11 @@ impl Golden {
     /// What it says of itself.
     pub(super) fn metadata(&self) -> HashMap<String, String> {
         SafeTensors::read_metadata(&self.bytes).unwrap().1.metadata().clone().unwrap()
+    }
+
+    /// Values that are kept of each map.
+    pub(super) fn samples(&self) -> usize {
+        if self.metadata().contains_key("family") { 1024 } else { 2048 }
     }
 
     /// The names of its tensors.

@@ -8,6 +8,7 @@ mod compare;
 mod crops;
 mod detector;
 mod detectron2;
+mod families;
 mod full;
 mod generated;
 mod given;

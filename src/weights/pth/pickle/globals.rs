@@ -28,6 +28,9 @@ pub(in super::super) enum Global {
     NumpyScalar,
     /// `_codecs.encode`, by which bytes are written before protocol 3.
     Encode,
+    /// `getattr`, by which a class's own functions are written before protocol 4: mmengine keeps such beside the weights. Of
+    /// anything else it is refused.
+    GetAttr,
 }
 
 /// Modules, and single names of others, that nobody needs to describe a network, its training or its data: they start
@@ -79,15 +82,19 @@ pub(super) fn find(module: &[u8], name: &[u8]) -> Result<Option<Global>, String>
         (b"numpy", b"ndarray") => Global::NdArray,
         (b"numpy", b"dtype") => Global::NumpyDtype,
         (b"_codecs", b"encode") => Global::Encode,
-        _ if harmful(module, name) => {
-            let full = full(module, name);
-            return Err(format!(
-                "asks Python for `{full}`, which weights do not need, and nothing was executed: do not use the file \
-                 unless you know why it does; if you do, {SAVE_STATE}"
-            ));
-        }
+        (b"builtins" | b"__builtin__", b"getattr") => Global::GetAttr,
+        _ if harmful(module, name) => return Err(refusal(module, name)),
         _ => return Ok(None),
     }))
+}
+
+/// The message that refuses a file for naming this.
+pub(super) fn refusal(module: &[u8], name: &[u8]) -> String {
+    let full = full(module, name);
+    format!(
+        "asks Python for `{full}`, which weights do not need, and nothing was executed: do not use the file unless you know \
+         why it does; if you do, {SAVE_STATE}"
+    )
 }
 
 /// Whether a name is on the list, or within what is on it.

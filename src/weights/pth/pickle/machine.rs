@@ -1,9 +1,8 @@
 //! The machine: a cursor, a stack, marks and the memo.
 
 use super::super::SAVE_STATE;
-use super::globals;
-use super::value::{Arena, Full, Id, MOST, Node, Span};
-use super::{Pickle, opcode, text};
+use super::value::{Arena, Full, Id, MOST, Node};
+use super::{Pickle, opcode};
 
 /// Longest program read. Ten thousand tensors take 2 MB.
 const LONGEST: usize = 64 << 20;
@@ -39,6 +38,8 @@ pub(super) struct Machine<'a> {
     memo: Vec<Id>,
     /// Number of values in the memo.
     memoized: usize,
+    /// Why the file is to be refused, unless a name of it turns out to be used as it may be.
+    pub suspect: Option<String>,
 }
 
 impl<'a> Machine<'a> {
@@ -54,6 +55,7 @@ impl<'a> Machine<'a> {
             marks: Vec::new(),
             memo: Vec::new(),
             memoized: 0,
+            suspect: None,
         }
     }
 
@@ -80,7 +82,7 @@ impl<'a> Machine<'a> {
         self.opcode_at = self.at;
         let opcode = self.byte()?;
         match opcode {
-            b'.' => return self.stop().map(Some),
+            b'.' => return self.unsuspected().and_then(|()| self.stop()).map(Some),
             // A frame only groups instructions; that it ends within the file is all there is to it.
             0x95 => {
                 let length = u64::from_le_bytes(self.array()?);
@@ -270,14 +272,6 @@ impl<'a> Machine<'a> {
             (&[root], true) => Ok(root),
             _ => Err(self.corrupt(&format!("stops with {} values, and one is due", self.stack.len()))),
         }
-    }
-
-    fn global(&mut self, module: Span, name: Span) -> Result<(), String> {
-        let node = match globals::find(text(self.program, module), text(self.program, name))? {
-            Some(known) => Node::Global(known),
-            None => self.arena.add_opaque(module, name).map_err(|Full| self.full())?,
-        };
-        self.push(node)
     }
 
     /// Number of values above the topmost mark, which is removed.

@@ -2,10 +2,10 @@
 //! imitated, and their arguments checked one by one. What an unknown name would make is opaque.
 
 use super::super::SAVE_STATE;
-use super::globals::Global;
+use super::globals::{self, Global};
 use super::machine::Machine;
 use super::text;
-use super::value::{Chain, Full, Id, Node, Opaque, Storage, Tensor};
+use super::value::{Chain, Full, Id, Node, Opaque, Span, Storage, Tensor};
 
 /// Longest name of a storage; torch's are numbers. Many tensors may share a storage, and each looks its name up.
 const LONGEST_KEY: u32 = 255;
@@ -59,6 +59,37 @@ impl Machine<'_> {
         self.push(node.map_err(|Full| self.full())?)
     }
 
+    /// GLOBAL and STACK_GLOBAL: what a name stands for.
+    pub(super) fn global(&mut self, module: Span, name: Span) -> Result<(), String> {
+        let of = |span| text(self.program, span);
+        let node = match globals::find(of(module), of(name))? {
+            Some(known) => {
+                if known == Global::GetAttr {
+                    self.suspect = Some(globals::refusal(of(module), of(name)));
+                }
+                Node::Global(known)
+            }
+            None => self.arena.add_opaque(module, name).map_err(|Full| self.full())?,
+        };
+        self.push(node)
+    }
+
+    /// Refuses what named `getattr` and did not ask a class for one of its own functions by it.
+    pub(super) fn unsuspected(&self) -> Result<(), String> {
+        self.suspect.clone().map_or(Ok(()), Err)
+    }
+
+    /// A class's own function, as opaque as the class.
+    fn attribute(&mut self, arguments: &[Node]) -> Result<Node, String> {
+        match *arguments {
+            [class @ Node::Opaque(_), Node::Text(_)] => {
+                self.suspect = None;
+                Ok(class)
+            }
+            _ => Err(self.suspect.clone().unwrap_or_else(|| self.wrong(Global::GetAttr))),
+        }
+    }
+
     /// REDUCE: a function called with a tuple of arguments.
     pub(super) fn reduce(&mut self) -> Result<(), String> {
         let (given, function) = (self.pop()?, self.pop()?);
@@ -101,6 +132,7 @@ impl Machine<'_> {
                 | Global::NdArray,
                 arguments,
             ) => self.numpy(function, arguments)?,
+            (Global::GetAttr, arguments) => self.attribute(arguments)?,
             (Global::RebuildParameter, &[Node::Tensor(index), Node::Bool(_), Node::Dict(_) | Node::None]) => {
                 Node::Tensor(index)
             }

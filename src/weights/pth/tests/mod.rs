@@ -2,6 +2,7 @@ mod arrays;
 mod asm;
 mod damage;
 mod legacies;
+mod mmengine;
 mod opaque;
 mod pickles;
 mod states;

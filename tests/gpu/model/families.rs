@@ -1,0 +1,162 @@
+//! The networks of further projects, each from a file as that project writes them and nothing else, against the project's own
+//! arithmetic, stage by stage (`tests/oracle/make_mmdet_goldens.py`). Weights are made by formula, on both sides.
+
+use std::collections::HashMap;
+
+use maskrcnn::engine::config::{AnchorRule, Config, Resize};
+use maskrcnn::engine::weights::synth::values;
+use maskrcnn::engine::weights::{Origin, WeightsFile};
+use serde_json::Value as Json;
+
+use super::detectron2::check_file;
+use super::golden::path;
+
+/// A pickle under construction.
+struct Pickle(Vec<u8>);
+
+impl Pickle {
+    fn new() -> Self {
+        Self(b"\x80\x02".to_vec())
+    }
+
+    fn op(mut self, bytes: &[u8]) -> Self {
+        self.0.extend(bytes);
+        self
+    }
+
+    fn text(self, text: &str) -> Self {
+        self.op(b"X").op(&(text.len() as u32).to_le_bytes()).op(text.as_bytes())
+    }
+
+    fn int(self, value: usize) -> Self {
+        self.op(b"J").op(&(value as u32).to_le_bytes())
+    }
+
+    fn ints(self, values: &[usize]) -> Self {
+        values.iter().fold(self.op(b"("), |pickle, v| pickle.int(*v)).op(b"t")
+    }
+}
+
+/// A checkpoint of the kind before PyTorch 1.6, as MMDetection publishes: a dict of what `beside` puts before a `state_dict`.
+fn checkpoint(tensors: &[(String, Vec<usize>, Vec<f32>)], key: &str, beside: impl FnOnce(Pickle) -> Pickle) -> Vec<u8> {
+    let mut file = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.".to_vec();
+    file.extend(Pickle::new().op(b"}").text("little_endian").op(b"\x88s.").0);
+    let mut object = beside(Pickle::new().op(b"}(")).text(key).op(b"ccollections\nOrderedDict\n)R(");
+    for (i, (name, shape, data)) in tensors.iter().enumerate() {
+        let mut strides = vec![1; shape.len()];
+        (1..shape.len()).rev().for_each(|axis| strides[axis - 1] = strides[axis] * shape[axis]);
+        object = object.text(name).op(b"ctorch._utils\n_rebuild_tensor_v2\n((").text("storage");
+        object = object.op(b"ctorch\nFloatStorage\n").text(&i.to_string()).text("cpu").int(data.len()).op(b"NtQK\0");
+        object = object.ints(shape).ints(&strides).op(b"\x89ccollections\nOrderedDict\n)RtR");
+    }
+    file.extend(object.op(b"uu.").0);
+    let keys = (0..tensors.len()).fold(Pickle::new().op(b"]("), |keys, i| keys.text(&i.to_string()));
+    file.extend(keys.op(b"e.").0);
+    for (_, _, data) in tensors {
+        file.extend((data.len() as u64).to_le_bytes());
+        file.extend(data.iter().flat_map(|v| v.to_le_bytes()));
+    }
+    file
+}
+
+/// The tensors of a golden.
+fn tensors(metadata: &HashMap<String, String>) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    let shapes: Vec<(String, Vec<usize>)> = serde_json::from_str(&metadata["shapes"]).unwrap();
+    let scales: HashMap<String, f32> = serde_json::from_str(&metadata["scales"]).unwrap();
+    let seed = metadata["seed"].parse().unwrap();
+    assert!(scales.keys().all(|name| shapes.iter().any(|(known, _)| known == name)), "scales of unknown tensors");
+    let scaled = |(name, shape): (String, Vec<usize>)| {
+        let scale = scales.get(&name).copied().unwrap_or(1.0);
+        let data = values(&name, &shape, seed).into_iter().map(|v| v * scale).collect();
+        (name, shape, data)
+    };
+    shapes.into_iter().map(scaled).collect()
+}
+
+/// The file that a golden was made with.
+pub(super) fn file(metadata: &HashMap<String, String>) -> WeightsFile {
+    let classes: Vec<String> = serde_json::from_str(&metadata["classes"]).unwrap();
+    let bytes = checkpoint(&tensors(metadata), "state_dict", |pickle| {
+        let meta = pickle.text("meta").op(b"}(").text("cfg").text(&metadata["training"]).text("dataset_meta");
+        let meta = classes.iter().fold(meta.op(b"}").text("classes").op(b"("), |meta, name| meta.text(name));
+        // What a trainer of version 3 keeps besides, which nothing here knows.
+        let meta = meta.op(b"tsu").text("message_hub").op(b"}").text("loss");
+        meta.op(b"cmmengine.logging.history_buffer\nHistoryBuffer\n)\x81}bs")
+    });
+    WeightsFile::from_bytes(bytes, "epoch_12.pth").unwrap()
+}
+
+/// What the file tells.
+pub(super) fn config(file: &WeightsFile, metadata: &HashMap<String, String>) -> Config {
+    let settings: Json = serde_json::from_str(&metadata["settings"]).unwrap();
+    file.settings().unwrap().config.overridden(&settings).unwrap()
+}
+
+fn check(name: &str, told: impl FnOnce(&WeightsFile)) {
+    check_file(&path(&format!("tests/golden/{name}.safetensors")), file, told);
+}
+
+/// What MMDetection's files tell, and what is taken for granted.
+fn of_mmdetection(file: &WeightsFile) -> Config {
+    assert_eq!(file.family_name(), "MMDetection");
+    assert!(file.has_training_config());
+    let settings = file.settings().unwrap();
+    let config = &settings.config;
+    for name in [
+        "transform.image_mean",
+        "transform.max_size",
+        "backbone.stride_in_1x1",
+        "anchor_sizes",
+        "anchor_ratios",
+        "class_names",
+        "rpn.pre_nms_top_n",
+        "box.score_thresh",
+        "box.nms_thresh",
+        "box.detections_per_img",
+        "box.sampling_ratio",
+        "mask.threshold",
+    ] {
+        assert_eq!(settings.origin(name), Some(Origin::Read), "{name}");
+    }
+    assert_eq!(settings.origin("transform.resize"), Some(Origin::Assumed));
+    assert_eq!((config.transform.resize, config.anchor_rule), (Resize::Opencv, AnchorRule::ExactByRatio));
+    assert_eq!(config.class_names[..2], ["__background__", "bolt"]);
+    assert_eq!((config.transform.min_size, config.transform.max_size), (120, 200));
+    settings.config
+}
+
+#[test]
+fn mmdetection_fpn() {
+    check("mmdet_fpn", |file| {
+        let config = of_mmdetection(file);
+        assert!(!config.backbone.stride_in_1x1 && config.transform.image_mean[0] > config.transform.image_mean[2]);
+    });
+}
+
+#[test]
+fn mmdetection_c4() {
+    check("mmdet_c4", |file| {
+        let config = of_mmdetection(file);
+        assert!(config.backbone.stride_in_1x1 && config.transform.image_std == [1.0; 3]);
+    });
+}
+
+/// Other rules than the defaults, all of which the file tells.
+#[test]
+fn mmdetection_as_its_file_says() {
+    check("mmdet_caffe", |file| {
+        let config = of_mmdetection(file);
+        assert_eq!((config.anchor_ratios.as_slice(), config.box_head.score_thresh), (&[0.5, 1.5][..], 0.1));
+        let mask = config.mask.unwrap();
+        assert_eq!((config.box_head.sampling_ratio, mask.sampling_ratio), (2, 0));
+        assert!(config.box_head.class_agnostic && mask.class_agnostic);
+    });
+}
+
+/// Any golden of a family's, such as one at its real size that the repository has no room for.
+#[test]
+#[ignore = "needs MASKRCNN_GOLDEN, the path of a golden"]
+fn given() {
+    let golden = std::env::var_os("MASKRCNN_GOLDEN").expect("MASKRCNN_GOLDEN");
+    check_file(std::path::Path::new(&golden), file, |_| {});
+}
