@@ -19,7 +19,7 @@ use safetensors::Dtype;
 use super::entry::Entry;
 use super::family::{Family, TORCHVISION_IN_ONNX};
 use super::layers::{Kind, Layer, Role};
-use super::selection::{Selection, Taken};
+use super::selection::{Selection, Taken, Told};
 use constants::Constants;
 use flow::{Does, Flow};
 use model::Graph;
@@ -78,7 +78,7 @@ pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> 
         put(layer, Role::Weight, weight.shape, &weight.data);
         put(layer, Role::Bias, vec![outputs], &shift);
     }
-    Ok(Taken { tensors, family, selection: Selection::default(), decoded: Some(decoded) })
+    Ok(Taken { tensors, family, selection: Selection::default(), decoded: Some(decoded), told: Told::default() })
 }
 
 /// Whether a layer of this kind has a norm in the canonical network, or what is left of one.
