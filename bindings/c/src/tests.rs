@@ -7,6 +7,7 @@ use std::sync::Barrier;
 
 use maskrcnn::{Detection, Detections, Mask};
 
+use crate::buffers::{Grows, read_struct, write_struct};
 use crate::detector::*;
 use crate::handles::{self, maskrcnn_detector, maskrcnn_results};
 use crate::masks::*;
@@ -201,6 +202,31 @@ fn one_of_many_frees() {
             threads.into_iter().map(|t| t.join().unwrap()).sum::<usize>()
         });
         assert_eq!(freed, 1);
+    }
+}
+
+/// A struct that has grown since a caller was compiled: it gets what it has room for, and what it does not say is 0.
+#[test]
+fn older_callers_have_shorter_structs() {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    #[repr(C)]
+    struct Grown {
+        struct_size: usize,
+        first: u64,
+        later: u64,
+    }
+    // SAFETY: numbers.
+    unsafe impl Grows for Grown {
+        const FIRST: usize = 16;
+    }
+    let mut theirs = Grown { struct_size: 16, first: 5, later: 6 };
+    // SAFETY: the pointers are those of values here.
+    unsafe {
+        assert_eq!(read_struct("x", &theirs).unwrap(), Grown { later: 0, ..theirs });
+        write_struct("x", &mut theirs, Grown { struct_size: 0, first: 7, later: 8 }).unwrap();
+        assert_eq!(theirs, Grown { struct_size: 16, first: 7, later: 6 });
+        theirs.struct_size = 15;
+        assert!(read_struct("x", &theirs).is_err() && write_struct("x", &mut theirs, theirs).is_err());
     }
 }
 
