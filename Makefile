@@ -2,7 +2,7 @@
 
 OUT ?= out
 
-.PHONY: demo test test-examples test-c fuzz-c valgrind-c install-c check bench-check test-swiftshader compilers lint features msrv \
+.PHONY: demo test test-examples test-c fuzz-c valgrind-c install-c check bench-check test-swiftshader compilers wheel test-python test-ray lint features msrv \
 	deny package peers rust driver display clean
 
 demo: rust driver
@@ -65,6 +65,16 @@ valgrind-c: rust driver
 PREFIX ?= /usr/local
 install-c: rust
 	DESTDIR="$(DESTDIR)" bindings/c/install.sh "$(PREFIX)"
+
+# The Python package (docs/PYTHON.md): a release wheel in target/python; the tests of one as CI builds it; Ray's example with it.
+wheel: rust
+	bindings/python/test.sh --wheel
+
+test-python: rust driver
+	bindings/python/test.sh
+
+test-ray: rust driver
+	bindings/python/test.sh --ray
 
 # What CI runs beside the tests.
 lint: rust

@@ -11,11 +11,11 @@ const INSTANCE: (f32, f32) = (0.78, 0.16);
 const CLASS: (f32, f32) = (0.74, 0.16);
 
 /// Neighbours nearer than this in hue, in degrees, are hard to tell apart.
-#[cfg(feature = "cli")]
+#[cfg(feature = "draw")]
 const APART: f32 = 50.0;
 
 /// A colour for each box `[x1, y1, x2, y2]`, unlike those of the boxes within `reach` of it.
-#[cfg(feature = "cli")]
+#[cfg(feature = "draw")]
 pub(super) fn choose(boxes: &[[f32; 4]], reach: f32) -> Vec<Colour> {
     let mut hues: Vec<f32> = Vec::with_capacity(boxes.len());
     for (i, a) in boxes.iter().enumerate() {
@@ -54,7 +54,7 @@ fn turned(i: usize) -> f32 {
     (i as f32 * GOLDEN + 200.0) % 360.0
 }
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "draw")]
 fn apart(a: f32, b: f32) -> f32 {
     let d = (a - b).abs() % 360.0;
     d.min(360.0 - d)
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "draw")]
     fn neighbours_differ() {
         let boxes: Vec<[f32; 4]> = (0..100)
             .map(|i| ((i % 10) as f32 * 10.0, (i / 10) as f32 * 10.0))

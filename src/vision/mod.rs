@@ -9,8 +9,8 @@
 //! | `colour` | colours that tell instances and classes apart |
 //! | `detections` | what a network found in an image |
 //! | `coco` | that as a COCO results file |
-//! | `draw` | that as a picture (feature `cli`) |
-//! | `export` | that as other programs read it (feature `cli`) |
+//! | `draw` | that as a picture (feature `draw`) |
+//! | `export` | that as other programs read it (feature `draw`) |
 //! | `results` | both in a folder, beside files of others (feature `cli`) |
 //! | `scene` | made-up microscopy with known nuclei, for demonstrations and tests |
 //!
@@ -21,9 +21,9 @@
 pub mod coco;
 mod colour;
 mod detections;
-#[cfg(feature = "cli")]
+#[cfg(feature = "draw")]
 mod draw;
-#[cfg(feature = "cli")]
+#[cfg(feature = "draw")]
 pub mod export;
 mod image;
 mod mask;
@@ -37,7 +37,7 @@ pub mod scene;
 pub use self::colour::class_colour;
 pub(crate) use self::colour::instance_colour;
 pub use self::detections::{Detection, Detections, SoftMask};
-#[cfg(feature = "cli")]
+#[cfg(feature = "draw")]
 pub use self::draw::{Board, Palette, Style, StyleParts, fitted, overlay, styled_overlay};
 #[cfg(feature = "image")]
 pub use self::image::{
