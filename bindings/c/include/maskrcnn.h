@@ -69,8 +69,8 @@ typedef struct maskrcnn_options {
    */
   size_t struct_size;
   /**
-   * A weights file (PyTorch checkpoint or safetensors), or the name of a published model that `maskrcnn weights pull` has
-   * brought, in a library that was built with the feature `pull`. Null: the model for cell nuclei that is in the library.
+   * A weights file (PyTorch checkpoint or safetensors), or the name of a published model that the program's
+   * `maskrcnn weights pull` has brought. Null: the model for cell nuclei that is in the library.
    */
   const char *weights;
   /**

@@ -28,8 +28,8 @@ pub const MASKRCNN_PRECISION_AUTO: maskrcnn_precision = 2;
 pub struct maskrcnn_options {
     /// sizeof(maskrcnn_options).
     pub struct_size: usize,
-    /// A weights file (PyTorch checkpoint or safetensors), or the name of a published model that `maskrcnn weights pull` has
-    /// brought, in a library that was built with the feature `pull`. Null: the model for cell nuclei that is in the library.
+    /// A weights file (PyTorch checkpoint or safetensors), or the name of a published model that the program's
+    /// `maskrcnn weights pull` has brought. Null: the model for cell nuclei that is in the library.
     pub weights: *const c_char,
     /// A part of the device's name, or its number among those that `maskrcnn devices` lists. Null: the best one.
     pub device: *const c_char,

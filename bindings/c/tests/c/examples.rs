@@ -71,6 +71,18 @@ fn cpp_finds_what_rust_finds() {
     assert!(output.status.code() == Some(1) && said.starts_with("error: nowhere.png: "), "{said}");
 }
 
+/// A published model that was not brought yet: which command brings it.
+#[test]
+fn names_of_published_models_are_known() {
+    let example = compile(&folder().join("examples/detect.c"), "detect_published", &[]);
+    let mut command = program(&example);
+    command.arg(picture_file()).arg(scratch().join("none.pgm")).arg("maskrcnn_resnet50_fpn_v2");
+    let output = command.env("MASKRCNN_CACHE", scratch().join("no-cache")).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let cure = "maskrcnn weights pull maskrcnn_resnet50_fpn_v2";
+    assert!(output.status.code() == Some(1) && said.starts_with("error: open: ") && said.contains(cure), "{said}");
+}
+
 /// The header by itself, in each language's oldest that is promised, and every declaration of the C++ one.
 #[test]
 fn headers_compile_alone() {
