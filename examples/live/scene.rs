@@ -95,7 +95,9 @@ impl Scene {
                     let depth = (1.0 - (u * u + v * v).sqrt()) * least;
                     let edge = ((depth + 1.5) / 3.0).clamp(0.0, 1.0);
                     let dome = 0.8 + 0.2 * (depth / least).clamp(0.0, 1.0);
-                    let mottle = 1.0 + 0.25 * self.noise[nucleus.mottles + 31 * (dy + reach) as usize % 640];
+                    // Patches of a few pixels.
+                    let patch = |d: f32| ((d + reach) / 4.0) as usize;
+                    let mottle = 1.0 + 0.2 * self.noise[nucleus.mottles + 31 * patch(dy) + 5 * patch(dx)];
                     let bright = nucleus.brightness * edge * dome * mottle;
                     light[y * w + x] = light[y * w + x].max(16.0 + bright);
                 }

@@ -112,7 +112,7 @@ impl CompiledNetwork {
         self.ready_to_feed(image, size)?;
         let results = results_to(&self.network.outputs, target);
         self.runner.encode(encoder, self.embedded.feed()?, image, &results)?;
-        self.draw(encoder, image, target, palettes)
+        self.draw(encoder, (image, None), target, palettes)
     }
 
     /// Makes ready to record a run of one picture in parts that take no longer than `within` each, as far as times can be told; says
@@ -128,14 +128,12 @@ impl CompiledNetwork {
     ) -> Result<usize> {
         self.check(image, target)?;
         self.ready_to_feed(image, size)?;
-        // What is drawn is a part by itself.
-        Ok(self.runner.begin_slices(within)? + usize::from(target.draws()))
+        self.runner.begin_slices((image, target), within)
     }
 
     /// For how long the device was at each part of such a run.
     pub fn parts_took(&mut self, durations: &[Duration]) {
-        let network = durations.len().min(self.runner.submits());
-        self.runner.slices_took(&durations[..network]);
+        self.runner.slices_took(durations);
     }
 
     /// Records the next part. Nothing else may run in the pool until the last.
@@ -154,11 +152,17 @@ impl CompiledNetwork {
             let results = results_to(&self.network.outputs, target);
             return self.runner.encode_slice(encoder, so_far, (self.embedded.feed()?, image), &results);
         }
-        self.draw(encoder, image, target, palettes)
+        self.draw(encoder, (image, Some(so_far.next_drawn())), target, palettes)
     }
 
-    /// Records what is drawn of the run before.
-    fn draw(&mut self, encoder: &mut Encoder, image: &GpuImage, target: &GpuTarget, palettes: &Palettes) -> Result<()> {
+    /// Records what is drawn of the run before, or a slice of it.
+    fn draw(
+        &mut self,
+        encoder: &mut Encoder,
+        (image, slice): (&GpuImage, Option<usize>),
+        target: &GpuTarget,
+        palettes: &Palettes,
+    ) -> Result<()> {
         let out = self.network.outputs;
         let Some(masks) = out.masks else { return Ok(()) };
         let drawable = Drawable {
@@ -169,7 +173,7 @@ impl CompiledNetwork {
             labels: out.labels,
         };
         let colours = if target.is_by_class() { &palettes.classes } else { &palettes.instances };
-        self.runner.draw(encoder, (image, target), &drawable, colours, &mut self.embedded.drawing)
+        self.runner.draw(encoder, (image, target), &drawable, colours, (&mut self.embedded.drawing, slice))
     }
 
     /// What would be found too late, when the encoder is finished.

@@ -2,22 +2,34 @@
 
 use std::sync::Arc;
 
+use super::cut::{Share, shares};
 use super::device::Device;
 use super::pipeline::{Checks, Extent, Pipeline};
-use crate::kernels::Kernel;
+use super::slices::ALIGN;
+use crate::kernels::{Kernel, Variant};
 use crate::ops::{Info, Io, check};
 use crate::{Error, Result};
 
 /// A kernel that is bound to whatever buffers there are.
 pub(super) struct Aside {
     label: &'static str,
+    variant: Variant,
     pipeline: Arc<Pipeline>,
+    shared: Option<Shared>,
     params: wgpu::Buffer,
     grid: [u32; 3],
     /// Bytes of its inputs and its output.
     needs: Vec<u64>,
     /// What it makes.
     pub output: Info,
+}
+
+/// How it is done in shares.
+struct Shared {
+    pipeline: Arc<Pipeline>,
+    shares: Vec<Share>,
+    /// Where each share's first workgroup stands, [`ALIGN`] bytes apart.
+    firsts: wgpu::Buffer,
 }
 
 impl Aside {
@@ -44,16 +56,33 @@ impl Aside {
         let pipeline = device.pipeline(label, variant, Checks::Off, Extent::Whole)?;
         let params = device.filled(label, &launch.params, wgpu::BufferUsages::UNIFORM)?;
         let needs = inputs.iter().chain(&outputs).map(|info| info.bytes() as u64).collect();
-        Ok(Self { label, pipeline, params, grid: launch.grid, needs, output })
+        Ok(Self { label, variant: variant.clone(), pipeline, shared: None, params, grid: launch.grid, needs, output })
     }
 
-    /// Records it: `buffers` are its inputs and its output. Shaders look no further than these are said to reach, so none may be
-    /// shorter.
+    /// Makes ready to be done in so many shares.
+    pub(super) fn share(&mut self, device: &Device, count: usize) -> Result<()> {
+        if count > 1 && self.shared.as_ref().is_none_or(|shared| shared.shares.len() != count) {
+            let pipeline = device.pipeline(self.label, &self.variant, Checks::Off, Extent::Share)?;
+            let shares = shares(self.grid, count);
+            let mut firsts: Vec<u8> = Vec::with_capacity(ALIGN * count);
+            for share in &shares {
+                firsts.extend_from_slice(bytemuck::cast_slice(&share.first));
+                firsts.resize(firsts.len().next_multiple_of(ALIGN), 0);
+            }
+            let firsts = device.filled("first workgroups", &firsts, wgpu::BufferUsages::UNIFORM)?;
+            self.shared = Some(Shared { pipeline, shares, firsts });
+        }
+        Ok(())
+    }
+
+    /// Records it, or one of the shares that it was made ready for: `buffers` are its inputs and its output. Shaders look no further
+    /// than these are said to reach, so none may be shorter.
     pub(super) fn record(
         &self,
         device: &Device,
         encoder: &mut wgpu::CommandEncoder,
         buffers: &[wgpu::BufferBinding],
+        share: Option<usize>,
     ) -> Result<()> {
         let wrong = |reason: String| Error::Shader { kernel: self.label.into(), reason };
         if buffers.len() != self.needs.len() {
@@ -70,16 +99,32 @@ impl Aside {
             entries
                 .push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource: wgpu::BindingResource::Buffer(bound) });
         }
+        let part = share.and_then(|at| self.shared.as_ref().and_then(|s| Some((s, at, s.shares.get(at)?))));
+        if share.is_some() && part.is_none() {
+            return Err(wrong("was not made ready for that share".into()));
+        }
+        let (pipeline, grid) = part.map_or((&self.pipeline, self.grid), |(s, _, share)| (&s.pipeline, share.grid));
+        entries.extend(part.map(|(s, ..)| wgpu::BindGroupEntry {
+            binding: entries.len() as u32,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &s.firsts,
+                offset: 0,
+                size: wgpu::BufferSize::new(16),
+            }),
+        }));
         let group = device.shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.label),
-            layout: &self.pipeline.layout,
+            layout: &pipeline.layout,
             entries: &entries,
         });
         let mut pass = encoder
             .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(self.label), timestamp_writes: None });
-        pass.set_pipeline(&self.pipeline.pipeline);
-        pass.set_bind_group(0, &group, &[0]);
-        let [x, y, z] = self.grid;
+        pass.set_pipeline(&pipeline.pipeline);
+        match part {
+            Some((_, at, _)) => pass.set_bind_group(0, &group, &[0, (at * ALIGN) as u32]),
+            None => pass.set_bind_group(0, &group, &[0]),
+        }
+        let [x, y, z] = grid;
         pass.dispatch_workgroups(x, y, z);
         Ok(())
     }

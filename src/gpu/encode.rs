@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::aside::Aside;
+use super::cut::Dispatch;
 use super::device::{Device, lock};
 use super::feed::{Feed, Scratch};
 use super::picture::GpuImage;
 use super::record::Recorded;
 use super::runner::Runner;
-use super::slices::Dispatch;
 use super::target::{GpuTarget, OverlayStyle};
 use crate::graph::Tensor;
 use crate::ops::Info;
@@ -55,13 +55,20 @@ impl Colours {
 #[derive(Default)]
 pub struct SoFar {
     slices: usize,
+    drawn: usize,
     recorded: Recorded,
 }
 
 impl SoFar {
-    /// Parts that were recorded.
+    /// Slices of the network that were recorded.
     pub fn slices(&self) -> usize {
         self.slices
+    }
+
+    /// The slice of the drawing that comes next, which is thereby taken as recorded.
+    pub fn next_drawn(&mut self) -> usize {
+        self.drawn += 1;
+        self.drawn - 1
     }
 }
 
@@ -81,6 +88,10 @@ struct DrawingKey {
     overlay: Option<(u64, crate::ops::gather_pixels::PixelRows, OverlayStyle, PixelLayout)>,
     bits: Info,
 }
+
+/// Steps of drawing, in their order.
+const IDS: usize = 0;
+const TINT: usize = 1;
 
 fn whole(buffer: &wgpu::Buffer) -> wgpu::BufferBinding<'_> {
     wgpu::BufferBinding { buffer, offset: 0, size: None }
@@ -108,18 +119,22 @@ impl Runner {
         })
     }
 
-    /// Cuts the next run that [`Runner::encode_slice`] records into parts that take no longer than `within`, as far as times can be
-    /// told; says how many.
+    /// Cuts the next run that [`Runner::encode_slice`] records, and then [`Runner::draw`], into parts that take no longer than
+    /// `within`, as far as times can be told; says how many.
     ///
     /// # Errors
     /// As [`Runner::run`].
-    pub fn begin_slices(&mut self, within: Duration) -> Result<usize> {
+    pub fn begin_slices(&mut self, (image, target): (&GpuImage, &GpuTarget), within: Duration) -> Result<usize> {
         let device = self.device.clone();
         device.guarded(|| {
             self.bind_all()?;
             self.slice(within);
             self.cut()?;
-            Ok(self.submits())
+            let pixels = u64::from(image.width()) * u64::from(image.height());
+            if !target.draws() {
+                return Ok(self.submits());
+            }
+            Ok(self.submits() + self.cut_drawing(pixels, target.overlay.is_some(), within.as_secs_f64()))
         })
     }
 
@@ -170,7 +185,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Records what is drawn of the run that was recorded before, by `kept` where it is alike.
+    /// Records what is drawn of the run that was recorded before, or a slice of that, by `kept` where it is alike.
     ///
     /// # Errors
     /// [`Error::Image`] for textures that do not fit, [`Error::Limit`] for a picture that is too large, and as [`Runner::run`].
@@ -180,7 +195,7 @@ impl Runner {
         (image, target): (&GpuImage, &GpuTarget),
         of: &Drawable,
         colours: &Colours,
-        kept: &mut Option<Drawing>,
+        (kept, slice): (&mut Option<Drawing>, Option<usize>),
     ) -> Result<()> {
         let layout = target.check(image.width(), image.height())?;
         if !target.draws() {
@@ -207,8 +222,6 @@ impl Runner {
                 let missing = || Error::Internal("a result has no buffer".into());
                 self.place(&slots, t).map(whole).ok_or_else(missing)
             };
-            let inputs = [lies(of.places)?, lies(of.bits)?, lies(of.scores)?, lies(of.header)?, whole(&ids)];
-            drawing.ids.record(&self.device, encoder, &inputs)?;
             let copy = |encoder: &mut wgpu::CommandEncoder, buffer: &wgpu::Buffer, texture: &wgpu::Texture| {
                 let layout = wgpu::TexelCopyBufferLayout {
                     offset: 0,
@@ -219,18 +232,32 @@ impl Runner {
                 let from = wgpu::TexelCopyBufferInfo { buffer, layout };
                 encoder.copy_buffer_to_texture(from, texture.as_image_copy(), extent);
             };
-            if let Some(texture) = &target.ids {
-                copy(encoder, &ids, texture);
-            }
-            if let (Some((texture, style)), Some(tint)) = (&target.overlay, &drawing.tint) {
-                let drawn = self.scratch(Scratch::Drawn, bytes)?;
-                let source = match style.on_picture {
-                    true => wgpu::BufferBinding { buffer: &pixels, offset: begin, size: None },
-                    false => whole(&colours.0),
-                };
-                let inputs = [whole(&ids), source, lies(of.labels)?, whole(&colours.0), whole(&drawn)];
-                tint.record(&self.device, encoder, &inputs)?;
-                copy(encoder, &drawn, texture);
+            let both = [IDS, TINT].map(Dispatch::whole);
+            let cut = &self.slicing.drawing;
+            let dispatches = slice.map_or(Some(&both[..]), |slice| cut.slices().nth(slice)).unwrap_or_default();
+            for &Dispatch { step, share } in dispatches {
+                let shares = cut.shares_of(step);
+                let is_last = share.is_none_or(|share| share + 1 == shares);
+                if step == IDS {
+                    let inputs = [lies(of.places)?, lies(of.bits)?, lies(of.scores)?, lies(of.header)?, whole(&ids)];
+                    drawing.ids.share(&self.device, share.map_or(1, |_| shares))?;
+                    drawing.ids.record(&self.device, encoder, &inputs, share)?;
+                    if let Some(texture) = target.ids.as_ref().filter(|_| is_last) {
+                        copy(encoder, &ids, texture);
+                    }
+                } else if let (Some((texture, style)), Some(tint)) = (&target.overlay, &mut drawing.tint) {
+                    let drawn = self.scratch(Scratch::Drawn, bytes)?;
+                    let source = match style.on_picture {
+                        true => wgpu::BufferBinding { buffer: &pixels, offset: begin, size: None },
+                        false => whole(&colours.0),
+                    };
+                    let inputs = [whole(&ids), source, lies(of.labels)?, whole(&colours.0), whole(&drawn)];
+                    tint.share(&self.device, share.map_or(1, |_| shares))?;
+                    tint.record(&self.device, encoder, &inputs, share)?;
+                    if is_last {
+                        copy(encoder, &drawn, texture);
+                    }
+                }
             }
             Ok(())
         })

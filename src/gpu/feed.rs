@@ -132,7 +132,7 @@ impl Runner {
         let bytes = self.place(&slots, feed.bytes).ok_or_else(missing)?;
         let whole = |buffer| wgpu::BufferBinding { buffer, offset: 0, size: None };
         let source = wgpu::BufferBinding { buffer: &pixels, offset: begin, size: None };
-        feed.gather.record(&self.device, encoder, &[source, whole(&feed.places), whole(bytes)])?;
+        feed.gather.record(&self.device, encoder, &[source, whole(&feed.places), whole(bytes)], None)?;
         for (tensor, content) in &feed.fixed {
             let to = self.place(&slots, *tensor).ok_or_else(missing)?;
             encoder.copy_buffer_to_buffer(content, 0, to, 0, content.size().min(self.lies(*tensor).bytes() as u64));

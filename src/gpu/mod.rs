@@ -3,6 +3,7 @@
 mod adapter;
 mod aside;
 mod compile;
+mod cut;
 mod device;
 mod encode;
 mod feed;

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Instant;
 
+use super::cut::Dispatch;
 use super::device::{Device, lock};
 use super::record::Recorded;
 use super::ring::Ring;
 use super::runner::Runner;
-use super::slices::Dispatch;
 use crate::graph::Tensor;
 use crate::{Error, Result};
 

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::cut::Dispatch;
 use super::device::lock;
 use super::pool::Slots;
 use super::runner::Runner;
-use super::slices::Dispatch;
 use crate::Result;
 use crate::graph::{Place, Tensor, bytes_of};
 

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use super::cut::Dispatch;
 use super::profiler::{Clock, Stamps};
 use super::record::Recorded;
 use super::runner::Runner;
-use super::slices::Dispatch;
 use crate::Result;
 
 /// Seconds of one run of a plan, as the mean of several in one submit.

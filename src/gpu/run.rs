@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
+use super::cut::Dispatch;
 use super::feed::Feed;
 use super::picture::GpuImage;
 use super::record::Recorded;
 use super::runner::Runner;
-use super::slices::Dispatch;
 use super::submitted::{Output, Submitted};
 use crate::Result;
 use crate::graph::Tensor;

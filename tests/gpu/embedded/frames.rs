@@ -328,3 +328,44 @@ fn what_cannot_be_drawn_is_refused_before_it_is_recorded() {
     assert!(results.masks.is_none());
     assert_eq!(app.words(&results.header)[0] as usize, boxes.detect(&image).unwrap().len());
 }
+
+/// What parts took counts for the next frame: the drawing, which was slow, is done in shares, and draws the same.
+#[test]
+fn parts_are_cut_by_what_they_took() {
+    let app = App::new();
+    let image = scene::nuclei(130, 100, 5, 10).unwrap().image;
+    let want = app.detector.detect(&image).unwrap();
+    let picture = GpuImage::from_texture(&app.texture(&image, RGBA)).unwrap();
+    let (results, ids) = (app.detector.gpu_results(130, 100).unwrap(), app.empty(130, 100, IDS));
+    let overlays = [0, 1].map(|_| app.empty(130, 100, RGBA));
+    let ms = std::time::Duration::from_millis;
+    let run = |overlay: &wgpu::Texture| {
+        let target = GpuTarget::new().results(&results).ids(&ids).overlay(overlay);
+        let mut frame = app.detector.encode_in_parts(&picture, &target, ms(10)).unwrap();
+        let mut more = true;
+        while more {
+            let mut encoder = app.encoder();
+            more = frame.encode_next(&mut encoder).unwrap();
+            app.queue.submit([encoder.finish()]);
+        }
+        assert!(app.texels(&ids) == ids_of(&want, 0.0));
+        app.assert_found(&results, &want);
+        frame
+    };
+    let mut frame = run(&overlays[0]);
+    let parts = frame.parts();
+    let mut took = vec![ms(6); parts];
+    took[parts - 1] = ms(200);
+    frame.parts_took(&took);
+    drop(frame);
+    let mut frame = run(&overlays[1]);
+    assert!(frame.parts() > parts + 20, "{} parts after {parts}", frame.parts());
+    assert!(app.texels(&overlays[0]) == app.texels(&overlays[1]));
+    // A network that was slow is cut finer.
+    let parts = frame.parts();
+    frame.parts_took(&vec![ms(20); parts]);
+    drop(frame);
+    let frame = run(&overlays[1]);
+    assert!(frame.parts() > parts + parts / 2, "{} parts after {parts}", frame.parts());
+    assert!(app.texels(&overlays[0]) == app.texels(&overlays[1]));
+}
