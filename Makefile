@@ -2,8 +2,8 @@
 
 OUT ?= out
 
-.PHONY: demo test test-examples test-c fuzz-c valgrind-c install-c check bench-check test-swiftshader compilers wheel test-python test-ray lint features msrv \
-	deny package peers rust driver display clean
+.PHONY: demo test test-examples test-c fuzz-c valgrind-c install-c test-python test-ray wheel check bench-check test-swiftshader \
+	compilers lint features msrv deny package peers rust driver display clean
 
 demo: rust driver
 	cargo run --release -- detect assets/demo.png --out "$(OUT)"
@@ -46,10 +46,11 @@ compilers: rust
 	tools/compilers.sh
 
 # The C interface (bindings/c): its header, programs in C and C++, misuse, random calls, valgrind. The header's crate is tested by itself, so
-# that the library is not built for what cbindgen asks of crates that both have.
+# that the library is not built for what cbindgen asks of crates that both have, and the interface's with the Python package's, so that what
+# both need is built once.
 test-c: rust driver
 	cargo test -p maskrcnn-c-header
-	NODEVICE_SELECT=1 cargo test -p maskrcnn-c
+	NODEVICE_SELECT=1 cargo test -p maskrcnn-c -p maskrcnn-python
 
 # For longer than the tests do, with what seed.
 SECONDS ?= 120

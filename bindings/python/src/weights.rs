@@ -1,20 +1,20 @@
-//! Downloads of the weights that torchvision publishes.
+//! Downloads of weights that are published.
 
 use std::path::PathBuf;
 
-use maskrcnn::engine::weights::pull::{ORIGIN, Progress, Published, cache_dir, pull as fetch};
+use maskrcnn::engine::weights::pull::{Progress, Published, cache_dir, pull as fetch};
 use pyo3::prelude::*;
 
 use crate::errors::{self, work};
 
-/// The names of the models that torchvision publishes: each stands for its weights, once `pull` has brought them.
+/// The names of the models that torchvision and detectron2 publish: each stands for its weights, once `pull` has brought them.
 #[pyfunction]
 pub(crate) fn published() -> Vec<&'static str> {
     maskrcnn::published().collect()
 }
 
 /// Downloads the weights of a published model into the user's folder for them (`$MASKRCNN_CACHE`, else the platform's cache folder)
-/// or into `folder`, checks length and SHA-256, and returns the file's path. What is there already is not downloaded again, what
+/// or into `folder`, checks its length and hash, and returns the file's path. What is there already is not downloaded again, what
 /// broke off is gone on with. `progress` is called with the bytes that are there and those of the whole.
 ///
 /// Raises `ConfigError` for a name that is not published, `DownloadError` where the server cannot be reached, `FileError`
@@ -32,7 +32,7 @@ pub(crate) fn pull(py: Python, name: &str, folder: Option<PathBuf>, progress: Op
     };
     let path = work(py, || {
         let dir = folder.map_or_else(cache_dir, Ok)?;
-        fetch(published, ORIGIN, &dir, &mut tell)
+        fetch(published, published.project.origin, &dir, &mut tell)
     })?;
     stopped.map_or(Ok(path), Err)
 }
