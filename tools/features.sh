@@ -3,12 +3,12 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# cli implies ash, image and pull: it is tried with and without the model alone.
+# cli implies ash, draw and pull: it is tried with and without the model alone.
 for model in "" embedded-model; do
-    # ash implies emit.
+    # ash implies emit, draw implies image.
     for emit in "" emit ash; do
         for pull in "" pull; do
-            for image in "" image; do
+            for image in "" image draw; do
                 set -- $emit $pull $image $model
                 echo "features: ${*:-none}"
                 cargo clippy --quiet --lib --no-default-features --features "$*" -- -D warnings

@@ -106,6 +106,21 @@ def test_masks_run_lengths_and_polygons_agree(found):
         assert columns.min() >= x1 - 2 and columns.max() <= x2 + 2 and rows.min() >= y1 - 2 and rows.max() <= y2 + 2
 
 
+def test_polygons_of_holes_and_parts(found):
+    """A ring with a dot in it and another beside it: restored as if it had been pickled."""
+    rows = ["11111.", "1...1.", "1.1.1.", "1...1.", "11111.", ".....1"]
+    words = b"".join(int(row[::-1], 2).to_bytes(4, "little") for row in rows)
+    item = np.array([0, 0, 6, 6, 0.5], "<f4").tobytes() + (1).to_bytes(4, "little")
+    place = np.array([1, 2, 6, 6], "<u4").tobytes()
+    restore, (state,) = found.__reduce__()
+    ring = restore((1, (10, 9, 0), state[2], (item, place, words, b"", b""), (False, True), []))
+    parts = ring.polygons[0]
+    assert [len(part) for part in parts] == [2, 1, 1] and len(parts[0][0]) == len(parts[0][1]) == 4
+    expected = np.zeros((9, 10), bool)
+    expected[2:8, 1:7] = [[c == "1" for c in row] for row in rows]
+    assert (ring.masks[0] == expected).all() and (fill(parts, 9, 10) == expected).all()
+
+
 def parts_shell(parts, ring):
     """The outer ring of the part that a ring is of."""
     return next(part[0] for part in parts if any(ring is other for other in part))
