@@ -1,5 +1,5 @@
 // Candidates of each class: box deltas applied to the RoI, clipped; a score where it exceeds the threshold and no side
-// is too small, NONE elsewhere. A thread a (class, RoI); background (class 0) is left out.
+// is too small, NONE elsewhere. BEST: a score where the class is the RoI's best, and reaches the threshold. A thread a (class, RoI); background (class 0) is left out.
 
 #import shared/frame
 #import shared/order
@@ -12,6 +12,7 @@ struct Params {
     grid_x: u32,
     sets: u32, // of deltas of a RoI: one for each class, or one for all
     log_least: f32,
+    short: f32, // of the image's border, right and below
 }
 
 @slot var<uniform> p: Params;
@@ -38,9 +39,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let row = b * p.n + r;
     let f = frames[b];
     let delta = deltas[row * p.sets + min(label, p.sets - 1u)] / p.weights;
-    let box = clip(decode(rois[row], delta, p.log_least, p.log_limit), f32(f.out_w), f32(f.out_h));
+    let low = vec2(f32(f.left), f32(f.top));
+    let high = low + (vec2(f32(f.out_w), f32(f.out_h)) - p.short);
+    let box = clip(decode(rois[row], delta, p.log_least, p.log_limit), low, high);
     let score = probabilities[row * p.classes + label];
     boxes[i] = box;
     let large = box.z - box.x >= p.min_size && box.w - box.y >= p.min_size;
+#ifdef BEST
+    // Of equal ones the first.
+    var best = score >= p.threshold;
+    for (var other = 0u; other < p.classes; other++) {
+        let of_other = probabilities[row * p.classes + other];
+        best = best && (of_other < score || (of_other == score && other >= label));
+    }
+    scores[i] = select(NONE, score, large && best);
+#else
     scores[i] = select(NONE, score, large && score > p.threshold);
+#endif
 }

@@ -2,8 +2,9 @@
 // compared with the threshold; a thread makes 32 pixels of a row. Masks that find no room are left out: the header says
 // how much is needed, and the paste is run again, with more room or from a later word on.
 // SAMPLED: each mask is spread over its box as it is and read at the pixels' centres.
+// WHOLE: each mask is enlarged without its border, which counts all the same, but makes nothing less than the mask's least.
 
-struct Params { n: u32, side: u32, capacity: u32, first: u32, blocks: u32, threshold: f32, grid_x: u32 }
+struct Params { n: u32, side: u32, capacity: u32, first: u32, blocks: u32, threshold: f32, grid_x: u32, batch: u32 }
 
 @slot var<uniform> p: Params;
 @slot var<storage, read> masks: array<f32>; // [B * n, M, M]
@@ -20,11 +21,24 @@ fn soft(mask: u32, y: u32, x: u32) -> f32 {
     return masks[(mask * p.side + y - 1u) * p.side + x - 1u];
 }
 
+#ifdef WHOLE
+var<workgroup> leasts: array<f32, 64>;
+#endif
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     let block = wid.y * p.grid_x + wid.x;
     let mask = block / p.blocks;
     let b = mask / p.n;
+#ifdef WHOLE
+    var least = 3.40282347e38;
+    for (var i = t; i < p.side * p.side; i += 64u) {
+        least = min(least, masks[min(mask, p.n * p.batch - 1u) * p.side * p.side + i]);
+    }
+    leasts[t] = least;
+    workgroupBarrier();
+    for (var i = 0u; i < 64u; i++) { least = min(least, leasts[i]); }
+#endif
     if mask % p.n >= live[b] { return; }
     let rect = places[2u * mask];
     let place = places[2u * mask + 1u];
@@ -38,7 +52,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let side = f32(p.side);
 #else
     let low = vec2(bitcast<i32>(place.y), bitcast<i32>(place.z));
+#ifdef WHOLE
+    let padded = f32(p.side);
+#else
     let padded = f32(p.side + 2u);
+#endif
     let ratio = vec2(padded) / vec2(f32(place.w & 0xffffu), f32(place.w >> 16u));
 #endif
     let last = p.side + 1u;
@@ -47,7 +65,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #ifdef SAMPLED
         let sy = clamp((f32(rect.y + row) + 0.5 - box.y) / (box.w - box.y) * side + 0.5, 0.0, side + 1.0);
 #else
+#ifdef WHOLE
+        let sy = (f32(i32(rect.y + row) - low.y) + 0.5) * ratio.y + 0.5;
+#else
         let sy = max((f32(i32(rect.y + row) - low.y) + 0.5) * ratio.y - 0.5, 0.0);
+#endif
 #endif
         let y0 = min(u32(sy), last);
         let y1 = min(y0 + 1u, last);
@@ -58,7 +80,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #ifdef SAMPLED
             let sx = clamp((f32(rect.x + first + i) + 0.5 - box.x) / (box.z - box.x) * side + 0.5, 0.0, side + 1.0);
 #else
+#ifdef WHOLE
+            let sx = (f32(i32(rect.x + first + i) - low.x) + 0.5) * ratio.x + 0.5;
+#else
             let sx = max((f32(i32(rect.x + first + i) - low.x) + 0.5) * ratio.x - 0.5, 0.0);
+#endif
 #endif
             let x0 = min(u32(sx), last);
             let x1 = min(x0 + 1u, last);
@@ -69,7 +95,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #ifdef SAMPLED
             out |= select(0u, 1u << i, v >= p.threshold);
 #else
+#ifdef WHOLE
+            out |= select(0u, 1u << i, max(v, least) >= p.threshold);
+#else
             out |= select(0u, 1u << i, v > p.threshold);
+#endif
 #endif
         }
         bits[b * p.capacity + place.x - p.first + word] = out;

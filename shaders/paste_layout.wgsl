@@ -3,6 +3,8 @@
 // is the mask's rectangle, and a scan over the rectangles' words gives the offsets. A workgroup an image.
 // SAMPLED: boxes are clipped to the image, and the rectangle is of the pixels that they touch, and one more on each side
 // (detectron2, postprocessing.py, mask_ops.py).
+// WHOLE: boxes are shares of the resized image's sides less a pixel, and rounded to whole pixels of the image, which their
+// masks fill (matterport, unmold_detections).
 
 #import shared/frame
 
@@ -39,15 +41,26 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 
     var mine = 0u;
     for (var i = from_i; i < to_i; i++) {
+        let roi = rois[b * p.n + i] - vec4(f32(f.left), f32(f.top), f32(f.left), f32(f.top));
+#ifdef WHOLE
+        // WGSL rounds halves to the even.
+        let share = roi / vec4<f32>(vec4(max(vec2(f.out_w, f.out_h), vec2(2u)), max(vec2(f.out_w, f.out_h), vec2(2u))) - 1u);
+        let box = round(share * vec4<f32>(vec4(bound, bound) - 1) + vec4(0.0, 0.0, 1.0, 1.0));
+        let low = vec2<i32>(box.xy);
+        let size = max(vec2<i32>(box.zw) - low, vec2(1));
+        let empty = box.z <= box.x || box.w <= box.y;
+        let x0 = clamp(low, vec2(0), bound);
+        let x1 = select(clamp(vec2<i32>(box.zw), vec2(0), bound), x0, vec2(empty));
+#else
 #ifdef SAMPLED
         let far = vec2<f32>(bound);
-        let box = clamp(rois[b * p.n + i] * back, vec4(0.0), vec4(far, far));
+        let box = clamp(roi * back, vec4(0.0), vec4(far, far));
         let low = vec2(0);
         let size = vec2(0);
         let x0 = max(vec2<i32>(floor(box.xy)) - 1, vec2(0));
         let x1 = select(x0, min(vec2<i32>(ceil(box.zw)) + 1, bound), vec2(box.z > box.x && box.w > box.y));
 #else
-        let box = rois[b * p.n + i] * back;
+        let box = roi * back;
         let half = (box.zw - box.xy) * 0.5 * grow;
         let centre = (box.zw + box.xy) * 0.5;
         let low = vec2<i32>(centre - half);
@@ -56,6 +69,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let x0 = max(low, vec2(0));
         // torchvision copies up to high + 1, which is past the resized mask where high < low.
         let x1 = min(min(high + 1, low + size), bound);
+#endif
 #endif
         let inside = vec2<u32>(max(x1 - x0, vec2(0)));
         boxes[b * p.n + i] = box;

@@ -5,6 +5,8 @@
 // along columns, each rounded to bytes; then they are normalised.
 // FIXED: bytes are resized as OpenCV does, in whole numbers: the two nearest of each axis, along rows and then along columns;
 // then they are normalised.
+// CUT: bytes are resized as scikit-image does, by two neighbours along each axis and black around the image, and cut off to
+// bytes, in whole numbers; then comes black on all sides, and then they are normalised.
 
 #import shared/element
 #import shared/frame
@@ -18,7 +20,7 @@ struct Params { pixels: u32, h: u32, w: u32, grid_x: u32, words: u32 }
 #ifdef AREA
 @slot var<storage, read> neighbours: array<u32>; // [B, H + W, words]: first pixel | count << 20, then a weight for each
 #else
-// FIXED: the weights of both neighbours, in halves.
+// FIXED: the weights of both neighbours, in halves; so with CUT, of 1 / (2 out).
 @slot var<storage, read> neighbours: array<vec2<u32>>; // [B, H + W]: lower | upper << 16 neighbour, and the upper one's weight
 #endif
 @slot var<storage, read> table: array<f32>; // [3, 256]
@@ -38,6 +40,33 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if i >= p.pixels { return; }
     let b = i / (p.h * p.w);
     let f = frames[b];
+#ifdef CUT
+    // Before the image, these are beyond any size.
+    let oy = i / p.w % p.h - f.top;
+    let ox = i % p.w - f.left;
+    if oy >= f.out_h || ox >= f.out_w {
+        y[i] = stored(vec4(of_table(vec3(0u)), 0.0));
+        return;
+    }
+    let near_y = neighbours[b * (p.h + p.w) + oy];
+    let near_x = neighbours[b * (p.h + p.w) + p.h + ox];
+    let y0 = (near_y.x & 0xffffu) * f.sent_w;
+    let y1 = (near_y.x >> 16u) * f.sent_w;
+    let x0 = near_x.x & 0xffffu;
+    let x1 = near_x.x >> 16u;
+    let wy = vec2(near_y.y & 0xffffu, near_y.y >> 16u);
+    let wx = vec2(near_x.y & 0xffffu, near_x.y >> 16u);
+    let above = wx.x * texel(f.first_word, y0 + x0) + wx.y * texel(f.first_word, y0 + x1);
+    let below = wx.x * texel(f.first_word, y1 + x0) + wx.y * texel(f.first_word, y1 + x1);
+    // The nearest whole number by f32, and then what is left over, which is small, and so right although its terms pass 32
+    // bits: where it is negative, the number cut off is one less.
+    let whole = 4u * f.out_h * f.out_w;
+    let sum = vec3<f32>(above) * f32(wy.x) + vec3<f32>(below) * f32(wy.y);
+    let near = vec3<u32>(sum / f32(whole) + 0.5);
+    let rest = bitcast<vec3<i32>>(above * wy.x + below * wy.y - near * whole);
+    let bits = select(near, near - 1u, rest < vec3(0));
+    y[i] = stored(vec4(of_table(clamp(bits, vec3(f.least), vec3(255u))), 0.0));
+#else
     let oy = i / p.w % p.h;
     let ox = i % p.w;
     if oy >= f.out_h || ox >= f.out_w {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use backbone::{Backbone, BlockKind, Neck};
 use coco::COCO_NAMES;
-pub use rules::{AnchorRule, DeltaLimit, LevelRule, PasteRule, Resize, SMALLEST_SIDE};
+pub use rules::{AnchorRule, BoxRule, DeltaLimit, LevelRule, PasteRule, Resize, RoiPooling, SMALLEST_SIDE};
 
 /// The settings of one Mask R-CNN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +65,8 @@ pub struct Config {
     pub delta_limit: DeltaLimit,
     /// How boxes and masks are brought into the image.
     pub paste: PasteRule,
+    /// What boxes are, and how they are made of deltas and clipped.
+    pub box_rule: BoxRule,
 }
 
 /// Region proposal network (`torchvision/models/detection/rpn.py`).
@@ -73,7 +75,11 @@ pub struct Config {
 pub struct Rpn {
     /// 3×3 convolutions before the two predictors.
     pub conv_depth: usize,
-    /// Proposals a level keeps before NMS.
+    /// Their output channels, a multiple of 4; 0: as many as the maps have that they are on.
+    pub channels: usize,
+    /// Proposals are chosen before NMS, and suppressed, over all levels together (matterport), and not level by level.
+    pub joint: bool,
+    /// Proposals a level keeps before NMS; with `joint`, all levels together.
     pub pre_nms_top_n: usize,
     /// Proposals an image keeps after NMS, over all levels.
     pub post_nms_top_n: usize,
@@ -83,38 +89,6 @@ pub struct Rpn {
     pub score_thresh: f32,
     /// Proposals with a shorter side, in pixels of the resized image, are dropped.
     pub min_size: f32,
-}
-
-/// How the features of a RoI become a square of fixed size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RoiPooling {
-    /// RoIAlign: the mean of a bin's bilinear samples (Mask R-CNN).
-    #[default]
-    Align,
-    /// RoIAlign with their maximum.
-    AlignMax,
-    /// RoIPool: the maximum of a bin's pixels, with the RoI brought to the nearest whole ones (Fast R-CNN, torchvision's
-    /// `roi_pool`).
-    Pool,
-    /// RoIPool with everything rounded down, as drawings of it have it.
-    PoolFloor,
-}
-
-impl RoiPooling {
-    /// Every way, as files and flags name it.
-    pub const ALL: [(&'static str, Self); 4] =
-        [("align", Self::Align), ("align-max", Self::AlignMax), ("pool", Self::Pool), ("pool-floor", Self::PoolFloor)];
-
-    /// Whether it samples between pixels.
-    pub fn is_roi_align(self) -> bool {
-        matches!(self, Self::Align | Self::AlignMax)
-    }
-
-    /// As files and flags name it.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, pooling)| *pooling == self).map_or("", |(name, _)| name)
-    }
 }
 
 /// What happens to a detection that overlaps a better one of its class.
@@ -161,6 +135,9 @@ pub struct BoxHead {
     pub reg_weights: [f32; 4],
     /// One set of deltas serves all classes.
     pub class_agnostic: bool,
+    /// A RoI is a candidate of its best class alone, and of none where that is the background; scores that reach the
+    /// threshold count (matterport).
+    pub best_class: bool,
     /// Detections with a shorter side, in pixels of the resized image, are dropped.
     pub min_size: f32,
 }
@@ -196,7 +173,7 @@ pub struct MaskHead {
 pub struct Transform {
     /// How pixels are made of the image's.
     pub resize: Resize,
-    /// The short side becomes this many pixels …
+    /// The short side becomes this many pixels; with [`Resize::Square`] and [`Resize::Pad64`] at least this many …
     pub min_size: usize,
     /// … unless the long side would then pass this many.
     pub max_size: usize,
@@ -206,6 +183,8 @@ pub struct Transform {
     /// The diameter, in pixels after the resize, of what the network was trained to find: the median of 2·√(area/π). 0
     /// where it is not known.
     pub diameter: f32,
+    /// With [`Resize::Square`] and [`Resize::Pad64`]: every image is enlarged by at least this factor.
+    pub min_scale: f32,
     /// What a byte of 255 counts as: 1 (torchvision) or, where mean and standard deviation are those of bytes, 255.
     pub image_range: f32,
     /// Subtracted from red, green and blue, each in 0..`image_range`.
@@ -277,6 +256,11 @@ impl Config {
         }
     }
 
+    /// Channels between the RPN's convolutions and its predictors.
+    pub fn rpn_channels(&self) -> usize {
+        if self.rpn.channels > 0 { self.rpn.channels } else { self.map_channels() }
+    }
+
     /// Features of a RoI that its logits and deltas are made of.
     pub fn box_features(&self) -> usize {
         match self.neck {
@@ -313,6 +297,7 @@ impl Default for Config {
             roi_levels: LevelRule::Inferred,
             delta_limit: DeltaLimit::Above,
             paste: PasteRule::Enlarged,
+            box_rule: BoxRule::Corners,
         }
     }
 }
@@ -321,6 +306,8 @@ impl Default for Rpn {
     fn default() -> Self {
         Self {
             conv_depth: 1,
+            channels: 0,
+            joint: false,
             pre_nms_top_n: 1000,
             post_nms_top_n: 1000,
             nms_thresh: 0.7,
@@ -346,6 +333,7 @@ impl Default for BoxHead {
             detections_per_img: 100,
             reg_weights: [10.0, 10.0, 5.0, 5.0],
             class_agnostic: false,
+            best_class: false,
             min_size: 1e-2,
         }
     }
@@ -375,6 +363,7 @@ impl Default for Transform {
             max_size: 1333,
             scale: 0.0,
             diameter: 0.0,
+            min_scale: 0.0,
             image_range: 1.0,
             image_mean: [0.485, 0.456, 0.406],
             image_std: [0.229, 0.224, 0.225],

@@ -76,6 +76,21 @@ fn arrays() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// HDF5 files that claim more than they have (`tests/oracle/keras_files.py`).
+fn hdf5() -> Vec<(&'static str, Vec<u8>)> {
+    let unpacked = |packed: &[u8]| {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut bytes).unwrap();
+        bytes
+    };
+    vec![
+        ("a gigabyte without chunks", unpacked(include_bytes!("fixtures/hostile_absent.h5.gz"))),
+        ("zeros", unpacked(include_bytes!("fixtures/hostile_zeros.h5.gz"))),
+        ("groups that go round", unpacked(include_bytes!("fixtures/hostile_round.h5.gz"))),
+        ("many datasets", unpacked(include_bytes!("fixtures/hostile_many.h5.gz"))),
+    ]
+}
+
 const STORAGE: &[u8] = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04t";
 
 #[test]
@@ -110,6 +125,7 @@ fn bombs_take_bounded_memory() {
     let full = [b")".as_slice(), &b"\x85".repeat(990_000)].concat();
     files.push(("two pickles", legacy(&[&full, b".\x80\x02", &full, b"\x85".repeat(20_000).as_slice()])));
     files.extend(arrays());
+    files.extend(hdf5());
     for (name, file) in files {
         let bytes = file.clone();
         let before = NOW.load(Relaxed);

@@ -5,4 +5,7 @@ struct Frame {
     back_y: f32, back_x: f32, // in / out, for boxes
     first_word: u32,          // of its pixels
     sent_w: u32,              // pixels of a row there
+    top: u32, left: u32,      // padding before the resized image
+    least: u32,               // no byte that the resize makes is less
+    spare: u32,
 }

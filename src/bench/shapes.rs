@@ -45,7 +45,9 @@ pub(super) fn kernel(name: &str, shapes: &str, settings: &[(String, usize)]) -> 
         }
         ("max_pool", [x]) => {
             let kernel = settings.get("kernel", 3);
-            let kernel = MaxPool { kernel, stride: settings.get("stride", 2), pad: settings.get("pad", kernel / 2) };
+            let pad = settings.get("pad", kernel / 2);
+            let (stride, after) = (settings.get("stride", 2), settings.get("after", pad));
+            let kernel = MaxPool { kernel, stride, pad, after };
             (Arc::new(kernel), vec![*x])
         }
         ("softmax", [x]) => (Arc::new(Softmax { live: false }), vec![*x]),

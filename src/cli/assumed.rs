@@ -1,6 +1,6 @@
 //! What had to be assumed of a network, since its file does not tell, in words.
 
-use maskrcnn::engine::config::Resize;
+use maskrcnn::engine::config::{BoxRule, Resize};
 use maskrcnn::engine::weights::{Doubt, Origin, Settings};
 use maskrcnn::{Config, Neck, RoiPooling};
 
@@ -71,8 +71,16 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
         (vec!["backbone.dilate_first"], format!("the last stage dilated by 2, its first block {first}"))
     });
     // What other projects than torchvision do in another way, and the first thing that goes wrong.
+    let of_matterport = (config.box_rule == BoxRule::Normalized).then(|| {
+        let text = format!(
+            "boxes, levels, RoIs and masks as matterport has them, proposals of all levels together, at most {}, a RoI's best class \
+             alone, at most {} detections",
+            config.rpn.post_nms_top_n, head.detections_per_img
+        );
+        (vec!["transform.resize", "box_rule", "roi_levels", "paste", "rpn.joint", "box.best_class"], text)
+    });
     let resized = match transform.resize {
-        Resize::Bilinear => None,
+        Resize::Bilinear | Resize::Square | Resize::Pad64 | Resize::None => None,
         Resize::Pillow => Some("Pillow"),
         Resize::Opencv => Some("OpenCV"),
     };
@@ -84,6 +92,22 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
         );
         (vec!["transform.resize", "anchor_rule", "roi_levels", "paste", "backbone.stride_in_1x1"], text)
     });
+    let sizes = match config.transform.resize {
+        Resize::Square => format!(
+            "images enlarged to {} at least, scaled to fit {}, in a black square of that",
+            transform.min_size, transform.max_size
+        ),
+        Resize::Pad64 => format!(
+            "images enlarged by {} and to {} at least, with black up to multiples of {}",
+            transform.min_scale.max(1.0),
+            transform.min_size,
+            transform.size_divisible
+        ),
+        Resize::None => format!("images as they are, with black up to multiples of {}", transform.size_divisible),
+        Resize::Bilinear | Resize::Pillow | Resize::Opencv => {
+            format!("images scaled to {}, at most {} pixels", transform.min_size, transform.max_size)
+        }
+    };
     let of_all = vec![
         (
             vec!["anchor_sizes", "anchor_ratios"],
@@ -118,12 +142,9 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
                 head.score_thresh, head.nms_thresh, config.rpn.nms_thresh
             ),
         ),
-        (
-            vec!["transform.min_size", "transform.max_size"],
-            format!("images scaled to {}, at most {} pixels", transform.min_size, transform.max_size),
-        ),
+        (vec!["transform.min_size", "transform.max_size", "transform.min_scale"], sizes),
     ];
-    of_all.into_iter().chain(norms).chain(dilated).chain(rules).collect()
+    of_all.into_iter().chain(norms).chain(dilated).chain(rules).chain(of_matterport).collect()
 }
 
 #[cfg(test)]

@@ -70,8 +70,8 @@ pub(super) struct Changes {
         value_parser = PossibleValuesParser::new(["linear", "gaussian"]), hide_possible_values = true)]
     soft_nms: Option<String>,
     /// How both heads get the features of a RoI: RoIAlign by the mean of its samples or by their maximum; RoIPool rounded to
-    /// the nearest pixel (Fast R-CNN) or down (as it is often drawn).
-    #[arg(long, value_name = "align|align-max|pool|pool-floor", help_heading = "Settings",
+    /// the nearest pixel (Fast R-CNN) or down (as it is often drawn); TensorFlow's crop_and_resize, a sample a bin.
+    #[arg(long, value_name = "align|align-max|pool|pool-floor|crop", help_heading = "Settings",
         value_parser = PossibleValuesParser::new(RoiPooling::ALL.map(|(name, _)| name)), hide_possible_values = true)]
     pooling: Option<String>,
     /// BatchNorm's epsilon: 0 for torchvision's first COCO models and those fine-tuned from them, 1e-5 for most others.

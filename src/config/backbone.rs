@@ -22,6 +22,9 @@ pub struct Backbone {
     pub groups: usize,
     /// A bottleneck's stride sits in its first 1×1 (Caffe, MSRA) and not in its 3×3 (torchvision).
     pub stride_in_1x1: bool,
+    /// The windows of the stem's max-pool begin at the map's first pixels, and pass its border below and right alone
+    /// (TensorFlow's `same`); torch's begin one before.
+    pub pool_after: bool,
     /// The first stage of which an FPN has a level, counted from 0 (torchvision's `returned_layers` from 1): with 1, the
     /// levels begin at stride 8.
     pub first_level: usize,
@@ -112,6 +115,7 @@ impl Default for Backbone {
             inner_width: 0,
             groups: 1,
             stride_in_1x1: false,
+            pool_after: false,
             first_level: 0,
             dilate_first: false,
             group_norm: 0,

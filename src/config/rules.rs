@@ -15,6 +15,54 @@ pub enum Resize {
     /// MMDetection: sides rounded to the nearest; OpenCV's bilinear resize of bytes, between the two nearest pixels, with
     /// weights of 11 bits; then values are normalised.
     Opencv,
+    /// matterport's `square`: images are enlarged, and made smaller only to fit; sides rounded to the nearest, halves to the
+    /// even; bytes interpolated between the two nearest pixels as scikit-image does it, with black around the image, and cut
+    /// off to bytes; then black on all sides, up to a square of `max_size`; then values are normalised.
+    Square,
+    /// matterport's `pad64`: the same, with black on all sides up to the next multiples of `size_divisible`.
+    Pad64,
+    /// matterport's `none`: the same without any change of size.
+    None,
+}
+
+/// How the features of a RoI become a square of fixed size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoiPooling {
+    /// RoIAlign: the mean of a bin's bilinear samples (Mask R-CNN).
+    #[default]
+    Align,
+    /// RoIAlign with their maximum.
+    AlignMax,
+    /// RoIPool: the maximum of a bin's pixels, with the RoI brought to the nearest whole ones (Fast R-CNN, torchvision's
+    /// `roi_pool`).
+    Pool,
+    /// RoIPool with everything rounded down, as drawings of it have it.
+    PoolFloor,
+    /// TensorFlow's `crop_and_resize`: one bilinear sample a bin, those of the outermost bins on the RoI's border, with zeros
+    /// outside of the map (matterport).
+    Crop,
+}
+
+impl RoiPooling {
+    /// Every way, as files and flags name it.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("align", Self::Align),
+        ("align-max", Self::AlignMax),
+        ("pool", Self::Pool),
+        ("pool-floor", Self::PoolFloor),
+        ("crop", Self::Crop),
+    ];
+
+    /// Whether it samples between pixels.
+    pub fn is_roi_align(self) -> bool {
+        matches!(self, Self::Align | Self::AlignMax)
+    }
+
+    /// As files and flags name it.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, pooling)| *pooling == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// How anchors are made of sizes and ratios.
@@ -42,6 +90,8 @@ pub enum LevelRule {
     Fixed,
     /// MMDetection: `⌊2 + log2(√area / 56 + 1e-6)⌋`, and levels are as fine as their strides.
     Finest,
+    /// matterport: `4 + log2(√area / 224)` rounded to the nearest, and levels are as fine as their strides.
+    Rounded,
 }
 
 /// How masks are brought into the image.
@@ -55,6 +105,21 @@ pub enum PasteRule {
     /// detectron2: sampled at the centre of every pixel of the box as it is; what *reaches* the threshold belongs to the
     /// mask. Boxes are clipped to the image once more.
     Sampled,
+    /// matterport: boxes are rounded to whole pixels, halves to the even, and masks enlarged to them as scikit-image does it;
+    /// what *reaches* the threshold belongs to the mask. Boxes that are left without a pixel are none.
+    Whole,
+}
+
+/// What boxes are, and how they are clipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BoxRule {
+    /// torchvision, detectron2: a box's far corner is where its last pixel ends. All boxes are clipped to the image.
+    #[default]
+    Corners,
+    /// matterport, whose boxes are shares of the padded input's sides less a pixel: a box's far corner is where its last
+    /// pixel begins. Proposals are clipped to the padded input, detections to the image.
+    Normalized,
 }
 
 /// How far a delta may shrink or enlarge a box.
@@ -66,6 +131,8 @@ pub enum DeltaLimit {
     Above,
     /// MMDetection: nor to less than 16 / 1000 of it.
     Both,
+    /// matterport: as far as it says.
+    None,
 }
 
 /// As [`Rpn::min_size`](super::Rpn::min_size) or [`BoxHead::min_size`](super::BoxHead::min_size): boxes of no area are

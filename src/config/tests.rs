@@ -38,16 +38,16 @@ fn presets_are_valid_and_read_back() {
 fn reads_every_key() {
     let json = r#"{"name": "n", "arch": "ignored",
         "backbone": {"type": "resnet", "block": "bottleneck", "depth": 18, "layers": [2, 3, 4, 5], "base_width": 32, "inner_width": 48,
-                     "groups": 4, "stride_in_1x1": true, "first_level": 1, "dilate_first": true, "group_norm": 16, "norm": "BatchNorm eps 1e-3"},
+                     "groups": 4, "stride_in_1x1": true, "pool_after": true, "first_level": 1, "dilate_first": true, "group_norm": 16, "norm": "BatchNorm eps 1e-3"},
         "neck": "fpn", "fpn_channels": 128, "fpn_norm": true, "group_norm": 4, "num_classes": 3, "class_names": ["b", "x", "y"],
         "anchor_sizes": [[1, 2], [3, 4], [7, 8], [9, 10.5]], "anchor_ratios": [0.5],
-        "rpn": {"conv_depth": 2, "pre_nms_top_n": 11, "post_nms_top_n": 12, "nms_thresh": 0.1, "score_thresh": 0.2, "min_size": 3},
+        "rpn": {"conv_depth": 2, "channels": 20, "joint": true, "pre_nms_top_n": 11, "post_nms_top_n": 12, "nms_thresh": 0.1, "score_thresh": 0.2, "min_size": 3},
         "box": {"roi_size": 5, "pooling": "align-max", "sampling_ratio": 0, "convs": [24], "fc_layers": 3, "representation": 64, "score_thresh": 0.3, "nms_thresh": 0.4,
-                "suppression": "gaussian", "soft_nms_sigma": 0.7, "detections_per_img": 13, "reg_weights": [1, 2, 3, 4], "class_agnostic": true, "min_size": 5},
+                "suppression": "gaussian", "soft_nms_sigma": 0.7, "detections_per_img": 13, "reg_weights": [1, 2, 3, 4], "class_agnostic": true, "best_class": true, "min_size": 5},
         "mask": {"roi_size": 6, "pooling": "pool-floor", "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "class_agnostic": true, "threshold": 0.6},
-        "transform": {"resize": "pillow", "min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
+        "transform": {"resize": "pad64", "min_scale": 2, "min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
                       "size_divisible": 64},
-        "anchor_rule": "exact", "roi_aligned": true, "roi_levels": "fixed", "delta_limit": "both", "paste": "sampled"}"#;
+        "anchor_rule": "exact", "roi_aligned": true, "roi_levels": "rounded", "delta_limit": "both", "paste": "whole", "box_rule": "normalized"}"#;
     let expected = Config {
         name: "n".into(),
         backbone: Backbone {
@@ -57,6 +57,7 @@ fn reads_every_key() {
             inner_width: 48,
             groups: 4,
             stride_in_1x1: true,
+            pool_after: true,
             first_level: 1,
             dilate_first: true,
             group_norm: 16,
@@ -72,6 +73,8 @@ fn reads_every_key() {
         anchor_ratios: vec![0.5],
         rpn: Rpn {
             conv_depth: 2,
+            channels: 20,
+            joint: true,
             pre_nms_top_n: 11,
             post_nms_top_n: 12,
             nms_thresh: 0.1,
@@ -92,6 +95,7 @@ fn reads_every_key() {
             detections_per_img: 13,
             reg_weights: [1.0, 2.0, 3.0, 4.0],
             class_agnostic: true,
+            best_class: true,
             min_size: 5.0,
         },
         mask: Some(MaskHead {
@@ -106,7 +110,8 @@ fn reads_every_key() {
             threshold: 0.6,
         }),
         transform: Transform {
-            resize: Resize::Pillow,
+            resize: Resize::Pad64,
+            min_scale: 2.0,
             min_size: 100,
             max_size: 200,
             scale: 1.5,
@@ -118,9 +123,10 @@ fn reads_every_key() {
         },
         anchor_rule: AnchorRule::Exact,
         roi_aligned: true,
-        roi_levels: LevelRule::Fixed,
+        roi_levels: LevelRule::Rounded,
         delta_limit: DeltaLimit::Both,
-        paste: PasteRule::Sampled,
+        paste: PasteRule::Whole,
+        box_rule: BoxRule::Normalized,
     };
     let config = Config::from_json(json, "test").unwrap();
     assert_eq!(config, expected);

@@ -6,7 +6,10 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{Backbone, BlockKind, BoxHead, Config, MaskHead, Neck, Rpn, Transform};
+use super::{
+    AnchorRule, Backbone, BlockKind, BoxHead, BoxRule, Config, MaskHead, Neck, PasteRule, Resize, RoiPooling, Rpn,
+    Transform,
+};
 use crate::error::{Error, Result};
 
 /// Allowed `num_classes`; LVIS, the largest vocabulary in use, has 1,204.
@@ -61,6 +64,7 @@ impl Config {
         }
         self.validate_heads()?;
         self.transform.validate()?;
+        self.validate_boxes()?;
         // C5 has stride 32, and the FPN's 2× upsampling is exact only if it divides the input.
         match self.neck {
             Neck::Fpn => {
@@ -88,6 +92,28 @@ impl Config {
         }
         if first >= stages {
             return refuse("backbone.first_level", format!("is {first}, allowed 0 to {}", stages - 1));
+        }
+        Ok(())
+    }
+
+    /// What boxes are decides how they come into the image and out of it.
+    fn validate_boxes(&self) -> Result<()> {
+        let normalized = self.box_rule == BoxRule::Normalized;
+        let of_matterport = matches!(self.transform.resize, Resize::Square | Resize::Pad64 | Resize::None);
+        let other = |is: bool| if is { "is one of" } else { "is none of" };
+        for (setting, is) in [("transform.resize", of_matterport), ("paste", self.paste == PasteRule::Whole)] {
+            if is != normalized {
+                let reason = format!(
+                    "{} matterport's, and `box_rule` {} them: box_rule normalized, transform.resize square, pad64 or none, and \
+                     paste whole go together",
+                    other(is),
+                    other(normalized)
+                );
+                return refuse(setting, reason);
+            }
+        }
+        if normalized && self.anchor_rule != AnchorRule::Exact {
+            return refuse("anchor_rule", "is rounded, and with box_rule normalized it must be exact".into());
         }
         Ok(())
     }
@@ -198,6 +224,9 @@ impl Backbone {
 impl Rpn {
     fn validate(&self) -> Result<()> {
         within("rpn.conv_depth", self.conv_depth, &(1..=8))?;
+        if self.channels > 0 {
+            width("rpn.channels", self.channels, 4096)?;
+        }
         within("rpn.pre_nms_top_n", self.pre_nms_top_n, &SELECTION)?;
         within("rpn.post_nms_top_n", self.post_nms_top_n, &SELECTION)?;
         within("rpn.nms_thresh", self.nms_thresh, &UNIT)?;
@@ -208,7 +237,7 @@ impl Rpn {
 
 impl BoxHead {
     fn validate(&self) -> Result<()> {
-        within("box.roi_size", self.roi_size, &ROI_SIZE)?;
+        crops("box.roi_size", self.roi_size, self.pooling)?;
         within("box.sampling_ratio", self.sampling_ratio, &SAMPLING)?;
         if !self.convs.is_empty() {
             count("box.convs", self.convs.len(), 16)?;
@@ -230,7 +259,7 @@ impl BoxHead {
 
 impl MaskHead {
     fn validate(&self) -> Result<()> {
-        within("mask.roi_size", self.roi_size, &ROI_SIZE)?;
+        crops("mask.roi_size", self.roi_size, self.pooling)?;
         within("mask.sampling_ratio", self.sampling_ratio, &SAMPLING)?;
         within("mask.layers", self.layers.len(), &(0..=16))?;
         for (i, &channels) in self.layers.iter().enumerate() {
@@ -247,6 +276,7 @@ impl Transform {
         within("transform.min_size", self.min_size, &(1..=self.max_size))?;
         within("transform.scale", self.scale, &(0.0..=1024.0))?;
         within("transform.diameter", self.diameter, &SIDE)?;
+        within("transform.min_scale", self.min_scale, &(0.0..=1024.0))?;
         within("transform.image_range", self.image_range, &(1.0..=255.0))?;
         for i in 0..3 {
             within(format!("transform.image_mean.{i}"), self.image_mean[i], &(-1e4..=1e4))?;
@@ -254,6 +284,12 @@ impl Transform {
         }
         Ok(())
     }
+}
+
+/// The side of what is pooled so.
+fn crops(setting: &str, side: usize, pooling: RoiPooling) -> Result<()> {
+    let least = if pooling == RoiPooling::Crop { 2 } else { *ROI_SIZE.start() };
+    within(setting, side, &(least..=*ROI_SIZE.end()))
 }
 
 /// `value` in `range`; written so that NaN is refused.

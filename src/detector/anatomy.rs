@@ -55,11 +55,11 @@ impl Anatomy {
 
     /// The level that a box of the image is pooled from, among [`Anatomy::strides`], and the box in that level's cells.
     pub fn on_level(&self, bbox: [f32; 4]) -> (usize, [f32; 4]) {
-        let (y, x) = self.scale();
-        let resized = [bbox[0] * x, bbox[1] * y, bbox[2] * x, bbox[3] * y];
+        let resized = self.size.onto_input(bbox);
         let shift = (self.size.roi_shift(self.config.roi_levels) as f32).exp2();
         let scales: Vec<f32> = self.strides.iter().map(|&s| shift / s as f32).collect();
-        let level = level_of(&self.config, &resized, &scales);
+        let level =
+            level_of(&self.config, (self.size.padded.0 as usize, self.size.padded.1 as usize), &resized, &scales);
         (level, resized.map(|v| v * scales[level]))
     }
 }
@@ -121,7 +121,7 @@ fn levels(config: &Config, padded: (usize, usize), logits: &[f32]) -> (Vec<Level
     };
     let mut rest = logits;
     let levels = maps.iter().zip(&config.anchor_sizes).enumerate().map(|(i, (&map, sizes))| {
-        let anchors = cell_anchors(sizes, &config.anchor_ratios, config.anchor_rule);
+        let anchors = cell_anchors(config, sizes);
         let (own, others) = rest.split_at((map.0 * map.1 * anchors.len()).min(rest.len()));
         rest = others;
         let stride = (padded.0 / map.0, padded.1 / map.1);

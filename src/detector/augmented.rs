@@ -231,7 +231,10 @@ fn pasted(
 ) -> Result<Vec<Mask>> {
     let n = kept.len();
     let (live, frame) = (Value::u32([1], vec![n as u32]), Frame::value(&[Frame::new(size, size, 0)]));
-    let boxes = Value::f32([1, n, 4], kept.iter().flat_map(|known| known.bbox).collect());
+    // Whole boxes are told by their last pixels.
+    let last = if pasting == Pasting::Whole { 1.0 } else { 0.0 };
+    let boxes = kept.iter().flat_map(|KnownBox { bbox: [x1, y1, x2, y2], .. }| [*x1, *y1, x2 - last, y2 - last]);
+    let boxes = Value::f32([1, n, 4], boxes.collect());
     let layout = PasteLayout { mask_side: side, pasting }.twin(&[boxes, live.clone(), frame]);
     let [placed, places, header] = &layout[..] else { return Err(super::internal("has no places for masks")) };
     let words = header.ints().get(1).map_or(0, |words| *words as usize);

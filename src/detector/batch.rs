@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::results::ImageResult;
 use super::{Detector, Options, Plans};
-use crate::config::Config;
+use crate::config::{Config, PasteRule};
 use crate::gpu::GpuImage;
-use crate::model::{Capacity, Given, NetworkSize};
+use crate::model::{Capacity, Given, NetworkSize, RoiSource};
 use crate::vision::{Detections, Pixels};
 use crate::{Error, Result};
 
@@ -150,7 +150,12 @@ impl Detector {
         }
     }
 
-    pub(super) fn found_in(&self, image: &SizedImage, found: ImageResult) -> Detections {
+    pub(super) fn found_in(&self, image: &SizedImage, mut found: ImageResult) -> Detections {
+        // Known boxes are answered one by one, whatever is left of them.
+        let known = matches!(image.capacity.rois, RoiSource::Boxes(_));
+        if self.config.paste == PasteRule::Whole && !known {
+            found.items.retain(|item| item.bbox[2] > item.bbox[0] && item.bbox[3] > item.bbox[1]);
+        }
         self.detections(image.width, image.height, found)
     }
 

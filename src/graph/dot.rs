@@ -104,7 +104,7 @@ mod tests {
     use crate::tensor::{Shape, Value};
     use std::sync::Arc;
 
-    const POOL: MaxPool = MaxPool { kernel: 1, stride: 1, pad: 0 };
+    const POOL: MaxPool = MaxPool { kernel: 1, stride: 1, pad: 0, after: 0 };
 
     fn drawn(g: Graph) -> String {
         Plan::new(g, &Target::MINIMUM, &[]).unwrap().dot()

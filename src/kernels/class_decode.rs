@@ -4,7 +4,7 @@ use crate::rng::Rng;
 use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::class_decode::ClassDecode;
 use crate::ops::frame::Frame;
-use crate::ops::rpn_decode::{Coder, LOG_LIMIT};
+use crate::ops::rpn_decode::Coder;
 use crate::ops::Io;
 use crate::params;
 use crate::target::Target;
@@ -12,12 +12,12 @@ use crate::tensor::Value;
 
 params! {
     weights: [f32; 4], total: u32, n: u32, classes: u32, threshold: f32, min_size: f32, log_limit: f32, grid_x: u32,
-    sets: u32, log_least: f32,
+    sets: u32, log_least: f32, short: f32,
 }
 
 impl Kernel for ClassDecode {
     fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::plain()]
+        vec![Variant::plain().flag("BEST", self.best)]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
@@ -30,11 +30,12 @@ impl Kernel for ClassDecode {
             classes: io.dim(0, 1) as u32,
             threshold: self.threshold,
             min_size: self.min_size,
-            log_limit: LOG_LIMIT,
+            log_limit: self.coder.most,
             grid_x: grid[0],
             // Sets of deltas of a RoI: one for all classes, or one for each.
             sets: (io.inputs[1].shape.len() / io.dim(0, 0) / 4) as u32,
             log_least: self.coder.least,
+            short: self.short,
         };
         Launch { grid, params: params.bytes() }
     }
@@ -56,7 +57,8 @@ pub fn cases() -> Vec<Case> {
             Value::u32([b], live),
             Frame::value(&frames),
         ];
-        let kernel = ClassDecode { weights: [10.0, 10.0, 5.0, 5.0], threshold: 0.05, min_size: 1e-2, coder };
+        let weights = [10.0, 10.0, 5.0, 5.0];
+        let kernel = ClassDecode { weights, threshold: 0.05, min_size: 1e-2, coder, short: 0.0, best: false };
         Case::new(name, kernel, inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })
     };
     let mut case = |name: &str, live, n, sets, spread| with(Coder::PLAIN, name, live, n, sets, spread);
@@ -68,5 +70,22 @@ pub fn cases() -> Vec<Case> {
         case("none live", vec![0], 5, (2, 2), 1.0),
     ];
     cases.push(with(Coder::BOTH, "past both limits", vec![40], 40, (3, 3), 45.0));
+    let mut best = |name: &str, live: Vec<u32>, n: usize, (k, sets): (usize, usize), threshold: f32| {
+        let mut case = with(Coder::PLAIN, name, live, n, (k, sets), 3.0);
+        // Some on the threshold, and equal ones side by side: the first counts, and the background before all.
+        let mut probabilities = case.inputs[0].floats().to_vec();
+        probabilities.iter_mut().for_each(|p| *p = (*p * 20.0).round() / 20.0);
+        case.inputs[0] = Value::f32(case.inputs[0].shape, probabilities);
+        let frame = Frame { top: 9, left: 2, ..Frame::new((40, 50), (70, 90), 0) };
+        case.inputs[4] = Frame::value(&vec![frame; case.inputs[3].shape.len()]);
+        let weights = [10.0, 10.0, 5.0, 5.0];
+        let kernel = ClassDecode { weights, threshold, min_size: 0.0, coder: Coder::FREE, short: 1.0, best: true };
+        Case::new(name, kernel, case.inputs, Tolerance::Close { absolute: 2e-4, relative: 1e-5 })
+    };
+    cases.extend([
+        best("best class", vec![90], 100, (3, 3), 0.15),
+        best("best class, batch", vec![5, 9], 9, (91, 91), 0.0),
+        best("best class, one set of deltas", vec![9], 9, (5, 1), 0.2),
+    ]);
     cases
 }

@@ -44,8 +44,10 @@ impl Kernel for MaxPool {
 /// The stem's pool, P6, and ragged ones.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(5);
+    let mut with = |name: &str, x: [usize; 4], op: MaxPool| Case::new(name, op, vec![rng.tensor(x)], Tolerance::Exact);
+    let after = with("a border after alone", [1, 10, 18, 8], MaxPool { kernel: 3, stride: 2, pad: 0, after: 1 });
     let mut case = |name: &str, x: [usize; 4], kernel: usize, stride: usize, pad: usize| {
-        Case::new(name, MaxPool { kernel, stride, pad }, vec![rng.tensor(x)], Tolerance::Exact)
+        with(name, x, MaxPool { kernel, stride, pad, after: pad })
     };
     vec![
         case("one by one by one", [1, 1, 1, 1], 1, 1, 0),
@@ -53,5 +55,6 @@ pub fn cases() -> Vec<Case> {
         case("P6 of P5", [1, 25, 13, 128], 1, 2, 0),
         case("batch", [2, 6, 7, 4], 3, 2, 1),
         case("odd channels", [1, 9, 8, 5], 2, 2, 0),
+        after,
     ]
 }

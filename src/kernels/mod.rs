@@ -97,6 +97,7 @@ macro_rules! with_kernels {
             take_rows: $crate::ops::take_rows::TakeRows,
             put_rows: $crate::ops::put_rows::PutRows,
             roi_align: $crate::ops::roi_align::RoiAlign,
+            roi_crop: $crate::ops::roi_crop::RoiCrop,
             roi_pool: $crate::ops::roi_pool::RoiPool,
             softmax: $crate::ops::softmax::Softmax,
             class_decode: $crate::ops::class_decode::ClassDecode,

@@ -10,14 +10,14 @@ use crate::params;
 use crate::target::Target;
 use crate::tensor::Value;
 
-params! { n: u32, side: u32, capacity: u32, first: u32, blocks: u32, threshold: f32, grid_x: u32 }
+params! { n: u32, side: u32, capacity: u32, first: u32, blocks: u32, threshold: f32, grid_x: u32, batch: u32 }
 
 /// Workgroups that share one mask; each of their threads makes words of 32 pixels.
 const BLOCKS: usize = 8;
 
 impl Kernel for Paste {
     fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::plain().flag("SAMPLED", self.pasting == Pasting::Sampled)]
+        vec![Variant::plain().flag("SAMPLED", self.pasting == Pasting::Sampled).flag("WHOLE", self.pasting == Pasting::Whole)]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
@@ -30,6 +30,7 @@ impl Kernel for Paste {
             blocks: BLOCKS as u32,
             threshold: self.threshold,
             grid_x: grid[0],
+            batch: io.dim(1, 0) as u32,
         };
         Launch { grid, params: params.bytes() }
     }
@@ -78,7 +79,38 @@ pub fn cases() -> Vec<Case> {
         sampled("sampled, a later round", vec![9], 9, (100, 140), (64, 90), (150, 300)),
     ]);
     cases.push(on_the_threshold());
+    cases.extend(whole());
     cases
+}
+
+/// Masks that fill their boxes: of boxes that are larger and smaller than they, of one pixel, and of values that all pass the
+/// threshold, so that the black around them makes no border.
+fn whole() -> Vec<Case> {
+    let mut rng = Rng::new(19);
+    let mut case = |name: &str, live: Vec<u32>, n: usize, input: (u32, u32), output: (u32, u32), (first, capacity): (usize, usize)| {
+        let (b, pasting) = (live.len(), Pasting::Whole);
+        let rois = Value::f32([b, n, 4], rng.boxes(b * n, (output.1 - 1) as f32, (output.0 - 1) as f32));
+        let frames = vec![Frame::new(input, output, 0); b];
+        let live = Value::u32([b], live);
+        let placed = PasteLayout { mask_side: 28, pasting }.twin(&[rois, live.clone(), Frame::value(&frames)]);
+        let mut masks = Vec::new();
+        for mask in 0..b * n {
+            let (cx, cy, r) = (rng.uniform(8.0, 20.0), rng.uniform(8.0, 20.0), rng.uniform(4.0, 16.0));
+            for i in 0..28 * 28 {
+                let (dx, dy) = ((i % 28) as f32 - cx, (i / 28) as f32 - cy);
+                let soft = 1.0 / (1.0 + ((dx * dx + dy * dy).sqrt() - r).exp());
+                masks.push(if mask % 3 == 0 { 0.501 + 0.4 * soft } else { soft });
+            }
+        }
+        let inputs = vec![Value::f32([b * n, 28, 28], masks), placed[1].clone(), live];
+        Case::new(name, Paste { capacity, first, threshold: 0.5, pasting }, inputs, Tolerance::Exact)
+    };
+    vec![
+        case("whole, nuclei", vec![40], 50, (256, 256), (640, 640), (0, 16384)),
+        case("whole, photo", vec![6], 9, (700, 900), (800, 1029), (0, 60000)),
+        case("whole, batch", vec![3, 9], 9, (100, 140), (64, 90), (0, 2000)),
+        case("whole, a later round", vec![9], 9, (100, 140), (64, 90), (150, 300)),
+    ]
 }
 
 /// Sampled masks of nothing but the threshold, of sides that are exact in f32: they belong to the mask.

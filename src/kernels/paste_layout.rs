@@ -13,7 +13,7 @@ params! { n: u32, mask_side: u32, spare_0: u32, spare_1: u32 }
 
 impl Kernel for PasteLayout {
     fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::own("one workgroup", &[]).flag("SAMPLED", self.pasting == Pasting::Sampled)]
+        vec![Variant::own("one workgroup", &[]).flag("SAMPLED", self.pasting == Pasting::Sampled).flag("WHOLE", self.pasting == Pasting::Whole)]
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
@@ -61,5 +61,27 @@ pub fn cases() -> Vec<Case> {
     rois[4..8].copy_from_slice(&[95.25, 10.0, 99.0, 20.0]);
     outside.inputs[0] = Value::f32([2, 9, 4], rois);
     out.push(outside);
+    let mut whole = |name: &str, live, n, input, output| {
+        let mut case = with(Pasting::Whole, name, live, n, input, output);
+        let (top, left) = (7, 19);
+        let frames = vec![Frame { top, left, ..Frame::new(input, output, 0) }; case.inputs[1].shape.len()];
+        case.inputs[2] = Frame::value(&frames);
+        // Within the image, and away from halves of pixels.
+        let rois = case.inputs[0].floats().to_vec();
+        let away = |(i, v): (usize, f32)| {
+            let (side, of, offset) = [(output.1, input.1, left), (output.0, input.0, top)][i % 2];
+            let share = v.clamp(0.0, (side - 1) as f32) / (side.max(2) - 1) as f32 * (of - 1) as f32;
+            let share = if (share.fract() - 0.5).abs() < 0.05 { share + 0.1 } else { share };
+            share * (side.max(2) - 1) as f32 / (of.max(2) - 1) as f32 + offset as f32
+        };
+        case.inputs[0] = Value::f32(case.inputs[0].shape, rois.into_iter().enumerate().map(away).collect());
+        case
+    };
+    let mut empty = whole("whole pixels, batch", vec![3, 9], 9, (100, 140), (64, 90));
+    let mut rois = empty.inputs[0].floats().to_vec();
+    // Less than a pixel that rounds to none, and one that rounds to one.
+    rois[..8].copy_from_slice(&[30.0, 20.0, 29.0, 40.0, 40.0, 20.0, 40.0, 20.0]);
+    empty.inputs[0] = Value::f32([2, 9, 4], rois);
+    out.extend([whole("whole pixels", vec![250], 300, (256, 256), (640, 640)), empty]);
     out
 }

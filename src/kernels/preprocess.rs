@@ -15,7 +15,8 @@ params! { pixels: u32, h: u32, w: u32, grid_x: u32, words: u32 }
 impl Kernel for Preprocess {
     fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
         let of = |filter| self.filter == filter;
-        vec![Variant::plain().flag("QUADS", true).flag("AREA", of(Filter::Area)).flag("FIXED", of(Filter::Fixed))]
+        let plain = Variant::plain().flag("QUADS", true).flag("AREA", of(Filter::Area));
+        vec![plain.flag("FIXED", of(Filter::Fixed)).flag("CUT", of(Filter::Cut))]
     }
 
     fn f16_operands(&self, io: &Io) -> Vec<(usize, &'static str)> {
@@ -43,7 +44,12 @@ pub fn cases() -> Vec<Case> {
         for &(input, output) in sizes {
             let sampling = Sampling::new(input, output).filtered(filter);
             let frame = Frame::new(input, output, words.len() as u32);
-            frames.push(Frame { sent_w: sampling.x.sent(), ..frame });
+            // Black on all sides, more below than above.
+            let (top, left) = match filter {
+                Filter::Cut => ((h as u32 - output.0) / 2, (w as u32 - output.1) / 2),
+                _ => (0, 0),
+            };
+            frames.push(Frame { sent_w: sampling.x.sent(), top, left, least: if top > 0 { 40 } else { 0 }, ..frame });
             words.extend((0..sampling.bytes().div_ceil(4)).map(|_| rng.bits() as u32));
             sampling.neighbours(h, w, taps, &mut neighbours);
         }
@@ -56,7 +62,7 @@ pub fn cases() -> Vec<Case> {
         // Whole numbers leave no room.
         let tolerance = match filter {
             Filter::Nearest => Tolerance::Close { absolute: 2e-4, relative: 1e-5 },
-            Filter::Area | Filter::Fixed | Filter::FixedRows => Tolerance::Exact,
+            Filter::Area | Filter::Fixed | Filter::FixedRows | Filter::Cut => Tolerance::Exact,
         };
         Case::new(name, Preprocess { h, w, filter }, inputs, tolerance)
     };
@@ -88,6 +94,15 @@ pub fn cases() -> Vec<Case> {
         fixed("fixed, same size", &[((32, 32), (32, 32))], 32, 32),
         fixed("fixed, one pixel", &[((1, 1), (32, 32))], 32, 32),
         fixed("fixed, batch", &[((7, 9), (20, 26)), ((111, 5), (31, 14))], 32, 32),
+    ]);
+    let mut cut = |name: &str, sizes: &[Sizes], h: usize, w: usize| with(Filter::Cut, name, sizes, h, w);
+    cases.extend([
+        cut("cut, enlarge", &[((25, 31), (62, 77))], 64, 96),
+        cut("cut, shrink", &[((97, 51), (32, 16))], 35, 32),
+        cut("cut, shrink to a fifth", &[((161, 85), (32, 17))], 32, 17),
+        cut("cut, same size", &[((31, 30), (31, 30))], 64, 64),
+        cut("cut, one pixel", &[((1, 1), (32, 32))], 64, 33),
+        cut("cut, batch", &[((7, 9), (20, 26)), ((11, 5), (31, 14))], 64, 64),
     ]);
     cases
 }

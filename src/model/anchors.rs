@@ -1,6 +1,7 @@
-//! The anchors of each level (torchvision, `anchor_utils.py`; detectron2, `modeling/anchor_generator.py`).
+//! The anchors of each level (torchvision, `anchor_utils.py`; detectron2, `modeling/anchor_generator.py`;
+//! matterport, `utils.py: generate_anchors`).
 
-use crate::config::AnchorRule;
+use crate::config::{AnchorRule, BoxRule, Config};
 use crate::tensor::Value;
 
 /// One level of the pyramid, as far as its anchors depend on it.
@@ -16,8 +17,17 @@ pub(super) struct Level {
     pub first: usize,
 }
 
+/// Cell anchors of a level of such sizes, as the boxes of this network are.
+pub(crate) fn cells_of(config: &Config, sizes: &[f32]) -> Vec<[f32; 4]> {
+    let cells = cells(sizes, &config.anchor_ratios, config.anchor_rule);
+    match config.box_rule {
+        BoxRule::Corners => cells,
+        BoxRule::Normalized => cells.into_iter().map(|[x1, y1, x2, y2]| [x1, y1, x2 - 1.0, y2 - 1.0]).collect(),
+    }
+}
+
 /// Cell anchors (x1, y1, x2, y2) round the origin.
-pub(crate) fn cells(sizes: &[f32], ratios: &[f32], rule: AnchorRule) -> Vec<[f32; 4]> {
+fn cells(sizes: &[f32], ratios: &[f32], rule: AnchorRule) -> Vec<[f32; 4]> {
     match rule {
         AnchorRule::Rounded => rounded(sizes, ratios),
         AnchorRule::Exact => {
@@ -52,16 +62,17 @@ fn rounded(sizes: &[f32], ratios: &[f32]) -> Vec<[f32; 4]> {
 
 /// The table `[levels, 4 + 4A]` that [`crate::ops::rpn_decode::RpnDecode`] reads: first anchor, columns, stride x,
 /// stride y, cell anchors. torchvision's stride is padded input over feature map in whole pixels, so P6's of 800 rows is 61.
-pub(super) fn table(levels: &[Level], sizes: &[Vec<f32>], ratios: &[f32], rule: AnchorRule) -> Value {
+pub(super) fn table(levels: &[Level], config: &Config) -> Value {
+    let rule = config.anchor_rule;
     let mut data = Vec::new();
-    for (level, sizes) in levels.iter().zip(sizes) {
+    for (level, sizes) in levels.iter().zip(&config.anchor_sizes) {
         let stride = |input: usize, map: usize| match rule {
             AnchorRule::Rounded => (input / map) as f32,
             AnchorRule::Exact | AnchorRule::ExactByRatio => level.stride as f32,
         };
         data.extend([level.first as f32, level.map.1 as f32]);
         data.extend([stride(level.input.1, level.map.1), stride(level.input.0, level.map.0)]);
-        data.extend(cells(sizes, ratios, rule).into_iter().flatten());
+        data.extend(cells_of(config, sizes).into_iter().flatten());
     }
     Value::f32([levels.len(), data.len() / levels.len()], data)
 }
@@ -69,6 +80,11 @@ pub(super) fn table(levels: &[Level], sizes: &[Vec<f32>], ratios: &[f32], rule: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(sizes: &[&[f32]], ratios: &[f32], anchor_rule: AnchorRule) -> Config {
+        let anchor_sizes = sizes.iter().map(|sizes| sizes.to_vec()).collect();
+        Config { anchor_sizes, anchor_ratios: ratios.to_vec(), anchor_rule, ..Config::default() }
+    }
 
     #[test]
     fn half_extents_of_the_published_models() {
@@ -111,8 +127,11 @@ mod tests {
         // And their steps are the level's stride, whatever the padded input is.
         let level = Level { map: (13, 17), input: (800, 1088), stride: 64, first: 9 };
         for rule in [AnchorRule::Exact, AnchorRule::ExactByRatio] {
-            let table = table(&[level], &[vec![512.0]], &[1.0], rule);
-            assert_eq!(table.floats()[..4], [9.0, 17.0, 64.0, 64.0]);
+            let config = of(&[&[512.0]], &[1.0], rule);
+            assert_eq!(table(&[level], &config).floats()[..4], [9.0, 17.0, 64.0, 64.0]);
+            // Where boxes end with their last pixel, so do anchors.
+            let last = Config { box_rule: BoxRule::Normalized, ..config };
+            assert_eq!(cells_of(&last, &[512.0]), [[-256.0, -256.0, 255.0, 255.0]]);
         }
     }
 
@@ -124,7 +143,7 @@ mod tests {
             stride: 9,
             first,
         });
-        let table = table(&levels, &[vec![32.0], vec![64.0], vec![128.0]], &[1.0, 2.0], AnchorRule::Rounded);
+        let table = table(&levels, &of(&[&[32.0], &[64.0], &[128.0]], &[1.0, 2.0], AnchorRule::Rounded));
         assert_eq!(table.shape.dims(), [3, 12]);
         assert_eq!(table.floats()[12..20], [960.0, 12.0, 16.0, 16.0, -32.0, -32.0, 32.0, 32.0]);
     }
@@ -132,7 +151,7 @@ mod tests {
     #[test]
     fn the_coarsest_stride_is_not_64() {
         let level = Level { map: (13, 17), input: (800, 1088), stride: 64, first: 9 };
-        let table = table(&[level], &[vec![512.0]], &[1.0], AnchorRule::Rounded);
+        let table = table(&[level], &of(&[&[512.0]], &[1.0], AnchorRule::Rounded));
         assert_eq!(table.floats()[..4], [9.0, 17.0, 64.0, 61.0]);
     }
 }

@@ -46,7 +46,11 @@ pub(super) fn resnet(b: &mut Builder, config: &Config, body: &Body, x: Tensor) -
     b.g.stage("C1");
     let stem = Layer { stride: 2, pad: 3, relu: true, ..Layer::new(norm(backbone)) };
     let c1 = b.layer("stem", x, &body.stem, stem)?;
-    let mut x = b.g.op1("stem.pool", MaxPool { kernel: 3, stride: 2, pad: 1 }, &[c1])?;
+    let mut x = b.g.op1(
+        "stem.pool",
+        MaxPool { kernel: 3, stride: 2, pad: 1 - usize::from(backbone.pool_after), after: 1 },
+        &[c1],
+    )?;
     let mut features = Vec::new();
     let mut stride = 4;
     // With C4, the last stage is the box head.
@@ -165,7 +169,7 @@ fn normalized_fpn(b: &mut Builder, config: &Config, fpn: &Fpn, features: &[Featu
     }
     let last = maps[maps.len() - 1];
     let name = format!("P{}", level(last.stride) + 1);
-    let pooled = b.g.op1(&name, MaxPool { kernel: 1, stride: 2, pad: 0 }, &[last.map])?;
+    let pooled = b.g.op1(&name, MaxPool { kernel: 1, stride: 2, pad: 0, after: 0 }, &[last.map])?;
     b.tap(name.to_lowercase(), pooled);
     Ok(Pyramid::of_maps('P', level(maps[0].stride), &maps, &[pooled]))
 }

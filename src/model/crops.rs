@@ -8,7 +8,7 @@ use super::pyramid::Pyramid;
 use super::rpn::Rois;
 use super::{Builder, Capacity, Outputs, RoiSource, Tap, backbone, detections};
 use crate::Result;
-use crate::config::{Config, Neck};
+use crate::config::{BoxRule, Config, Neck};
 use crate::graph::{Graph, Tensor};
 use crate::ops::Info;
 use crate::ops::frame::FRAME_WORDS;
@@ -160,8 +160,14 @@ impl CropNetwork {
     /// Builds it.
     ///
     /// # Errors
-    /// [`crate::Error::Shape`] where weights and configuration do not fit each other.
+    /// [`crate::Error::Shape`] where weights and configuration do not fit each other; [`crate::Error::Config`] for boxes that
+    /// are shares of an input.
     pub fn new(config: &Config, weights: &NetworkWeights, capacity: &CropCapacity) -> Result<Self> {
+        if config.box_rule != BoxRule::Corners {
+            let reason = "is normalized, as matterport's networks have it, whose boxes are shares of a whole input: R-CNN gives \
+                          them crops; look at the image itself (`--mode mask`)";
+            return Err(crate::Error::Config { setting: "box_rule".into(), reason: reason.into() });
+        }
         let Crops { side, batch, .. } = capacity.crops;
         let square = side as usize;
         let mut b = Builder { g: Graph::new(), taps: Vec::new() };
@@ -210,7 +216,7 @@ fn whole_map(
         return Ok(Pyramid::of_maps('C', backbone::level(features[0].stride), &features[..1], &[]));
     }
     let scales: Vec<f32> = features.iter().map(|f| 1.0 / f.stride as f32).collect();
-    let level = heads::level_of(config, &[0.0, 0.0, side as f32, side as f32], &scales);
+    let level = heads::level_of(config, (side as usize, side as usize), &[0.0, 0.0, side as f32, side as f32], &scales);
     let map = backbone::one_level(b, config, &weights.fpn, features, level)?;
     Ok(Pyramid::of_maps('P', backbone::level(map.stride), &[map], &[]))
 }

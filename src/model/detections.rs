@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::heads::BoxOutputs;
 use super::{Builder, MaskOutputs, Outputs};
 use crate::Result;
-use crate::config::{Config, DeltaLimit, PasteRule, Suppression};
+use crate::config::{BoxRule, Config, DeltaLimit, PasteRule, Suppression};
 use crate::graph::Tensor;
 use crate::ops::class_decode::ClassDecode;
 use crate::ops::collect::Collect;
@@ -29,11 +29,14 @@ pub(super) fn of_classes(
     let head = &config.box_head;
     b.g.stage("class NMS");
     let probabilities = b.g.op1("box.softmax", Softmax { live: true }, &[logits, live])?;
+    let normalized = config.box_rule == BoxRule::Normalized;
     let decode = ClassDecode {
         weights: head.reg_weights,
         threshold: head.score_thresh,
         min_size: head.min_size,
         coder: coder(config),
+        short: if normalized { 1.0 } else { 0.0 },
+        best: head.best_class,
     };
     let candidates = b.g.op("box.decode", decode, &[probabilities, deltas, rois, live, frames])?;
     let (n, groups) = (rois.dim(1), config.num_classes - 1);
@@ -73,6 +76,7 @@ pub(super) fn coder(config: &Config) -> Coder {
     match config.delta_limit {
         DeltaLimit::Above => Coder::PLAIN,
         DeltaLimit::Both => Coder::BOTH,
+        DeltaLimit::None => Coder::FREE,
     }
 }
 
@@ -81,6 +85,7 @@ pub(crate) fn pasting(config: &Config) -> Pasting {
     match config.paste {
         PasteRule::Enlarged => Pasting::Enlarged,
         PasteRule::Sampled => Pasting::Sampled,
+        PasteRule::Whole => Pasting::Whole,
     }
 }
 

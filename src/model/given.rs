@@ -180,18 +180,10 @@ pub(crate) fn check_box(index: usize, &[x1, y1, x2, y2]: &[f32; 4], (width, heig
 /// Boxes of the image as boxes of the resized one, cut at its border, with room for `n`: torchvision's `resize_boxes` and
 /// `clip_boxes_to_image`.
 fn resized(boxes: &[[f32; 4]], size: &NetworkSize, n: usize) -> Result<Vec<f32>> {
-    let (h, w) = (size.input.0 as f32, size.input.1 as f32);
-    let (by_y, by_x) = (size.resized.0 as f32 / h, size.resized.1 as f32 / w);
     let mut out = Vec::with_capacity(4 * n);
-    for (index, &[x1, y1, x2, y2]) in boxes.iter().enumerate() {
-        check_box(index, &[x1, y1, x2, y2], (size.input.1, size.input.0))?;
-        let [right, bottom] = [size.resized.1 as f32, size.resized.0 as f32];
-        out.extend(
-            [x1 * by_x, y1 * by_y, x2 * by_x, y2 * by_y]
-                .iter()
-                .zip([right, bottom, right, bottom])
-                .map(|(v, most)| v.clamp(0.0, most)),
-        );
+    for (index, bbox) in boxes.iter().enumerate() {
+        check_box(index, bbox, (size.input.1, size.input.0))?;
+        out.extend(size.onto_input(*bbox));
     }
     out.resize(4 * n, 0.0);
     Ok(out)
@@ -203,7 +195,8 @@ mod tests {
     use crate::config::Resize;
 
     fn size() -> NetworkSize {
-        NetworkSize { input: (100, 200), resized: (50, 300), padded: (64, 320), resize: Resize::Bilinear }
+        let offset = (0, 0);
+        NetworkSize { input: (100, 200), resized: (50, 300), padded: (64, 320), offset, resize: Resize::Bilinear }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::pyramid::{Pyramid, PyramidTensor};
 use super::rpn::Rois;
 use super::{Builder, Capacity, Outputs};
 use crate::Result;
-use crate::config::{Config, LevelRule, MaskHead, Neck, RoiPooling};
+use crate::config::{BoxRule, Config, LevelRule, MaskHead, Neck, RoiPooling};
 use crate::graph::Tensor;
 use crate::ops::deconv2d::Deconv2d;
 use crate::ops::elementwise::Elementwise;
@@ -17,6 +17,7 @@ use crate::ops::mean_pool::MeanPool;
 use crate::ops::predict::{self, Predict};
 use crate::ops::put_rows::PutRows;
 use crate::ops::roi_align::{Pooling, RoiAlign};
+use crate::ops::roi_crop::RoiCrop;
 use crate::ops::roi_levels::{self, Border, RoiLevels};
 use crate::ops::roi_pool::{RoiPool, Rounding};
 use crate::ops::take_rows::TakeRows;
@@ -62,12 +63,23 @@ fn border(config: &Config) -> Border {
         LevelRule::Inferred => Border::Log,
         LevelRule::Fixed => Border::Ratio,
         LevelRule::Finest => Border::Finest,
+        LevelRule::Rounded => Border::Half,
     }
 }
 
-/// The level that a box, in pixels of the resized image, is pooled from, among those of such scales.
-pub(crate) fn level_of(config: &Config, bbox: &[f32; 4], scales: &[f32]) -> usize {
-    roi_levels::level(bbox, CANONICAL_SIDE, scales, border(config))
+/// The side of a RoI that belongs on P4, in an input of so many rows and columns. Where boxes are shares of the input's sides
+/// less a pixel, their size is one of these shares of the whole sides (matterport, `PyramidROIAlign`).
+fn canonical_side(config: &Config, (height, width): (usize, usize)) -> f32 {
+    let less = |side: usize| (side.max(2) - 1) as f64 / side as f64;
+    match config.box_rule {
+        BoxRule::Corners => CANONICAL_SIDE,
+        BoxRule::Normalized => (f64::from(CANONICAL_SIDE) * (less(height) * less(width)).sqrt()) as f32,
+    }
+}
+
+/// The level that a box, in pixels of the padded input, is pooled from, among those of such scales.
+pub(crate) fn level_of(config: &Config, input: (usize, usize), bbox: &[f32; 4], scales: &[f32]) -> usize {
+    roi_levels::level(bbox, canonical_side(config, input), scales, border(config))
 }
 
 /// The features of `rois`, of which the first `live` of each image count.
@@ -85,7 +97,12 @@ fn pool(
     // No RoI is on the pooled level; a tensor of nothing else is not read.
     let parts: Vec<PyramidTensor> = pyramid.tensors.iter().filter(|p| p.first < scales.len()).copied().collect();
     let maps = parts.iter().filter_map(|p| p.levels).collect();
-    let levels = RoiLevels { scales, canonical: CANONICAL_SIDE, border: border(config), maps };
+    let levels = RoiLevels {
+        scales,
+        canonical: canonical_side(config, (capacity.height, capacity.width)),
+        border: border(config),
+        maps,
+    };
     let inputs: Vec<Tensor> = [rois, live].into_iter().chain(parts.iter().map(|p| p.tensor)).collect();
     let aligned = config.roi_aligned;
     match pooling {
@@ -96,6 +113,10 @@ fn pool(
             b.g.op1(name, RoiAlign { pooled, sampling, aligned, pooling: Pooling::Max, levels }, &inputs)
         }
         RoiPooling::Pool => b.g.op1(name, RoiPool { pooled, rounding: Rounding::Nearest, levels }, &inputs),
+        RoiPooling::Crop => {
+            let input = (capacity.height, capacity.width);
+            b.g.op1(name, RoiCrop { pooled, input, levels }, &inputs)
+        }
         RoiPooling::PoolFloor => b.g.op1(name, RoiPool { pooled, rounding: Rounding::Down, levels }, &inputs),
     }
 }

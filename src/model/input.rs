@@ -21,13 +21,17 @@ impl<'a> Input<'a> {
     /// and `width` columns, and has so many words for the neighbours of each. One after the other, each from a whole word
     /// on, the pixels that the resize reads; a single image of which all are read is lent as it is.
     pub fn new(images: &[(&'a [u8], NetworkSize)], height: usize, width: usize, words: usize) -> Self {
+        let least = |rgb: &[u8], size: &NetworkSize| match size.blackens() {
+            true => rgb.iter().copied().min().unwrap_or(0),
+            false => 0,
+        };
         let samplings: Vec<Sampling> = images.iter().map(|(_, size)| size.sampling()).collect();
         let mut neighbours = Vec::with_capacity(words * images.len() * (height + width));
         samplings.iter().for_each(|s| s.neighbours(height, width, words, &mut neighbours));
         if let ([(rgb, size)], true) = (images, samplings.iter().all(Sampling::is_whole)) {
             return Self {
                 bytes: (*rgb).into(),
-                frames: vec![Frame { sent_w: size.input.1, ..Frame::new(size.input, size.resized, 0) }],
+                frames: vec![size.frame(0, size.input.1, least(rgb, size))],
                 neighbours,
                 given: None,
             };
@@ -35,8 +39,7 @@ impl<'a> Input<'a> {
         let mut bytes = Vec::with_capacity(samplings.iter().map(|s| s.bytes() as usize + 4).sum());
         let mut frames = Vec::with_capacity(images.len());
         for ((rgb, size), sampling) in images.iter().zip(&samplings) {
-            let frame = Frame::new(size.input, size.resized, (bytes.len() / 4) as u32);
-            frames.push(Frame { sent_w: sampling.x.sent(), ..frame });
+            frames.push(size.frame((bytes.len() / 4) as u32, sampling.x.sent(), least(rgb, size)));
             sampling.gather(rgb, &mut bytes);
             bytes.resize(bytes.len().next_multiple_of(4), 0);
         }
@@ -48,7 +51,7 @@ impl<'a> Input<'a> {
         let mut neighbours = Vec::with_capacity(taps * (height + width));
         size.sampling().neighbours(height, width, taps, &mut neighbours);
         let sent_w = size.sampling().x.sent();
-        let frames = vec![Frame { sent_w, ..Frame::new(size.input, size.resized, 0) }];
+        let frames = vec![size.frame(0, sent_w, 0)];
         Input { bytes: Cow::Borrowed(&[]), frames, neighbours, given: None }
     }
 

@@ -30,7 +30,7 @@ mod pyramid;
 mod rpn;
 mod size;
 
-pub(crate) use anchors::cells as cell_anchors;
+pub(crate) use anchors::cells_of as cell_anchors;
 pub use crops::{CropCapacity, CropNetwork, CropResults, Crops, Window};
 pub use given::{Given, GivenTensors, KnownBox, RoiSource};
 pub(crate) use given::{check_box, room_for_boxes};
@@ -161,7 +161,7 @@ pub struct Network {
     pub graph: Graph,
     /// Image bytes, `[words]`.
     pub bytes: Tensor,
-    /// Frames, `[B,8]`.
+    /// Frames, `[B,12]`.
     pub frames: Tensor,
     /// Neighbours of each row and column of the resize, `[B,H+W,2]`.
     pub neighbours: Tensor,

@@ -6,7 +6,7 @@ use super::anchors::{Level, table};
 use super::pyramid::Pyramid;
 use super::{Builder, Capacity};
 use crate::Result;
-use crate::config::Config;
+use crate::config::{BoxRule, Config};
 use crate::graph::Tensor;
 use crate::ops::collect::Collect;
 use crate::ops::elementwise::Elementwise;
@@ -50,7 +50,7 @@ pub(super) fn proposals(
     frames: Tensor,
 ) -> Result<Rois> {
     let outputs = outputs(b, config, weights, pyramid, capacity)?;
-    select(b, config, &outputs, frames)
+    select(b, config, &outputs, (capacity.height, capacity.width), frames)
 }
 
 /// The head on every level.
@@ -119,15 +119,24 @@ pub(super) fn outputs(
     b.tap("rpn.logits", logits);
     b.tap("rpn.deltas", deltas);
     let segments = levels.iter().map(|l| (l.first, l.map.0 * l.map.1 * anchors_a_cell)).collect();
-    let table = table(&levels, &config.anchor_sizes, &config.anchor_ratios, config.anchor_rule);
+    let table = table(&levels, config);
     let table = b.g.constant("rpn.anchors", Arc::new(table));
     Ok(RpnOutputs { logits, deltas, table, segments })
 }
 
-/// The best anchors of each level as boxes, NMS within a level, the best over all levels.
-pub(super) fn select(b: &mut Builder, config: &Config, outputs: &RpnOutputs, frames: Tensor) -> Result<Rois> {
+/// The best anchors of each level, or of all together, as boxes, NMS within a level, or among all, the best over all levels.
+/// `input`: rows and columns of the padded input.
+pub(super) fn select(
+    b: &mut Builder,
+    config: &Config,
+    outputs: &RpnOutputs,
+    (height, width): (usize, usize),
+    frames: Tensor,
+) -> Result<Rois> {
     b.g.stage("proposals");
-    let RpnOutputs { logits, deltas, table, segments: levels } = outputs;
+    let RpnOutputs { logits, deltas, table, segments } = outputs;
+    let all = [(0, logits.dim(1))];
+    let levels = if config.rpn.joint { &all[..] } else { segments };
     let segments = levels.iter().flat_map(|&(first, n)| [first as u32, n as u32]);
     let segments = Value::u32([levels.len(), 2], segments.collect());
     let segments = b.g.constant("rpn.segments", Arc::new(segments));
@@ -138,7 +147,10 @@ pub(super) fn select(b: &mut Builder, config: &Config, outputs: &RpnOutputs, fra
     // A probability as a logit: sigmoid rises strictly.
     let threshold = config.rpn.score_thresh;
     let min_logit = if threshold > 0.0 { (threshold / (1.0 - threshold)).ln() } else { NONE };
-    let decode = RpnDecode { min_size: config.rpn.min_size, min_logit, coder: super::detections::coder(config) };
+    let normalized = config.box_rule == BoxRule::Normalized;
+    let far = normalized.then(|| [width, height].map(|side| side as f32 - 1.0));
+    let coder = super::detections::coder(config);
+    let decode = RpnDecode { min_size: config.rpn.min_size, min_logit, coder, far };
     let decoded = b.g.op("rpn.decode", decode, &[top[0], top[1], *deltas, *table, frames])?;
     let (boxes, scores) = (decoded[0], decoded[1]);
     let kept = b.g.op1("rpn.nms", Nms { threshold: config.rpn.nms_thresh }, &[boxes, scores, top[2]])?;

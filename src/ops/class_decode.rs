@@ -3,7 +3,7 @@
 use super::frame::{FRAME_WORDS, Frame};
 use super::rpn_decode::Coder;
 use super::topk::NONE;
-use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
+use super::{Cost, Info, Io, Op, Operand, Setting, on, settings, unless, value};
 use crate::tensor::Value;
 
 /// Box decoding for every class, the score threshold and the smallest side (torchvision, `roi_heads.py`).
@@ -20,6 +20,10 @@ pub struct ClassDecode {
     pub min_size: f32,
     /// How deltas are read.
     pub coder: Coder,
+    /// How far before the image's border, right and below, boxes end.
+    pub short: f32,
+    /// A RoI is a candidate of its best class alone, of equal ones the first, if the score reaches the threshold.
+    pub best: bool,
 }
 
 impl Op for ClassDecode {
@@ -75,13 +79,23 @@ impl Op for ClassDecode {
                 let from = std::array::from_fn(|c| roi[c] as f64);
                 let d = &inputs[1].floats()[if shared { row } else { row * k + class } * 4..][..4];
                 let d = std::array::from_fn(|c| d[c] as f64 / self.weights[c] as f64);
-                let limit = |c: usize| if c.is_multiple_of(2) { f.out_w } else { f.out_h } as f64;
                 let decoded = self.coder.decode(from, d);
-                let out: [f32; 4] = std::array::from_fn(|c| decoded[c].clamp(0.0, limit(c)) as f32);
+                let out: [f32; 4] = std::array::from_fn(|c| {
+                    let [low, size] = [[f.left, f.out_w], [f.top, f.out_h]][c % 2].map(f64::from);
+                    decoded[c].clamp(low, low + size - f64::from(self.short)) as f32
+                });
                 let at = (image * (k - 1) + class - 1) * n + r;
                 boxes[at * 4..at * 4 + 4].copy_from_slice(&out);
                 let score = inputs[0].floats()[row * k + class];
-                if score > self.threshold && out[2] - out[0] >= self.min_size && out[3] - out[1] >= self.min_size {
+                let wanted = match self.best {
+                    false => score > self.threshold,
+                    true => {
+                        let all = &inputs[0].floats()[row * k..][..k];
+                        let most = all.iter().copied().fold(f32::MIN, f32::max);
+                        score >= self.threshold && all.iter().position(|v| *v == most) == Some(class)
+                    }
+                };
+                if wanted && out[2] - out[0] >= self.min_size && out[3] - out[1] >= self.min_size {
                     scores[at] = score;
                 }
             }
@@ -94,7 +108,9 @@ impl Op for ClassDecode {
             ("weights", value(self.weights.map(|w| w.to_string()).join(","))),
             ("threshold", value(self.threshold)),
             ("min_size", value(self.min_size)),
-            ("log_least", self.coder.settings()),
+            ("coder", self.coder.settings()),
+            ("short", unless(0.0, self.short)),
+            ("best", on(self.best)),
         ])
     }
 }

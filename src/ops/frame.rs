@@ -5,7 +5,7 @@ use super::sampling::Sampling;
 use crate::tensor::Value;
 
 /// Words of a [`Frame`] in its buffer.
-pub const FRAME_WORDS: usize = 8;
+pub const FRAME_WORDS: usize = 12;
 
 /// One image of a batch, as `shaders/shared/frame.wgsl` reads it.
 #[repr(C)]
@@ -27,6 +27,14 @@ pub struct Frame {
     pub first_word: u32,
     /// Pixels of a row there: those of the image that the resize reads ([`Sampling`]).
     pub sent_w: u32,
+    /// Rows of padding above the image.
+    pub top: u32,
+    /// Columns of padding left of it.
+    pub left: u32,
+    /// The least byte of the image, where its resize makes no less.
+    pub least: u32,
+    /// Nothing.
+    pub spare: u32,
 }
 
 impl Frame {
@@ -42,10 +50,14 @@ impl Frame {
             back_x: ratio(input.1, output.1),
             first_word,
             sent_w: Sampling::new(input, output).x.sent(),
+            top: 0,
+            left: 0,
+            least: 0,
+            spare: 0,
         }
     }
 
-    /// Frames of a batch as a tensor `[B, 8]`.
+    /// Frames of a batch as a tensor `[B, 12]`.
     pub fn value(frames: &[Frame]) -> Value {
         let words: &[u32] = bytemuck::cast_slice(frames);
         Value::u32([frames.len(), FRAME_WORDS], words.to_vec())

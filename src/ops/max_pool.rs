@@ -3,20 +3,22 @@
 use super::{Cost, Info, Io, Op, Operand, Setting, settings, unless, value, walks};
 use crate::tensor::Value;
 
-/// The largest value of each window; `[N,H,W,C]` to `[N,OH,OW,C]`, sides `(H + 2·pad − kernel) / stride + 1`.
+/// The largest value of each window; `[N,H,W,C]` to `[N,OH,OW,C]`, sides `(H + pad + after − kernel) / stride + 1`.
 #[derive(Clone, Debug)]
 pub struct MaxPool {
     /// Side of the window.
     pub kernel: usize,
     /// Step between windows.
     pub stride: usize,
-    /// Border on all sides that does not count; less than the kernel.
+    /// Border above and left that does not count; at most half of the kernel.
     pub pad: usize,
+    /// The same below and right: torch's is as wide as above, TensorFlow's `same` may be one wider.
+    pub after: usize,
 }
 
 impl MaxPool {
     fn side(&self, n: usize) -> usize {
-        (n + 2 * self.pad - self.kernel) / self.stride + 1
+        (n + self.pad + self.after - self.kernel) / self.stride + 1
     }
 }
 
@@ -32,9 +34,13 @@ impl Op for MaxPool {
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let [x] = inputs else { return Err(format!("takes x [N,H,W,C], not {inputs:?}")) };
         let x = x.shape;
+        let borders = self.pad + self.after;
         let fits = x.rank() == 4 && !x.is_empty() && self.stride > 0 && self.pad < self.kernel;
-        if !fits || x.dim(1).min(x.dim(2)) + 2 * self.pad < self.kernel || self.pad * 2 > self.kernel {
-            return Err(format!("a window of {} with padding {} does not fit {x}", self.kernel, self.pad));
+        if !fits || x.dim(1).min(x.dim(2)) + borders < self.kernel || borders > self.kernel {
+            return Err(format!(
+                "a window of {} with padding {} and {} does not fit {x}",
+                self.kernel, self.pad, self.after
+            ));
         }
         Ok(vec![Info::f32([x.dim(0), self.side(x.dim(1)), self.side(x.dim(2)), x.dim(3)])])
     }
@@ -47,7 +53,7 @@ impl Op for MaxPool {
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
         let x = &inputs[0];
         let [n, h, w, c] = [0, 1, 2, 3].map(|i| x.shape.dim(i));
-        let [oh, ow] = [h, w].map(|n| walks::windows(n + 2 * self.pad, self.kernel, self.stride));
+        let [oh, ow] = [h, w].map(|n| walks::windows(n + self.pad + self.after, self.kernel, self.stride));
         let mut y = vec![f32::NEG_INFINITY; n * oh * ow * c];
         let holds =
             |o: usize, i: usize| o * self.stride <= i + self.pad && i + self.pad < o * self.stride + self.kernel;
@@ -64,6 +70,11 @@ impl Op for MaxPool {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        settings([("kernel", value(self.kernel)), ("stride", unless(1, self.stride)), ("pad", unless(0, self.pad))])
+        settings([
+            ("kernel", value(self.kernel)),
+            ("stride", unless(1, self.stride)),
+            ("pad", unless(0, self.pad)),
+            ("after", unless(self.pad, self.after)),
+        ])
     }
 }

@@ -37,6 +37,7 @@ pub mod predict;
 pub mod preprocess;
 pub mod put_rows;
 pub mod roi_align;
+pub mod roi_crop;
 pub mod roi_levels;
 pub mod roi_pool;
 pub mod rpn_decode;

@@ -12,6 +12,9 @@ use crate::tensor::{DType, Value};
 ///
 /// With [`Pasting::Sampled`] (detectron2, `layers/mask_ops.py`), and the boxes `[B,n,4]` of that layout as one input more: the
 /// mask is spread over the box as it is and read at the centre of every pixel, with zeros around it, `>= threshold`.
+///
+/// With [`Pasting::Whole`] (matterport, `unmold_mask`): the mask is enlarged to the pasted box as scikit-image does it, which
+/// lets no value be less than the least, `>= threshold`.
 #[derive(Clone, Debug)]
 pub struct Paste {
     /// Words for the bits of all masks of an image.
@@ -36,7 +39,7 @@ impl Op for Paste {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (masks, places, live) = match (inputs, self.pasting) {
-            ([masks, places, live], Pasting::Enlarged) => (masks, places, live),
+            ([masks, places, live], Pasting::Enlarged | Pasting::Whole) => (masks, places, live),
             ([masks, places, live, boxes], Pasting::Sampled) if boxes.shape.len() * 2 == places.shape.len() => {
                 (masks, places, live)
             }
@@ -57,7 +60,7 @@ impl Op for Paste {
 
     /// Enlarges along x for all rows of the padded mask, then along y.
     fn twin(&self, inputs: &[Value]) -> Vec<Value> {
-        let sampled = self.pasting == Pasting::Sampled;
+        let (sampled, whole) = (self.pasting == Pasting::Sampled, self.pasting == Pasting::Whole);
         let (m, b, n) = (inputs[0].shape.dim(1), inputs[1].shape.dim(0), inputs[1].shape.dim(1));
         let mut bits = vec![u32::MAX; b * self.capacity];
         for mask in 0..b * n {
@@ -72,8 +75,10 @@ impl Op for Paste {
             if offset + row_words * h > self.capacity {
                 continue;
             }
+            let soft = &inputs[0].floats()[mask * m * m..][..m * m];
+            let least = soft.iter().copied().fold(f32::MAX, f32::min).into();
             let mut padded = vec![0.0f64; (m + 2) * (m + 2)];
-            for (i, &v) in inputs[0].floats()[mask * m * m..][..m * m].iter().enumerate() {
+            for (i, &v) in soft.iter().enumerate() {
                 padded[(i / m + 1) * (m + 2) + i % m + 1] = v as f64;
             }
             // In the padded mask, a pixel of which begins a whole step before the box.
@@ -88,6 +93,10 @@ impl Op for Paste {
                     return sample(at, axis);
                 }
                 let d = at as i32 - low as i32;
+                if whole {
+                    let s = (f64::from(d) + 0.5) * m as f64 / f64::from(size) + 0.5;
+                    return (s as usize, s as usize + 1, s.fract());
+                }
                 let s = ((d as f32 + 0.5) * ((m + 2) as f32 / size as f32) - 0.5).max(0.0);
                 let i = (s as usize).min(m + 1);
                 (i, (i + 1).min(m + 1), (s - i as f32) as f64)
@@ -102,7 +111,8 @@ impl Op for Paste {
             for i in 0..w * h {
                 let (i0, i1, l) = tap(y + (i / w) as u32, 1, place[6], place[7] >> 16);
                 let v = (1.0 - l) * wide[i0 * w + i % w] + l * wide[i1 * w + i % w];
-                if v > self.threshold as f64 || sampled && v == self.threshold as f64 {
+                let v = if whole { v.max(least) } else { v };
+                if v > self.threshold as f64 || (sampled || whole) && v == self.threshold as f64 {
                     bits[image * self.capacity + offset + i / w * row_words + i % w / 32] |= 1 << (i % w % 32);
                 }
             }

@@ -17,6 +17,9 @@ use crate::tensor::{DType, Value};
 /// With [`Pasting::Sampled`], boxes are clipped to the image (detectron2, `modeling/postprocessing.py`), and the rectangle is
 /// of the pixels that a box touches, and one more on each side, as far as the image goes (`layers/mask_ops.py`); there is no
 /// pasted box. A box of no area has no pixels.
+///
+/// With [`Pasting::Whole`], boxes are shares of the resized image's sides less a pixel, and rounded to whole pixels of the
+/// image, halves to the even (matterport, `unmold_detections`): that is the pasted box.
 #[derive(Clone, Debug)]
 pub struct PasteLayout {
     /// Side of a soft mask: 28.
@@ -33,12 +36,18 @@ pub enum Pasting {
     Enlarged,
     /// detectron2's: sampled at each pixel's centre, what reaches the threshold.
     Sampled,
+    /// matterport's: enlarged to a box of whole pixels that is the mask's own, what reaches the threshold.
+    Whole,
 }
 
 impl Pasting {
     /// As a setting, where it is not the plain one.
     pub(super) fn setting(self) -> Option<String> {
-        (self == Self::Sampled).then(|| "sampled".into())
+        match self {
+            Self::Enlarged => None,
+            Self::Sampled => value("sampled"),
+            Self::Whole => value("whole"),
+        }
     }
 }
 
@@ -80,15 +89,26 @@ impl Op for PasteLayout {
             let mut words = 0u32;
             for i in 0..live as usize {
                 let roi = &inputs[0].floats()[(image * n + i) * 4..][..4];
+                let offset = [f.left, f.top].map(|v| v as f32);
+                let roi: [f32; 4] = std::array::from_fn(|c| roi[c] - offset[c % 2]);
                 let sampled = |a: usize, back: f32, bound: u32| {
                     let [lo, hi] = [a, a + 2].map(|a| (roi[a] * back).clamp(0.0, bound as f32));
                     let from = (lo.floor() as u32).saturating_sub(1);
                     let to = (hi.ceil() as u32 + 1).min(bound);
                     (lo, hi, 0, 0, from, to - from)
                 };
+                let whole = |a: usize, bound: u32| {
+                    let size = [f.out_w, f.out_h][a].saturating_sub(1).max(1) as f32;
+                    let [lo, hi] = [(a, 0.0), (a + 2, 1.0)]
+                        .map(|(a, more)| (roi[a] / size * (bound - 1) as f32 + more).round_ties_even() as i32);
+                    let (from, to) = (lo.clamp(0, bound as i32), hi.clamp(0, bound as i32));
+                    (lo as f32, hi as f32, lo, (hi - lo).max(1) as u32, from as u32, (to - from).max(0) as u32)
+                };
                 let axis = |a: usize, back: f32, bound: u32| {
-                    if self.pasting == Pasting::Sampled {
-                        return sampled(a, back, bound);
+                    match self.pasting {
+                        Pasting::Sampled => return sampled(a, back, bound),
+                        Pasting::Whole => return whole(a, bound),
+                        Pasting::Enlarged => {}
                     }
                     let (lo, hi) = (roi[a] * back, roi[a + 2] * back);
                     let (half, centre) = ((hi - lo) * 0.5 * grow, (hi + lo) * 0.5);
@@ -98,7 +118,7 @@ impl Op for PasteLayout {
                     (lo, hi, low, size as u32, inside.start as u32, inside.len() as u32)
                 };
                 let (mut x, mut y) = (axis(0, f.back_x, f.in_w), axis(1, f.back_y, f.in_h));
-                if self.pasting == Pasting::Sampled && (x.1 <= x.0 || y.1 <= y.0) {
+                if self.pasting != Pasting::Enlarged && (x.1 <= x.0 || y.1 <= y.0) {
                     (x.5, y.5) = (0, 0);
                 }
                 boxes[(image * n + i) * 4..][..4].copy_from_slice(&[x.0, y.0, x.1, y.1]);

@@ -10,6 +10,7 @@ use crate::tensor::{DType, Shape, Value};
 /// with zeros to the plan's size. With [`Filter::Area`], detectron2's: resize as Pillow does, along rows and then along
 /// columns, each rounded to bytes, and then normalise and pad. With [`Filter::Fixed`], MMDetection's: resize as OpenCV does,
 /// between the two nearest bytes of each axis, in whole numbers.
+/// With [`Filter::Cut`], matterport's: resize as scikit-image does, pad with zeros on all sides, and then normalise.
 ///
 /// Inputs: bytes `[words]` (RGB, 3 bytes a pixel, packed little-endian into words) of the pixels that are read, frames
 /// `[B,8]`, neighbours `[B,H+W,N]` of the rows and columns ([`super::sampling::Sampling::neighbours`]), table `[3,256]` of
@@ -32,6 +33,41 @@ impl Preprocess {
         // Of a range of 255 the byte itself: the product is exact.
         let entry = |i: usize| ((i % 256) as f32 * range / 255.0 - mean[i / 256]) / std[i / 256];
         Value::f32([3, 256], (0..768).map(entry).collect())
+    }
+
+    /// [`Preprocess::twin`] of bytes that are cut off: pixel by pixel, exactly.
+    fn cut_twin(&self, inputs: &[Value]) -> Vec<Value> {
+        let (bytes, table) = (bytemuck::cast_slice::<u32, u8>(inputs[0].ints()), inputs[3].floats());
+        let (batch, words) = (inputs[1].shape.dim(0), inputs[2].shape.dim(2));
+        let all = inputs[2].ints().chunks(words * (self.h + self.w));
+        let mut y = Vec::with_capacity(batch * self.h * self.w * 4);
+        for (b, neighbours) in all.enumerate() {
+            let f = Frame::of(&inputs[1], b);
+            let image = &bytes[f.first_word as usize * 4..];
+            let halves = |word: u32| [word % 65_536, word / 65_536].map(u64::from);
+            // Pixels and weights of a row or a column.
+            let of = |at: usize| {
+                let near = &neighbours[at * words..];
+                halves(near[0]).into_iter().zip(halves(near[1]))
+            };
+            for (oy, ox, c) in (0..self.h * self.w * 4).map(|i| (i / 4 / self.w, i / 4 % self.w, i % 4)) {
+                let at = (oy.checked_sub(f.top as usize), ox.checked_sub(f.left as usize));
+                let byte = match at {
+                    (Some(row), Some(column)) if row < f.out_h as usize && column < f.out_w as usize => {
+                        let terms =
+                            of(row).flat_map(|(py, wy)| of(self.h + column).map(move |(px, wx)| (py, px, wy * wx)));
+                        let pixel = |py: u64, px: u64| {
+                            u64::from(image[(py * u64::from(f.sent_w) + px) as usize * 3 + c.min(2)])
+                        };
+                        let sum: u64 = terms.map(|(py, px, weight)| weight * pixel(py, px)).sum();
+                        (sum / (4 * u64::from(f.out_h) * u64::from(f.out_w))).max(f.least.into())
+                    }
+                    _ => 0,
+                };
+                y.push(if c < 3 { table[c * 256 + byte as usize] } else { 0.0 });
+            }
+        }
+        vec![Value::f32([batch, self.h, self.w, 4], y)]
     }
 
     /// [`Preprocess::twin`] of areas: the whole image's rows are made, then its columns.
@@ -147,6 +183,7 @@ impl Op for Preprocess {
         match self.filter {
             Filter::Area => return self.area_twin(inputs),
             Filter::Fixed | Filter::FixedRows => return self.fixed_twin(inputs),
+            Filter::Cut => return self.cut_twin(inputs),
             Filter::Nearest => {}
         }
         let (bytes, table) = (bytemuck::cast_slice::<u32, u8>(inputs[0].ints()), inputs[3].floats());
@@ -182,6 +219,7 @@ impl Op for Preprocess {
             Filter::Nearest => None,
             Filter::Area => value("area"),
             Filter::Fixed | Filter::FixedRows => value("fixed"),
+            Filter::Cut => value("cut"),
         };
         settings([("h", value(self.h)), ("w", value(self.w)), ("filter", filter)])
     }

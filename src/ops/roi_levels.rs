@@ -14,6 +14,8 @@ pub enum Border {
     Ratio,
     /// MMDetection's: 1e-6 is added to it, of a quarter of the canonical side.
     Finest,
+    /// matterport's: the logarithm is rounded to the nearest, so that the border is half a level lower.
+    Half,
 }
 
 /// The levels that RoIs are pooled from: one to four, finest first.
@@ -57,6 +59,7 @@ impl RoiLevels {
                     Border::Log => (level - 4.0 - 1e-6).exp2(),
                     Border::Ratio => (level - 4.0).exp2() - 1e-8,
                     Border::Finest => (level - 4.0).exp2() - 1e-6 / 4.0,
+                    Border::Half => (level - 4.5).exp2(),
                 };
             (side * side) as f32
         })
@@ -119,6 +122,7 @@ impl RoiLevels {
                     Border::Log => None,
                     Border::Ratio => value("ratio"),
                     Border::Finest => value("finest"),
+                    Border::Half => value("half"),
                 },
             ),
             ("maps", (!self.maps.is_empty()).then(|| join(self.maps.iter().map(Levels::to_string)))),
@@ -163,6 +167,7 @@ pub(crate) fn level(roi: &[f32], canonical: f32, scales: &[f32], border: Border)
         Border::Log => (4.0 + ratio.log2() + 1e-6).floor(),
         Border::Ratio => (4.0 + (ratio + 1e-8).log2()).floor(),
         Border::Finest => (2.0 + (4.0 * ratio + 1e-6).log2()).floor(),
+        Border::Half => 4.0 + ratio.log2().round_ties_even(),
     };
     let ends = [scales[0], scales[scales.len() - 1]].map(|scale| -f64::from(scale).log2());
     (target.clamp(ends[0], ends[1]) - ends[0]) as usize

@@ -13,24 +13,32 @@ pub const LOG_LIMIT: f32 = 4.135_166_6;
 pub struct Coder {
     /// The smallest logarithm by which a side may shrink.
     pub least: f32,
+    /// The largest by which it may grow.
+    pub most: f32,
 }
 
 impl Coder {
     /// torchvision's and detectron2's: a side may shrink to nothing.
-    pub const PLAIN: Self = Self { least: f32::MIN };
+    pub const PLAIN: Self = Self { least: f32::MIN, most: LOG_LIMIT };
     /// MMDetection's: it shrinks no further than it grows.
-    pub const BOTH: Self = Self { least: -LOG_LIMIT };
+    pub const BOTH: Self = Self { least: -LOG_LIMIT, most: LOG_LIMIT };
+    /// matterport's: there is no limit.
+    pub const FREE: Self = Self { least: f32::MIN, most: f32::MAX };
 
     /// What tells one from another.
     pub(super) fn settings(self) -> Option<String> {
-        (self.least > f32::MIN).then(|| self.least.to_string())
+        match self {
+            Self::PLAIN => None,
+            Self { least, most } => value(format!("{least},{most}")),
+        }
     }
 
     /// Decodes in f64: what the twins of both decoders use.
     pub(super) fn decode(self, from: [f64; 4], d: [f64; 4]) -> [f64; 4] {
         let (w, h) = (from[2] - from[0], from[3] - from[1]);
         let (cx, cy) = (from[0] + w / 2.0 + d[0] * w, from[1] + h / 2.0 + d[1] * h);
-        let grown = |side: f64, by: f64| side * by.clamp(self.least.into(), (1000.0f64 / 16.0).ln()).exp();
+        let most = if self.most == LOG_LIMIT { (1000.0f64 / 16.0).ln() } else { self.most.into() };
+        let grown = |side: f64, by: f64| side * by.clamp(self.least.into(), most).exp();
         let (w, h) = (grown(w, d[2]), grown(h, d[3]));
         [cx - w / 2.0, cy - h / 2.0, cx + w / 2.0, cy + h / 2.0]
     }
@@ -39,8 +47,9 @@ impl Coder {
 /// Anchors, box decoding, clipping, and the smallest side.
 ///
 /// Inputs: values and indices `[B,S,k]` as [`super::topk::TopK`] gives them, deltas `[B,anchors,4]`, levels
-/// `[S, 4 + 4A]` (first anchor, width of the map, stride x, stride y, A cell anchors), frames. Outputs: boxes
-/// `[B,S,k,4]` in resized pixels; scores `[B,S,k]`, [`NONE`] where a side is too small.
+/// `[L, 4 + 4A]` (first anchor, width of the map, stride x, stride y, A cell anchors), frames. Outputs: boxes
+/// `[B,S,k,4]` in resized pixels; scores `[B,S,k]`, [`NONE`] where a side is too small. There is a segment for each level, or
+/// one for all, whose indices count from the first level's first anchor.
 #[derive(Clone, Debug)]
 pub struct RpnDecode {
     /// Smallest side that is kept, in resized pixels.
@@ -49,6 +58,8 @@ pub struct RpnDecode {
     pub min_logit: f32,
     /// How deltas are read.
     pub coder: Coder,
+    /// Where boxes end, right and below, if not at the image's border: proposals may then begin at 0.
+    pub far: Option<[f32; 2]>,
 }
 
 impl Op for RpnDecode {
@@ -77,7 +88,7 @@ impl Op for RpnDecode {
             && deltas.shape.dim(2) == 4
             && deltas.shape.dim(0) == v.dim(0)
             && levels.shape.rank() == 2
-            && levels.shape.dim(0) == v.dim(1)
+            && (levels.shape.dim(0) == v.dim(1) || v.dim(1) == 1)
             && levels.shape.dim(1) >= 8
             && levels.shape.dim(1).is_multiple_of(4)
             && frames.shape.len() == v.dim(0) * FRAME_WORDS;
@@ -97,7 +108,15 @@ impl Op for RpnDecode {
         let width = inputs[3].shape.dim(1);
         let (mut boxes, mut scores) = (Vec::new(), Vec::new());
         for (i, (&score, &index)) in inputs[0].floats().iter().zip(inputs[1].ints()).enumerate() {
-            let (b, level) = (i / (s * k), &inputs[3].floats()[i / k % s * width..][..width]);
+            let b = i / (s * k);
+            let mut rows = inputs[3].floats().chunks(width);
+            let (level, index) = match inputs[3].shape.dim(0) > s {
+                true => {
+                    let level = rows.rfind(|row| row[0] as u32 <= index).unwrap_or_default();
+                    (level, index - level[0] as u32)
+                }
+                false => (rows.nth(i / k % s).unwrap_or_default(), index),
+            };
             let cells: Vec<&[f32]> = level[4..].chunks(4).collect();
             let (place, cell) = (index as usize / cells.len(), cells[index as usize % cells.len()]);
             let (column, row) = (place % level[1] as usize, place / level[1] as usize);
@@ -107,8 +126,11 @@ impl Op for RpnDecode {
             let d = std::array::from_fn(|c| inputs[2].floats()[at + c] as f64);
             let f = Frame::of(&inputs[4], b);
             let box_ = self.coder.decode(anchor, d);
-            let clipped: [f32; 4] =
-                std::array::from_fn(|c| box_[c].clamp(0.0, if c % 2 == 0 { f.out_w } else { f.out_h } as f64) as f32);
+            let clipped: [f32; 4] = std::array::from_fn(|c| {
+                let [low, size] = [[f.left, f.out_w], [f.top, f.out_h]][c % 2].map(f64::from);
+                let [low, high] = self.far.map_or([low, low + size], |far| [0.0, f64::from(far[c % 2])]);
+                box_[c].clamp(low, high) as f32
+            });
             let large = clipped[2] - clipped[0] >= self.min_size && clipped[3] - clipped[1] >= self.min_size;
             boxes.extend(clipped);
             scores.push(if large && score >= self.min_logit { score } else { NONE });
@@ -120,7 +142,8 @@ impl Op for RpnDecode {
         settings([
             ("min_size", value(self.min_size)),
             ("min_logit", value(self.min_logit)),
-            ("log_least", self.coder.settings()),
+            ("coder", self.coder.settings()),
+            ("far", self.far.map(|far| format!("{},{}", far[0], far[1]))),
         ])
     }
 }

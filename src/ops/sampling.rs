@@ -20,6 +20,8 @@ pub enum Filter {
     Fixed,
     /// What the rows of [`Filter::Fixed`] are made of.
     FixedRows,
+    /// The two nearest pixels of each axis, as bytes, with black around the image, cut off to bytes: scikit-image's.
+    Cut,
 }
 
 /// One axis of a resize.
@@ -71,13 +73,38 @@ impl Axis {
         (rows || self.filter == Filter::Fixed).then(|| opencv::pair(self.input, self.output, d, rows))
     }
 
+    /// scikit-image's `resize` of order 1: half-pixel centres, in whole numbers of 1 / (2 · output). What lies outside of the
+    /// image weighs nothing.
+    fn weighted(self, d: u32) -> ([u32; 2], [u32; 2]) {
+        let (input, output) = (i64::from(self.input), i64::from(self.output));
+        let at = (2 * i64::from(d) + 1) * input - output;
+        let (low, over) = (at.div_euclid(2 * output), at.rem_euclid(2 * output));
+        let of = |pixel: i64, weight: i64| match (0..input).contains(&pixel) {
+            true => (pixel as u32, weight as u32),
+            false => (pixel.clamp(0, input - 1) as u32, 0),
+        };
+        let [(low, of_low), (high, of_high)] = [of(low, 2 * output - over), of(low + 1, over)];
+        ([low, high], [of_low, of_high])
+    }
+
+    /// Both neighbours of an output pixel.
+    fn neighbours(self, d: u32) -> [u32; 2] {
+        match self.filter {
+            Filter::Cut => self.weighted(d).0,
+            _ => {
+                let Pair { low, high, .. } = self.pair(d);
+                [low, high]
+            }
+        }
+    }
+
     /// The pixels of the image that are sent, as (first, how many side by side), in order.
     fn runs(self) -> Vec<(usize, usize)> {
         if !self.gathers() {
             return vec![(0, self.input as usize)];
         }
         let pair = |d: u32| {
-            let Pair { low, high, .. } = self.pair(d);
+            let [low, high] = self.neighbours(d);
             // At the border, the last pixel is sent twice.
             let pair = [(low as usize, 2), (low as usize, 1)];
             if high > low { pair[..1].to_vec() } else { pair[1..].repeat(2) }
@@ -88,17 +115,23 @@ impl Axis {
     /// How many words tell of an output pixel's neighbours.
     fn words(self) -> usize {
         match self.filter {
-            Filter::Nearest | Filter::Fixed | Filter::FixedRows => 2,
+            Filter::Nearest | Filter::Fixed | Filter::FixedRows | Filter::Cut => 2,
             Filter::Area => 1 + pillow::taps(self.input, self.output),
         }
     }
 
-    /// Both neighbours among the pixels that are sent, in the halves of a word, and the upper one's weight; of
-    /// [`Filter::Fixed`] both weights, in halves.
+    /// Both neighbours among the pixels that are sent, in the halves of a word, and the upper one's weight, or both weights,
+    /// in the halves of another.
     fn nearest(self, d: u32) -> [u32; 2] {
-        let pair = self.pair(d);
-        let (low, high) = if self.gathers() { (2 * d, 2 * d + 1) } else { (pair.low, pair.high) };
-        [low | high << 16, self.fixed(d).map_or(pair.weight.to_bits(), |(_, weights)| weights)]
+        let [low, high] = if self.gathers() { [2 * d, 2 * d + 1] } else { self.neighbours(d) };
+        let weights = match self.filter {
+            Filter::Cut => {
+                let [of_low, of_high] = self.weighted(d).1;
+                of_low | of_high << 16
+            }
+            _ => self.fixed(d).map_or_else(|| self.pair(d).weight.to_bits(), |(_, weights)| weights),
+        };
+        [low | high << 16, weights]
     }
 }
 
@@ -160,13 +193,17 @@ impl Sampling {
     }
 
     /// Adds the neighbours of a network input of `height` × `width` pixels to `out`: so many words for each row, then for
-    /// each column; zeros where it is padding. Two words are as [`Filter::Nearest`] and [`Filter::Fixed`] have them, more as [`Filter::Area`].
+    /// each column, from the first that is not padding on; zeros for the rest.
     pub fn neighbours(&self, height: usize, width: usize, words: usize, out: &mut Vec<u32>) {
         for (axis, n) in [(self.y, height), (self.x, width)] {
             let end = out.len() + words * n;
             match axis.filter {
-                Filter::Nearest | Filter::Fixed | Filter::FixedRows => {
-                    out.extend((0..axis.output).flat_map(|d| axis.nearest(d)))
+                Filter::Nearest | Filter::Fixed | Filter::FixedRows | Filter::Cut => {
+                    for d in 0..axis.output {
+                        let next = out.len() + words;
+                        out.extend(axis.nearest(d));
+                        out.resize(next, 0);
+                    }
                 }
                 Filter::Area => {
                     for d in 0..axis.output {

@@ -106,8 +106,13 @@ impl<'a> Bound<'a> {
 
     /// The shape that the network of `config` needs of a tensor, as it stands in a file of this family; `shape` is the
     /// canonical one.
-    pub(super) fn stored(&self, layer: Layer, shape: &[usize]) -> Vec<usize> {
-        self.conventions.stored(layer, shape)
+    pub(super) fn stored(&self, layer: Layer, role: Role, shape: &[usize]) -> Vec<usize> {
+        self.conventions.stored(layer, role, shape, self.shape(layer, role))
+    }
+
+    /// The tensor's extents, in the order of the canonical layout's.
+    pub(super) fn axes(&self, layer: Layer, role: Role) -> Option<Vec<usize>> {
+        Some(self.conventions.axes(layer, role, self.shape(layer, role)?))
     }
 }
 

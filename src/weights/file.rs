@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use memmap2::Mmap;
 
@@ -14,16 +15,17 @@ use super::names::{closest, shown};
 use super::selection::{Selection, Taken, Told, choose};
 use super::settings::Settings;
 use super::sniff::format_of;
-use super::{header, onnx, pth};
+use super::{h5, header, onnx, pth};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::tensor::HostTensor;
 
 /// What every message about an unreadable file ends with.
-pub(super) const CURE: &str = "name a .pth or .safetensors file with the state dict of a detection model of torchvision's or detectron2's, the .pkl of one, or an .onnx of torchvision's";
+pub(super) const CURE: &str = "name a .pth or .safetensors file with the state dict of a detection model of torchvision's or detectron2's, the .pkl of one, an .onnx of torchvision's, or matterport's .h5";
 
-/// An open `.safetensors` file, PyTorch checkpoint (`.pth`, `.pt`), pickle of NumPy's arrays (`.pkl`) or ONNX model (`.onnx`):
-/// f64, f32, f16 or bf16 tensors under torchvision's or detectron2's names, and string metadata (safetensors only).
+/// An open `.safetensors` file, PyTorch checkpoint (`.pth`, `.pt`), pickle of NumPy's arrays (`.pkl`), ONNX model (`.onnx`) or
+/// HDF5 file of Keras's (`.h5`): f64, f32, f16 or bf16 tensors under torchvision's, detectron2's or matterport's names, and
+/// string metadata (safetensors only).
 ///
 /// Where those names begin with something (`detector.`), it is left off; what stands beside the network is left out:
 /// [`WeightsFile::selection`] tells.
@@ -33,7 +35,7 @@ pub(super) const CURE: &str = "name a .pth or .safetensors file with the state d
 pub struct WeightsFile {
     /// Path, or what stands for it in messages.
     name: String,
-    bytes: Bytes,
+    bytes: Arc<Bytes>,
     /// What the tensors lie in, where that is not the file itself.
     decoded: Option<Vec<u8>>,
     format: Format,
@@ -56,6 +58,8 @@ pub enum Format {
     Pickle,
     /// An ONNX model.
     Onnx,
+    /// HDF5, as Keras writes it.
+    Hdf5,
 }
 
 impl fmt::Display for Format {
@@ -65,6 +69,7 @@ impl fmt::Display for Format {
             Self::Checkpoint => "PyTorch checkpoint",
             Self::Pickle => "pickle of NumPy arrays",
             Self::Onnx => "ONNX model",
+            Self::Hdf5 => "HDF5 (Keras)",
         })
     }
 }
@@ -80,6 +85,12 @@ impl Bytes {
             Self::Mapped(map) => map,
             Self::Held(bytes) => bytes,
         }
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self.get()
     }
 }
 
@@ -143,6 +154,7 @@ impl WeightsFile {
     }
 
     fn new(bytes: Bytes, name: String, wanted: Option<&str>) -> Result<Self> {
+        let bytes = Arc::new(bytes);
         let read = match bytes.get() {
             [] => Err("is empty: download or convert it again".into()),
             b if header::is_safetensors(b) => header::read(b)
@@ -152,6 +164,9 @@ impl WeightsFile {
                 pth::read(b, wanted).map(|taken| (format, taken, HashMap::new()))
             }
             b if onnx::is_onnx(b) => onnx::read(b, wanted).map(|taken| (Format::Onnx, taken, HashMap::new())),
+            b if b.starts_with(h5::MAGIC) => {
+                h5::read(Arc::clone(&bytes), wanted).map(|taken| (Format::Hdf5, taken, HashMap::new()))
+            }
             b => Err(match format_of(b) {
                 Some(format) => format!("is {format}: {CURE}"),
                 None => format!("is no weights file: {CURE}"),

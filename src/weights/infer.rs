@@ -13,7 +13,7 @@ use crate::config::{Backbone, BlockKind, BoxHead, Config, MaskHead, Neck, Transf
 use crate::error::{Error, Result};
 
 /// Settings that names and shapes of tensors tell, by dotted name.
-const TOLD: [&str; 22] = [
+const TOLD: [&str; 23] = [
     "name",
     "backbone.layers",
     "backbone.block",
@@ -26,6 +26,7 @@ const TOLD: [&str; 22] = [
     "fpn_norm",
     "num_classes",
     "rpn.conv_depth",
+    "rpn.channels",
     "box.roi_size",
     "box.convs",
     "box.fc_layers",
@@ -118,7 +119,7 @@ impl Shapes<'_> {
             let (file, tensor) = (self.0.file.name().into(), self.0.name(layer, Role::Weight));
             Err(Error::Tensor { file, tensor, reason })
         };
-        match self.0.shape(layer, Role::Weight) {
+        match self.0.axes(layer, Role::Weight) {
             None => fault("is missing, and the network cannot be told without it: is the file whole?".into()),
             Some(shape) if shape.len() == rank => Ok(shape[axis]),
             Some(shape) => fault(format!("has shape {shape:?}, and {rank} axes are due")),
@@ -150,6 +151,10 @@ impl Shapes<'_> {
         self.backbone(&mut config)?;
         self.neck(&mut config)?;
         config.rpn.conv_depth = self.0.count(|i| Kind::RpnConv.nth(i));
+        if config.rpn.conv_depth > 0 {
+            let channels = self.extent(Kind::RpnConv.nth(0), 4, 0)?;
+            config.rpn.channels = if channels == config.map_channels() { 0 } else { channels };
+        }
         self.box_head(&mut config)?;
         config.mask = self.mask_head(&config)?;
         let of_rest = [Kind::FpnInner.nth(0), Kind::BoxConv.nth(0), Kind::MaskConv.nth(0)];
@@ -254,8 +259,8 @@ impl Shapes<'_> {
 
     /// Whether a layer of so many values a class has those of one where a network of so many classes would have more.
     fn serves_all(&self, layer: Layer, values: usize, classes: usize) -> bool {
-        let each = self.0.stored(layer, &[values * classes]);
-        self.0.shape(layer, Role::Weight).is_some_and(|shape| shape.first() == Some(&values)) && each != [values]
+        let each = self.0.stored(layer, Role::Weight, &[values * classes]);
+        self.0.axes(layer, Role::Weight).is_some_and(|shape| shape.first() == Some(&values)) && each != [values]
     }
 
     fn fully_connected(&self, head: &mut BoxHead, channels: usize) -> Result<()> {

@@ -31,9 +31,9 @@ impl Inventory {
         let mut left: BTreeSet<&str> = file.names().filter(|name| !bound.is_no_layer(name)).collect();
         let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
         for form in layers(config) {
-            for (role, shape) in form.tensors() {
+            for (role, shape) in bound.conventions.tensors(&form) {
                 let name = bound.name(form.layer, role);
-                let needed = bound.stored(form.layer, &shape);
+                let needed = bound.stored(form.layer, role, &shape);
                 match bound.shape(form.layer, role) {
                     None => missing.push(name),
                     Some(shape) => {

@@ -178,12 +178,13 @@ pub(super) fn layers(config: &Config) -> Vec<LayerSpec> {
             list.conv(Kind::FpnLayer.nth(level), norm, [f, f, 3]);
         }
     }
+    let (anchors, of_rpn) = (config.anchors_per_cell(), config.rpn_channels());
     for depth in 0..config.rpn.conv_depth {
-        list.conv(Kind::RpnConv.nth(depth), Norm::None, [f, f, 3]);
+        let inputs = if depth == 0 { f } else { of_rpn };
+        list.conv(Kind::RpnConv.nth(depth), Norm::None, [of_rpn, inputs, 3]);
     }
-    let anchors = config.anchors_per_cell();
-    list.conv(Kind::RpnLogits.only(), Norm::None, [anchors, f, 1]);
-    list.conv(Kind::RpnDeltas.only(), Norm::None, [4 * anchors, f, 1]);
+    list.conv(Kind::RpnLogits.only(), Norm::None, [anchors, of_rpn, 1]);
+    list.conv(Kind::RpnDeltas.only(), Norm::None, [4 * anchors, of_rpn, 1]);
     let (head, classes) = (&config.box_head, config.num_classes);
     let mut inputs = f;
     for (i, &outputs) in head.convs.iter().enumerate() {

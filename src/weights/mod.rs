@@ -7,7 +7,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `file`, `entry` | a file of any format; where in it a tensor lies |
-//! | `header`, `pth`, `onnx`, `sniff` | safetensors; PyTorch checkpoints; ONNX models; what else a file may be |
+//! | `header`, `pth`, `onnx`, `h5`, `sniff` | safetensors; PyTorch checkpoints; ONNX models; Keras's HDF5; what else a file may be |
 //! | `selection` | which of a file's tensors are the network's |
 //! | `layers` | the layers that a network has, and their shapes |
 //! | `family` | what a project calls them, and what it takes for granted: a file a family |
@@ -27,6 +27,7 @@ mod eps;
 mod family;
 mod file;
 mod fold;
+mod h5;
 mod header;
 mod infer;
 pub mod inspect;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::bound::Bound;
 use super::canonical::{Conv, Predictor};
+use super::family::Layout;
 use super::file::WeightsFile;
 use super::fold::{BatchNorm, channels_last, fold};
 use super::layers::{Kind, Layer, LayerSpec, Norm, Role, layers};
@@ -28,10 +29,32 @@ impl<'a> LayerReader<'a> {
         Self { bound: Bound::of(file), forms, backbone: &config.backbone, used: HashSet::new() }
     }
 
-    /// One tensor, with torch's axes.
+    /// One tensor, with torch's axes: with what of Keras's layers the canonical ones do not have gone up in it.
     pub(super) fn tensor(&mut self, layer: Layer, role: Role, shape: &[usize]) -> Result<HostTensor> {
+        let mut tensor = self.own(layer, role, shape)?;
+        if self.bound.conventions.layout == Layout::Keras {
+            match (role, layer.kind) {
+                // x + b less the mean is x less (the mean less b).
+                (Role::NormMean, _) => {
+                    let bias = self.own(layer, Role::Bias, shape)?.data;
+                    let less = |(mean, bias): (&mut f32, f32)| *mean = (f64::from(*mean) - f64::from(bias)) as f32;
+                    tensor.data.iter_mut().zip(bias).for_each(less);
+                }
+                (Role::Weight, Kind::BoxFc) => drop(self.fold(layer, &mut tensor)?),
+                (Role::Bias, Kind::BoxFc) => {
+                    let mut unused = HostTensor::new(&[shape[0], 1], vec![0.0; shape[0]]);
+                    tensor.data = self.fold(layer, &mut unused)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(tensor)
+    }
+
+    /// One tensor of the file's, with torch's axes.
+    fn own(&mut self, layer: Layer, role: Role, shape: &[usize]) -> Result<HostTensor> {
         let name = self.bound.name(layer, role);
-        let stored = self.bound.file.tensor(&name, &self.bound.stored(layer, shape))?;
+        let stored = self.bound.file.tensor(&name, &self.bound.stored(layer, role, shape))?;
         self.used.insert(name);
         Ok(self.bound.conventions.canonical(layer, role, shape, stored))
     }
@@ -44,12 +67,18 @@ impl<'a> LayerReader<'a> {
     pub(super) fn layer(&mut self, layer: Layer) -> Result<(HostTensor, Vec<f32>)> {
         let LayerSpec { shape, outputs, norm, .. } = self.forms[&layer].clone();
         let mut weight = self.tensor(layer, Role::Weight, &shape)?;
+        let bias = match norm {
+            Norm::None => self.tensor(layer, Role::Bias, &[outputs])?.data,
+            Norm::Group => vec![0.0; outputs],
+            Norm::Batch => self.fold(layer, &mut weight)?,
+        };
+        Ok((weight, bias))
+    }
+
+    /// Folds the BatchNorm of a layer into its weight; returns the bias.
+    fn fold(&mut self, layer: Layer, weight: &mut HostTensor) -> Result<Vec<f32>> {
+        let outputs = weight.shape[0];
         let mut vector = |role| Ok(self.tensor(layer, role, &[outputs])?.data);
-        match norm {
-            Norm::None => return Ok((weight, vector(Role::Bias)?)),
-            Norm::Group => return Ok((weight, vec![0.0; outputs])),
-            Norm::Batch => {}
-        }
         let [scale, shift, mean, var] = Role::NORM;
         let norm = BatchNorm { weight: vector(scale)?, bias: vector(shift)?, mean: vector(mean)?, var: vector(var)? };
         let eps = self.backbone.bn_eps;
@@ -61,7 +90,7 @@ impl<'a> LayerReader<'a> {
             );
             return Err(self.fault(layer, Role::NormVar, reason));
         }
-        let bias = fold(&mut weight, &norm, eps);
+        let bias = fold(weight, &norm, eps);
         if let Some(i) = weight.data.iter().chain(&bias).position(|v| !v.is_finite()) {
             let scale = self.bound.name(layer, Role::NormWeight);
             let reason = format!(
@@ -70,7 +99,7 @@ impl<'a> LayerReader<'a> {
             );
             return Err(self.fault(layer, Role::Weight, reason));
         }
-        Ok((weight, bias))
+        Ok(bias)
     }
 
     /// A convolution. The stem's three input channels become four, of which the last is zeros.
@@ -108,7 +137,7 @@ impl<'a> LayerReader<'a> {
 
     /// Refuses a file whose RPN was made for another number of anchors: its tensors do not tell which those are.
     pub(super) fn expect_anchors(&self, anchors: usize) -> Result<()> {
-        match self.bound.shape(Kind::RpnLogits.only(), Role::Weight) {
+        match self.bound.axes(Kind::RpnLogits.only(), Role::Weight).as_deref() {
             Some(&[has, _, _, _]) if has != anchors => {
                 let setting = "anchor_sizes".into();
                 let reason = format!(
@@ -138,7 +167,8 @@ impl<'a> LayerReader<'a> {
         let known = family.left_out.iter().find(|(begins, _)| left.iter().any(|name| name.starts_with(begins)));
         let cure = known.map_or(
             "it is of another network than these settings say. Correct them, if they do not come from the file; other \
-             networks than Mask and Faster R-CNN on a ResNet, as torchvision and detectron2 build them, are not supported",
+             networks than Mask and Faster R-CNN on a ResNet, as torchvision, detectron2 and matterport build them, are not \
+             supported",
             |(_, cure)| cure,
         );
         let has = if count == 1 { "has" } else { "have" };

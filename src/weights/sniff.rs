@@ -3,9 +3,8 @@
 /// Names the format of `bytes`, or `None` if they are nothing that people mistake for weights.
 pub(super) fn format_of(bytes: &[u8]) -> Option<&'static str> {
     /// Formats with a constant at offset 0.
-    const MAGIC: [(&[u8], &str); 15] = [
+    const MAGIC: [(&[u8], &str); 14] = [
         (b"PK\x05\x06", "an empty zip archive"),
-        (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)"),
         (b"GGUF", "a GGUF file"),
         (b"\x93NUMPY", "a NumPy array"),
         (b"\x1f\x8b", "a gzip archive"),
@@ -35,11 +34,10 @@ mod tests {
 
     #[test]
     fn knows_what_people_mistake_for_weights() {
-        let cases: [(&[u8], &str); 9] = [
+        let cases: [(&[u8], &str); 8] = [
             (b"PK\x05\x06\x00\x00", "empty zip"),
             (b"\x89PNG\r\n\x1a\n", "PNG"),
             (b"\xff\xd8\xff\xe0", "JPEG"),
-            (b"\x89HDF\r\n\x1a\n", "HDF5"),
             (b"GGUF\x03\x00\x00\x00", "GGUF"),
             (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
             (b"<!DOCTYPE html>", "HTML"),

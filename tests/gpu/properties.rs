@@ -186,7 +186,7 @@ proptest! {
     ) {
         let pad = pad.min(kernel / 2);
         let (h, w) = (h.max(kernel), w.max(kernel));
-        agree(MaxPool { kernel, stride, pad }, vec![Rng::new(seed).tensor([n, h, w, c])], Tolerance::Exact)?;
+        agree(MaxPool { kernel, stride, pad, after: pad }, vec![Rng::new(seed).tensor([n, h, w, c])], Tolerance::Exact)?;
     }
 
     /// Few different values, so that ties decide; nothings among them; segments apart, empty and overlapping.

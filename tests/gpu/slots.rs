@@ -54,13 +54,13 @@ fn a_plan_follows_the_slots_that_another_s_step_outgrew() {
     let pool = Pool::new();
     let mut g = Graph::new();
     let x = g.input("x", Info::f32([1, 16, 16, 4]));
-    let y = g.op1("pool", MaxPool { kernel: 3, stride: 2, pad: 1 }, &[x]).unwrap();
+    let y = g.op1("pool", MaxPool { kernel: 3, stride: 2, pad: 1, after: 1 }, &[x]).unwrap();
     g.keep(y);
     let mut growing = Runner::with_pool(device(), Plan::new(g, &device().target(), &[]).unwrap(), &pool).unwrap();
     let mut copier = Copier::new(&pool, y.shape().len());
     assert!(copier.copies(1.0));
     let before = pool.bytes();
-    let larger = growing.replace(0, MaxPool { kernel: 3, stride: 1, pad: 1 }).unwrap();
+    let larger = growing.replace(0, MaxPool { kernel: 3, stride: 1, pad: 1, after: 1 }).unwrap();
     let got = growing.run(&[(x, bytemuck::cast_slice(&[2.0f32; 16 * 16 * 4]))], &[larger]).unwrap();
     assert!(got[0].floats().iter().all(|&v| v == 2.0) && pool.bytes() > before, "nothing grew");
     assert!(copier.copies(3.0), "it works on a buffer that is no more");

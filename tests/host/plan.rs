@@ -154,7 +154,7 @@ fn random_graph(choices: &[Choice], inputs: usize) -> Graph {
         let (x, y) = (all[a % all.len()], all[b % all.len()]);
         let name = format!("op{n}");
         let made = match kind % 6 {
-            0 => g.op1(&name, MaxPool { kernel: 1 + b % 3, stride: 1 + b % 2, pad: 0 }, &[x]).ok(),
+            0 => g.op1(&name, MaxPool { kernel: 1 + b % 3, stride: 1 + b % 2, pad: 0, after: 0 }, &[x]).ok(),
             1 => add(&mut g, &name, x, y).ok(),
             2 => g.conv2d(&name, x, &weights[b % 2], &bias).pad(b % 2).relu().done().ok(),
             3 => {
@@ -219,7 +219,7 @@ fn a_chain_takes_turns_in_two_slots() {
     let mut g = Graph::new();
     let mut x = g.input("x", Info::f32([1, 8, 8, 4]));
     for i in 0..10 {
-        x = g.op1(&format!("pool{i}"), MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x]).unwrap();
+        x = g.op1(&format!("pool{i}"), MaxPool { kernel: 1, stride: 1, pad: 0, after: 0 }, &[x]).unwrap();
     }
     g.keep(x);
     let plan = Plan::new(g, &Target::MINIMUM, &[]).unwrap();
@@ -233,10 +233,10 @@ fn the_peak_is_where_most_is_alive() {
     let mut g = Graph::new();
     let x = g.input("x", Info::f32([1, 4, 4, 4]));
     let (w, b) = (zeros(&[64, 1, 1, 4]), zeros(&[64]));
-    let kept = g.op1("kept", MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x]).unwrap();
+    let kept = g.op1("kept", MaxPool { kernel: 1, stride: 1, pad: 0, after: 0 }, &[x]).unwrap();
     let wide = g.conv2d("wide", x, &w, &b).done().unwrap();
     g.stage("end");
-    let last = g.op1("last", MaxPool { kernel: 2, stride: 2, pad: 0 }, &[wide]).unwrap();
+    let last = g.op1("last", MaxPool { kernel: 2, stride: 2, pad: 0, after: 0 }, &[wide]).unwrap();
     g.keep(kept);
     let plan = Plan::new(g, &Target::MINIMUM, &[]).unwrap();
     let peak = plan.peak();
@@ -253,7 +253,7 @@ fn the_peak_is_where_most_is_alive() {
 fn a_variant_can_be_forced() {
     let mut g = Graph::new();
     let x = g.input("x", Info::f32([1, 8, 8, 4]));
-    g.op1("pool", MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x]).unwrap();
+    g.op1("pool", MaxPool { kernel: 1, stride: 1, pad: 0, after: 0 }, &[x]).unwrap();
     let name = |force: &[&str]| Plan::new(g.clone(), &Target::MINIMUM, force).unwrap().steps[0].variant.name;
     assert_eq!([name(&[]), name(&["plain"]), name(&["unheard-of"])], ["quads", "plain", "quads"]);
 }

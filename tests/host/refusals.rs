@@ -83,10 +83,10 @@ fn shapes_that_do_not_fit_are_errors_that_name_the_op() {
     refusal("parts of other images", g.op(name, Predict { outputs, live: false }, &[x, w, b]));
     let text = refusal("one output of two", g.op_into(name, predict([2, 8]), &[x, w, b], &[x]));
     assert!(text.contains("[64×2]") && text.contains("[64×8]"), "{text}");
-    refusal("a window of nothing", g.op(name, MaxPool { kernel: 0, stride: 1, pad: 0 }, &[x]));
-    refusal("a step of nothing", g.op(name, MaxPool { kernel: 2, stride: 0, pad: 0 }, &[x]));
-    refusal("more padding than window", g.op(name, MaxPool { kernel: 3, stride: 1, pad: 2 }, &[x]));
-    refusal("a large window", g.op(name, MaxPool { kernel: 11, stride: 1, pad: 1 }, &[x]));
+    refusal("a window of nothing", g.op(name, MaxPool { kernel: 0, stride: 1, pad: 0, after: 0 }, &[x]));
+    refusal("a step of nothing", g.op(name, MaxPool { kernel: 2, stride: 0, pad: 0, after: 0 }, &[x]));
+    refusal("more padding than window", g.op(name, MaxPool { kernel: 3, stride: 1, pad: 2, after: 2 }, &[x]));
+    refusal("a large window", g.op(name, MaxPool { kernel: 11, stride: 1, pad: 1, after: 1 }, &[x]));
     let other = g.input("other", Info::f32([1, 4, 4, 8]));
     refusal("a residual of other channels", g.conv2d(name, x, &zeros(&[4, 1, 1, 4]), &bias).residual(other).done());
     let levels = |maps: &[(usize, usize)]| Conv2d { levels: Levels::new(maps), ..Conv2d::default() };
@@ -113,7 +113,8 @@ fn shapes_that_do_not_fit_are_errors_that_name_the_op() {
         "no room at all",
         g.op(name, Paste { capacity: 0, first: 0, threshold: 0.5, pasting: Pasting::Enlarged }, &[soft, places, live]),
     );
-    let text = refusal("another output", g.op_into(name, MaxPool { kernel: 1, stride: 1, pad: 0 }, &[x], &[small]));
+    let text =
+        refusal("another output", g.op_into(name, MaxPool { kernel: 1, stride: 1, pad: 0, after: 0 }, &[x], &[small]));
     assert!(text.contains("[1×8×8×4]") && text.contains("[1×4×4×4]"), "{text}");
 
     // Whatever was refused left nothing behind.
@@ -135,7 +136,7 @@ fn settings_that_cannot_be_are_errors_too() {
     let row = g.constant("row", zeros(&[4, 1]));
     let name = "the layer";
     let conv = Conv2d::default;
-    let pool = MaxPool { kernel: 1, stride: 1, pad: 0 };
+    let pool = MaxPool { kernel: 1, stride: 1, pad: 0, after: 0 };
     let tries: [(&str, Try); 6] = [
         ("stride 0", Box::new(move |g| g.op1(name, Conv2d { stride: (0, 1), ..conv() }, &[x, w, b]))),
         ("dilation 0", Box::new(move |g| g.op1(name, Conv2d { dilation: (0, 1), ..conv() }, &[x, w, b]))),

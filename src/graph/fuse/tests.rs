@@ -49,7 +49,7 @@ fn deconvolution_and_mask_become_one_where_nobody_else_needs_what_lies_between()
     kept.keep(between);
     assert_eq!(ops(kept, &CPU, &[]), alone);
     let (mut read_twice, between) = mask_head();
-    let more = read_twice.op1("pool", MaxPool { kernel: 1, stride: 2, pad: 0 }, &[between]);
+    let more = read_twice.op1("pool", MaxPool { kernel: 1, stride: 2, pad: 0, after: 0 }, &[between]);
     read_twice.keep(more.unwrap());
     assert_eq!(ops(read_twice, &CPU, &[]), ["mask.deconv", "mask.predict", "pool"]);
     // Of two writers of a tensor, neither knows what the other leaves in it.

@@ -21,7 +21,7 @@ use sample::SampleTensors;
 
 use super::{Builder, Capacity, Tap, backbone, image, rpn};
 use crate::Result;
-use crate::config::Config;
+use crate::config::{BoxRule, Config};
 use crate::graph::{Graph, Tensor};
 use crate::weights::NetworkWeights;
 
@@ -138,8 +138,14 @@ impl LossOutputs {
 /// boxes as torchvision's does in training, whatever `config` has for detection; normalisation is that of detection.
 ///
 /// # Errors
-/// [`crate::Error::Shape`] where weights and configuration do not fit each other.
+/// [`crate::Error::Shape`] where weights and configuration do not fit each other; [`crate::Error::Config`] for boxes that are
+/// not encoded as torchvision's are.
 pub fn build_loss(config: &Config, weights: &NetworkWeights, capacity: &LossCapacity) -> Result<LossNetwork> {
+    if config.box_rule != BoxRule::Corners {
+        let reason = "is normalized, as matterport's networks have it, and the loss is torchvision's: it would be of other \
+                      boxes than these networks were trained on";
+        return Err(crate::Error::Config { setting: "box_rule".into(), reason: reason.into() });
+    }
     let mut b = Builder { g: Graph::new(), taps: Vec::new() };
     let room = &capacity.image;
     let (image, x) = image(&mut b, config, room)?;

@@ -156,7 +156,8 @@ pub(super) fn rois(
         }
         SampleTensors::Drawn(seeds) => *seeds,
     };
-    let proposals = rpn::select(b, config, outputs, frames)?;
+    // Boxes end where their last pixels do: `build_loss` takes no others.
+    let proposals = rpn::select(b, config, outputs, (0, 0), frames)?;
     b.g.stage("matching");
     let inputs = [proposals.boxes, proposals.counts, truths.boxes, truths.counts];
     let all = b.g.op("rois.append", AppendBoxes, &inputs)?;

@@ -1,7 +1,8 @@
 //! What a project takes for granted, and the way from there to the canonical layout.
 
+use super::keras;
 use crate::tensor::HostTensor;
-use crate::weights::layers::{Kind, Layer, Role};
+use crate::weights::layers::{Kind, Layer, LayerSpec, Norm, Role};
 
 /// What a project takes for granted and no tensor says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +17,17 @@ pub(in crate::weights) struct Conventions {
     pub mean: [f32; 3],
     /// Divides what is left.
     pub std: [f32; 3],
+    /// How tensors lie.
+    pub layout: Layout,
+}
+
+/// How a project's framework lays tensors out, and which there are of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::weights) enum Layout {
+    /// So is the canonical layout.
+    Torch,
+    /// Keras's, as matterport uses it: [`keras`].
+    Keras,
 }
 
 /// Where the background is among the classes.
@@ -59,8 +71,39 @@ impl Conventions {
         Self { colours, mean: mean.unwrap_or(self.mean), std: std.unwrap_or(self.std), ..self }
     }
 
-    /// The shape that a tensor of canonical `shape` has in a file.
-    pub(in crate::weights) fn stored(&self, layer: Layer, shape: &[usize]) -> Vec<usize> {
+    /// The tensors that a file has of a layer: those of the canonical layout, and whatever goes up in them.
+    pub(in crate::weights) fn tensors(&self, form: &LayerSpec) -> Vec<(Role, Vec<usize>)> {
+        let mut tensors = form.tensors();
+        if self.layout == Layout::Keras {
+            let more: &[Role] = match (form.norm, form.layer.kind) {
+                (Norm::Batch, _) => &[Role::Bias],
+                (Norm::None, Kind::BoxFc) => &Role::NORM,
+                _ => &[],
+            };
+            tensors.extend(more.iter().map(|&role| (role, vec![form.outputs])));
+        }
+        tensors
+    }
+
+    /// The axes that a tensor of `stored` ones has in the canonical layout.
+    pub(in crate::weights) fn axes(&self, layer: Layer, role: Role, stored: &[usize]) -> Vec<usize> {
+        match self.layout {
+            Layout::Torch => stored.to_vec(),
+            Layout::Keras => keras::axes(layer.kind, role, stored),
+        }
+    }
+
+    /// The shape that a tensor of canonical `shape` has in a file, in which it has the shape `has`, if it is there.
+    pub(in crate::weights) fn stored(
+        &self,
+        layer: Layer,
+        role: Role,
+        shape: &[usize],
+        has: Option<&[usize]>,
+    ) -> Vec<usize> {
+        if self.layout == Layout::Keras {
+            return keras::stored(layer.kind, role, shape, has);
+        }
         let mut stored = shape.to_vec();
         // What serves all classes is not the background's, either.
         if let Some(values) = values_of_a_class(layer.kind).filter(|values| shape[0] > *values)
@@ -79,6 +122,9 @@ impl Conventions {
         shape: &[usize],
         stored: HostTensor,
     ) -> HostTensor {
+        if self.layout == Layout::Keras {
+            return keras::canonical(layer.kind, role, shape, stored);
+        }
         match layer.kind {
             Kind::Stem if role == Role::Weight && self.colours == Colours::Bgr => reversed_channels(stored),
             Kind::BoxLogits if self.background == Background::Last => {

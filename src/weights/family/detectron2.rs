@@ -3,7 +3,7 @@
 //! Source: the names are those of `modeling/backbone/{resnet,fpn}.py`, `proposal_generator/rpn.py` and `roi_heads/*.py`, the
 //! defaults those of `config/defaults.py` and of the zoo's `configs/`.
 
-use super::{Background, Colours, Conventions, Family, Row, Unit};
+use super::{Background, Colours, Conventions, Family, Layout, Row, Unit};
 use crate::config::{AnchorRule, Config, LevelRule, Neck, PasteRule, Resize, SMALLEST_SIDE};
 use crate::weights::bound::Bound;
 use crate::weights::layers::Kind::*;
@@ -28,6 +28,7 @@ pub(super) const DETECTRON2: Family = Family {
         range: 255.0,
         mean: [103.53, 116.28, 123.675],
         std: [1.0; 3],
+        layout: Layout::Torch,
     },
     told: |_, conventions| conventions,
     defaults,

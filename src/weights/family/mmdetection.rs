@@ -4,7 +4,7 @@
 //! the defaults those of `configs/_base_`.
 
 use super::mm_config::{self, Style};
-use super::{Background, Colours, Conventions, Family, Row, Unit};
+use super::{Background, Colours, Conventions, Family, Layout, Row, Unit};
 use crate::config::{AnchorRule, Config, DeltaLimit, LevelRule, Neck, PasteRule, Resize, SMALLEST_SIDE};
 use crate::weights::bound::Bound;
 use crate::weights::layers::Kind::*;
@@ -28,6 +28,7 @@ pub(super) const MMDETECTION: Family = Family {
         range: 255.0,
         mean: [123.675, 116.28, 103.53],
         std: [58.395, 57.12, 57.375],
+        layout: Layout::Torch,
     },
     told: |bound, conventions| mm_config::colours(bound, conventions).0,
     defaults,

@@ -5,12 +5,14 @@
 
 mod conventions;
 mod detectron2;
+mod keras;
+mod matterport;
 mod mm_config;
 mod mmdetection;
 mod rows;
 mod torchvision;
 
-pub(super) use conventions::{Background, Colours, Conventions};
+pub(super) use conventions::{Background, Colours, Conventions, Layout};
 pub(super) use rows::{Row, Unit};
 
 use super::bound::Bound;
@@ -23,6 +25,7 @@ pub(super) const FAMILIES: &[&Family] = &[
     &detectron2::DETECTRON2,
     &mmdetection::MMDETECTION,
     &mmdetection::MMDETECTION_1,
+    &matterport::MATTERPORT,
     #[cfg(test)]
     &super::tests::families::MIRRORED,
 ];

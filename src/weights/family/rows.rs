@@ -18,7 +18,8 @@ pub(in crate::weights) enum Unit {
 /// What a layer or its BatchNorm is called: everything of its tensors' names but the ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::weights) struct Row {
-    /// Numbers stand in braces, in the order of the layer's: `{1}` counts from 1, `{5/2}` from 5 in steps of 2.
+    /// Numbers stand in braces, in the order of the layer's: `{1}` counts from 1, `{5/2}` from 5 in steps of 2, `{a}` is a
+    /// letter, and `{=}` the number of the hole before once more, as it is written there.
     theirs: String,
     kind: Kind,
     unit: Unit,
@@ -70,37 +71,84 @@ impl Row {
     }
 }
 
-/// A hole's first number and step, what stands before it, and what after.
-fn hole(theirs: &str) -> Option<(&str, [usize; 2], &str)> {
-    let (before, rest) = theirs.split_once('{')?;
-    let (hole, after) = rest.split_once('}')?;
-    let (first, step) = hole.split_once('/').unwrap_or((hole, "1"));
-    Some((before, [first.parse().ok()?, step.parse().ok()?], after))
+/// How a hole's number is written.
+#[derive(Clone, Copy)]
+enum Hole {
+    /// From a first number on, in steps.
+    Digits([usize; 2]),
+    /// As a letter of the alphabet.
+    Letter,
+    /// As in the hole before, whose number it is.
+    Again,
 }
 
-/// The numbers in the holes.
-fn read(theirs: &str, name: &str) -> Option<[usize; 3]> {
-    let mut numbers = [0; 3];
-    let (mut theirs, mut name) = (theirs, name);
-    for number in &mut numbers {
-        let Some((before, [first, step], after)) = hole(theirs) else { break };
-        name = name.strip_prefix(before)?;
+impl Hole {
+    /// The number that a text begins with, and what follows it.
+    fn read<'a>(self, name: &'a str) -> Option<(usize, &'a str)> {
+        let Self::Digits([first, step]) = self else {
+            let letter = name.chars().next().filter(char::is_ascii_lowercase)?;
+            return Some((usize::from(letter as u8 - b'a'), &name[1..]));
+        };
         let digits = name.len() - name.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (text, rest) = name.split_at(digits);
         // "01" and "+1" are no numbers of a name: two names would be one layer.
         let written = text.parse::<usize>().ok().filter(|n| n.to_string() == text)?.checked_sub(first)?;
-        *number = written.is_multiple_of(step).then(|| written / step)?;
-        (theirs, name) = (after, rest);
+        written.is_multiple_of(step).then_some((written / step, rest))
+    }
+
+    fn written(self, number: usize) -> String {
+        match self {
+            Self::Digits([first, step]) => (first + step * number).to_string(),
+            // Past the alphabet Keras's goes on as ASCII does, and nobody's network is so deep.
+            _ => char::from(b'a'.saturating_add(number.min(25) as u8)).to_string(),
+        }
+    }
+}
+
+/// A hole, what stands before it, and what after.
+fn hole(theirs: &str) -> Option<(&str, Hole, &str)> {
+    let (before, rest) = theirs.split_once('{')?;
+    let (hole, after) = rest.split_once('}')?;
+    let hole = match hole {
+        "a" => Hole::Letter,
+        "=" => Hole::Again,
+        _ => {
+            let (first, step) = hole.split_once('/').unwrap_or((hole, "1"));
+            Hole::Digits([first.parse().ok()?, step.parse().ok()?])
+        }
+    };
+    Some((before, hole, after))
+}
+
+/// The numbers in the holes.
+fn read(theirs: &str, name: &str) -> Option<[usize; 3]> {
+    let (mut numbers, mut next) = ([0; 3], 0usize);
+    let (mut theirs, mut name) = (theirs, name);
+    let mut last = Hole::Letter;
+    while let Some((before, hole, after)) = hole(theirs) {
+        name = name.strip_prefix(before)?;
+        if let Hole::Again = hole {
+            name = name.strip_prefix(last.written(*numbers.get(next.checked_sub(1)?)?).as_str())?;
+        } else {
+            let (number, rest) = hole.read(name)?;
+            *numbers.get_mut(next)? = number;
+            (name, last, next) = (rest, hole, next + 1);
+        }
+        theirs = after;
     }
     (theirs == name).then_some(numbers)
 }
 
 /// The name with these numbers in the holes.
 fn spell(theirs: &str, numbers: [usize; 3]) -> String {
-    let (mut out, mut theirs) = (String::new(), theirs);
-    for number in numbers {
-        let Some((before, [first, step], after)) = hole(theirs) else { break };
-        out += &format!("{before}{}", first + step * number);
+    let (mut out, mut theirs, mut numbers) = (String::new(), theirs, numbers.into_iter());
+    let mut last = String::new();
+    while let Some((before, hole, after)) = hole(theirs) {
+        if !matches!(hole, Hole::Again) {
+            last = hole.written(numbers.next().unwrap_or_default());
+        }
+        out += before;
+        out += &last;
         theirs = after;
     }
     out + theirs
@@ -117,6 +165,8 @@ mod tests {
             ("layer{1}.{0}.conv{1}", "layer2.11.conv3", [1, 11, 2]),
             ("box.fc{6}", "box.fc7", [1, 0, 0]),
             ("box.{5/2}", "box.9", [2, 0, 0]),
+            ("res{2}{a}_branch2{a}", "res4w_branch2c", [2, 22, 2]),
+            ("fpn_c{2}p{=}", "fpn_c5p5", [3, 0, 0]),
         ] {
             assert_eq!(read(theirs, name), Some(numbers), "{name}");
             assert_eq!(spell(theirs, numbers), name);
@@ -136,6 +186,10 @@ mod tests {
             ("box.{5/2}", "box.6"),
             ("box.{5/2}", "box.3"),
             ("box.fc{6}", "box.fc"),
+            ("res{2}{a}_branch2{a}", "res4A_branch2c"),
+            ("res{2}{a}_branch2{a}", "res4_branch2c"),
+            ("fpn_c{2}p{=}", "fpn_c5p4"),
+            ("fpn_c{2}p{=}", "fpn_c5p"),
         ] {
             assert_eq!(read(theirs, name), None, "{name}");
         }

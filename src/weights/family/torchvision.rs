@@ -3,7 +3,7 @@
 //! Source: `torchvision/models/detection/*.py` and `ops/feature_pyramid_network.py`; the renamings of 2022 are in their
 //! `_load_from_state_dict`.
 
-use super::{Background, Colours, Conventions, Family, Row, Unit};
+use super::{Background, Colours, Conventions, Family, Layout, Row, Unit};
 use crate::weights::eps;
 use crate::weights::layers::Kind::*;
 use crate::weights::settings::{Epsilon, Origin};
@@ -23,6 +23,7 @@ pub(super) const TORCHVISION: Family = Family {
         range: 1.0,
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
+        layout: Layout::Torch,
     },
     told: |_, conventions| conventions,
     defaults: |_, _| Vec::new(),

@@ -8,7 +8,7 @@ use super::{Raw, Tensors, serialize, tiny_config, tiny_model, tiny_v2_config};
 use crate::config::{BlockKind, Config};
 use crate::weights::bound::state_dict;
 use crate::weights::convert::{self, ElementType};
-use crate::weights::family::{Background, Colours, Conventions, Family, Row, Unit};
+use crate::weights::family::{Background, Colours, Conventions, Family, Layout, Row, Unit};
 use crate::weights::inspect::Inventory;
 use crate::weights::layers::Kind::*;
 use crate::weights::settings::{Epsilon, Origin};
@@ -33,6 +33,7 @@ pub(in crate::weights) const MIRRORED: Family = Family {
         range: 255.0,
         mean: [103.5, 116.25, 123.75],
         std: [1.0, 2.0, 3.0],
+        layout: Layout::Torch,
     },
     told: |_, conventions| conventions,
     defaults: |_, _| Vec::new(),

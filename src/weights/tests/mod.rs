@@ -5,7 +5,9 @@ mod detectron2;
 pub(super) mod families;
 mod file;
 mod forms;
+mod h5;
 mod infer;
+mod matterport;
 mod mmdetection;
 mod settings;
 

@@ -16,6 +16,7 @@ use super::bodies;
 use super::detectron2;
 use super::families;
 use super::generated;
+use super::matterport;
 
 /// A file of the repository.
 pub(super) fn path(name: &str) -> PathBuf {
@@ -66,6 +67,12 @@ impl Golden {
             _ if metadata.contains_key("detectron2") => {
                 let file = detectron2::file(metadata);
                 let config = detectron2::config(&file, metadata);
+                let weights = NetworkWeights::load(&file, &config).unwrap();
+                (config, weights.into())
+            }
+            _ if metadata.contains_key("matterport") => {
+                let file = matterport::file(metadata);
+                let config = matterport::config(&file, metadata);
                 let weights = NetworkWeights::load(&file, &config).unwrap();
                 (config, weights.into())
             }
@@ -144,7 +151,7 @@ impl Golden {
 
     /// What a run of its image is told.
     pub(super) fn frame(&self) -> Frame {
-        Frame::new(self.size.input, self.size.resized, 0)
+        self.size.frame(0, self.size.sampling().x.sent(), 0)
     }
 
     /// Whether it has such a tensor.

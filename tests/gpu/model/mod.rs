@@ -17,6 +17,7 @@ mod large;
 mod levels;
 mod logged;
 mod loss;
+mod matterport;
 mod ours;
 mod pending;
 mod precision;
