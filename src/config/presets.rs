@@ -56,6 +56,27 @@ const LVIS: &str = r#"{ "box": { "score_thresh": 1e-4, "detections_per_img": 300
 /// Pictures of 2048×1024.
 const CITYSCAPES: &str = r#"{ "transform": { "min_size": 1024, "max_size": 2048 } }"#;
 
+/// matterport's COCO sample.
+const MATTERPORT: &str = r#"{
+    "backbone": { "stride_in_1x1": true, "pool_after": true },
+    "transform": { "resize": "square", "min_size": 800, "max_size": 1024, "min_scale": 0.0, "size_divisible": 64,
+                   "image_range": 255.0, "image_mean": [123.7, 116.8, 103.9], "image_std": [1.0, 1.0, 1.0] },
+    "anchor_rule": "exact", "anchor_ratios": [2.0, 1.0, 0.5],
+    "anchor_sizes": [[32.0], [64.0], [128.0], [256.0], [512.0]],
+    "box_rule": "normalized", "delta_limit": "none", "roi_levels": "rounded", "paste": "whole",
+    "rpn": { "joint": true, "nms_thresh": 0.7, "min_size": 0.0, "pre_nms_top_n": 6000, "post_nms_top_n": 1000, "score_thresh": 0.0 },
+    "box": { "best_class": true, "score_thresh": 0.7, "nms_thresh": 0.3, "min_size": 0.0, "pooling": "crop",
+             "detections_per_img": 100 },
+    "mask": { "pooling": "crop", "threshold": 0.5 }
+}"#;
+
+/// What its nucleus sample has instead.
+const NUCLEUS: &str = r#"{
+    "transform": { "resize": "pad64", "min_size": 512, "max_size": 16384, "min_scale": 2.0, "image_mean": [43.53, 39.56, 48.22] },
+    "anchor_sizes": [[8.0], [16.0], [32.0], [64.0], [128.0]],
+    "rpn": { "post_nms_top_n": 2000 }, "box": { "score_thresh": 0.0, "detections_per_img": 400 }
+}"#;
+
 /// All there are.
 pub const PRESETS: &[Preset] = &[
     Preset { name: "torchvision", about: "torchvision's detectors, trained on COCO", layers: &[TORCHVISION] },
@@ -84,6 +105,12 @@ pub const PRESETS: &[Preset] = &[
         name: "d2-cityscapes",
         about: "detectron2's Cityscapes models: sides of 1024 and 2048",
         layers: &[DETECTRON2, CITYSCAPES],
+    },
+    Preset { name: "matterport-coco", about: "matterport's COCO sample, in Keras", layers: &[MATTERPORT] },
+    Preset {
+        name: "matterport-nucleus",
+        about: "matterport's nucleus sample: enlarged twice, small anchors, any score",
+        layers: &[MATTERPORT, NUCLEUS],
     },
 ];
 

@@ -49,6 +49,13 @@ fn all_of_matterport_s_networks_are_read() {
         let has = (has.0, has.1, has.2, head.score_thresh, head.detections_per_img, name_of);
         assert_eq!(has, if classes == 2 { nucleus } else { coco });
         assert_eq!((config.backbone.bn_eps, config.box_rule), (1e-3, BoxRule::Normalized));
+        // The presets are the same.
+        let [of_coco, of_nucleus] =
+            ["matterport-coco", "matterport-nucleus"].map(|preset| config.with_preset(preset).unwrap());
+        assert_eq!(if classes == 2 { &of_nucleus } else { &of_coco }, config);
+        let [first, second] =
+            [&of_coco, &of_nucleus].map(|config| (config.transform.resize, config.rpn.post_nms_top_n));
+        assert_eq!((first, second), ((Resize::Square, 1000), (Resize::Pad64, 2000)));
         assert!(config.backbone.stride_in_1x1 && config.backbone.pool_after && head.best_class && config.rpn.joint);
         let assumed =
             ["transform.resize", "anchor_sizes", "transform.image_mean", "box.score_thresh", "box_rule", "rpn.joint"];
