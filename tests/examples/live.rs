@@ -96,7 +96,7 @@ fn runs(display: &Display, file: &Path) -> (serde_json::Value, RgbImage) {
     let begun = Instant::now();
     let mut seen = None;
     while child.try_wait().unwrap().is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(200), "it does not end by itself");
+        assert!(begun.elapsed() < Duration::from_secs(400), "it does not end by itself");
         let screen = display.look();
         if screen.pixels().filter(|p| !is_grey(p)).count() > 500 {
             seen = Some(screen);
