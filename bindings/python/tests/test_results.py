@@ -109,7 +109,7 @@ def test_masks_run_lengths_and_polygons_agree(found):
 def test_polygons_of_holes_and_parts(found):
     """A ring with a dot in it and another beside it: restored as if it had been pickled."""
     rows = ["11111.", "1...1.", "1.1.1.", "1...1.", "11111.", ".....1"]
-    words = b"".join(int(row[::-1], 2).to_bytes(4, "little") for row in rows)
+    words = b"".join(int(row[::-1].replace(".", "0"), 2).to_bytes(4, "little") for row in rows)
     item = np.array([0, 0, 6, 6, 0.5], "<f4").tobytes() + (1).to_bytes(4, "little")
     place = np.array([1, 2, 6, 6], "<u4").tobytes()
     restore, (state,) = found.__reduce__()
