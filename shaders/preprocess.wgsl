@@ -113,4 +113,5 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     y[i] = stored(vec4((1.0 - ly) * top + ly * bottom, 0.0));
 #endif
 #endif
+#endif
 }
