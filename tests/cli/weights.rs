@@ -163,7 +163,7 @@ fn what_is_published_is_listed_with_its_licence() {
     let ran = run(dir.path(), &["weights", "pull", "mask_rcnn"]);
     let line = ran.error();
     assert!(line.contains("`maskrcnn weights list` has the names"), "{line}");
-    let ran = run(dir.path(), &["detect", "x.png", "--weights", "mask_rcnn_R_50_FPN_3x"]);
+    let ran = run(dir.path(), &["weights", "inspect", "mask_rcnn_R_50_FPN_3x"]);
     let line = ran.error();
     assert!(
         line.contains("`maskrcnn weights pull detectron2/COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x` brings it"),

@@ -60,6 +60,8 @@ pub(super) struct Weighted<'g, 'a> {
     /// How often it is used: on so many levels.
     pub uses: usize,
     node: &'g Node<'a>,
+    /// Its further uses.
+    others: Vec<&'g Node<'a>>,
     place: Place,
 }
 
@@ -139,12 +141,16 @@ impl<'g, 'a> Flow<'g, 'a> {
                         shape.reverse();
                     }
                     let from = flow.origin(input);
-                    flow.layers.push(Weighted { does, from, shape, uses: 0, node, place });
+                    flow.layers.push(Weighted { does, from, shape, uses: 0, node, others: Vec::new(), place });
                     known.insert(root, flow.layers.len() - 1);
                     flow.layers.len() - 1
                 }
             };
-            flow.layers[layer].uses += 1;
+            let known = &mut flow.layers[layer];
+            if known.uses > 0 {
+                known.others.push(node);
+            }
+            known.uses += 1;
             flow.of_node.insert(i, layer);
         }
         Ok(flow)
@@ -242,7 +248,22 @@ impl<'g, 'a> Flow<'g, 'a> {
                 if scale.is_empty() {
                     return Err(lost("scale"));
                 }
-                let image = input(image)?.and_then(|image| image.data.first().copied()).ok_or_else(|| lost("scale"))?;
+                let of_image = |node: &Node<'a>| match node.inputs.get(image) {
+                    Some(name) => Ok(self.constants.value(name)?.and_then(|scale| scale.data.first().copied())),
+                    None => Ok::<_, String>(None),
+                };
+                let image = of_image(layer.node)?.ok_or_else(|| lost("scale"))?;
+                // ONNX Runtime's quantiser writes one bias, by the scale of one of the levels.
+                for other in &layer.others {
+                    if of_image(other)? != Some(image) {
+                        return Err(format!(
+                            "is quantised so that a layer which several levels share (`{}`) has one bias in steps of different \
+                             sizes, and what it is cannot be told: take the model from before the quantisation, or one in \
+                             QDQ form (DequantizeLinear)",
+                            layer.node.op
+                        ));
+                    }
+                }
                 bias.iter_mut().enumerate().for_each(|(i, b)| *b *= image * scale[i % scale.len()]);
             }
         }
