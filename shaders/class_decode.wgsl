@@ -13,6 +13,8 @@ struct Params {
     sets: u32, // of deltas of a RoI: one for each class, or one for all
     log_least: f32,
     short: f32, // of the image's border, right and below
+    extent: f32,   // how much more than the difference of its corners a RoI's side is …
+    in_image: u32, // … in pixels of the image before its resize
 }
 
 @slot var<uniform> p: Params;
@@ -39,9 +41,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let row = b * p.n + r;
     let f = frames[b];
     let delta = deltas[row * p.sets + min(label, p.sets - 1u)] / p.weights;
+    let extent = select(vec2(p.extent), p.extent / vec2(f.back_x, f.back_y), p.in_image != 0u);
+    let from_box = rois[row] + vec4(vec2(0.0), extent);
     let low = vec2(f32(f.left), f32(f.top));
     let high = low + (vec2(f32(f.out_w), f32(f.out_h)) - p.short);
-    let box = clip(decode(rois[row], delta, p.log_least, p.log_limit), low, high);
+    let box = clip(decode(from_box, delta, p.log_least, p.log_limit), low, high, extent);
     let score = probabilities[row * p.classes + label];
     boxes[i] = box;
     let large = box.z - box.x >= p.min_size && box.w - box.y >= p.min_size;

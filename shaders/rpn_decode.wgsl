@@ -5,7 +5,7 @@
 #import shared/order
 #import shared/boxes
 
-struct Params { total: u32, segments: u32, k: u32, anchors: u32, ratios: u32, min_size: f32, log_limit: f32, min_logit: f32, grid_x: u32, log_least: f32, rows: u32, far_x: f32, far_y: f32 }
+struct Params { total: u32, segments: u32, k: u32, anchors: u32, ratios: u32, min_size: f32, log_limit: f32, min_logit: f32, grid_x: u32, log_least: f32, rows: u32, far_x: f32, far_y: f32, extent: f32 }
 
 @slot var<uniform> p: Params;
 @slot var<storage, read> values: array<f32>; // [B, S, k] logits, NONE past the count
@@ -45,7 +45,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         low = vec2(0.0);
         high = vec2(p.far_x, p.far_y);
     }
-    let box = clip(decode(anchor, d, p.log_least, p.log_limit), low, high);
+    let box = clip(decode(anchor, d, p.log_least, p.log_limit), low, high, vec2(p.extent));
     boxes[i] = box;
     let large = box.z - box.x >= p.min_size && box.w - box.y >= p.min_size;
     scores[i] = select(NONE, values[i], large && values[i] >= p.min_logit);

@@ -4,6 +4,7 @@
 //! (`torchvision/models/detection/{mask_rcnn,faster_rcnn}.py`). Field names are the JSON's keys, except
 //! [`Config::box_head`] (`box`, a reserved word in Rust) and [`Backbone::bn_eps`] (`norm`, a phrase).
 
+mod anchors;
 mod backbone;
 mod coco;
 mod json;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use backbone::{Backbone, BlockKind, Neck};
 use coco::COCO_NAMES;
-pub use rules::{AnchorRule, BoxRule, DeltaLimit, LevelRule, PasteRule, Resize, RoiPooling, SMALLEST_SIDE};
+pub use rules::{AnchorRule, BoxRule, DeltaLimit, Extents, LevelRule, PasteRule, Resize, RoiPooling, SMALLEST_SIDE};
 
 /// The settings of one Mask R-CNN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +64,8 @@ pub struct Config {
     pub roi_levels: LevelRule,
     /// How far a delta may change a box.
     pub delta_limit: DeltaLimit,
+    /// Where boxes end.
+    pub extents: Extents,
     /// How boxes and masks are brought into the image.
     pub paste: PasteRule,
     /// What boxes are, and how they are made of deltas and clipped.
@@ -269,6 +272,16 @@ impl Config {
         }
     }
 
+    /// How much more than the difference of its corners a box's side is, in pixels.
+    pub(crate) fn extent(&self) -> f32 {
+        if self.extents == Extents::Exclusive { 0.0 } else { 1.0 }
+    }
+
+    /// What an IoU must pass for one of two boxes to be dropped, for a threshold that is set.
+    pub(crate) fn passed(&self, threshold: f32) -> f32 {
+        if self.extents == Extents::Exclusive { threshold } else { threshold.next_down() }
+    }
+
     /// Anchors at each feature pixel: sizes of a level times ratios.
     pub fn anchors_per_cell(&self) -> usize {
         self.anchor_sizes.first().map_or(0, Vec::len) * self.anchor_ratios.len()
@@ -296,6 +309,7 @@ impl Default for Config {
             roi_aligned: false,
             roi_levels: LevelRule::Inferred,
             delta_limit: DeltaLimit::Above,
+            extents: Extents::Exclusive,
             paste: PasteRule::Enlarged,
             box_rule: BoxRule::Corners,
         }

@@ -69,8 +69,8 @@ mod vision;
 mod weights;
 
 pub use config::{
-    AnchorRule, Backbone, BlockKind, BoxHead, BoxRule, Config, DeltaLimit, LevelRule, MaskHead, Neck, PasteRule,
-    Resize, RoiPooling, Rpn, Suppression, Transform,
+    AnchorRule, Backbone, BlockKind, BoxHead, BoxRule, Config, DeltaLimit, Extents, LevelRule, MaskHead, Neck,
+    PasteRule, Resize, RoiPooling, Rpn, Suppression, Transform,
 };
 pub use detector::{
     Augmented, Detecting, Detector, DetectorBuilder, GpuFrame, LossOptions, Losses, Options, Pending, Tiled, Tiling,

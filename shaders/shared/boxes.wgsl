@@ -19,6 +19,7 @@ fn decode(from_box: vec4<f32>, deltas: vec4<f32>, log_least: f32, log_limit: f32
     return vec4(c - 0.5 * s, c + 0.5 * s);
 }
 
-fn clip(b: vec4<f32>, low: vec2<f32>, high: vec2<f32>) -> vec4<f32> {
-    return clamp(b, vec4(low, low), vec4(high, high));
+// Between two corners; sides are at least `extent`.
+fn clip(b: vec4<f32>, low: vec2<f32>, high: vec2<f32>, extent: vec2<f32>) -> vec4<f32> {
+    return clamp(b, vec4(low, low + extent), vec4(high - extent, high));
 }

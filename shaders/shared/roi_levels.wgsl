@@ -24,7 +24,8 @@ fn at_${m}(i: u32) -> vec4<f32> { return vec4<f32>(maps_${m}[i]); }
 
 // The level that a RoI's area calls for.
 fn level_of(roi: vec4<f32>) -> u32 {
-    let roi_area = (roi.z - roi.x) * (roi.w - roi.y);
+    // The last is what a side counts as more.
+    let roi_area = (roi.z - roi.x + p.areas.w) * (roi.w - roi.y + p.areas.w);
     let over = vec3<u32>(vec3(roi_area) >= p.areas.xyz);
     return min(over.x + over.y + over.z, LEVELS - 1u);
 }

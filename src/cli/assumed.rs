@@ -1,6 +1,6 @@
 //! What had to be assumed of a network, since its file does not tell, in words.
 
-use maskrcnn::engine::config::{BoxRule, Resize};
+use maskrcnn::engine::config::{BoxRule, Extents, PasteRule, Resize};
 use maskrcnn::engine::weights::{Doubt, Origin, Settings};
 use maskrcnn::{Config, Neck, RoiPooling};
 
@@ -81,13 +81,18 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
     });
     let resized = match transform.resize {
         Resize::Bilinear | Resize::Square | Resize::Pad64 | Resize::None => None,
-        Resize::Pillow => Some("Pillow"),
+        Resize::Pillow | Resize::PillowFloor => Some("Pillow"),
         Resize::Opencv => Some("OpenCV"),
     };
     let rules = resized.map(|resized| {
         let stride = if body.stride_in_1x1 { "first" } else { "3×3" };
+        let anchors = match config.extents {
+            Extents::Exclusive => "anchors not rounded",
+            _ => "anchors of whole pixels, boxes with their last pixel",
+        };
+        let masks = if config.paste == PasteRule::Sampled { "sampled at pixels" } else { "enlarged to whole pixels" };
         let text = format!(
-            "images resized as {resized} does, anchors not rounded, levels of RoIs by their strides, masks sampled at pixels; \
+            "images resized as {resized} does, {anchors}, levels of RoIs by their strides, masks {masks}; \
              strides in the {stride} convolutions of blocks"
         );
         (vec!["transform.resize", "anchor_rule", "roi_levels", "paste", "backbone.stride_in_1x1"], text)
@@ -104,7 +109,7 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
             transform.size_divisible
         ),
         Resize::None => format!("images as they are, with black up to multiples of {}", transform.size_divisible),
-        Resize::Bilinear | Resize::Pillow | Resize::Opencv => {
+        Resize::Bilinear | Resize::Pillow | Resize::PillowFloor | Resize::Opencv => {
             format!("images scaled to {}, at most {} pixels", transform.min_size, transform.max_size)
         }
     };

@@ -12,6 +12,8 @@ pub enum Resize {
     /// detectron2: sides rounded to the nearest; Pillow's bilinear filter, which is as wide as what it shrinks (no aliases),
     /// along rows and then along columns, each rounded to bytes; then values are normalised.
     Pillow,
+    /// maskrcnn-benchmark: the same, with the long side rounded down.
+    PillowFloor,
     /// MMDetection: sides rounded to the nearest; OpenCV's bilinear resize of bytes, between the two nearest pixels, with
     /// weights of 11 bits; then values are normalised.
     Opencv,
@@ -77,6 +79,11 @@ pub enum AnchorRule {
     Exact,
     /// MMDetection: as `exact`, but a ratio's sizes one after the other.
     ExactByRatio,
+    /// Detectron, maskrcnn-benchmark: sides rounded to whole pixels at the size of a level's pixel, then enlarged; centred on
+    /// that pixel, a ratio's sizes one after the other.
+    Strided,
+    /// MMDetection 1: corners rounded to whole pixels, centred as with `strided`, a ratio's sizes one after the other.
+    RoundedCorners,
 }
 
 /// How the level of a RoI, and its place on it, are found.
@@ -92,6 +99,8 @@ pub enum LevelRule {
     Finest,
     /// matterport: `4 + log2(√area / 224)` rounded to the nearest, and levels are as fine as their strides.
     Rounded,
+    /// Detectron, maskrcnn-benchmark: `⌊4 + log2(√area / 224 + 1e-6)⌋`, and levels are as fine as their strides.
+    Canonical,
 }
 
 /// How masks are brought into the image.
@@ -133,6 +142,20 @@ pub enum DeltaLimit {
     Both,
     /// matterport: as far as it says.
     None,
+}
+
+/// Where boxes end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Extents {
+    /// At a line: a box from 2 to 5 is 3 wide.
+    #[default]
+    Exclusive,
+    /// Detectron, maskrcnn-benchmark: with a pixel: a box from 2 to 5 is 4 wide, wherever widths are taken but when RoIs are
+    /// pooled. Of two boxes, one is dropped if their IoU *reaches* the threshold.
+    Inclusive,
+    /// Detectron: the same, and of classes' boxes the pixels are those of the image before its resize.
+    InclusiveInImage,
 }
 
 /// As [`Rpn::min_size`](super::Rpn::min_size) or [`BoxHead::min_size`](super::BoxHead::min_size): boxes of no area are

@@ -47,7 +47,7 @@ fn reads_every_key() {
         "mask": {"roi_size": 6, "pooling": "pool-floor", "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "class_agnostic": true, "threshold": 0.6},
         "transform": {"resize": "pad64", "min_scale": 2, "min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
                       "size_divisible": 64},
-        "anchor_rule": "exact", "roi_aligned": true, "roi_levels": "rounded", "delta_limit": "both", "paste": "whole", "box_rule": "normalized"}"#;
+        "anchor_rule": "exact", "roi_aligned": true, "roi_levels": "rounded", "delta_limit": "both", "extents": "inclusive", "paste": "whole", "box_rule": "normalized"}"#;
     let expected = Config {
         name: "n".into(),
         backbone: Backbone {
@@ -125,6 +125,7 @@ fn reads_every_key() {
         roi_aligned: true,
         roi_levels: LevelRule::Rounded,
         delta_limit: DeltaLimit::Both,
+        extents: Extents::Inclusive,
         paste: PasteRule::Whole,
         box_rule: BoxRule::Normalized,
     };

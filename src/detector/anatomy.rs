@@ -121,7 +121,8 @@ fn levels(config: &Config, padded: (usize, usize), logits: &[f32]) -> (Vec<Level
     };
     let mut rest = logits;
     let levels = maps.iter().zip(&config.anchor_sizes).enumerate().map(|(i, (&map, sizes))| {
-        let anchors = cell_anchors(config, sizes);
+        let of_level = strides.get(i).or(strides.last()).map_or(16, |s| if i < strides.len() { *s } else { 2 * s });
+        let anchors = cell_anchors(config, sizes, of_level);
         let (own, others) = rest.split_at((map.0 * map.1 * anchors.len()).min(rest.len()));
         rest = others;
         let stride = (padded.0 / map.0, padded.1 / map.1);

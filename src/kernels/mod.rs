@@ -93,6 +93,7 @@ macro_rules! with_kernels {
             nms_sweep: $crate::kernels::nms_sweep::NmsSweep,
             soft_nms: $crate::ops::soft_nms::SoftNms,
             collect: $crate::ops::collect::Collect,
+            move_ends: $crate::ops::move_ends::MoveEnds,
             gather_groups: $crate::ops::gather_groups::GatherGroups,
             take_rows: $crate::ops::take_rows::TakeRows,
             put_rows: $crate::ops::put_rows::PutRows,

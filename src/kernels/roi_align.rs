@@ -5,7 +5,7 @@ use super::roi_levels::{self, Places};
 use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant};
 use crate::ops::levels::Levels;
 use crate::ops::roi_align::{Pooling, RoiAlign};
-use crate::ops::roi_levels::RoiLevels;
+use crate::ops::roi_levels::{Border, RoiLevels};
 use crate::ops::Io;
 use crate::params;
 use crate::target::Target;
@@ -116,9 +116,11 @@ pub fn cases() -> Vec<Case> {
     let over = [[-40.0, -30.0, 30.0, 50.0], [600.0, 590.0, 690.0, 700.0], [-9.0, 620.0, 700.0, 660.0], [645.0, 9.0, 700.0, 40.0]];
     out.push(with("over the border", RoiAlign { sampling: 3, ..fpn(7) }, maps, vec![4], over.concat()));
     let sizes = roi_levels::every_size();
+    let wider = || RoiAlign { levels: RoiLevels { extent: 1.0, border: Border::Canonical, ..fpn(7).levels }, ..fpn(7) };
     let live = || vec![sizes.len() as u32 / 4];
     out.extend([
         with("every size", fpn(7), maps, live(), sizes.clone()),
+        with("every size, a pixel wider", wider(), maps, live(), sizes.clone()),
         with("every size, a pyramid as one", one(), &[(1, 35760)], live(), sizes.clone()),
         // The sides of a small first image: all levels are one finer.
         with("every size, finer", on(&[0.5, 0.25, 0.125, 0.0625], fpn(3)), FINER, live(), sizes.clone()),

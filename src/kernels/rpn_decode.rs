@@ -12,7 +12,7 @@ use crate::tensor::Value;
 
 params! {
     total: u32, segments: u32, k: u32, anchors: u32, ratios: u32, min_size: f32, log_limit: f32,
-    min_logit: f32, grid_x: u32, log_least: f32, rows: u32, far_x: f32, far_y: f32,
+    min_logit: f32, grid_x: u32, log_least: f32, rows: u32, far_x: f32, far_y: f32, extent: f32,
 }
 
 impl Kernel for RpnDecode {
@@ -37,6 +37,7 @@ impl Kernel for RpnDecode {
             rows: io.dim(3, 0) as u32,
             far_x: self.far.map_or(0.0, |far| far[0]),
             far_y: self.far.map_or(0.0, |far| far[1]),
+            extent: self.coder.extent,
         };
         Launch { grid, params: params.bytes() }
     }
@@ -100,5 +101,6 @@ pub fn cases() -> Vec<Case> {
         joint("all levels, batch", 2, 90, wide.clone()),
         joint("padded before the image", 1, 60, RpnDecode { far: None, ..wide }),
     ]);
+    cases.push(with(Coder { extent: 1.0, ..Coder::PLAIN }, "a pixel wide at least", 2, 40, 2.0, NONE));
     cases
 }

@@ -17,62 +17,32 @@ pub(super) struct Level {
     pub first: usize,
 }
 
-/// Cell anchors of a level of such sizes, as the boxes of this network are.
-pub(crate) fn cells_of(config: &Config, sizes: &[f32]) -> Vec<[f32; 4]> {
-    let cells = cells(sizes, &config.anchor_ratios, config.anchor_rule);
+/// Cell anchors of a level of such sizes, of so many input pixels a pixel, as the boxes of this network are.
+pub(crate) fn cells_of(config: &Config, sizes: &[f32], stride: usize) -> Vec<[f32; 4]> {
+    let cells = config.anchor_rule.cells(sizes, &config.anchor_ratios, stride);
     match config.box_rule {
         BoxRule::Corners => cells,
         BoxRule::Normalized => cells.into_iter().map(|[x1, y1, x2, y2]| [x1, y1, x2 - 1.0, y2 - 1.0]).collect(),
     }
 }
 
-/// Cell anchors (x1, y1, x2, y2) round the origin.
-fn cells(sizes: &[f32], ratios: &[f32], rule: AnchorRule) -> Vec<[f32; 4]> {
-    match rule {
-        AnchorRule::Rounded => rounded(sizes, ratios),
-        AnchorRule::Exact => {
-            sizes.iter().flat_map(|&size| ratios.iter().map(move |&ratio| exact(size.into(), ratio.into()))).collect()
-        }
-        AnchorRule::ExactByRatio => {
-            ratios.iter().flat_map(|&ratio| sizes.iter().map(move |&size| exact(size.into(), ratio.into()))).collect()
-        }
-    }
-}
-
-/// With sides in f64.
-fn exact(size: f64, ratio: f64) -> [f32; 4] {
-    let w = (size * size / ratio).sqrt();
-    let (x, y) = ((w / 2.0) as f32, (ratio * w / 2.0) as f32);
-    [-x, -y, x, y]
-}
-
-/// Ratios outer, sizes inner, half sides rounded half to even.
-fn rounded(sizes: &[f32], ratios: &[f32]) -> Vec<[f32; 4]> {
-    let mut out = Vec::new();
-    for &ratio in ratios {
-        let h = ratio.sqrt();
-        let w = 1.0 / h;
-        for &size in sizes {
-            let half = |side: f32| (side * size / 2.0).round_ties_even();
-            out.push([-half(w), -half(h), half(w), half(h)]);
-        }
-    }
-    out
-}
-
 /// The table `[levels, 4 + 4A]` that [`crate::ops::rpn_decode::RpnDecode`] reads: first anchor, columns, stride x,
 /// stride y, cell anchors. torchvision's stride is padded input over feature map in whole pixels, so P6's of 800 rows is 61.
+///
+/// Where the last pixel belongs to an anchor, anchors are widened by the configuration's extent: then all are as wide as their
+/// corners are apart.
 pub(super) fn table(levels: &[Level], config: &Config) -> Value {
-    let rule = config.anchor_rule;
+    let (rule, extent) = (config.anchor_rule, config.extent());
     let mut data = Vec::new();
     for (level, sizes) in levels.iter().zip(&config.anchor_sizes) {
         let stride = |input: usize, map: usize| match rule {
             AnchorRule::Rounded => (input / map) as f32,
-            AnchorRule::Exact | AnchorRule::ExactByRatio => level.stride as f32,
+            _ => level.stride as f32,
         };
         data.extend([level.first as f32, level.map.1 as f32]);
         data.extend([stride(level.input.1, level.map.1), stride(level.input.0, level.map.0)]);
-        data.extend(cells_of(config, sizes).into_iter().flatten());
+        let cells = cells_of(config, sizes, level.stride);
+        data.extend(cells.into_iter().flat_map(|[x1, y1, x2, y2]| [x1, y1, x2 + extent, y2 + extent]));
     }
     Value::f32([levels.len(), data.len() / levels.len()], data)
 }
@@ -80,6 +50,11 @@ pub(super) fn table(levels: &[Level], config: &Config) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Extents;
+
+    fn cells(sizes: &[f32], ratios: &[f32], rule: AnchorRule, stride: usize) -> Vec<[f32; 4]> {
+        rule.cells(sizes, ratios, stride)
+    }
 
     fn of(sizes: &[&[f32]], ratios: &[f32], anchor_rule: AnchorRule) -> Config {
         let anchor_sizes = sizes.iter().map(|sizes| sizes.to_vec()).collect();
@@ -89,7 +64,7 @@ mod tests {
     #[test]
     fn half_extents_of_the_published_models() {
         let half = |size: f32| {
-            cells(&[size], &[0.5, 1.0, 2.0], AnchorRule::Rounded).iter().map(|c| (c[2], c[3])).collect::<Vec<_>>()
+            cells(&[size], &[0.5, 1.0, 2.0], AnchorRule::Rounded, 16).iter().map(|c| (c[2], c[3])).collect::<Vec<_>>()
         };
         assert_eq!(half(32.0), [(23.0, 11.0), (16.0, 16.0), (11.0, 23.0)]);
         assert_eq!(half(64.0), [(45.0, 23.0), (32.0, 32.0), (23.0, 45.0)]);
@@ -107,13 +82,13 @@ mod tests {
             [-16.0, -16.0, 16.0, 16.0],
             [-32.0, -32.0, 32.0, 32.0],
         ];
-        assert_eq!(cells(&[32.0, 64.0], &[0.5, 1.0], AnchorRule::Rounded), want);
+        assert_eq!(cells(&[32.0, 64.0], &[0.5, 1.0], AnchorRule::Rounded, 16), want);
     }
 
     /// As detectron2's documentation has them of sizes 32 and 64: areas are kept, nothing is rounded, sizes outer.
     #[test]
     fn exact_anchors_keep_their_areas() {
-        let anchors = cells(&[32.0, 64.0], &[0.5, 1.0, 2.0], AnchorRule::Exact);
+        let anchors = cells(&[32.0, 64.0], &[0.5, 1.0, 2.0], AnchorRule::Exact, 16);
         assert_eq!(anchors[0], [-22.627417, -11.313708, 22.627417, 11.313708]);
         assert_eq!(anchors[2], [-11.313708, -22.627417, 11.313708, 22.627417]);
         assert_eq!((anchors[1], anchors[4]), ([-16.0, -16.0, 16.0, 16.0], [-32.0, -32.0, 32.0, 32.0]));
@@ -122,7 +97,7 @@ mod tests {
             assert!((w * h - side * side).abs() < 1e-2 && (h / w - [0.5, 1.0, 2.0][i % 3]).abs() < 1e-5);
         }
         // The same in another order.
-        let by_ratio = cells(&[32.0, 64.0], &[0.5, 1.0, 2.0], AnchorRule::ExactByRatio);
+        let by_ratio = cells(&[32.0, 64.0], &[0.5, 1.0, 2.0], AnchorRule::ExactByRatio, 16);
         assert_eq!(by_ratio, [0, 3, 1, 4, 2, 5].map(|i| anchors[i]));
         // And their steps are the level's stride, whatever the padded input is.
         let level = Level { map: (13, 17), input: (800, 1088), stride: 64, first: 9 };
@@ -131,7 +106,7 @@ mod tests {
             assert_eq!(table(&[level], &config).floats()[..4], [9.0, 17.0, 64.0, 64.0]);
             // Where boxes end with their last pixel, so do anchors.
             let last = Config { box_rule: BoxRule::Normalized, ..config };
-            assert_eq!(cells_of(&last, &[512.0]), [[-256.0, -256.0, 255.0, 255.0]]);
+            assert_eq!(cells_of(&last, &[512.0], 64), [[-256.0, -256.0, 255.0, 255.0]]);
         }
     }
 
@@ -153,5 +128,30 @@ mod tests {
         let level = Level { map: (13, 17), input: (800, 1088), stride: 64, first: 9 };
         let table = table(&[level], &of(&[&[512.0]], &[1.0], AnchorRule::Rounded));
         assert_eq!(table.floats()[..4], [9.0, 17.0, 64.0, 61.0]);
+    }
+
+    /// As Detectron's and maskrcnn-benchmark's published models have them.
+    #[test]
+    fn strided_anchors_have_whole_sides() {
+        for (stride, sides) in [
+            (4, [(48.0, 24.0), (32.0, 32.0), (24.0, 48.0)]),
+            (8, [(88.0, 48.0), (64.0, 64.0), (48.0, 96.0)]),
+            (16, [(184.0, 96.0), (128.0, 128.0), (88.0, 176.0)]),
+            (32, [(360.0, 176.0), (256.0, 256.0), (184.0, 368.0)]),
+            (64, [(728.0, 368.0), (512.0, 512.0), (360.0, 720.0)]),
+        ] {
+            let anchors = cells(&[8.0 * stride as f32], &[0.5, 1.0, 2.0], AnchorRule::Strided, stride);
+            let of = |[x1, y1, x2, y2]: &[f32; 4]| (x2 - x1 + 1.0, y2 - y1 + 1.0);
+            assert_eq!(anchors.iter().map(of).collect::<Vec<_>>(), sides);
+            assert!(anchors.iter().all(|[x1, y1, x2, y2]| [x1 + x2, y1 + y2] == [stride as f32 - 1.0; 2]));
+        }
+        // Of one level, with several sizes.
+        let anchors = cells(&[32.0, 64.0], &[0.5, 1.0], AnchorRule::Strided, 16);
+        assert_eq!(anchors[..2], [[-15.0, -4.0, 30.0, 19.0], [-38.0, -16.0, 53.0, 31.0]]);
+        // Widened in the table.
+        let level = Level { map: (13, 17), input: (800, 1088), stride: 4, first: 9 };
+        let config = Config { extents: Extents::Inclusive, ..of(&[&[32.0]], &[1.0], AnchorRule::Strided) };
+        let table = table(&[level], &config);
+        assert_eq!(table.floats(), [9.0, 17.0, 4.0, 4.0, -14.0, -14.0, 18.0, 18.0]);
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::heads::BoxOutputs;
 use super::{Builder, MaskOutputs, Outputs};
 use crate::Result;
-use crate::config::{BoxRule, Config, DeltaLimit, PasteRule, Suppression};
+use crate::config::{BoxRule, Config, DeltaLimit, Extents, PasteRule, Suppression};
 use crate::graph::Tensor;
 use crate::ops::class_decode::ClassDecode;
 use crate::ops::collect::Collect;
 use crate::ops::gather_groups::GatherGroups;
+use crate::ops::move_ends::MoveEnds;
 use crate::ops::nms::Nms;
 use crate::ops::paste::Paste;
 use crate::ops::paste_layout::{PasteLayout, Pasting};
@@ -37,6 +38,7 @@ pub(super) fn of_classes(
         coder: coder(config),
         short: if normalized { 1.0 } else { 0.0 },
         best: head.best_class,
+        in_image: config.extents == Extents::InclusiveInImage,
     };
     let candidates = b.g.op("box.decode", decode, &[probabilities, deltas, rois, live, frames])?;
     let (n, groups) = (rois.dim(1), config.num_classes - 1);
@@ -48,18 +50,18 @@ pub(super) fn of_classes(
     let (ranked, least) = ([in_order, sorted[0], sorted[2]], head.score_thresh);
     let decay = match head.suppression {
         Suppression::Hard => None,
-        Suppression::Linear => Some(Decay::Linear(head.nms_thresh)),
+        Suppression::Linear => Some(Decay::Linear(config.passed(head.nms_thresh))),
         Suppression::Gaussian => Some(Decay::Gaussian(head.soft_nms_sigma)),
     };
     let kept = match decay {
-        None => b.g.op1("box.nms", Nms { threshold: head.nms_thresh }, &ranked)?,
+        None => b.g.op1("box.nms", Nms { threshold: config.passed(head.nms_thresh) }, &ranked)?,
         Some(decay) => b.g.op1("box.nms", SoftNms { decay, least }, &ranked)?,
     };
     let all = b.g.constant("box.all", Arc::new(Value::u32([1, 2], vec![0, (groups * n) as u32])));
     let best = b.g.top_k("box.best", head.detections_per_img, [kept, all])?;
     let chosen = b.g.op("box.collect", Collect, &[best[1], in_order])?;
-    let found =
-        BoxOutputs { boxes: chosen[0], scores: best[0], labels: chosen[1], counts: best[2], candidates: Some(kept) };
+    let boxes = with_corners(b, config, "box.corners", chosen[0], (true, frames))?;
+    let found = BoxOutputs { boxes, scores: best[0], labels: chosen[1], counts: best[2], candidates: Some(kept) };
     for (name, t) in [
         ("det.boxes", found.boxes),
         ("det.scores", found.scores),
@@ -73,11 +75,28 @@ pub(super) fn of_classes(
 
 /// How a network's deltas are read.
 pub(super) fn coder(config: &Config) -> Coder {
+    let extent = config.extent();
     match config.delta_limit {
-        DeltaLimit::Above => Coder::PLAIN,
-        DeltaLimit::Both => Coder::BOTH,
-        DeltaLimit::None => Coder::FREE,
+        DeltaLimit::Above => Coder { extent, ..Coder::PLAIN },
+        DeltaLimit::Both => Coder { extent, ..Coder::BOTH },
+        DeltaLimit::None => Coder { extent, ..Coder::FREE },
     }
+}
+
+/// Boxes that are as wide as their corners are apart, with the corners that the network's rules give them; of classes, in the
+/// pixels that those count.
+pub(super) fn with_corners(
+    b: &mut Builder,
+    config: &Config,
+    name: &str,
+    boxes: Tensor,
+    (of_classes, frames): (bool, Tensor),
+) -> Result<Tensor> {
+    if config.extents == Extents::Exclusive {
+        return Ok(boxes);
+    }
+    let in_image = of_classes && config.extents == Extents::InclusiveInImage;
+    b.g.op1(name, MoveEnds { by: -config.extent(), in_image }, &[boxes, frames])
 }
 
 /// How a network's masks come into the image.

@@ -64,6 +64,7 @@ fn border(config: &Config) -> Border {
         LevelRule::Fixed => Border::Ratio,
         LevelRule::Finest => Border::Finest,
         LevelRule::Rounded => Border::Half,
+        LevelRule::Canonical => Border::Canonical,
     }
 }
 
@@ -79,7 +80,7 @@ fn canonical_side(config: &Config, (height, width): (usize, usize)) -> f32 {
 
 /// The level that a box, in pixels of the padded input, is pooled from, among those of such scales.
 pub(crate) fn level_of(config: &Config, input: (usize, usize), bbox: &[f32; 4], scales: &[f32]) -> usize {
-    roi_levels::level(bbox, canonical_side(config, input), scales, border(config))
+    roi_levels::level_of(bbox, canonical_side(config, input), scales, (border(config), config.extent()))
 }
 
 /// The features of `rois`, of which the first `live` of each image count.
@@ -101,6 +102,7 @@ fn pool(
         scales,
         canonical: canonical_side(config, (capacity.height, capacity.width)),
         border: border(config),
+        extent: config.extent(),
         maps,
     };
     let inputs: Vec<Tensor> = [rois, live].into_iter().chain(parts.iter().map(|p| p.tensor)).collect();

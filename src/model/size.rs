@@ -52,6 +52,7 @@ impl NetworkSize {
                 let fits = (long * wanted).round_ties_even() <= most;
                 (f64::from(n) * if fits { wanted } else { most / long }).round_ties_even() as u32
             }
+            Resize::PillowFloor => floored(n.into(), (short, long), transform),
             Resize::Pillow => {
                 let once =
                     |n: f64| if n == short && transform.scale == 0.0 { transform.min_size as f64 } else { wanted * n };
@@ -70,7 +71,7 @@ impl NetworkSize {
             return Err(Error::Image { name: name.into(), reason });
         }
         let far = |from: u32, to: u32| from > PILLOW_LONGEST || from / MOST_RATIO > to;
-        if transform.resize == Resize::Pillow && (far(height, resized.0) || far(width, resized.1)) {
+        if filter(transform.resize) == Filter::Area && (far(height, resized.0) || far(width, resized.1)) {
             let reason = format!(
                 "{width}×{height} has a side of more than {PILLOW_LONGEST} pixels, or of more than {MOST_RATIO} for each that \
                  is left of it: cut it into pieces"
@@ -142,11 +143,22 @@ impl NetworkSize {
     }
 }
 
+/// A side as maskrcnn-benchmark has it (`data/transforms/transforms.py`): the short one is rounded where the long one would be
+/// too long, the long one is rounded down.
+fn floored(n: f64, (short, long): (f64, f64), transform: &Transform) -> u32 {
+    let (min, max) = (transform.min_size as f64, transform.max_size as f64);
+    if transform.scale != 0.0 {
+        return (n * f64::from(transform.scale).min(max / long)) as u32;
+    }
+    let side = if long / short * min > max { (max * short / long).round_ties_even() } else { min };
+    if n == short { side as u32 } else { (side * n / short) as u32 }
+}
+
 /// What a pixel of the resized image is made of.
 pub(super) fn filter(resize: Resize) -> Filter {
     match resize {
         Resize::Bilinear => Filter::Nearest,
-        Resize::Pillow => Filter::Area,
+        Resize::Pillow | Resize::PillowFloor => Filter::Area,
         Resize::Opencv => Filter::Fixed,
         Resize::Square | Resize::Pad64 | Resize::None => Filter::Cut,
     }
@@ -229,6 +241,22 @@ mod tests {
         assert_eq!(rows, expected);
         assert_eq!([22, 11, 1].map(|h| shifted(h).roi_shift(LevelRule::Inferred)), [1, 2, 5]);
         assert_eq!(shifted(11).roi_shift(LevelRule::Fixed), 0);
+    }
+
+    #[test]
+    fn other_projects_round_in_other_ways() {
+        let size = |resize, h, w| NetworkSize::new("t", h, w, &Transform { resize, ..coco() }).unwrap().resized;
+        // 1066.67, and 799.8 × 1333.
+        assert_eq!((size(Resize::Opencv, 480, 640), size(Resize::Opencv, 600, 1000)), ((800, 1067), (800, 1333)));
+        assert_eq!(
+            (size(Resize::PillowFloor, 480, 640), size(Resize::PillowFloor, 640, 480)),
+            ((800, 1066), (1066, 800))
+        );
+        // The long side is that of the short one as it was rounded: 500.5 to 500, 500 · 2.664 = 1332.
+        assert_eq!(
+            (size(Resize::PillowFloor, 1000, 2665), size(Resize::Opencv, 1000, 2665)),
+            ((500, 1332), (500, 1333))
+        );
     }
 
     #[test]

@@ -18,12 +18,14 @@ pub struct ClassDecode {
     pub threshold: f32,
     /// Smallest side, in resized pixels.
     pub min_size: f32,
-    /// How deltas are read.
+    /// How deltas are read. RoIs are between their corners, and what comes out is as wide as its corners are apart.
     pub coder: Coder,
     /// How far before the image's border, right and below, boxes end.
     pub short: f32,
     /// A RoI is a candidate of its best class alone, of equal ones the first, if the score reaches the threshold.
     pub best: bool,
+    /// Whether the coder's extent counts pixels of the image before its resize.
+    pub in_image: bool,
 }
 
 impl Op for ClassDecode {
@@ -76,14 +78,15 @@ impl Op for ClassDecode {
             }
             let f = Frame::of(&inputs[4], image);
             for class in 1..k {
-                let from = std::array::from_fn(|c| roi[c] as f64);
+                let by = |back: f32| f64::from(self.coder.extent) / if self.in_image { f64::from(back) } else { 1.0 };
+                let extents = [by(f.back_x), by(f.back_y)];
+                let from = std::array::from_fn(|c| roi[c] as f64 + if c < 2 { 0.0 } else { extents[c - 2] });
                 let d = &inputs[1].floats()[if shared { row } else { row * k + class } * 4..][..4];
                 let d = std::array::from_fn(|c| d[c] as f64 / self.weights[c] as f64);
                 let decoded = self.coder.decode(from, d);
-                let out: [f32; 4] = std::array::from_fn(|c| {
-                    let [low, size] = [[f.left, f.out_w], [f.top, f.out_h]][c % 2].map(f64::from);
-                    decoded[c].clamp(low, low + size - f64::from(self.short)) as f32
-                });
+                let low = [f.left, f.top].map(f64::from);
+                let high = [f.left + f.out_w, f.top + f.out_h].map(|end| f64::from(end) - f64::from(self.short));
+                let out = Coder::clip(decoded, (low, high), extents).map(|v| v as f32);
                 let at = (image * (k - 1) + class - 1) * n + r;
                 boxes[at * 4..at * 4 + 4].copy_from_slice(&out);
                 let score = inputs[0].floats()[row * k + class];
@@ -104,13 +107,14 @@ impl Op for ClassDecode {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        settings([
+        let own = [
             ("weights", value(self.weights.map(|w| w.to_string()).join(","))),
             ("threshold", value(self.threshold)),
             ("min_size", value(self.min_size)),
-            ("coder", self.coder.settings()),
             ("short", unless(0.0, self.short)),
             ("best", on(self.best)),
-        ])
+            ("in_image", on(self.in_image)),
+        ];
+        settings(own.into_iter().chain(self.coder.settings()))
     }
 }

@@ -28,6 +28,7 @@ pub mod mask_predict;
 pub mod matching;
 pub mod max_pool;
 pub mod mean_pool;
+pub mod move_ends;
 pub mod nms;
 pub mod opencv;
 pub mod paste;

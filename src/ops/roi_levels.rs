@@ -16,6 +16,8 @@ pub enum Border {
     Finest,
     /// matterport's: the logarithm is rounded to the nearest, so that the border is half a level lower.
     Half,
+    /// Detectron's and maskrcnn-benchmark's: 1e-6 is added to it.
+    Canonical,
 }
 
 /// The levels that RoIs are pooled from: one to four, finest first.
@@ -27,6 +29,8 @@ pub struct RoiLevels {
     pub canonical: f32,
     /// How close to the next level a RoI may be before it is on it.
     pub border: Border,
+    /// How much more than the difference of its corners a RoI's side counts as, for its level.
+    pub extent: f32,
     /// Of each tensor of levels `[B,1,cells,C]`, the maps that lie in it, those that no RoI is on included; empty where
     /// every level is a tensor `[B,H,W,C]`.
     pub maps: Vec<Levels>,
@@ -45,11 +49,12 @@ pub(crate) struct Home {
 impl RoiLevels {
     /// Levels of such scales, each a tensor; a RoI of 224 belongs on that of stride 16.
     pub fn new(scales: &[f32]) -> Self {
-        Self { scales: scales.to_vec(), canonical: 224.0, border: Border::Log, maps: Vec::new() }
+        Self { scales: scales.to_vec(), canonical: 224.0, border: Border::Log, extent: 0.0, maps: Vec::new() }
     }
 
     /// The least area of a RoI on levels 1, 2, 3. The rule is `⌊4 + log2(√area / 224) + 1e-6⌋` counted from the
-    /// finest level; comparing areas avoids `log2`, whose allowed error is as large as the rule's 1e-6.
+    /// finest level; comparing areas avoids `log2`, whose allowed error is as large as the rule's 1e-6. The last is the
+    /// extent.
     pub(crate) fn areas(&self) -> [f32; 4] {
         let finest = -(self.scales[0] as f64).log2();
         std::array::from_fn(|i| {
@@ -60,8 +65,9 @@ impl RoiLevels {
                     Border::Ratio => (level - 4.0).exp2() - 1e-8,
                     Border::Finest => (level - 4.0).exp2() - 1e-6 / 4.0,
                     Border::Half => (level - 4.5).exp2(),
+                    Border::Canonical => (level - 4.0).exp2() - 1e-6,
                 };
-            (side * side) as f32
+            if i == 3 { self.extent } else { (side * side) as f32 }
         })
     }
 
@@ -112,7 +118,7 @@ impl RoiLevels {
     }
 
     /// What tells one from another.
-    pub(crate) fn settings(&self) -> [(&'static str, Option<String>); 4] {
+    pub(crate) fn settings(&self) -> [(&'static str, Option<String>); 5] {
         [
             ("scales", value(join(self.scales.iter().map(f32::to_string)))),
             ("canonical", unless(224.0, self.canonical)),
@@ -123,8 +129,10 @@ impl RoiLevels {
                     Border::Ratio => value("ratio"),
                     Border::Finest => value("finest"),
                     Border::Half => value("half"),
+                    Border::Canonical => value("canonical"),
                 },
             ),
+            ("extent", unless(0.0, self.extent)),
             ("maps", (!self.maps.is_empty()).then(|| join(self.maps.iter().map(Levels::to_string)))),
         ]
     }
@@ -141,7 +149,7 @@ impl RoiLevels {
             number,
             image: number / n,
             roi,
-            level: level(roi, self.canonical, &self.scales, self.border),
+            level: level_of(roi, self.canonical, &self.scales, (self.border, self.extent)),
         });
         (rois.filter(|r| r.number % n < live[r.image] as usize).collect(), levels.collect())
     }
@@ -160,14 +168,21 @@ pub(crate) struct LiveRoi<'a> {
 /// The level of a RoI among those of such scales, for the twins: torchvision's `LevelMapper`, or detectron2's
 /// `assign_boxes_to_levels`, in f64, and nothing of
 /// [`RoiLevels::areas`]. The area is f32 as in the shader, for a RoI may lie on the border of two levels.
+#[cfg(test)]
 pub(crate) fn level(roi: &[f32], canonical: f32, scales: &[f32], border: Border) -> usize {
-    let area = (roi[2] - roi[0]) * (roi[3] - roi[1]);
+    level_of(roi, canonical, scales, (border, 0.0))
+}
+
+/// The same of a RoI whose sides count as so much more.
+pub(crate) fn level_of(roi: &[f32], canonical: f32, scales: &[f32], (border, extent): (Border, f32)) -> usize {
+    let area = (roi[2] - roi[0] + extent) * (roi[3] - roi[1] + extent);
     let ratio = f64::from(area).sqrt() / f64::from(canonical);
     let target = match border {
         Border::Log => (4.0 + ratio.log2() + 1e-6).floor(),
         Border::Ratio => (4.0 + (ratio + 1e-8).log2()).floor(),
         Border::Finest => (2.0 + (4.0 * ratio + 1e-6).log2()).floor(),
         Border::Half => 4.0 + ratio.log2().round_ties_even(),
+        Border::Canonical => (4.0 + (ratio + 1e-6).log2()).floor(),
     };
     let ends = [scales[0], scales[scales.len() - 1]].map(|scale| -f64::from(scale).log2());
     (target.clamp(ends[0], ends[1]) - ends[0]) as usize

@@ -2,7 +2,7 @@
 
 use super::frame::{FRAME_WORDS, Frame};
 use super::topk::NONE;
-use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
+use super::{Cost, Info, Io, Op, Operand, Setting, settings, unless, value};
 use crate::tensor::Value;
 
 /// ln(1000 / 16): the largest log enlargement that the box coder allows (torchvision, `_utils.py`).
@@ -15,22 +15,34 @@ pub struct Coder {
     pub least: f32,
     /// The largest by which it may grow.
     pub most: f32,
+    /// How much more than the difference of its corners a side is. Boxes come and go as wide as their corners are apart, so
+    /// that this is seen where they are cut at the image's border alone: the far corners lie at least this far in it, the near
+    /// ones no further than this before its end.
+    pub extent: f32,
 }
 
 impl Coder {
     /// torchvision's and detectron2's: a side may shrink to nothing.
-    pub const PLAIN: Self = Self { least: f32::MIN, most: LOG_LIMIT };
+    pub const PLAIN: Self = Self { least: f32::MIN, most: LOG_LIMIT, extent: 0.0 };
     /// MMDetection's: it shrinks no further than it grows.
-    pub const BOTH: Self = Self { least: -LOG_LIMIT, most: LOG_LIMIT };
+    pub const BOTH: Self = Self { least: -LOG_LIMIT, ..Self::PLAIN };
     /// matterport's: there is no limit.
-    pub const FREE: Self = Self { least: f32::MIN, most: f32::MAX };
+    pub const FREE: Self = Self { most: f32::MAX, ..Self::PLAIN };
 
     /// What tells one from another.
-    pub(super) fn settings(self) -> Option<String> {
-        match self {
-            Self::PLAIN => None,
-            Self { least, most } => value(format!("{least},{most}")),
-        }
+    pub(super) fn settings(self) -> [(&'static str, Option<String>); 2] {
+        let Self { least, most, extent } = self;
+        let limits = Self { extent: 0.0, ..self } != Self::PLAIN;
+        [("coder", limits.then(|| format!("{least},{most}"))), ("extent", unless(0.0, extent))]
+    }
+
+    /// A box between two corners, for the twins: sides are at least `extents`.
+    pub(super) fn clip(box_: [f64; 4], (low, high): ([f64; 2], [f64; 2]), extents: [f64; 2]) -> [f64; 4] {
+        let [x, y] = [0, 1].map(|axis| {
+            let (start, end, extent) = (low[axis], high[axis], extents[axis]);
+            [box_[axis].max(start).min(end - extent), box_[axis + 2].max(start + extent).min(end)]
+        });
+        [x[0], y[0], x[1], y[1]]
     }
 
     /// Decodes in f64: what the twins of both decoders use.
@@ -126,11 +138,10 @@ impl Op for RpnDecode {
             let d = std::array::from_fn(|c| inputs[2].floats()[at + c] as f64);
             let f = Frame::of(&inputs[4], b);
             let box_ = self.coder.decode(anchor, d);
-            let clipped: [f32; 4] = std::array::from_fn(|c| {
-                let [low, size] = [[f.left, f.out_w], [f.top, f.out_h]][c % 2].map(f64::from);
-                let [low, high] = self.far.map_or([low, low + size], |far| [0.0, f64::from(far[c % 2])]);
-                box_[c].clamp(low, high) as f32
-            });
+            let low = [f.left, f.top].map(f64::from);
+            let high = [f.left + f.out_w, f.top + f.out_h].map(f64::from);
+            let ends = self.far.map_or((low, high), |far| ([0.0; 2], far.map(f64::from)));
+            let clipped = Coder::clip(box_, ends, [self.coder.extent.into(); 2]).map(|v| v as f32);
             let large = clipped[2] - clipped[0] >= self.min_size && clipped[3] - clipped[1] >= self.min_size;
             boxes.extend(clipped);
             scores.push(if large && score >= self.min_logit { score } else { NONE });
@@ -139,11 +150,11 @@ impl Op for RpnDecode {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        settings([
+        let own = [
             ("min_size", value(self.min_size)),
             ("min_logit", value(self.min_logit)),
-            ("coder", self.coder.settings()),
             ("far", self.far.map(|far| format!("{},{}", far[0], far[1]))),
-        ])
+        ];
+        settings(own.into_iter().chain(self.coder.settings()))
     }
 }

@@ -62,9 +62,15 @@ impl<'a> Bound<'a> {
         self.family.is_counter(name) || self.tensors.iter().any(is_setting)
     }
 
-    /// Whether the file has this tensor.
+    /// Whether the file has this tensor, or needs none for it.
     pub(super) fn has(&self, layer: Layer, role: Role) -> bool {
-        self.tensors.contains_key(&(layer, role))
+        self.tensors.contains_key(&(layer, role)) || self.is_folded(layer, role)
+    }
+
+    /// Whether this is a BatchNorm's statistic that is in its scale and shift already: a mean of 0, a variance of 1.
+    pub(super) fn is_folded(&self, layer: Layer, role: Role) -> bool {
+        let of_scale = || self.tensors.get(&(layer, Role::NormWeight));
+        matches!(role, Role::NormMean | Role::NormVar) && of_scale().is_some_and(|(_, row)| self.rows[*row].is_affine())
     }
 
     /// How many layers of a kind there are, counted up from 0.

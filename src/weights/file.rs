@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::tensor::HostTensor;
 
 /// What every message about an unreadable file ends with.
-pub(super) const CURE: &str = "name a .pth or .safetensors file with the state dict of a detection model of torchvision's or detectron2's, the .pkl of one, an .onnx of torchvision's, or matterport's .h5";
+pub(super) const CURE: &str = "name a .pth or .safetensors file with the state dict of a detection model of torchvision's, detectron2's, MMDetection's or maskrcnn-benchmark's, the .pkl of detectron2's or Detectron's, an .onnx of torchvision's, or matterport's .h5";
 
 /// An open `.safetensors` file, PyTorch checkpoint (`.pth`, `.pt`), pickle of NumPy's arrays (`.pkl`), ONNX model (`.onnx`) or
 /// HDF5 file of Keras's (`.h5`): f64, f32, f16 or bf16 tensors under torchvision's, detectron2's or matterport's names, and

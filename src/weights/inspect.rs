@@ -35,6 +35,7 @@ impl Inventory {
                 let name = bound.name(form.layer, role);
                 let needed = bound.stored(form.layer, role, &shape);
                 match bound.shape(form.layer, role) {
+                    None if bound.is_folded(form.layer, role) => {}
                     None => missing.push(name),
                     Some(shape) => {
                         left.remove(name.as_str());

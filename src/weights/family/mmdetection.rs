@@ -5,7 +5,7 @@
 
 use super::mm_config::{self, Style};
 use super::{Background, Colours, Conventions, Family, Layout, Row, Unit};
-use crate::config::{AnchorRule, Config, DeltaLimit, LevelRule, Neck, PasteRule, Resize, SMALLEST_SIDE};
+use crate::config::{AnchorRule, Config, DeltaLimit, Extents, LevelRule, Neck, PasteRule, Resize, SMALLEST_SIDE};
 use crate::weights::bound::Bound;
 use crate::weights::layers::Kind::*;
 use crate::weights::settings::{Epsilon, Origin};
@@ -74,6 +74,20 @@ pub(super) const MMDETECTION_1: Family = Family {
     modules: &["backbone.", "neck.", "rpn_head.", "bbox_head.", "mask_head.", "shared_head."],
     rows: |_| rows(""),
     conventions: Conventions { background: Background::First, ..MMDETECTION.conventions },
+    defaults: |bound, config| {
+        // As all did then: boxes with their last pixel, anchors of whole ones, samples that are not moved.
+        let told = defaults(bound, config);
+        let unless_told = |name: &str| !told.iter().any(|(told, origin)| *told == name && *origin == Origin::Read);
+        (config.anchor_rule, config.extents) = (AnchorRule::RoundedCorners, Extents::Inclusive);
+        config.roi_aligned = false;
+        if unless_told("box.sampling_ratio") {
+            config.box_head.sampling_ratio = 2;
+        }
+        if let Some(mask) = config.mask.as_mut().filter(|_| unless_told("mask.sampling_ratio")) {
+            mask.sampling_ratio = 2;
+        }
+        told
+    },
     ..MMDETECTION
 };
 
@@ -120,7 +134,9 @@ fn rows(heads: &str) -> Vec<Row> {
 fn defaults(bound: &Bound, config: &mut Config) -> Vec<(&'static str, Origin)> {
     let mut told = Vec::new();
     let (_, of_colours) = mm_config::colours(bound, bound.conventions);
-    told.extend(["transform.image_mean", "transform.image_std"].map(|name| (name, of_colours)));
+    told.extend(
+        ["transform.image_range", "transform.image_mean", "transform.image_std"].map(|name| (name, of_colours)),
+    );
     let (style, of_style) = mm_config::style(bound);
     config.backbone.stride_in_1x1 = style == Style::Caffe;
     told.push(("backbone.stride_in_1x1", of_style));

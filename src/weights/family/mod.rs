@@ -4,8 +4,10 @@
 //! of settings, `inspect`, `convert` and the messages all work from that; adding one is its file and a line in [`FAMILIES`].
 
 mod conventions;
+mod detectron1;
 mod detectron2;
 mod keras;
+mod maskrcnn_benchmark;
 mod matterport;
 mod mm_config;
 mod mmdetection;
@@ -26,6 +28,8 @@ pub(super) const FAMILIES: &[&Family] = &[
     &mmdetection::MMDETECTION,
     &mmdetection::MMDETECTION_1,
     &matterport::MATTERPORT,
+    &maskrcnn_benchmark::MASKRCNN_BENCHMARK,
+    &detectron1::DETECTRON,
     #[cfg(test)]
     &super::tests::families::MIRRORED,
 ];

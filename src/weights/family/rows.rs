@@ -19,10 +19,12 @@ pub(in crate::weights) enum Unit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::weights) struct Row {
     /// Numbers stand in braces, in the order of the layer's: `{1}` counts from 1, `{5/2}` from 5 in steps of 2, `{a}` is a
-    /// letter, and `{=}` the number of the hole before once more, as it is written there.
+    /// letter, `{=}` the number of the hole before once more, as it is written there, and `{*}` any number, which tells nothing.
     theirs: String,
     kind: Kind,
     unit: Unit,
+    /// Of a norm: whether it is a BatchNorm whose statistics are in its scale and shift already.
+    affine: bool,
 }
 
 /// The roles of a unit's tensors, and what ends their names.
@@ -48,7 +50,17 @@ impl Unit {
 impl Row {
     /// A row of a table; `theirs` as [`Row::theirs`].
     pub(in crate::weights) fn new(kind: Kind, unit: Unit, theirs: impl Into<String>) -> Self {
-        Self { theirs: theirs.into(), kind, unit }
+        Self { theirs: theirs.into(), kind, unit, affine: false }
+    }
+
+    /// A row of BatchNorms that have scale and shift alone, into which somebody folded their statistics.
+    pub(in crate::weights) fn affine(kind: Kind, theirs: impl Into<String>) -> Self {
+        Self { affine: true, ..Self::new(kind, Unit::Norm, theirs) }
+    }
+
+    /// Whether it is such a row.
+    pub(in crate::weights) fn is_affine(&self) -> bool {
+        self.affine
     }
 
     /// The layer and the role of a tensor of this name, if it is one of this row's.
@@ -80,14 +92,20 @@ enum Hole {
     Letter,
     /// As in the hole before, whose number it is.
     Again,
+    /// In digits, and it tells nothing.
+    Any,
 }
 
 impl Hole {
     /// The number that a text begins with, and what follows it.
     fn read<'a>(self, name: &'a str) -> Option<(usize, &'a str)> {
-        let Self::Digits([first, step]) = self else {
-            let letter = name.chars().next().filter(char::is_ascii_lowercase)?;
-            return Some((usize::from(letter as u8 - b'a'), &name[1..]));
+        let [first, step] = match self {
+            Self::Digits(numbers) => numbers,
+            Self::Any => [0, 1],
+            Self::Letter | Self::Again => {
+                let letter = name.chars().next().filter(char::is_ascii_lowercase)?;
+                return Some((usize::from(letter as u8 - b'a'), &name[1..]));
+            }
         };
         let digits = name.len() - name.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (text, rest) = name.split_at(digits);
@@ -99,8 +117,9 @@ impl Hole {
     fn written(self, number: usize) -> String {
         match self {
             Self::Digits([first, step]) => (first + step * number).to_string(),
+            Self::Any => "*".into(),
             // Past the alphabet Keras's goes on as ASCII does, and nobody's network is so deep.
-            _ => char::from(b'a'.saturating_add(number.min(25) as u8)).to_string(),
+            Self::Letter | Self::Again => char::from(b'a'.saturating_add(number.min(25) as u8)).to_string(),
         }
     }
 }
@@ -112,6 +131,7 @@ fn hole(theirs: &str) -> Option<(&str, Hole, &str)> {
     let hole = match hole {
         "a" => Hole::Letter,
         "=" => Hole::Again,
+        "*" => Hole::Any,
         _ => {
             let (first, step) = hole.split_once('/').unwrap_or((hole, "1"));
             Hole::Digits([first.parse().ok()?, step.parse().ok()?])
@@ -127,12 +147,16 @@ fn read(theirs: &str, name: &str) -> Option<[usize; 3]> {
     let mut last = Hole::Letter;
     while let Some((before, hole, after)) = hole(theirs) {
         name = name.strip_prefix(before)?;
-        if let Hole::Again = hole {
-            name = name.strip_prefix(last.written(*numbers.get(next.checked_sub(1)?)?).as_str())?;
-        } else {
-            let (number, rest) = hole.read(name)?;
-            *numbers.get_mut(next)? = number;
-            (name, last, next) = (rest, hole, next + 1);
+        match hole {
+            Hole::Again => {
+                name = name.strip_prefix(last.written(*numbers.get(next.checked_sub(1)?)?).as_str())?;
+            }
+            Hole::Any => name = hole.read(name)?.1,
+            Hole::Digits(_) | Hole::Letter => {
+                let (number, rest) = hole.read(name)?;
+                *numbers.get_mut(next)? = number;
+                (name, last, next) = (rest, hole, next + 1);
+            }
         }
         theirs = after;
     }
@@ -144,11 +168,15 @@ fn spell(theirs: &str, numbers: [usize; 3]) -> String {
     let (mut out, mut theirs, mut numbers) = (String::new(), theirs, numbers.into_iter());
     let mut last = String::new();
     while let Some((before, hole, after)) = hole(theirs) {
-        if !matches!(hole, Hole::Again) {
-            last = hole.written(numbers.next().unwrap_or_default());
-        }
         out += before;
-        out += &last;
+        match hole {
+            Hole::Again => out += &last,
+            Hole::Any => out += &hole.written(0),
+            Hole::Digits(_) | Hole::Letter => {
+                last = hole.written(numbers.next().unwrap_or_default());
+                out += &last;
+            }
+        }
         theirs = after;
     }
     out + theirs
@@ -167,10 +195,19 @@ mod tests {
             ("box.{5/2}", "box.9", [2, 0, 0]),
             ("res{2}{a}_branch2{a}", "res4w_branch2c", [2, 22, 2]),
             ("fpn_c{2}p{=}", "fpn_c5p5", [3, 0, 0]),
+            ("res{2}_{0}_branch2{a}", "res3_10_branch2c", [1, 10, 2]),
         ] {
             assert_eq!(read(theirs, name), Some(numbers), "{name}");
             assert_eq!(spell(theirs, numbers), name);
         }
+    }
+
+    #[test]
+    fn some_numbers_tell_nothing() {
+        assert_eq!(read("fpn_res{2}_{*}_sum", "fpn_res4_22_sum"), Some([2, 0, 0]));
+        assert_eq!(read("fpn_res{2}_{*}_sum", "fpn_res4_x_sum"), None);
+        assert_eq!(spell("fpn_res{2}_{*}_sum", [2, 0, 0]), "fpn_res4_*_sum");
+        assert_eq!(read("a{a}", "a1"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Tests of the room as a whole, on small networks made by [`synth`](super::synth).
 
 mod canonical;
+mod detectron;
 mod detectron2;
 pub(super) mod families;
 mod file;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use maskrcnn::engine::config::{AnchorRule, Config, Resize};
+use maskrcnn::engine::config::{AnchorRule, Config, Extents, Resize};
 use maskrcnn::engine::weights::synth::values;
 use maskrcnn::engine::weights::{Origin, WeightsFile};
 use serde_json::Value as Json;
@@ -70,11 +70,41 @@ fn tensors(metadata: &HashMap<String, String>) -> Vec<(String, Vec<usize>, Vec<f
         let data = values(&name, &shape, seed).into_iter().map(|v| v * scale).collect();
         (name, shape, data)
     };
-    shapes.into_iter().map(scaled).collect()
+    // Settings among the tensors, which no formula makes.
+    let given: HashMap<String, (Vec<usize>, Vec<f32>)> =
+        metadata.get("given").map_or_else(HashMap::new, |given| serde_json::from_str(given).unwrap());
+    let given = given.into_iter().map(|(name, (shape, data))| (name, shape, data));
+    shapes.into_iter().map(scaled).chain(given).collect()
+}
+
+/// A pickle as Caffe2's models are kept in: a dict of `blobs`, NumPy's arrays, beside the configuration as text.
+fn blobs(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> Vec<u8> {
+    let mut pickle = Pickle::new().op(b"}(").text("cfg").text("MODEL: {}").text("blobs").op(b"}(");
+    for (name, shape, data) in tensors {
+        pickle = pickle.text(name).op(b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85U\x01btR(K\x01");
+        pickle = pickle
+            .ints(shape)
+            .op(b"cnumpy\ndtype\n(U\x02f4K\0K\x01tR(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89T");
+        let bytes: Vec<u8> = data.iter().flat_map(|v| v.to_le_bytes()).collect();
+        pickle = pickle.op(&(bytes.len() as u32).to_le_bytes()).op(&bytes).op(b"tb");
+    }
+    pickle.op(b"uu.").0
 }
 
 /// The file that a golden was made with.
 pub(super) fn file(metadata: &HashMap<String, String>) -> WeightsFile {
+    match metadata["family"].as_str() {
+        "MMDetection" => of_trainer(metadata),
+        "maskrcnn-benchmark" => {
+            let bytes = checkpoint(&tensors(metadata), "model", |pickle| pickle.text("iteration").int(90000));
+            WeightsFile::from_bytes(bytes, "model_final.pth").unwrap()
+        }
+        _ => WeightsFile::from_bytes(blobs(&tensors(metadata)), "model_final.pkl").unwrap(),
+    }
+}
+
+/// What a trainer of MMDetection's leaves.
+fn of_trainer(metadata: &HashMap<String, String>) -> WeightsFile {
     let classes: Vec<String> = serde_json::from_str(&metadata["classes"]).unwrap();
     let bytes = checkpoint(&tensors(metadata), "state_dict", |pickle| {
         let meta = pickle.text("meta").op(b"}(").text("cfg").text(&metadata["training"]).text("dataset_meta");
@@ -150,6 +180,32 @@ fn mmdetection_as_its_file_says() {
         let mask = config.mask.unwrap();
         assert_eq!((config.box_head.sampling_ratio, mask.sampling_ratio), (2, 0));
         assert!(config.box_head.class_agnostic && mask.class_agnostic);
+    });
+}
+
+/// maskrcnn-benchmark's: boxes with their last pixel, anchors of whole ones.
+#[test]
+fn maskrcnn_benchmark() {
+    check("maskrcnn_benchmark_fpn", |file| {
+        assert_eq!(file.family_name(), "maskrcnn-benchmark");
+        let settings = file.settings().unwrap();
+        let config = &settings.config;
+        assert_eq!((config.extents, config.anchor_rule), (Extents::Inclusive, AnchorRule::Strided));
+        assert_eq!((config.backbone.bn_eps, config.transform.resize), (0.0, Resize::PillowFloor));
+        assert_eq!(settings.origin("extents"), Some(Origin::Read));
+    });
+}
+
+/// Detectron's: the same, and of detections the pixels are those of the image.
+#[test]
+fn detectron() {
+    check("detectron_fpn", |file| {
+        assert_eq!(file.family_name(), "Detectron");
+        let settings = file.settings().unwrap();
+        let config = &settings.config;
+        assert_eq!((config.extents, config.anchor_rule), (Extents::InclusiveInImage, AnchorRule::Strided));
+        assert_eq!((config.backbone.bn_eps, config.backbone.group_norm), (0.0, 0));
+        assert_eq!(settings.origin("extents"), Some(Origin::Assumed));
     });
 }
 
