@@ -47,7 +47,7 @@ fn reads_every_key() {
         "mask": {"roi_size": 6, "pooling": "pool-floor", "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "class_agnostic": true, "threshold": 0.6},
         "transform": {"resize": "pad64", "min_scale": 2, "min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
                       "size_divisible": 64},
-        "anchor_rule": "exact", "roi_aligned": true, "roi_levels": "rounded", "delta_limit": "both", "extents": "inclusive", "paste": "whole", "box_rule": "normalized"}"#;
+        "anchor_rule": "exact", "roi_aligned": true, "roi_levels": "rounded", "delta_limit": "both", "extents": "exclusive", "paste": "whole", "box_rule": "normalized"}"#;
     let expected = Config {
         name: "n".into(),
         backbone: Backbone {
@@ -125,12 +125,17 @@ fn reads_every_key() {
         roi_aligned: true,
         roi_levels: LevelRule::Rounded,
         delta_limit: DeltaLimit::Both,
-        extents: Extents::Inclusive,
+        extents: Extents::Exclusive,
         paste: PasteRule::Whole,
         box_rule: BoxRule::Normalized,
     };
     let config = Config::from_json(json, "test").unwrap();
     assert_eq!(config, expected);
+    // What goes with none of these.
+    for (json, extents) in [("inclusive", Extents::Inclusive), ("inclusive-in-image", Extents::InclusiveInImage)] {
+        let config = Config::from_json(&format!(r#"{{"extents": "{json}"}}"#), "test").unwrap();
+        assert_eq!(config, Config { extents, ..Config::default() });
+    }
     assert_eq!(Config::from_json(&config.to_json().unwrap(), "test").unwrap(), expected);
 }
 
@@ -166,6 +171,10 @@ fn names_the_setting_of_a_wrong_type() {
         (r#"{"num_classes": "two"}"#, "num_classes"),
         (r#"{"fpn_channels": null}"#, "fpn_channels"),
         (r#"{"backbone": {"layers": [1, 2, 3, 4, 5]}}"#, "backbone.layers"),
+        (
+            r#"{"transform": {"resize": "square"}, "paste": "whole", "box_rule": "normalized", "anchor_rule": "exact", "extents": "inclusive"}"#,
+            "extents",
+        ),
         // Three stages make a pyramid of four levels, and the anchors are of five.
         (r#"{"backbone": {"layers": [1, 2, 3]}}"#, "anchor_sizes"),
         (r#"{"backbone": {"block": "dense"}}"#, "backbone.block"),

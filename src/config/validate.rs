@@ -7,8 +7,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    AnchorRule, Backbone, BlockKind, BoxHead, BoxRule, Config, MaskHead, Neck, PasteRule, Resize, RoiPooling, Rpn,
-    Transform,
+    AnchorRule, Backbone, BlockKind, BoxHead, BoxRule, Config, Extents, MaskHead, Neck, PasteRule, Resize, RoiPooling,
+    Rpn, Transform,
 };
 use crate::error::{Error, Result};
 
@@ -113,7 +113,10 @@ impl Config {
             }
         }
         if normalized && self.anchor_rule != AnchorRule::Exact {
-            return refuse("anchor_rule", "is rounded, and with box_rule normalized it must be exact".into());
+            return refuse("anchor_rule", "is not exact, as with box_rule normalized it must be".into());
+        }
+        if normalized && self.extents != Extents::Exclusive {
+            return refuse("extents", "is not exclusive, as with box_rule normalized it must be".into());
         }
         Ok(())
     }

@@ -1,15 +1,14 @@
 //! OpenCV's bilinear resize of bytes (`imgproc/src/resize.cpp`): the two nearest pixels of each axis, with weights in whole
 //! numbers of 2⁻¹¹.
 
-use super::sampling::Pair;
-
 /// What the weights of a pair add up to, but for rounding.
 const ONE: f32 = 2048.0;
 
-/// The neighbours of output pixel `d`, and the weights of both, the upper one's in the higher half of a word.
+/// The neighbours of output pixel `d`, the share of the upper one, and the weights of both, the upper one's in the higher half
+/// of a word.
 ///
 /// Past the centre of the first or the last pixel, a column is that pixel; a row is so in two parts, each rounded.
-pub(super) fn pair(input: u32, output: u32, d: u32, rows: bool) -> (Pair, u32) {
+pub(super) fn pair(input: u32, output: u32, d: u32, rows: bool) -> ([u32; 2], f32, u32) {
     // The ratio is inverted twice on the way.
     let step = 1.0 / (f64::from(output) / f64::from(input));
     let at = ((f64::from(d) + 0.5) * step - 0.5) as f32;
@@ -18,7 +17,7 @@ pub(super) fn pair(input: u32, output: u32, d: u32, rows: bool) -> (Pair, u32) {
     let share = if rows || (0..last).contains(&before) { at - at.floor() } else { 0.0 };
     let pixel = |n: i32| n.clamp(0, last) as u32;
     let [low, high] = [1.0 - share, share].map(|share| (share * ONE).round_ties_even() as u32);
-    (Pair { low: pixel(before), high: pixel(before + 1), weight: share }, low | high << 16)
+    ([pixel(before), pixel(before + 1)], share, low | high << 16)
 }
 
 #[cfg(test)]
@@ -28,8 +27,8 @@ mod tests {
     #[test]
     fn weights_by_hand() {
         let of = |input, output, d, rows| {
-            let (pair, weights) = pair(input, output, d, rows);
-            (pair.low, pair.high, weights & 0xffff, weights >> 16)
+            let ([low, high], _, weights) = pair(input, output, d, rows);
+            (low, high, weights & 0xffff, weights >> 16)
         };
         for rows in [false, true] {
             // The same size, doubled, halved.

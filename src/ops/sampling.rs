@@ -70,7 +70,10 @@ impl Axis {
     /// The same as OpenCV has it, with its weights, where that is the filter.
     fn fixed(self, d: u32) -> Option<(Pair, u32)> {
         let rows = self.filter == Filter::FixedRows;
-        (rows || self.filter == Filter::Fixed).then(|| opencv::pair(self.input, self.output, d, rows))
+        (rows || self.filter == Filter::Fixed).then(|| {
+            let ([low, high], weight, weights) = opencv::pair(self.input, self.output, d, rows);
+            (Pair { low, high, weight }, weights)
+        })
     }
 
     /// scikit-image's `resize` of order 1: half-pixel centres, in whole numbers of 1 / (2 · output). What lies outside of the

@@ -281,7 +281,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = r#"/home/me/config.py
+    const TEXT: &str = r#"/mnt/me/config.py
 import os  # nothing
 _base_ = ['./a.py', "b.py"]
 img_norm_cfg = dict(
