@@ -204,12 +204,11 @@ fn named_by_layer(found: Vec<(Vec<String>, Dataset)>) -> Vec<(String, Dataset)> 
     found.into_iter().map(named).collect()
 }
 
+/// Where the tensor of each name lies, and all values, one tensor after the other.
+type Decoded = (Vec<(String, Entry)>, Vec<u8>);
+
 /// All values, one dataset after the other, and where each lies.
-fn decoded(
-    datasets: Vec<(String, Dataset)>,
-    length: u64,
-    most: u64,
-) -> Result<(Vec<(String, Entry)>, Vec<u8>), String> {
+fn decoded(datasets: Vec<(String, Dataset)>, length: u64, most: u64) -> Result<Decoded, String> {
     let mut entries = Vec::with_capacity(datasets.len());
     let mut total = 0u64;
     for (name, dataset) in &datasets {

@@ -98,7 +98,7 @@ enum Hole {
 
 impl Hole {
     /// The number that a text begins with, and what follows it.
-    fn read<'a>(self, name: &'a str) -> Option<(usize, &'a str)> {
+    fn read(self, name: &str) -> Option<(usize, &str)> {
         let [first, step] = match self {
             Self::Digits(numbers) => numbers,
             Self::Any => [0, 1],

@@ -169,7 +169,7 @@ fn lies_are_told() {
         [vec![0x0a, dims.len() as u8], dims.to_vec(), vec![0x10, 1], field(8, b"w"), data].concat()
     };
     let conv = node("Conv", &["image", "w"], "c");
-    let refused = |tensor: Vec<u8>| read(&model(&[conv.clone()], &[tensor]), None).unwrap_err();
+    let refused = |tensor: Vec<u8>| read(&model(std::slice::from_ref(&conv), &[tensor]), None).unwrap_err();
     let dims = [64, 3, 7, 7];
     let elsewhere = |file: &str| field(13, &[field(1, b"location"), field(2, file.as_bytes())].concat());
     // The network is told before its tensors are read.
