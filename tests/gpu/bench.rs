@@ -94,7 +94,7 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
     // The default model's convolutions have one group, and what follows them is fused.
     let groups = ["grouped_conv2d", "elementwise"];
     // By settings that are not the default model's.
-    let set = ["group_norm", "mean_pool", "roi_crop", "roi_pool", "soft_nms", "warp"];
+    let set = ["group_norm", "mean_pool", "move_ends", "roi_crop", "roi_pool", "soft_nms", "warp"];
     // Around the network, for pictures that lie on the device.
     let around = ["gather_pixels", "instance_ids", "tint"];
     // Of the loss.
