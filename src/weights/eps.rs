@@ -82,6 +82,7 @@ pub(super) fn of(bound: &Bound, config: &Config) -> (f32, Epsilon) {
 }
 
 /// The epsilon of a file that torchvision publishes, by its hash.
+#[cfg(feature = "pull")]
 pub(super) fn of_published(sha256: &str) -> f32 {
     if WITHOUT_EPS.iter().any(|digits| sha256.starts_with(digits)) { 0.0 } else { USUAL }
 }

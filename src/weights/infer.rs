@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::bound::Bound;
-use super::eps;
 use super::family::Conventions;
 use super::file::WeightsFile;
 use super::layers::{Kind, Layer, Role};
@@ -81,6 +80,7 @@ pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
 /// The settings of a file that its project publishes: all are known.
 #[cfg(feature = "pull")]
 fn published(file: &WeightsFile, bound: &Bound, config: &Config) -> Option<Result<Settings>> {
+    use super::eps;
     use super::pull::{Check, published_as};
 
     let published = published_as(file.name(), file.raw())?;
