@@ -152,7 +152,7 @@ impl Config {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) naming those that there are, if there is none of that name.
+    /// [`Error::Config`] naming those that there are, if there is none of that name.
     pub fn with_preset(&self, name: &str) -> Result<Self> {
         self.overridden(&find(name).ok_or_else(|| unknown(name))?.changes(self))
     }
