@@ -15,8 +15,12 @@ pub(super) fn run(name: &str, mirror: Option<&str>) -> Result<()> {
     let p = Published::find(name).ok_or_else(|| {
         let ending: Vec<&str> =
             PUBLISHED.iter().map(|p| p.name).filter(|full| full.ends_with(&format!("/{name}"))).collect();
+        let near: Vec<&str> = PUBLISHED.iter().map(|p| p.name).filter(|full| full.contains(name)).take(6).collect();
+        let near = if near.is_empty() { String::new() } else { format!(", such as {}", near.join(", ")) };
         let reason = match ending[..] {
-            [] => format!("`{name}` is not published, as far as is known here: `maskrcnn weights list` has the names"),
+            [] => format!(
+                "`{name}` is not published, as far as is known here: `maskrcnn weights list` has the names{near}"
+            ),
             _ => format!("`{name}` is several: {}", ending.join(", ")),
         };
         Error::Config { setting: "weights".into(), reason }

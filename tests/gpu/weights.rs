@@ -407,7 +407,7 @@ fn published_models_are_offered_by_name() {
         assert!(ran.error().contains("`maskrcnn weights pull maskrcnn_resnet50_fpn_v2`"), "{}", ran.err);
     }
     let ran = run(dir.path(), &["weights", "pull", "maskrcnn"]);
-    assert!(ran.error().contains("fasterrcnn_resnet50_fpn_v2"), "{}", ran.err);
+    assert!(ran.error().contains("such as maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2"), "{}", ran.err);
     let ran = run(dir.path(), &["weights", "pull", "maskrcnn_resnet50_fpn", "--mirror", "here"]);
     assert!(ran.error().contains("`here`"), "{}", ran.err);
 }
