@@ -56,9 +56,10 @@ fn a_shader_is_added_as_the_page_says() {
     let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("walkthrough");
     let _ = std::fs::remove_dir_all(&tree);
     std::fs::create_dir_all(&tree).unwrap();
-    for part in
-        ["Cargo.toml", "Cargo.lock", "build.rs", "src", "shaders", "assets", "tests", "benches", "examples", "docs"]
-    {
+    let parts =
+        ["Cargo.toml", "Cargo.lock", "build.rs", "src", "shaders", "assets", "tests", "benches", "examples", "docs"];
+    // The bindings are members of the workspace.
+    for part in parts.into_iter().chain(["bindings"]) {
         copy(&root().join(part), &tree.join(part));
     }
     for step in &steps {
