@@ -1,5 +1,6 @@
 // Candidates of each class: box deltas applied to the RoI, clipped; a score where it exceeds the threshold and no side
-// is too small, NONE elsewhere. BEST: a score where the class is the RoI's best, and reaches the threshold. A thread a (class, RoI); background (class 0) is left out.
+// is too small, NONE elsewhere. BEST: a score where the class is the RoI's best, and reaches the threshold. A thread a
+// (class, RoI); background (class 0) is left out.
 
 #import shared/frame
 #import shared/order

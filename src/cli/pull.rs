@@ -32,12 +32,13 @@ pub(super) fn run(name: &str, mirror: Option<&str>) -> Result<()> {
 
 /// Prints the published files, with those that are here marked, and the presets.
 pub(super) fn list() -> Result<()> {
-    let dir = cache_dir()?;
+    // What can be had is told even where there is no folder for it.
+    let dir = cache_dir().ok();
     let widest = PUBLISHED.iter().map(|p| p.name.len()).max().unwrap_or(0);
     say!("{:widest$}  box AP  mask AP  trained on  size", "name");
     for p in &PUBLISHED {
         let [boxes, masks] = p.ap.map(|ap| ap.map_or("–".into(), |ap| format!("{ap:.1}")));
-        let here = if cached(p, &dir).is_some() { ", here" } else { "" };
+        let here = if dir.as_deref().and_then(|dir| cached(p, dir)).is_some() { ", here" } else { "" };
         let size = p.bytes.map_or("–".into(), shown_size);
         say!("{:widest$}  {boxes:>6}  {masks:>7}  {:10}  {size}{here}", p.name, p.trained_on);
     }

@@ -164,6 +164,14 @@ impl Config {
         Ok(())
     }
 
+    /// Refuses boxes that end with a pixel, where `what` tells of those alone that end at a line.
+    pub(crate) fn expect_exclusive(&self, what: &str) -> Result<()> {
+        match self.extents {
+            Extents::Exclusive => Ok(()),
+            _ => refuse("extents", format!("is of boxes with their last pixel, and {what}")),
+        }
+    }
+
     fn validate_anchors(&self) -> Result<()> {
         let (levels, due) = (self.anchor_sizes.len(), self.levels());
         if levels != due {

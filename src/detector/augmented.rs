@@ -74,12 +74,14 @@ impl Detector {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] where there is no view, or a scale makes sizes that cannot be.
+    /// [`Error::Config`] where there is no view, a scale makes sizes that cannot be, or boxes have their last pixel
+    /// ([`Extents`](crate::Extents)).
     pub fn augmented(&self, views: &[View]) -> Result<Augmented<'_>> {
         let refuse = |reason: &str| Err(Error::Config { setting: "views".into(), reason: reason.into() });
         if views.is_empty() {
             return refuse("are none: there must be one at least");
         }
+        self.config.expect_exclusive("views are joined by boxes without: look at the image once, without `--tta`")?;
         let (mut sizes, pool): (Vec<OfScale>, _) = (Vec::new(), Pool::new());
         for view in views {
             if !(view.scale.is_finite() && view.scale > 0.0) {

@@ -161,13 +161,14 @@ impl CropNetwork {
     ///
     /// # Errors
     /// [`crate::Error::Shape`] where weights and configuration do not fit each other; [`crate::Error::Config`] for boxes that
-    /// are shares of an input.
+    /// are shares of an input, or have their last pixel.
     pub fn new(config: &Config, weights: &NetworkWeights, capacity: &CropCapacity) -> Result<Self> {
         if config.box_rule != BoxRule::Corners {
             let reason = "is normalized, as matterport's networks have it, whose boxes are shares of a whole input: R-CNN gives \
                           them crops; look at the image itself (`--mode mask`)";
             return Err(crate::Error::Config { setting: "box_rule".into(), reason: reason.into() });
         }
+        config.expect_exclusive("R-CNN's are cut out without: look at the image itself (`--mode mask`)")?;
         let Crops { side, batch, .. } = capacity.crops;
         let square = side as usize;
         let mut b = Builder { g: Graph::new(), taps: Vec::new() };

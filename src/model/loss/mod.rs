@@ -146,6 +146,9 @@ pub fn build_loss(config: &Config, weights: &NetworkWeights, capacity: &LossCapa
                       boxes than these networks were trained on";
         return Err(crate::Error::Config { setting: "box_rule".into(), reason: reason.into() });
     }
+    config.expect_exclusive(
+        "the loss is torchvision's: it would be of other boxes than these networks were trained on",
+    )?;
     let mut b = Builder { g: Graph::new(), taps: Vec::new() };
     let room = &capacity.image;
     let (image, x) = image(&mut b, config, room)?;

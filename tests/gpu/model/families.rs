@@ -2,14 +2,17 @@
 //! arithmetic, stage by stage (`tests/oracle/make_mmdet_goldens.py`). Weights are made by formula, on both sides.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use maskrcnn::engine::config::{AnchorRule, Config, Extents, Resize};
 use maskrcnn::engine::weights::synth::values;
 use maskrcnn::engine::weights::{Origin, WeightsFile};
+use maskrcnn::{Crops, Detector, Image, LossOptions, View};
 use serde_json::Value as Json;
 
 use super::detectron2::check_file;
 use super::golden::path;
+use crate::common::device;
 use crate::skipped::skipped;
 
 /// A pickle under construction.
@@ -220,4 +223,32 @@ fn given() {
         );
     };
     check_file(std::path::Path::new(&golden), file, |_| {});
+}
+
+/// Where only boxes that end at a line are known, others are refused, and not taken for these.
+#[test]
+fn boxes_with_their_last_pixel_are_refused_where_nobody_knows_them() {
+    let file = Detector::embedded_weights().unwrap();
+    let with = |extents| {
+        let config = Config { extents, ..file.config().unwrap() };
+        Detector::builder().weights_file(&file).config(config).device(device()).build().unwrap()
+    };
+    let image = Image::from_rgb8(64, 48, vec![90; 64 * 48 * 3]).unwrap();
+    let all = |detector: &Detector| {
+        let proposals = [[4.0, 4.0, 40.0, 30.0]];
+        let crops = Crops { side: 64, batch: 1, ..Crops::default() };
+        let watch = &mut |_, _| ControlFlow::Continue(());
+        [
+            detector.loss(&image, &[], &LossOptions::default()).err(),
+            detector.detect_crops(&image, &proposals, &crops, watch).err(),
+            detector.augmented(&[View::PLAIN]).err(),
+        ]
+    };
+    for extents in [Extents::Inclusive, Extents::InclusiveInImage] {
+        for refused in all(&with(extents)) {
+            let message = refused.unwrap().to_string();
+            assert!(message.contains("`extents`") && message.contains("their last pixel"), "{message}");
+        }
+    }
+    assert!(all(&with(Extents::Exclusive)).iter().all(Option::is_none));
 }
