@@ -21,7 +21,9 @@ struct Params {
 // Four taps of a sample and their weights; a sample outside the map weighs nothing.
 struct Taps { at: vec4<u32>, weight: vec4<f32> }
 
-fn taps(first: u32, h: u32, w: u32, c: u32, at: vec2<f32>) -> Taps {
+fn taps(level: Level, at: vec2<f32>) -> Taps {
+    let h = level.h;
+    let w = level.w;
     let corner = max(at, vec2(0.0));
     let y0 = min(u32(corner.y), h - 1u);
     let x0 = min(u32(corner.x), w - 1u);
@@ -33,32 +35,20 @@ fn taps(first: u32, h: u32, w: u32, c: u32, at: vec2<f32>) -> Taps {
     let outside = at.y < -1.0 || at.y > f32(h) || at.x < -1.0 || at.x > f32(w);
     let weight = vec4((1.0 - ly) * (1.0 - lx), (1.0 - ly) * lx, ly * (1.0 - lx), ly * lx);
     let rows = vec4(y0, y0, y1, y1) * w + vec4(x0, x1, x0, x1);
-    return Taps(first + rows * p.c + c, select(weight, vec4(0.0), outside));
+    return Taps(level.first + rows * p.c, select(weight, vec4(0.0), outside));
 }
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-    // A row of workgroups a RoI, so that the RoI's number needs no division. A dead one ends here on a GPU; a CPU driver
-    // runs on with every lane masked.
-    let b = wid.z;
-    if wid.y >= live[b] { return; }
-    let j = wid.x * 256u + t;
-    if j >= p.c * p.pooled * p.pooled { return; }
-    let n = b * p.capacity + wid.y;
-    let q = j / p.c;
-    let c = j - q * p.c;
-    let i = n * p.c * p.pooled * p.pooled + j;
-    let bin = vec2(f32(q % p.pooled), f32(q / p.pooled));
-
-    let roi = rois[n];
-    let level = level_of(roi);
-    let h = p.heights[level];
-    let w = p.widths[level];
-    let first = (b * p.cells[level] + p.firsts[level]) * p.c;
+    let work = work_of(wid, t);
+    if work.none { return; }
+    let roi = rois[work.n];
+    let level = level_at(work, roi);
+    let bin = vec2<f32>(work.bin);
 
     let offset = select(0.0, 0.5, p.aligned != 0u);
-    let start = roi.xy * p.scales[level] - offset;
-    var side = roi.zw * p.scales[level] - offset - start;
+    let start = roi.xy * p.scales[level.index] - offset;
+    var side = roi.zw * p.scales[level.index] - offset - start;
     if p.aligned == 0u { side = max(side, vec2(1.0)); }
     let bin_side = side / f32(p.pooled);
     var steps = vec2(p.sampling);
@@ -72,13 +62,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     // that nobody takes only once.
 #repeat m INPUTS
 #ifdef SEVERAL
-    if p.holders[level] == ${m}u
+    if p.holders[level.index] == ${m}u
 #endif
     {
         for (var iy = 0u; iy < steps.y; iy++) {
             for (var ix = 0u; ix < steps.x; ix++) {
                 let inner = (vec2(f32(ix), f32(iy)) + 0.5) * bin_side / vec2<f32>(steps);
-                let s = taps(first, h, w, c, start + bin * bin_side + inner);
+                let s = taps(level, start + bin * bin_side + inner);
                 let v = s.weight.x * at_${m}(s.at.x) + s.weight.y * at_${m}(s.at.y)
                     + s.weight.z * at_${m}(s.at.z) + s.weight.w * at_${m}(s.at.w);
 #ifdef MAX
@@ -92,8 +82,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #end
     let count = steps.x * steps.y;
 #ifdef MAX
-    y[i] = stored(select(sum, vec4(0.0), count == 0u));
+    y[work.y] = stored(select(sum, vec4(0.0), count == 0u));
 #else
-    y[i] = stored(sum / f32(max(count, 1u)));
+    y[work.y] = stored(sum / f32(max(count, 1u)));
 #endif
 }

@@ -20,41 +20,32 @@ struct Params {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-    // A row of workgroups a RoI. A dead one ends here on a GPU; a CPU driver runs on with every lane masked.
-    let b = wid.z;
-    if wid.y >= live[b] { return; }
-    let j = wid.x * 256u + t;
-    if j >= p.c * p.pooled * p.pooled { return; }
-    let n = b * p.capacity + wid.y;
-    let q = j / p.c;
-    let c = j - q * p.c;
+    let work = work_of(wid, t);
+    if work.none { return; }
+    let roi = rois[work.n];
+    let level = level_at(work, roi);
 
-    let roi = rois[n];
-    let level = level_of(roi);
-    let h = p.heights[level];
-    let w = p.widths[level];
-    let first = (b * p.cells[level] + p.firsts[level]) * p.c + c;
-
-    let last = vec2(f32(w - 1u), f32(h - 1u));
+    let last = vec2(f32(level.w - 1u), f32(level.h - 1u));
     let start = roi.xy * last / p.input;
     let side = (roi.zw - roi.xy) * last / p.input;
-    let at = start + vec2(f32(q % p.pooled), f32(q / p.pooled)) * side / f32(p.pooled - 1u);
+    let at = start + vec2<f32>(work.bin) * side / f32(p.pooled - 1u);
     let outside = any(at < vec2(-p.slack)) || any(at > last + p.slack);
     let inner = clamp(at, vec2(0.0), last);
     let low = vec2<u32>(inner);
-    let high = min(low + 1u, vec2(w - 1u, h - 1u));
+    let high = min(low + 1u, vec2(level.w, level.h) - 1u);
     let l = inner - vec2<f32>(low);
+    let rows = vec2(low.y, high.y) * level.w;
 
     var value = vec4(0.0);
 #repeat m INPUTS
 #ifdef SEVERAL
-    if p.holders[level] == ${m}u
+    if p.holders[level.index] == ${m}u
 #endif
     {
-        let above = (1.0 - l.x) * at_${m}(first + (low.y * w + low.x) * p.c) + l.x * at_${m}(first + (low.y * w + high.x) * p.c);
-        let below = (1.0 - l.x) * at_${m}(first + (high.y * w + low.x) * p.c) + l.x * at_${m}(first + (high.y * w + high.x) * p.c);
+        let above = (1.0 - l.x) * at_${m}(level.first + (rows.x + low.x) * p.c) + l.x * at_${m}(level.first + (rows.x + high.x) * p.c);
+        let below = (1.0 - l.x) * at_${m}(level.first + (rows.y + low.x) * p.c) + l.x * at_${m}(level.first + (rows.y + high.x) * p.c);
         value = (1.0 - l.y) * above + l.y * below;
     }
 #end
-    y[n * p.c * p.pooled * p.pooled + j] = stored(select(value, vec4(0.0), outside));
+    y[work.y] = stored(select(value, vec4(0.0), outside));
 }

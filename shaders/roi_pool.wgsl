@@ -63,37 +63,27 @@ fn bin_of(q: u32, low: f32, high: f32) -> vec2<i32> {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-    // A row of workgroups a RoI. A dead one ends here on a GPU; a CPU driver runs on with every lane masked.
-    let b = wid.z;
-    if wid.y >= live[b] { return; }
-    let j = wid.x * 256u + t;
-    if j >= p.c * p.pooled * p.pooled { return; }
-    let n = b * p.capacity + wid.y;
-    let q = j / p.c;
-    let c = j - q * p.c;
-
-    let roi = rois[n];
-    let level = level_of(roi);
-    let h = p.heights[level];
-    let w = p.widths[level];
-    let first = (b * p.cells[level] + p.firsts[level]) * p.c + c;
-    let scaled = roi * p.scales[level];
-    let columns = clamp(bin_of(q % p.pooled, scaled.x, scaled.z), vec2(0), vec2(i32(w)));
-    let rows = clamp(bin_of(q / p.pooled, scaled.y, scaled.w), vec2(0), vec2(i32(h)));
+    let work = work_of(wid, t);
+    if work.none { return; }
+    let roi = rois[work.n];
+    let level = level_at(work, roi);
+    let scaled = roi * p.scales[level.index];
+    let columns = clamp(bin_of(work.bin.x, scaled.x, scaled.z), vec2(0), vec2(i32(level.w)));
+    let rows = clamp(bin_of(work.bin.y, scaled.y, scaled.w), vec2(0), vec2(i32(level.h)));
 
     var most = vec4(-3.40282347e38);
 #repeat m INPUTS
 #ifdef SEVERAL
-    if p.holders[level] == ${m}u
+    if p.holders[level.index] == ${m}u
 #endif
     {
         for (var y0 = rows.x; y0 < rows.y; y0++) {
             for (var x0 = columns.x; x0 < columns.y; x0++) {
-                most = max(most, at_${m}(first + u32(y0 * i32(w) + x0) * p.c));
+                most = max(most, at_${m}(level.first + u32(y0 * i32(level.w) + x0) * p.c));
             }
         }
     }
 #end
     let empty = rows.x >= rows.y || columns.x >= columns.y;
-    y[n * p.c * p.pooled * p.pooled + j] = stored(select(most, vec4(0.0), empty));
+    y[work.y] = stored(select(most, vec4(0.0), empty));
 }

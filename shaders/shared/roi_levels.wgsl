@@ -29,3 +29,30 @@ fn level_of(roi: vec4<f32>) -> u32 {
     let over = vec3<u32>(vec3(roi_area) >= p.areas.xyz);
     return min(over.x + over.y + over.z, LEVELS - 1u);
 }
+
+// What a thread computes: four channels of one bin of a RoI. A grid has a row of workgroups a RoI, so that the RoI's number needs no
+// division.
+struct Work {
+    none: bool,  // nothing: the RoI is dead (a CPU driver runs on with every lane masked), or the thread past its last bin
+    b: u32,      // image
+    n: u32,      // RoI among all
+    c: u32,      // channels
+    bin: vec2<u32>, // column and row
+    y: u32,      // place in the output
+}
+
+fn work_of(wid: vec3<u32>, t: u32) -> Work {
+    let each = p.c * p.pooled * p.pooled;
+    let j = wid.x * 256u + t;
+    let q = j / p.c;
+    let n = wid.z * p.capacity + wid.y;
+    return Work(wid.y >= live[wid.z] || j >= each, wid.z, n, j - q * p.c, vec2(q % p.pooled, q / p.pooled), n * each + j);
+}
+
+// The level that a RoI lies on.
+struct Level { index: u32, h: u32, w: u32, first: u32 }
+
+fn level_at(work: Work, roi: vec4<f32>) -> Level {
+    let l = level_of(roi);
+    return Level(l, p.heights[l], p.widths[l], (work.b * p.cells[l] + p.firsts[l]) * p.c + work.c);
+}
