@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::cut::{Share, shares};
 use super::device::Device;
 use super::pipeline::{Checks, Extent, Pipeline};
 use super::slices::ALIGN;
+use super::spread::{Share, Span, share_of};
 use crate::kernels::{Kernel, Variant};
 use crate::ops::{Info, Io, check};
 use crate::{Error, Result};
@@ -59,12 +59,12 @@ impl Aside {
         Ok(Self { label, variant: variant.clone(), pipeline, shared: None, params, grid: launch.grid, needs, output })
     }
 
-    /// Makes ready to be done in so many shares.
-    pub(super) fn share(&mut self, device: &Device, count: usize) -> Result<()> {
-        if count > 1 && self.shared.as_ref().is_none_or(|shared| shared.shares.len() != count) {
+    /// Makes ready to be done in such shares of a grid of another size, whose parts are the same parts of its own.
+    pub(super) fn share(&mut self, device: &Device, grid: [u32; 3], spans: &[Span]) -> Result<()> {
+        let shares: Vec<Share> = spans.iter().map(|span| share_of(grid, span, self.grid)).collect();
+        if !shares.is_empty() && self.shared.as_ref().is_none_or(|shared| shared.shares != shares) {
             let pipeline = device.pipeline(self.label, &self.variant, Checks::Off, Extent::Share)?;
-            let shares = shares(self.grid, count);
-            let mut firsts: Vec<u8> = Vec::with_capacity(ALIGN * count);
+            let mut firsts: Vec<u8> = Vec::with_capacity(ALIGN * shares.len());
             for share in &shares {
                 firsts.extend_from_slice(bytemuck::cast_slice(&share.first));
                 firsts.resize(firsts.len().next_multiple_of(ALIGN), 0);

@@ -9,6 +9,7 @@ use super::feed::{Feed, Scratch};
 use super::picture::GpuImage;
 use super::record::Recorded;
 use super::runner::Runner;
+use super::slices::DRAWN;
 use super::target::{GpuTarget, OverlayStyle};
 use crate::graph::Tensor;
 use crate::ops::Info;
@@ -236,11 +237,11 @@ impl Runner {
             let cut = &self.slicing.drawing;
             let dispatches = slice.map_or(Some(&both[..]), |slice| cut.slices().nth(slice)).unwrap_or_default();
             for &Dispatch { step, share } in dispatches {
-                let shares = cut.shares_of(step);
-                let is_last = share.is_none_or(|share| share + 1 == shares);
+                let spans = share.map_or(&[][..], |_| cut.spans(step));
+                let is_last = share.is_none_or(|share| share + 1 == spans.len());
                 if step == IDS {
                     let inputs = [lies(of.places)?, lies(of.bits)?, lies(of.scores)?, lies(of.header)?, whole(&ids)];
-                    drawing.ids.share(&self.device, share.map_or(1, |_| shares))?;
+                    drawing.ids.share(&self.device, DRAWN, spans)?;
                     drawing.ids.record(&self.device, encoder, &inputs, share)?;
                     if let Some(texture) = target.ids.as_ref().filter(|_| is_last) {
                         copy(encoder, &ids, texture);
@@ -252,7 +253,7 @@ impl Runner {
                         false => whole(&colours.0),
                     };
                     let inputs = [whole(&ids), source, lies(of.labels)?, whole(&colours.0), whole(&drawn)];
-                    tint.share(&self.device, share.map_or(1, |_| shares))?;
+                    tint.share(&self.device, DRAWN, spans)?;
                     tint.record(&self.device, encoder, &inputs, share)?;
                     if is_last {
                         copy(encoder, &drawn, texture);

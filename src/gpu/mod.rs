@@ -21,6 +21,7 @@ mod roof;
 mod run;
 mod runner;
 mod slices;
+mod spread;
 mod submitted;
 mod target;
 mod texture;

@@ -7,10 +7,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::cut::{AIM, Cut, Dispatch, MOST_SHARES, Share, longest, shares};
+use super::cut::{AIM, Cut, Dispatch};
 use super::device::{Device, lock};
 use super::pipeline::{Checks, Extent, Pipeline};
 use super::runner::{BoundStep, Runner};
+use super::spread::{MOST_SHARES, Share, Spread, share};
 use crate::Result;
 use crate::graph::Plan;
 use crate::target::Speeds;
@@ -21,8 +22,14 @@ const SUBMIT: f64 = 0.5;
 /// A step that may once be cut takes more than this share of a slice, the reciprocal.
 const SOON: f64 = 8.0;
 
+/// What a slice takes that has nothing to do is no step's: the least that any took, and no more than this share of a slice.
+const IDLE: f64 = 0.1;
+
 /// Seconds that drawing a pixel takes on what is predicted for, of each of the two shaders that draw.
 const PIXEL: f64 = 5e-9;
+
+/// A drawing's grid, as it is cut: equal parts of it, whatever it is.
+pub(super) const DRAWN: [u32; 3] = [MOST_SHARES, 1, 1];
 
 /// Offsets into the buffer of first workgroups are multiples of this, which every device accepts.
 pub(super) const ALIGN: usize = 256;
@@ -45,12 +52,14 @@ pub(super) struct Slicing {
     predicted: Vec<f64>,
     /// Measured seconds to predicted ones.
     ratio: Arc<Mutex<f64>>,
-    /// Seconds of each step by what slices took, where they were measured one by one.
-    learned: Option<Vec<f64>>,
+    /// The grid of each step.
+    grids: Vec<[u32; 3]>,
+    /// What each step takes by what slices took, where they were measured one by one.
+    learned: Option<Vec<Spread>>,
     /// How drawing is cut, which comes after the steps: ids, and their picture.
     pub drawing: Cut,
-    /// Seconds of each of the two, and the pixels of which they are.
-    drawn: Option<([f64; 2], u64)>,
+    /// What each of the two takes, and the pixels of which that is.
+    drawn: Option<(Vec<Spread>, u64)>,
     /// The ratio for which `cut` was made; 0 for none.
     cut_for: f64,
     cut: Cut,
@@ -66,6 +75,7 @@ impl Slicing {
             within: device.shared.target.pays.watchdog.then_some(SUBMIT),
             assumed,
             predicted: plan.predict(assumed).iter().map(|p| p.seconds).collect(),
+            grids: grids(plan),
             ratio: Arc::new(Mutex::new(1.0)),
             learned: None,
             drawing: Cut::none(2),
@@ -80,14 +90,15 @@ impl Slicing {
     /// The steps have changed.
     pub(super) fn replan(&mut self, plan: &Plan) {
         self.predicted = plan.predict(self.assumed).iter().map(|p| p.seconds).collect();
+        self.grids = grids(plan);
         self.learned = None;
         self.cut_for = 0.0;
     }
 
-    /// Seconds of each step, as far as times can be told.
-    fn seconds(&self, ratio: f64) -> Vec<f64> {
-        let predicted = || self.predicted.iter().map(|s| s * ratio).collect();
-        self.learned.clone().unwrap_or_else(predicted)
+    /// What each step takes, as far as times can be told.
+    fn takes(&self, ratio: f64) -> Vec<Spread> {
+        let even = |(&grid, &seconds): (&[u32; 3], &f64)| Spread::even(grid, seconds * ratio);
+        self.learned.clone().unwrap_or_else(|| self.grids.iter().zip(&self.predicted).map(even).collect())
     }
 
     /// The slots have changed.
@@ -105,6 +116,17 @@ impl Slicing {
         let predicted = self.predicted.iter().sum();
         self.within.map(|_| Stopwatch { begin: Instant::now(), predicted, ratio: self.ratio.clone() })
     }
+}
+
+fn grids(plan: &Plan) -> Vec<[u32; 3]> {
+    plan.steps.iter().map(|step| step.launch.grid).collect()
+}
+
+/// What a step is thought to take after a run in which it took `now`. Whatever else is at the device makes it slower, and never faster:
+/// it is believed at once that it takes less, and half of it that it takes more.
+fn believed(before: &Spread, now: Spread) -> Spread {
+    let (before, took) = (before.seconds(), now.seconds());
+    if took > before { now.scaled((before + took) / (2.0 * took)) } else { now }
 }
 
 /// Runs while a run does.
@@ -144,37 +166,40 @@ impl Runner {
     pub fn took(&mut self, duration: Duration) {
         measured(&self.slicing.ratio, duration, self.slicing.predicted.iter().sum());
         if let Some(learned) = &mut self.slicing.learned {
-            let factor = duration.as_secs_f64() / learned.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-            learned.iter_mut().for_each(|s| *s *= factor);
+            let all: f64 = learned.iter().map(Spread::seconds).sum();
+            let factor = duration.as_secs_f64() / all.max(f64::MIN_POSITIVE);
+            *learned = std::mem::take(learned).into_iter().map(|step| step.scaled(factor)).collect();
         }
     }
 
     /// Tells how long the device was at each slice of a run that somebody else submitted, and then at each of its drawing. A slice's
     /// time is shared out among its steps; the next run is cut by that, and no longer by predictions.
     pub fn slices_took(&mut self, durations: &[Duration]) {
-        let took: Vec<f64> = durations.iter().map(Duration::as_secs_f64).collect();
+        let took = durations.iter().map(Duration::as_secs_f64);
+        let least = took.clone().fold(f64::INFINITY, f64::min).min(IDLE * self.slicing.within.unwrap_or(SUBMIT));
+        let took: Vec<f64> = took.map(|took| took - least).collect();
         let ratio = *lock(&self.slicing.ratio);
         let network = self.submits();
         if let (Some((before, _)), Some(took)) = (&mut self.slicing.drawn, took.get(network..)) {
             let now = self.slicing.drawing.shared_out(took, before);
-            before.iter_mut().zip(now).for_each(|(before, now)| *before = now);
+            *before = before.iter().zip(now).map(|(before, now)| believed(before, now)).collect();
         }
-        let mut seconds = self.slicing.cut.shared_out(&took, &self.slicing.seconds(ratio));
-        // One run may be disturbed; several in a row are not.
-        if let Some(before) = &self.slicing.learned {
-            seconds.iter_mut().zip(before).for_each(|(s, before)| *s = (*s + before) / 2.0);
-        }
-        self.slicing.learned = Some(seconds);
+        let now = self.slicing.cut.shared_out(&took, &self.slicing.takes(ratio));
+        self.slicing.learned = Some(match &self.slicing.learned {
+            Some(before) => before.iter().zip(now).map(|(before, now)| believed(before, now)).collect(),
+            None => now,
+        });
     }
 
     /// Cuts the drawing of so many pixels, of ids alone or of their picture too; says in how many slices.
     pub(super) fn cut_drawing(&mut self, pixels: u64, tints: bool, within: f64) -> usize {
         let ratio = *lock(&self.slicing.ratio);
-        let drawn = self.slicing.drawn.filter(|drawn| drawn.1 == pixels);
-        let (seconds, _) = *self.slicing.drawn.insert(drawn.unwrap_or(([PIXEL * ratio * pixels as f64; 2], pixels)));
-        let seconds = [seconds[0], if tints { seconds[1] } else { 0.0 }];
-        let cut = Cut::within(AIM * within, &seconds, &[MOST_SHARES; 2]);
-        if !self.slicing.drawing.does(&cut, within, &seconds) {
+        let even = || Spread::even(DRAWN, PIXEL * ratio * pixels as f64);
+        let drawn = self.slicing.drawn.take().filter(|drawn| drawn.1 == pixels);
+        let (both, _) = self.slicing.drawn.insert(drawn.unwrap_or_else(|| (vec![even(), even()], pixels)));
+        let both = [both[0].clone(), if tints { both[1].clone() } else { Spread::even(DRAWN, 0.0) }];
+        let cut = Cut::within(AIM * within, &both);
+        if !self.slicing.drawing.does(&cut, within, &both) {
             self.slicing.drawing = cut;
         }
         self.slicing.drawing.count()
@@ -191,19 +216,18 @@ impl Runner {
         let ratio = *lock(&self.slicing.ratio);
         let slower = ratio > self.slicing.cut_for || ratio < 0.5 * self.slicing.cut_for;
         if slower || self.slicing.learned.is_some() {
-            let seconds = self.slicing.seconds(ratio);
-            let most: Vec<u32> =
-                self.plan.steps.iter().map(|s| s.launch.grid[longest(s.launch.grid)].min(MOST_SHARES)).collect();
+            let takes = self.slicing.takes(ratio);
             let aim = if self.slicing.learned.is_some() { AIM } else { 1.0 };
-            let cut = Cut::within(aim * within, &seconds, &most);
+            let cut = Cut::within(aim * within, &takes);
             let known = self.slicing.learned.is_some() && self.slicing.cut_for > 0.0;
-            let stays = cut == self.slicing.cut || known && self.slicing.cut.does(&cut, within, &seconds);
+            let stays = cut == self.slicing.cut || known && self.slicing.cut.does(&cut, within, &takes);
             self.slicing.cut_for = ratio;
             if !stays {
                 self.take_up(cut)?;
                 // So that later cuts have nothing to compile.
-                let soon = |i: &usize| most[*i] > 1 && SOON * seconds[*i] > within;
-                (0..seconds.len()).filter(soon).try_for_each(|i| self.share_pipeline(i).map(drop))?;
+                let soon =
+                    |i: &usize| self.slicing.grids[*i].iter().any(|&n| n > 1) && SOON * takes[*i].seconds() > within;
+                (0..takes.len()).filter(soon).try_for_each(|i| self.share_pipeline(i).map(drop))?;
             }
         }
         self.bind_shares()
@@ -214,10 +238,10 @@ impl Runner {
         self.ahead = None;
         let mut shared: Vec<Option<Shared>> = self.steps.iter().map(|_| None).collect();
         let mut firsts: Vec<u8> = Vec::new();
-        for (i, count) in cut.shared() {
+        for i in (0..self.steps.len()).filter(|&i| !cut.spans(i).is_empty()) {
             let pipeline = self.share_pipeline(i)?;
-            let shares = shares(self.plan.steps[i].launch.grid, count);
-            let mut first_at = Vec::with_capacity(count);
+            let shares: Vec<Share> = cut.spans(i).iter().map(|span| share(self.slicing.grids[i], span)).collect();
+            let mut first_at = Vec::with_capacity(shares.len());
             for share in &shares {
                 first_at.push(firsts.len() as u32);
                 firsts.extend_from_slice(bytemuck::cast_slice(&share.first));
