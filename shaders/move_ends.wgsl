@@ -6,7 +6,7 @@
 struct Params { total: u32, n: u32, by: f32, in_image: u32, grid_x: u32 }
 
 @slot var<uniform> p: Params;
-@slot var<storage, read> boxes: array<vec4<f32>>; // [B, n]
+@slot var<storage, read> boxes: array<vec4<f32>>; // [B, n], whatever the n are arranged in
 @slot var<storage, read> frames: array<Frame>; // [B]
 @slot var<storage, read_write> moved: array<vec4<f32>>; // [B, n]
 

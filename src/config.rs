@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 
 pub use backbone::{Backbone, BlockKind, Neck};
 use coco::COCO_NAMES;
-pub use rules::{AnchorRule, BoxRule, DeltaLimit, Extents, LevelRule, PasteRule, Resize, RoiPooling, SMALLEST_SIDE};
+pub use rules::{
+    AnchorRule, BoxRule, Colours, DeltaLimit, Extents, LevelRule, PasteRule, Resize, RoiPooling, SMALLEST_SIDE,
+};
 
 /// The settings of one Mask R-CNN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -188,6 +190,8 @@ pub struct Transform {
     pub diameter: f32,
     /// With [`Resize::Square`] and [`Resize::Pad64`]: every image is enlarged by at least this factor.
     pub min_scale: f32,
+    /// The order of the colours in the file's first convolution. Mean and standard deviation are in that of RGB.
+    pub colours: Colours,
     /// What a byte of 255 counts as: 1 (torchvision) or, where mean and standard deviation are those of bytes, 255.
     pub image_range: f32,
     /// Subtracted from red, green and blue, each in 0..`image_range`.
@@ -279,7 +283,10 @@ impl Config {
 
     /// What an IoU must pass for one of two boxes to be dropped, for a threshold that is set.
     pub(crate) fn passed(&self, threshold: f32) -> f32 {
-        if self.extents == Extents::Exclusive { threshold } else { threshold.next_down() }
+        match self.extents {
+            Extents::Exclusive | Extents::InclusiveButOverlaps => threshold,
+            Extents::Inclusive | Extents::InclusiveInImage => threshold.next_down(),
+        }
     }
 
     /// Anchors at each feature pixel: sizes of a level times ratios.
@@ -378,6 +385,7 @@ impl Default for Transform {
             scale: 0.0,
             diameter: 0.0,
             min_scale: 0.0,
+            colours: Colours::Rgb,
             image_range: 1.0,
             image_mean: [0.485, 0.456, 0.406],
             image_std: [0.229, 0.224, 0.225],

@@ -69,7 +69,7 @@ mod vision;
 mod weights;
 
 pub use config::{
-    AnchorRule, Backbone, BlockKind, BoxHead, BoxRule, Config, DeltaLimit, Extents, LevelRule, MaskHead, Neck,
+    AnchorRule, Backbone, BlockKind, BoxHead, BoxRule, Colours, Config, DeltaLimit, Extents, LevelRule, MaskHead, Neck,
     PasteRule, Resize, RoiPooling, Rpn, Suppression, Transform,
 };
 pub use detector::{

@@ -1,6 +1,6 @@
 //! What had to be assumed of a network, since its file does not tell, in words.
 
-use maskrcnn::engine::config::{BoxRule, Extents, PasteRule, Resize};
+use maskrcnn::engine::config::{BoxRule, Colours, Extents, PasteRule, Resize};
 use maskrcnn::engine::weights::{Doubt, Origin, Settings};
 use maskrcnn::{Config, Neck, RoiPooling};
 
@@ -59,6 +59,11 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
     let range = match transform.image_range {
         1.0 => String::new(),
         range => format!(" of values 0..{range}"),
+    };
+    let first = if transform.colours == Colours::Bgr {
+        "colours in the file with blue first, of red, green and blue "
+    } else {
+        ""
     };
     let body = &config.backbone;
     let norms = (body.group_norm.max(config.group_norm) > 0).then(|| {
@@ -123,8 +128,8 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
             ),
         ),
         (
-            vec!["transform.image_range", "transform.image_mean", "transform.image_std"],
-            format!("mean {} and std {}{range}", numbers(&transform.image_mean), numbers(&transform.image_std)),
+            vec!["transform.colours", "transform.image_range", "transform.image_mean", "transform.image_std"],
+            format!("{first}mean {} and std {}{range}", numbers(&transform.image_mean), numbers(&transform.image_std)),
         ),
         (vec!["box.reg_weights"], format!("box coder weights {}", numbers(&head.reg_weights))),
         (

@@ -177,6 +177,9 @@ impl Changes {
         if let Some(note) = file.selection().note() {
             note!("note: {}: {note}", file.name());
         }
+        for guess in file.guessed() {
+            note!("note: {}: {guess}", file.name());
+        }
         Ok(file)
     }
 
@@ -202,7 +205,7 @@ impl Changes {
                 }
                 other => other,
             };
-            settings = settings.overridden(&changes).map_err(named)?;
+            settings = settings.given(&changes, &path.display().to_string()).map_err(named)?;
         }
         settings = self.flags(settings, proposals_given)?;
         if let Some(line) = assumed::epsilon(file.name(), &settings) {
@@ -250,12 +253,12 @@ impl Changes {
         }
         if let Some(pixels) = self.diameter {
             let changes = self.scaled_to(pixels, &settings.config)?;
-            settings = settings.overridden(&changes)?;
+            settings = settings.given(&changes, "--diameter")?;
         }
         let masks = settings.config.mask.is_some();
         let mut change = |flag: &str, given: Option<Value>| -> Result<()> {
             let Some(changes) = given else { return Ok(()) };
-            settings = settings.clone().overridden(&changes).map_err(|e| match e {
+            settings = settings.clone().given(&changes, flag).map_err(|e| match e {
                 Error::Config { reason, .. } => Error::Config { setting: flag.into(), reason },
                 other => other,
             })?;
@@ -314,7 +317,7 @@ fn proposals(settings: Settings, n: usize, given: bool) -> Result<Settings> {
         more.pre_nms_top_n
     );
     let changes = json!({ "rpn": { "pre_nms_top_n": more.pre_nms_top_n, "post_nms_top_n": more.post_nms_top_n } });
-    settings.overridden(&changes)
+    settings.given(&changes, "--detections")
 }
 
 /// A user who asks for less than the model was set to is not to be told that there is nothing.

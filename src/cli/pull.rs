@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use maskrcnn::engine::config::presets::PRESETS;
 use maskrcnn::engine::weights::not_here;
-use maskrcnn::engine::weights::pull::{PUBLISHED, Progress, Project, Published, cache_dir, cached, pull, shown_size};
+use maskrcnn::engine::weights::pull::{
+    Check, PUBLISHED, Progress, Project, Published, cache_dir, cached, pull, shown_size,
+};
 use maskrcnn::{Error, Result};
 
 /// Brings the weights with this name into the user's cache folder, from `mirror` if there is one, and prints where
@@ -129,7 +131,11 @@ fn fetch(p: &Published, origin: &str, dir: &Path) -> Result<PathBuf> {
     bar.finish_and_clear();
     if result.is_ok() && last.is_some() {
         let bytes = last.map_or_else(String::new, |at| shown_size(at.done));
-        note!("{}: {bytes} are here, and their {} is right", p.name, p.check.name());
+        let checked = match p.check {
+            Check::Untold => "and the project tells no hash that they could be held against".into(),
+            check => format!("and their {} is right", check.name()),
+        };
+        note!("{}: {bytes} are here, {checked}", p.name);
         note!("{}: licence {}", p.name, p.project.licence);
     }
     result

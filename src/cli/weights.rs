@@ -103,6 +103,9 @@ fn inspect(file: &WeightsFile, changes: &Changes) -> Result<()> {
     if file.has_training_config() {
         say!("told      `meta` has the configuration of its training: what is marked as read below is from there");
     }
+    for guess in file.guessed() {
+        say!("guessed   {guess}");
+    }
     // COCO's ids have holes.
     let names: Vec<&str> = config.class_names[1..].iter().map(String::as_str).filter(|n| *n != "N/A").collect();
     say!("classes   {}: {}", names.len(), names.join(", "));
@@ -229,7 +232,10 @@ fn toml_of(settings: &Settings) -> Result<String> {
     let groups = value.as_object().into_iter().flatten();
     let line = |dotted: &str, key: &str, value: &serde_json::Value| -> Result<String> {
         let value = toml::Value::try_from(value).map_err(|e| internal(e.to_string()))?;
-        Ok(format!("{key} = {value}  # {}\n", settings.origin(dotted).map_or("", word)))
+        let (origin, source) = (settings.origin(dotted).map_or("", word), settings.source(dotted).unwrap_or_default());
+        // A line is a line, whatever a tensor is called.
+        let source = source.replace(char::is_control, " ");
+        Ok(format!("{key} = {value}  # {origin}: {source}\n"))
     };
     let (mut single, mut grouped) = (String::new(), String::new());
     for (key, value) in groups {

@@ -56,6 +56,49 @@ const LVIS: &str = r#"{ "box": { "score_thresh": 1e-4, "detections_per_img": 300
 /// Pictures of 2048×1024.
 const CITYSCAPES: &str = r#"{ "transform": { "min_size": 1024, "max_size": 2048 } }"#;
 
+/// MMDetection's defaults on a body of torchvision's kind, but for what depends on the neck.
+const MMDETECTION: &str = r#"{
+    "transform": { "resize": "opencv", "min_size": 800, "max_size": 1333, "colours": "rgb", "image_range": 255.0,
+                   "image_mean": [123.675, 116.28, 103.53], "image_std": [58.395, 57.12, 57.375] },
+    "backbone": { "stride_in_1x1": false },
+    "anchor_rule": "exact-by-ratio", "roi_levels": "finest", "roi_aligned": true, "paste": "sampled",
+    "delta_limit": "both", "extents": "exclusive",
+    "rpn": { "nms_thresh": 0.7, "min_size": 1e-6, "post_nms_top_n": 1000, "score_thresh": 0.0 },
+    "box": { "score_thresh": 0.05, "nms_thresh": 0.5, "min_size": 0.0, "sampling_ratio": 0, "pooling": "align",
+             "detections_per_img": 100, "reg_weights": [10.0, 10.0, 5.0, 5.0], "suppression": "hard" },
+    "mask": { "sampling_ratio": 0, "pooling": "align", "threshold": 0.5 }
+}"#;
+
+/// The same on a body of Caffe's.
+const CAFFE: &str = r#"{
+    "transform": { "colours": "bgr", "image_std": [1.0, 1.0, 1.0] }, "backbone": { "stride_in_1x1": true }
+}"#;
+
+/// On Caffe2's ResNeXt, whose deviations are those of torchvision's bodies.
+const BLUE_FIRST: &str = r#"{ "transform": { "colours": "bgr" } }"#;
+
+/// maskrcnn-benchmark's defaults on MSRA's bodies with an FPN.
+const BENCHMARK: &str = r#"{
+    "transform": { "resize": "pillow-floor", "min_size": 800, "max_size": 1333, "colours": "bgr", "image_range": 255.0,
+                   "image_mean": [122.7717, 115.9465, 102.9801], "image_std": [1.0, 1.0, 1.0] },
+    "backbone": { "stride_in_1x1": true },
+    "anchor_rule": "strided", "roi_levels": "canonical", "roi_aligned": false, "paste": "enlarged",
+    "delta_limit": "above", "extents": "inclusive",
+    "rpn": { "nms_thresh": 0.7, "min_size": 0.0, "pre_nms_top_n": 1000, "post_nms_top_n": 1000, "score_thresh": 0.0 },
+    "box": { "score_thresh": 0.05, "nms_thresh": 0.5, "min_size": 0.0, "sampling_ratio": 2, "pooling": "align",
+             "detections_per_img": 100, "reg_weights": [10.0, 10.0, 5.0, 5.0], "suppression": "hard" },
+    "mask": { "sampling_ratio": 2, "pooling": "align", "threshold": 0.5 }
+}"#;
+
+/// What ONNX's own NMS makes of it.
+const OVERLAPS_OF_CORNERS: &str = r#"{ "extents": "inclusive-but-overlaps" }"#;
+
+/// A body of torchvision's in detectron2, trained further with torchvision's colours.
+const TORCHVISION_BODY: &str = r#"{
+    "transform": { "colours": "rgb", "image_mean": [123.675, 116.28, 103.53], "image_std": [58.395, 57.12, 57.375] },
+    "backbone": { "stride_in_1x1": false }
+}"#;
+
 /// matterport's COCO sample.
 const MATTERPORT: &str = r#"{
     "backbone": { "stride_in_1x1": true, "pool_after": true },
@@ -105,6 +148,36 @@ pub const PRESETS: &[Preset] = &[
         name: "d2-cityscapes",
         about: "detectron2's Cityscapes models: sides of 1024 and 2048",
         layers: &[DETECTRON2, CITYSCAPES],
+    },
+    Preset {
+        name: "d2-torchvision-body",
+        about: "detectron2's models on a body that was converted from torchvision's: red first, its deviations",
+        layers: &[DETECTRON2, TORCHVISION_BODY],
+    },
+    Preset {
+        name: "mmdet",
+        about: "MMDetection's models on bodies of torchvision's kind (style pytorch)",
+        layers: &[MMDETECTION],
+    },
+    Preset {
+        name: "mmdet-caffe",
+        about: "MMDetection's models of style caffe: blue first, std 1, strides in the first convolutions",
+        layers: &[MMDETECTION, CAFFE],
+    },
+    Preset {
+        name: "mmdet-x101-32x8d",
+        about: "MMDetection's models on ResNeXt-101 32x8d: blue first",
+        layers: &[MMDETECTION, BLUE_FIRST],
+    },
+    Preset {
+        name: "maskrcnn-benchmark",
+        about: "maskrcnn-benchmark's COCO models with an FPN: boxes with their last pixel",
+        layers: &[BENCHMARK],
+    },
+    Preset {
+        name: "onnx-zoo",
+        about: "the ONNX model zoo's exports of these: overlaps without the last pixel",
+        layers: &[BENCHMARK, OVERLAPS_OF_CORNERS],
     },
     Preset { name: "matterport-coco", about: "matterport's COCO sample, in Keras", layers: &[MATTERPORT] },
     Preset {

@@ -27,6 +27,29 @@ pub enum Resize {
     None,
 }
 
+/// The order in which a network's first convolution has the colours in its file. Images and settings are in that of RGB, whatever
+/// this is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Colours {
+    /// Red first: torchvision, matterport, and so our own files.
+    #[default]
+    Rgb,
+    /// Blue first, as OpenCV and Caffe have it: detectron2, maskrcnn-benchmark, and MMDetection's bodies of Caffe.
+    Bgr,
+}
+
+impl Colours {
+    /// Three values, one a channel, in the order of RGB.
+    pub(crate) fn to_rgb<T>(self, values: [T; 3]) -> [T; 3] {
+        let [a, b, c] = values;
+        match self {
+            Self::Rgb => [a, b, c],
+            Self::Bgr => [c, b, a],
+        }
+    }
+}
+
 /// How the features of a RoI become a square of fixed size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -156,6 +179,9 @@ pub enum Extents {
     Inclusive,
     /// Detectron: the same, and of classes' boxes the pixels are those of the image before its resize.
     InclusiveInImage,
+    /// The ONNX model zoo's exports of maskrcnn-benchmark: as inclusive, but for IoUs, which are of the corners alone; a box is
+    /// dropped if its IoU *passes* the threshold (ONNX's `NonMaxSuppression`).
+    InclusiveButOverlaps,
 }
 
 /// As [`Rpn::min_size`](super::Rpn::min_size) or [`BoxHead::min_size`](super::BoxHead::min_size): boxes of no area are

@@ -45,7 +45,7 @@ fn reads_every_key() {
         "box": {"roi_size": 5, "pooling": "align-max", "sampling_ratio": 0, "convs": [24], "fc_layers": 3, "representation": 64, "score_thresh": 0.3, "nms_thresh": 0.4,
                 "suppression": "gaussian", "soft_nms_sigma": 0.7, "detections_per_img": 13, "reg_weights": [1, 2, 3, 4], "class_agnostic": true, "best_class": true, "min_size": 5},
         "mask": {"roi_size": 6, "pooling": "pool-floor", "sampling_ratio": 1, "layers": [8, 16], "norm": true, "dim_reduced": 12, "output_size": 12, "class_agnostic": true, "threshold": 0.6},
-        "transform": {"resize": "pad64", "min_scale": 2, "min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
+        "transform": {"resize": "pad64", "min_scale": 2, "min_size": 100, "max_size": 200, "scale": 1.5, "diameter": 30, "colours": "bgr", "image_range": 255, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6],
                       "size_divisible": 64},
         "anchor_rule": "exact", "roi_aligned": true, "roi_levels": "rounded", "delta_limit": "both", "extents": "exclusive", "paste": "whole", "box_rule": "normalized"}"#;
     let expected = Config {
@@ -116,6 +116,7 @@ fn reads_every_key() {
             max_size: 200,
             scale: 1.5,
             diameter: 30.0,
+            colours: Colours::Bgr,
             image_range: 255.0,
             image_mean: [0.1, 0.2, 0.3],
             image_std: [0.4, 0.5, 0.6],
@@ -132,7 +133,11 @@ fn reads_every_key() {
     let config = Config::from_json(json, "test").unwrap();
     assert_eq!(config, expected);
     // What goes with none of these.
-    for (json, extents) in [("inclusive", Extents::Inclusive), ("inclusive-in-image", Extents::InclusiveInImage)] {
+    for (json, extents) in [
+        ("inclusive", Extents::Inclusive),
+        ("inclusive-in-image", Extents::InclusiveInImage),
+        ("inclusive-but-overlaps", Extents::InclusiveButOverlaps),
+    ] {
         let config = Config::from_json(&format!(r#"{{"extents": "{json}"}}"#), "test").unwrap();
         assert_eq!(config, Config { extents, ..Config::default() });
     }

@@ -47,6 +47,7 @@ pub(super) fn of_classes(
     let sorted = b.g.top_k("box.sort", n, [candidates[1], segments])?;
     // The sort's indices count within a class, so its boxes are gathered class by class.
     let in_order = b.g.op1("box.gather", GatherGroups, &[sorted[1], candidates[0]])?;
+    let in_order = corners_before_nms(b, config, "box.corners", in_order, frames)?;
     let (ranked, least) = ([in_order, sorted[0], sorted[2]], head.score_thresh);
     let decay = match head.suppression {
         Suppression::Hard => None,
@@ -60,7 +61,7 @@ pub(super) fn of_classes(
     let all = b.g.constant("box.all", Arc::new(Value::u32([1, 2], vec![0, (groups * n) as u32])));
     let best = b.g.top_k("box.best", head.detections_per_img, [kept, all])?;
     let chosen = b.g.op("box.collect", Collect, &[best[1], in_order])?;
-    let boxes = with_corners(b, config, "box.corners", chosen[0], (true, frames))?;
+    let boxes = corners_after_nms(b, config, "box.corners", chosen[0], (true, frames))?;
     let found = BoxOutputs { boxes, scores: best[0], labels: chosen[1], counts: best[2], candidates: Some(kept) };
     for (name, t) in [
         ("det.boxes", found.boxes),
@@ -83,16 +84,30 @@ pub(super) fn coder(config: &Config) -> Coder {
     }
 }
 
-/// Boxes that are as wide as their corners are apart, with the corners that the network's rules give them; of classes, in the
-/// pixels that those count.
-pub(super) fn with_corners(
+/// Boxes that are as wide as their corners are apart, with the corners that the network's rules give them, where overlaps are of
+/// these; otherwise as they are.
+pub(super) fn corners_before_nms(
+    b: &mut Builder,
+    config: &Config,
+    name: &str,
+    boxes: Tensor,
+    frames: Tensor,
+) -> Result<Tensor> {
+    if config.extents != Extents::InclusiveButOverlaps {
+        return Ok(boxes);
+    }
+    b.g.op1(name, MoveEnds { by: -config.extent(), in_image: false }, &[boxes, frames])
+}
+
+/// The same where overlaps are of the former; of classes, in the pixels that those count.
+pub(super) fn corners_after_nms(
     b: &mut Builder,
     config: &Config,
     name: &str,
     boxes: Tensor,
     (of_classes, frames): (bool, Tensor),
 ) -> Result<Tensor> {
-    if config.extents == Extents::Exclusive {
+    if matches!(config.extents, Extents::Exclusive | Extents::InclusiveButOverlaps) {
         return Ok(boxes);
     }
     let in_image = of_classes && config.extents == Extents::InclusiveInImage;

@@ -152,13 +152,14 @@ pub(super) fn select(
     let coder = super::detections::coder(config);
     let decode = RpnDecode { min_size: config.rpn.min_size, min_logit, coder, far };
     let decoded = b.g.op("rpn.decode", decode, &[top[0], top[1], *deltas, *table, frames])?;
-    let (boxes, scores) = (decoded[0], decoded[1]);
+    let boxes = super::detections::corners_before_nms(b, config, "rpn.corners", decoded[0], frames)?;
+    let scores = decoded[1];
     let kept = b.g.op1("rpn.nms", Nms { threshold: config.passed(config.rpn.nms_thresh) }, &[boxes, scores, top[2]])?;
     let all = Value::u32([1, 2], vec![0, (levels.len() * k) as u32]);
     let all = b.g.constant("rpn.all", Arc::new(all));
     let best = b.g.top_k("rpn.best", config.rpn.post_nms_top_n, [kept, all])?;
     let chosen = b.g.op("rpn.collect", Collect, &[best[1], boxes])?;
-    let boxes = super::detections::with_corners(b, config, "rpn.corners", chosen[0], (false, frames))?;
+    let boxes = super::detections::corners_after_nms(b, config, "rpn.corners", chosen[0], (false, frames))?;
     b.tap("rpn.proposals", boxes);
     b.tap("rpn.proposals.logits", best[0]);
     b.tap("rpn.proposals.count", best[2]);

@@ -12,7 +12,7 @@ use super::bound::state_dict;
 use super::canonical::NetworkWeights;
 use super::file::WeightsFile;
 use super::reader::LayerReader;
-use crate::config::Config;
+use crate::config::{Colours, Config};
 use crate::error::{Error, Result};
 use crate::tensor::HostTensor;
 
@@ -46,6 +46,9 @@ pub fn write(file: &WeightsFile, config: &Config, elements: ElementType, path: &
         }
         tensors.push((name, Typed { tensor, half }));
     }
+    // What is written is in our layout.
+    let mut config = config.clone();
+    config.transform.colours = Colours::Rgb;
     let bytes = serialize(tensors, &config.to_json()?)
         .map_err(|reason| Error::Weights { file: path.display().to_string(), reason })?;
     crate::atomic::write(path, |out| out.write_all(&bytes))

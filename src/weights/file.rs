@@ -207,6 +207,13 @@ impl WeightsFile {
         self.told.config.get("model").is_some()
     }
 
+    /// What had to be guessed of the tensors themselves, as clauses.
+    ///
+    /// **Unstable**, as all of the [`engine`](crate::engine).
+    pub fn guessed(&self) -> &[String] {
+        &self.told.guessed
+    }
+
     /// The project whose names its tensors have: `torchvision`.
     pub fn family_name(&self) -> &'static str {
         self.family.name

@@ -1,5 +1,7 @@
 //! The configuration of a file that does not carry one: what torchvision would have built these tensors for.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::bound::Bound;
@@ -11,31 +13,31 @@ use super::settings::{Epsilon, Origin, Settings, leaves};
 use crate::config::{Backbone, BlockKind, BoxHead, Config, MaskHead, Neck, Transform};
 use crate::error::{Error, Result};
 
-/// Settings that names and shapes of tensors tell, by dotted name.
-const TOLD: [&str; 23] = [
-    "name",
-    "backbone.layers",
-    "backbone.block",
-    "backbone.base_width",
-    "backbone.inner_width",
-    "backbone.groups",
-    "backbone.first_level",
-    "neck",
-    "fpn_channels",
-    "fpn_norm",
-    "num_classes",
-    "rpn.conv_depth",
-    "rpn.channels",
-    "box.roi_size",
-    "box.convs",
-    "box.fc_layers",
-    "box.representation",
-    "box.class_agnostic",
-    "mask",
-    "mask.layers",
-    "mask.norm",
-    "mask.dim_reduced",
-    "mask.class_agnostic",
+/// Settings that names and shapes of tensors tell, by dotted name, and the layers that do, the likeliest first.
+const TOLD: [(&str, &[Kind]); 23] = [
+    ("name", &[Kind::BlockConv]),
+    ("backbone.layers", &[Kind::BlockConv]),
+    ("backbone.block", &[Kind::BlockConv]),
+    ("backbone.base_width", &[Kind::Stem]),
+    ("backbone.inner_width", &[Kind::BlockConv]),
+    ("backbone.groups", &[Kind::BlockConv]),
+    ("backbone.first_level", &[Kind::FpnInner, Kind::RpnConv]),
+    ("neck", &[Kind::FpnInner, Kind::RpnConv]),
+    ("fpn_channels", &[Kind::FpnInner, Kind::RpnConv]),
+    ("fpn_norm", &[Kind::FpnInner, Kind::RpnConv]),
+    ("num_classes", &[Kind::BoxLogits]),
+    ("rpn.conv_depth", &[Kind::RpnConv]),
+    ("rpn.channels", &[Kind::RpnConv]),
+    ("box.roi_size", &[Kind::BoxFc, Kind::BoxLogits]),
+    ("box.convs", &[Kind::BoxConv, Kind::BoxFc, Kind::BoxLogits]),
+    ("box.fc_layers", &[Kind::BoxFc, Kind::BoxLogits]),
+    ("box.representation", &[Kind::BoxFc, Kind::BoxLogits]),
+    ("box.class_agnostic", &[Kind::BoxDeltas]),
+    ("mask", &[Kind::MaskDeconv]),
+    ("mask.layers", &[Kind::MaskConv, Kind::MaskDeconv]),
+    ("mask.norm", &[Kind::MaskConv, Kind::MaskDeconv]),
+    ("mask.dim_reduced", &[Kind::MaskDeconv]),
+    ("mask.class_agnostic", &[Kind::MaskLogits]),
 ];
 
 /// Groups of a GroupNorm where nothing tells: the paper's (Wu & He 2018), and detectron2's.
@@ -48,14 +50,17 @@ pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
         let mut stated = Vec::new();
         // It was parsed a moment ago.
         leaves(&serde_json::from_str(json).unwrap_or(Value::Null), String::new(), &mut stated);
-        let origin = |name: &str| match stated.iter().any(|stated| stated == name) {
-            true => Origin::Read,
-            // One follows from the other, and a network without masks has none of their settings.
-            false if matches!(name, "num_classes" | "class_names") => Origin::Inferred,
-            false => Origin::Assumed,
+        let origin = |name: &str| -> (Origin, Cow<'static, str>) {
+            match stated.iter().any(|stated| stated == name) {
+                true => (Origin::Read, "`config` in the file's metadata".into()),
+                // One follows from the other, and a network without masks has none of their settings.
+                false if name == "num_classes" => (Origin::Inferred, "`class_names`".into()),
+                false if name == "class_names" => (Origin::Inferred, "`num_classes`".into()),
+                false => (Origin::Assumed, default_of(file).into()),
+            }
         };
         let because = "the file states its settings".into();
-        let epsilon = Epsilon { origin: origin("backbone.norm"), because, doubt: None };
+        let epsilon = Epsilon { origin: origin("backbone.norm").0, because, doubt: None };
         return Settings::new(config, (true, file.family_name()), epsilon, origin);
     }
     let shapes = Shapes(Bound::of(file));
@@ -69,10 +74,20 @@ pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
     config.validate()?;
     // That there is a GroupNorm is told, the number of its groups is not.
     let groups = [("backbone.group_norm", config.backbone.group_norm), ("group_norm", config.group_norm)];
-    let of_tensors = |name: &str| more.iter().find(|(more, _)| *more == name).map(|(_, origin)| *origin);
-    let told = |name: &str| match TOLD.contains(&name) || groups.contains(&(name, 0)) {
-        true => Origin::Inferred,
-        false => of_tensors(name).unwrap_or(Origin::Assumed),
+    let told = |name: &str| -> (Origin, Cow<'static, str>) {
+        let found = more.iter().find(|more| more.name == name);
+        let assumed = || (Origin::Assumed, default_of(file).into());
+        match TOLD.iter().find(|(told, _)| *told == name) {
+            Some((_, kinds)) => {
+                // Widths of groups are those of a block's 3×3.
+                let conv = usize::from(["backbone.inner_width", "backbone.groups"].contains(&name));
+                (Origin::Inferred, shapes.tensor(kinds, conv).into())
+            }
+            None if groups.contains(&(name, 0)) => {
+                (Origin::Inferred, "norms have statistics, or there are none".into())
+            }
+            None => found.map_or_else(assumed, |found| (found.origin, found.source.clone())),
+        }
     };
     Settings::new(config, (false, file.family_name()), epsilon, told)
 }
@@ -81,22 +96,31 @@ pub(super) fn settings(file: &WeightsFile) -> Result<Settings> {
 #[cfg(feature = "pull")]
 fn published(file: &WeightsFile, bound: &Bound, config: &Config) -> Option<Result<Settings>> {
     use super::eps;
-    use super::pull::{Check, published_as};
+    use super::pull::{Check, TORCHVISION, published_as};
 
     let published = published_as(file.name(), file.raw())?;
     let whole = || {
         let mut config = published.preset.map_or_else(|| Ok(config.clone()), |name| config.with_preset(name))?;
         let project = published.project.name;
         let (eps, because) = match published.check {
-            Check::Sha256(sha256) => (eps::of_published(sha256), "its loader sets it"),
-            Check::Md5Digits(_) => ((bound.family.epsilon)(bound, &config).0, "its norms have it"),
+            Check::Sha256(sha256) if *published.project == TORCHVISION => {
+                (eps::of_published(sha256), "its loader sets it")
+            }
+            _ => ((bound.family.epsilon)(bound, &config).0, "its norms have it"),
         };
         config.backbone.bn_eps = eps;
+        let preset = published.preset.map_or(String::new(), |name| format!(", preset {name}"));
+        let source: Cow<'static, str> = format!("{project} publishes this file{preset}").into();
         let because = format!("{project} publishes this file, and {because}");
         let epsilon = Epsilon { origin: Origin::Read, because, doubt: None };
-        Settings::new(config, (false, file.family_name()), epsilon, |_| Origin::Read)
+        Settings::new(config, (false, file.family_name()), epsilon, |_| (Origin::Read, source.clone()))
     };
     Some(whole())
+}
+
+/// Whose default a setting is that nothing tells.
+fn default_of(file: &WeightsFile) -> String {
+    format!("the default of {}", file.family_name())
 }
 
 /// Without hashes, no file is known.
@@ -109,6 +133,14 @@ fn published(_: &WeightsFile, _: &Bound, _: &Config) -> Option<Result<Settings>>
 struct Shapes<'a>(Bound<'a>);
 
 impl Shapes<'_> {
+    /// The first layer of the first of these kinds that there is: its weight's name and shape in the file.
+    fn tensor(&self, kinds: &[Kind], conv: usize) -> String {
+        let layer = kinds.iter().map(|kind| kind.in_block(0, 0, conv)).find(|layer| self.has(*layer));
+        let Some(layer) = layer else { return "there are no such tensors".into() };
+        let shape = self.0.shape(layer, Role::Weight).unwrap_or_default();
+        format!("`{}` {shape:?}", shown(&self.0.name(layer, Role::Weight)))
+    }
+
     fn has(&self, layer: Layer) -> bool {
         self.0.has(layer, Role::Weight)
     }
@@ -166,6 +198,7 @@ impl Shapes<'_> {
     fn transform(&self) -> Transform {
         let Conventions { colours, range, mean, std, .. } = self.0.conventions;
         Transform {
+            colours,
             image_range: range,
             image_mean: colours.to_rgb(mean),
             image_std: colours.to_rgb(std),

@@ -23,10 +23,13 @@ pub(super) struct LayerReader<'a> {
 }
 
 impl<'a> LayerReader<'a> {
-    /// The epsilon of every BatchNorm is the backbone's.
+    /// The epsilon of every BatchNorm is the backbone's, and the order of the colours is what the settings say, whatever the
+    /// file's project has.
     pub(super) fn new(file: &'a WeightsFile, config: &'a Config) -> Self {
         let forms = layers(config).into_iter().map(|form| (form.layer, form)).collect();
-        Self { bound: Bound::of(file), forms, backbone: &config.backbone, used: HashSet::new() }
+        let mut bound = Bound::of(file);
+        bound.conventions.colours = config.transform.colours;
+        Self { bound, forms, backbone: &config.backbone, used: HashSet::new() }
     }
 
     /// One tensor, with torch's axes: with what of Keras's layers the canonical ones do not have gone up in it.

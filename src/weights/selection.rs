@@ -119,9 +119,15 @@ pub(super) struct Taken {
     pub told: Told,
 }
 
-/// What a checkpoint says of its network outside of the tensors, under `meta` (MMDetection).
+/// What a file says of its network outside of the tensors: a checkpoint under `meta` (MMDetection), an ONNX model by its graph.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Told {
+    /// Whether blocks have their strides in the first convolution.
+    pub stride_in_1x1: Option<bool>,
+    /// RoIAlign's samples a bin and axis, for RoIs of so many features a side.
+    pub sampling: Vec<(usize, usize)>,
+    /// What had to be guessed of the tensors themselves, in words.
+    pub guessed: Vec<String>,
     /// The configuration of its training; no literal where there is none.
     pub config: Literal,
     /// Names of its classes, without the background; empty where there are none.

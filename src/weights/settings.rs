@@ -1,5 +1,6 @@
 //! What a file says of its network, what follows from its tensors, and what nobody says.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -34,8 +35,24 @@ pub struct Settings {
     pub family: &'static str,
     /// How BatchNorm's epsilon was found.
     pub epsilon: Epsilon,
-    /// By dotted name, for all settings.
-    origins: BTreeMap<String, Origin>,
+    /// By dotted name, for all settings: where it comes from, and what tells it.
+    origins: BTreeMap<String, (Origin, Cow<'static, str>)>,
+}
+
+/// A setting that something tells.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Finding {
+    /// Its dotted name.
+    pub name: &'static str,
+    pub origin: Origin,
+    /// What tells it, for people: a tensor, a field of the file's, its name.
+    pub source: Cow<'static, str>,
+}
+
+impl Finding {
+    pub(super) fn new(name: &'static str, origin: Origin, source: impl Into<Cow<'static, str>>) -> Self {
+        Self { name, origin, source: source.into() }
+    }
 }
 
 /// How BatchNorm's epsilon ([`bn_eps`](crate::config::Backbone::bn_eps)) was found: torchvision's files do not
@@ -64,48 +81,61 @@ pub struct Doubt {
 }
 
 impl Settings {
-    /// Settings with an origin for each, by its dotted name.
+    /// Settings with an origin and what tells it for each, by its dotted name.
     pub(super) fn new(
         config: Config,
         (stated, family): (bool, &'static str),
         epsilon: Epsilon,
-        origin: impl Fn(&str) -> Origin,
+        origin: impl Fn(&str) -> (Origin, Cow<'static, str>),
     ) -> Result<Self> {
         let tree: Value = serde_json::from_str(&config.to_json()?).map_err(internal)?;
         let mut names = Vec::new();
         leaves(&tree, String::new(), &mut names);
-        let mut origins: BTreeMap<String, Origin> =
-            names.into_iter().map(|name| (name.clone(), origin(&name))).collect();
-        origins.insert("backbone.norm".into(), epsilon.origin);
+        let mut origins: BTreeMap<_, _> = names.into_iter().map(|name| (name.clone(), origin(&name))).collect();
+        origins.insert("backbone.norm".into(), (epsilon.origin, epsilon.because.clone().into()));
         Ok(Self { config, stated, family, epsilon, origins })
     }
 
     /// Where a setting comes from; its name is dotted, with the keys of [`Config::to_json`]: `box.nms_thresh`. `None`
     /// for what is no setting of this network.
     pub fn origin(&self, setting: &str) -> Option<Origin> {
-        self.origins.get(setting).copied()
+        self.origins.get(setting).map(|(origin, _)| *origin)
+    }
+
+    /// What tells a setting: a tensor or a field of the file's, a preset, or the project whose default it is. `None` as for
+    /// [`Settings::origin`].
+    pub fn source(&self, setting: &str) -> Option<&str> {
+        self.origins.get(setting).map(|(_, source)| &**source)
     }
 
     /// Whether any setting has this origin.
     pub fn any(&self, origin: Origin) -> bool {
-        self.origins.values().any(|of| *of == origin)
+        self.origins.values().any(|(of, _)| *of == origin)
     }
 
     /// Settings that nothing tells, sorted.
     pub fn assumed(&self) -> impl Iterator<Item = &str> {
-        self.origins.iter().filter(|(_, origin)| **origin == Origin::Assumed).map(|(name, _)| name.as_str())
+        self.origins.iter().filter(|(_, (origin, _))| *origin == Origin::Assumed).map(|(name, _)| name.as_str())
     }
 
     /// These settings with others in their place: [`Config::overridden`].
     ///
     /// # Errors
     /// As there.
-    pub fn overridden(mut self, changes: &Value) -> Result<Self> {
+    pub fn overridden(self, changes: &Value) -> Result<Self> {
+        self.given(changes, "in place of the file's")
+    }
+
+    /// The same, with what gives them: a file, a preset, an option.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn given(mut self, changes: &Value, source: &str) -> Result<Self> {
         self.config = self.config.overridden(changes)?;
         let mut names = Vec::new();
         leaves(changes, String::new(), &mut names);
         if names.iter().any(|name| name == "backbone.norm") {
-            self.epsilon = Epsilon { origin: Origin::Given, because: "it was given".into(), doubt: None };
+            self.epsilon = Epsilon { origin: Origin::Given, because: format!("it was given ({source})"), doubt: None };
         }
         // Names and number of classes follow each other.
         let classes = ["num_classes", "class_names"];
@@ -114,7 +144,7 @@ impl Settings {
         }
         for name in names {
             if let Some(origin) = self.origins.get_mut(&name) {
-                *origin = Origin::Given;
+                *origin = (Origin::Given, source.to_string().into());
             }
         }
         Ok(self)

@@ -124,15 +124,17 @@ fn presets_and_files_of_settings_go_over_one_another() {
     let is = |out: &str, line: &str| assert!(lines(out).iter().any(|l| l == line), "no `{line}` in {out}");
 
     let out = inspect(&["--config", "d2-lvis"]).good().out;
-    is(&out, "score_thresh = 0.0001 # given");
-    is(&out, "detections_per_img = 300 # given");
-    is(&out, "roi_levels = \"fixed\" # given");
+    is(&out, "score_thresh = 0.0001 # given: d2-lvis");
+    is(&out, "detections_per_img = 300 # given: d2-lvis");
+    is(&out, "roi_levels = \"fixed\" # given: d2-lvis");
+    is(&out, "colours = \"rgb\" # assumed: the default of torchvision");
+    is(&out, "image_mean = [0.25, 0.25, 0.25] # read: `config` in the file's metadata");
     // The later one wins, and leaves the rest.
     let out = inspect(&["--config", "d2-lvis", "--config", "mine.toml"]).good().out;
-    is(&out, "score_thresh = 0.3 # given");
-    is(&out, "detections_per_img = 300 # given");
+    is(&out, "score_thresh = 0.3 # given: mine.toml");
+    is(&out, "detections_per_img = 300 # given: d2-lvis");
     let out = inspect(&["--config", "mine.toml", "--config", "d2-lvis"]).good().out;
-    is(&out, "score_thresh = 0.0001 # given");
+    is(&out, "score_thresh = 0.0001 # given: d2-lvis");
 
     let ran = inspect(&["--config", "d2-lviz"]);
     let line = ran.error();
@@ -142,7 +144,7 @@ fn presets_and_files_of_settings_go_over_one_another() {
     assert!(line.contains("lost.toml") && !line.contains("d2-coco"), "{line}");
     // What lies there is meant.
     fs::write(dir.join("d2-lvis"), "[box]\nscore_thresh = 0.7\n").unwrap();
-    is(&inspect(&["--config", "d2-lvis"]).good().out, "score_thresh = 0.7 # given");
+    is(&inspect(&["--config", "d2-lvis"]).good().out, "score_thresh = 0.7 # given: d2-lvis");
 }
 
 #[test]
@@ -156,6 +158,12 @@ fn what_is_published_is_listed_with_its_licence() {
     assert!(row("maskrcnn_resnet50_fpn_v2 ").contains("177 MiB"));
     assert!(row("detectron2: dl.fbaipublicfiles.com").contains("licence CC BY-SA 3.0"));
     assert!(row("d2-cityscapes").contains("1024"));
+    let cells = |name: &str| row(name).split_whitespace().map(String::from).collect::<Vec<_>>();
+    assert_eq!(cells("mmdetection/mask_rcnn_r50_fpn_1x_coco ")[1..3], ["38.2", "34.7"]);
+    assert_eq!(cells("onnx-zoo/MaskRCNN-10 ")[1..], ["36.1", "32.7", "COCO", "2017", "170", "MiB"]);
+    assert!(row("matterport/mask_rcnn_balloon ").contains("61 balloons"));
+    assert!(row("onnx-zoo: huggingface.co").contains("licence MIT") && row("mmdetection: ").contains("Apache-2.0"));
+    assert!(row("mmdet-caffe").contains("blue first") && row("onnx-zoo  ").contains("last pixel"));
 
     let ran = run(dir.path(), &["weights", "pull", "mask_rcnn_R_50_FPN_1x"]);
     let line = ran.error();

@@ -302,8 +302,8 @@ fn inspect_tells_what_a_file_is() {
         "RPN with 1 convolution;",
         "mask head of 1 convolution\n",
         "# inferred",
-        "anchor_ratios = [0.5, 1.0, 2.0]  # assumed",
-        "norm = \"batchnorm eps 1e-5\"  # given",
+        "anchor_ratios = [0.5, 1.0, 2.0]  # assumed: the default of torchvision",
+        "norm = \"batchnorm eps 1e-5\"  # given: --bn-eps",
     ] {
         assert!(ran.out.contains(told), "{told}: {}", ran.out);
     }

@@ -1,6 +1,7 @@
 //! What a project takes for granted, and the way from there to the canonical layout.
 
 use super::keras;
+use crate::config::Colours;
 use crate::tensor::HostTensor;
 use crate::weights::layers::{Kind, Layer, LayerSpec, Norm, Role};
 
@@ -37,26 +38,6 @@ pub(in crate::weights) enum Background {
     First,
     /// The last of the logits; it has neither deltas nor a mask.
     Last,
-}
-
-/// Order of an image's channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::weights) enum Colours {
-    /// So is the canonical layout.
-    Rgb,
-    /// OpenCV's and Caffe's.
-    Bgr,
-}
-
-impl Colours {
-    /// Three values, one a channel, in the order of RGB.
-    pub(in crate::weights) fn to_rgb<T>(self, values: [T; 3]) -> [T; 3] {
-        let [a, b, c] = values;
-        match self {
-            Self::Rgb => [a, b, c],
-            Self::Bgr => [c, b, a],
-        }
-    }
 }
 
 impl Conventions {

@@ -8,7 +8,7 @@ use super::{Family, Row, Unit};
 use crate::config::{Config, Extents, Resize};
 use crate::weights::bound::Bound;
 use crate::weights::layers::Kind::*;
-use crate::weights::settings::Origin;
+use crate::weights::settings::Finding;
 
 pub(super) const DETECTRON: Family = Family {
     name: "Detectron",
@@ -75,7 +75,7 @@ fn rows(_: usize) -> Vec<Row> {
     .concat()
 }
 
-fn defaults(_: &Bound, config: &mut Config) -> Vec<(&'static str, Origin)> {
+fn defaults(_: &Bound, config: &mut Config) -> Vec<Finding> {
     inclusive(config);
     config.extents = Extents::InclusiveInImage;
     // Values are resized as floats, between the two nearest pixels.

@@ -7,7 +7,8 @@ use super::{Background, Colours, Conventions, Family, Layout, Row, Unit};
 use crate::config::{AnchorRule, Config, LevelRule, Neck, PasteRule, Resize, SMALLEST_SIDE};
 use crate::weights::bound::Bound;
 use crate::weights::layers::Kind::*;
-use crate::weights::settings::{Epsilon, Origin};
+use crate::weights::layers::Role;
+use crate::weights::settings::{Epsilon, Finding, Origin};
 
 pub(super) const DETECTRON2: Family = Family {
     name: "detectron2",
@@ -96,18 +97,22 @@ fn vec_of(row: Row) -> Vec<Row> {
 }
 
 /// detectron2's rules, which no tensor tells, and what its files may tell of anchors and colours.
-fn defaults(bound: &Bound, config: &mut Config) -> Vec<(&'static str, Origin)> {
+fn defaults(bound: &Bound, config: &mut Config) -> Vec<Finding> {
     let mut told = Vec::new();
     let [mean, std] = [PixelMean, PixelStd].map(|kind| bound.setting(kind.only()));
-    if mean.is_some() {
-        told.push(("transform.image_mean", Origin::Read));
+    if let Some(mean) = mean {
+        told.push(Finding::new("transform.image_mean", Origin::Read, "`pixel_mean`"));
+        if mean.first() != mean.last() {
+            told.push(Finding::new("transform.colours", Origin::Inferred, "`pixel_mean`, whose largest is red's"));
+        }
     }
     // Bodies of MSRA's have their strides in the first convolution, and no standard deviation divides their colours; those
     // of ResNeXt have it the other way round, and those with GroupNorms neither.
     let (groups, normed) = (config.backbone.groups > 1, config.backbone.group_norm > 0);
     let divided = match &std {
         Some(std) => {
-            told.extend([("transform.image_std", Origin::Read), ("backbone.stride_in_1x1", Origin::Inferred)]);
+            told.push(Finding::new("transform.image_std", Origin::Read, "`pixel_std`"));
+            told.push(Finding::new("backbone.stride_in_1x1", Origin::Inferred, "`pixel_std`: bodies of MSRA's have 1"));
             std.iter().any(|v| *v != 1.0)
         }
         None => groups,
@@ -136,7 +141,9 @@ fn defaults(bound: &Bound, config: &mut Config) -> Vec<(&'static str, Origin)> {
     }
     if let Some((sizes, ratios)) = anchors(bound, config.levels()) {
         (config.anchor_sizes, config.anchor_ratios) = (sizes, ratios);
-        told.extend(["anchor_sizes", "anchor_ratios", "anchor_rule"].map(|name| (name, Origin::Read)));
+        let (names, cells) =
+            (["anchor_sizes", "anchor_ratios", "anchor_rule"], bound.name(CellAnchors.nth(0), Role::Setting));
+        told.extend(names.map(|name| Finding::new(name, Origin::Read, format!("`{cells}`"))));
     }
     told
 }

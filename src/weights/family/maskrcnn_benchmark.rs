@@ -7,7 +7,8 @@ use super::{Background, Colours, Conventions, Family, Layout, Row, Unit};
 use crate::config::{AnchorRule, Config, Extents, LevelRule, Neck, PasteRule, Resize};
 use crate::weights::bound::Bound;
 use crate::weights::layers::Kind::*;
-use crate::weights::settings::{Epsilon, Origin};
+use crate::weights::layers::Role;
+use crate::weights::settings::{Epsilon, Finding, Origin};
 
 /// Caffe's colours, which Detectron's models have, too.
 pub(super) const CONVENTIONS: Conventions = Conventions {
@@ -99,7 +100,7 @@ fn rows(_: usize) -> Vec<Row> {
     .concat()
 }
 
-fn defaults(bound: &Bound, config: &mut Config) -> Vec<(&'static str, Origin)> {
+pub(super) fn defaults(bound: &Bound, config: &mut Config) -> Vec<Finding> {
     inclusive(config);
     config.transform.resize = Resize::PillowFloor;
     // Anchors that are there are as these rules make them, or else their sizes cannot be told from them.
@@ -109,7 +110,8 @@ fn defaults(bound: &Bound, config: &mut Config) -> Vec<(&'static str, Origin)> {
         bound.setting(CellAnchors.nth(level)).is_some_and(|cells| cells == made)
     });
     let names = ["anchor_sizes", "anchor_ratios", "anchor_rule", "extents"];
-    names.into_iter().filter(|_| same).map(|name| (name, Origin::Read)).collect()
+    let read = |name| Finding::new(name, Origin::Read, format!("`{}`", bound.name(CellAnchors.nth(0), Role::Setting)));
+    names.into_iter().filter(|_| same).map(read).collect()
 }
 
 /// What maskrcnn-benchmark has of Detectron's rules.

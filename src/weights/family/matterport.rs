@@ -7,7 +7,7 @@ use super::{Background, Colours, Conventions, Family, Layout, Row, Unit};
 use crate::config::{AnchorRule, BoxRule, Config, DeltaLimit, LevelRule, PasteRule, Resize, RoiPooling};
 use crate::weights::bound::Bound;
 use crate::weights::layers::Kind::*;
-use crate::weights::settings::{Epsilon, Origin};
+use crate::weights::settings::{Epsilon, Finding, Origin};
 
 pub(super) const MATTERPORT: Family = Family {
     name: "matterport",
@@ -63,7 +63,7 @@ fn rows(_: usize) -> Vec<Row> {
 
 /// What no tensor tells: the COCO sample's settings, which those of most projects are made from, or the nucleus sample's,
 /// where there are its two classes on its ResNet-50.
-fn defaults(_: &Bound, config: &mut Config) -> Vec<(&'static str, Origin)> {
+fn defaults(_: &Bound, config: &mut Config) -> Vec<Finding> {
     coco(config);
     if (config.num_classes, config.backbone.layers.as_slice()) == (2, &[3, 4, 6, 3]) {
         nucleus(config);

@@ -6,7 +6,7 @@ use crate::weights::bound::Bound;
 use crate::weights::layers::{Kind, Role};
 use crate::weights::python::Literal;
 use crate::weights::selection::Told;
-use crate::weights::settings::Origin;
+use crate::weights::settings::{Finding, Origin};
 
 /// Which convolution of a block has its stride, after who trained the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,18 +19,22 @@ pub(super) enum Style {
 
 /// The order of the colours, their mean and standard deviation: of `meta`; or of ResNeXt-101 32x8d, which no other project
 /// trained, told by its groups; or of Caffe's bodies, told by the file's name; or `otherwise`.
-pub(super) fn colours(bound: &Bound, otherwise: Conventions) -> (Conventions, Origin) {
+pub(super) fn colours(bound: &Bound, otherwise: Conventions) -> (Conventions, Origin, &'static str) {
     let config = &bound.file.told().config;
     if let Some(told) = of_meta(config, otherwise) {
-        return (told, Origin::Read);
+        return (told, Origin::Read, "`mean`, `std` and their order in `meta`'s configuration");
     }
     let bgr = Conventions { colours: Colours::Bgr, mean: [103.53, 116.28, 123.675], ..otherwise };
     if is_32x8d(bound) {
-        return (Conventions { std: [57.375, 57.12, 58.395], ..bgr }, Origin::Inferred);
+        return (
+            Conventions { std: [57.375, 57.12, 58.395], ..bgr },
+            Origin::Inferred,
+            "32 groups of 8: its body is ResNeXt-101 32x8d",
+        );
     }
     match style(bound) {
-        (Style::Caffe, origin) => (Conventions { std: [1.0; 3], ..bgr }, origin),
-        (Style::Pytorch, _) => (otherwise, Origin::Assumed),
+        (Style::Caffe, origin, source) => (Conventions { std: [1.0; 3], ..bgr }, origin, source),
+        (Style::Pytorch, ..) => (otherwise, Origin::Assumed, "the default of MMDetection"),
     }
 }
 
@@ -52,16 +56,17 @@ fn of_meta(config: &Literal, otherwise: Conventions) -> Option<Conventions> {
 }
 
 /// Where the strides are: of `meta`, or the file's name.
-pub(super) fn style(bound: &Bound) -> (Style, Origin) {
+pub(super) fn style(bound: &Bound) -> (Style, Origin, &'static str) {
+    let read = "`model.backbone.style` in `meta`'s configuration";
     match bound.file.told().config.text("model.backbone.style") {
-        Some("caffe") => return (Style::Caffe, Origin::Read),
-        Some("pytorch") => return (Style::Pytorch, Origin::Read),
+        Some("caffe") => return (Style::Caffe, Origin::Read, read),
+        Some("pytorch") => return (Style::Pytorch, Origin::Read, read),
         _ => {}
     }
     let name = bound.file.name().rsplit(['/', '\\']).next().unwrap_or_default();
     match name.contains("caffe") {
-        true => (Style::Caffe, Origin::Inferred),
-        false => (Style::Pytorch, Origin::Assumed),
+        true => (Style::Caffe, Origin::Inferred, "`caffe` in the file's name"),
+        false => (Style::Pytorch, Origin::Assumed, "the default of MMDetection"),
     }
 }
 
@@ -71,43 +76,55 @@ fn is_32x8d(bound: &Bound) -> bool {
 }
 
 /// Sets what `meta` says, as far as it is a number that such a setting may have.
-pub(super) fn apply(told: &Told, config: &mut Config) -> Vec<(&'static str, Origin)> {
-    let mut read = Read { said: &told.config, names: Vec::new() };
+pub(super) fn apply(told: &Told, config: &mut Config) -> Vec<Finding> {
+    let mut read = Read { said: &told.config, found: Vec::new() };
     if told.classes.len() + 1 == config.num_classes {
         config.class_names = ["__background__".to_string()].into_iter().chain(told.classes.clone()).collect();
-        read.names.push("class_names");
+        read.found.push(Finding::new("class_names", Origin::Read, "names of classes in `meta`"));
     }
     read.transform(config);
     read.anchors(config);
     read.thresholds(config);
     read.rois(config);
     read.norms(config);
-    read.names.into_iter().map(|name| (name, Origin::Read)).collect()
+    read.found
 }
 
 /// A configuration being read, and the settings that it told.
 struct Read<'a> {
     said: &'a Literal,
-    names: Vec<&'static str>,
+    found: Vec<Finding>,
 }
 
 impl Read<'_> {
-    /// Sets `to` if there is such a value.
-    fn set<T>(&mut self, name: &'static str, to: &mut T, value: Option<T>) {
-        if let Some(value) = value {
+    /// Sets `to` if there is such a value; with it comes where it stands.
+    fn set<T>(&mut self, name: &'static str, to: &mut T, value: Option<(T, String)>) {
+        if let Some((value, path)) = value {
             *to = value;
-            self.names.push(name);
+            self.note(name, &path);
         }
     }
 
-    /// The first of several paths under which there is a number that fits.
-    fn share(&self, paths: &[&str]) -> Option<f32> {
-        let share = |path: &&str| self.said.number(path).filter(|v| (0.0..=1.0).contains(v));
-        paths.iter().find_map(share).map(|v| v as f32)
+    /// A setting that stands at this path of the configuration.
+    fn note(&mut self, name: &'static str, path: &str) {
+        self.found.push(Finding::new(name, Origin::Read, format!("`{path}` in `meta`'s configuration")));
     }
 
-    fn count(&self, paths: &[&str], most: usize) -> Option<usize> {
-        paths.iter().find_map(|path| self.said.count(path).filter(|n| (1..=most).contains(n)))
+    /// The first of several paths under which there is a number that fits.
+    fn share(&self, paths: &[&str]) -> Option<(f32, String)> {
+        let share = |path: &&str| {
+            let share = self.said.number(path).filter(|v| (0.0..=1.0).contains(v))?;
+            Some((share as f32, path.to_string()))
+        };
+        paths.iter().find_map(share)
+    }
+
+    fn count(&self, paths: &[&str], most: usize) -> Option<(usize, String)> {
+        let count = |path: &&str| {
+            let count = self.said.count(path).filter(|n| (1..=most).contains(n))?;
+            Some((count, path.to_string()))
+        };
+        paths.iter().find_map(count)
     }
 
     /// Images are resized in the pipeline for tests: (long, short), in either order.
@@ -125,14 +142,15 @@ impl Read<'_> {
                     _ => None,
                 }
             };
-            sides("img_scale").or_else(|| sides("scale"))
+            sides("img_scale").or_else(|| sides("scale")).map(|sides| (sides, *path))
         });
-        if let Some((short, long)) = sides.filter(|(short, long)| *short >= 1.0 && *long <= 8192.0) {
+        if let Some(((short, long), path)) = sides.filter(|((short, long), _)| *short >= 1.0 && *long <= 8192.0) {
             (config.transform.min_size, config.transform.max_size) = (short as usize, long as usize);
-            self.names.extend(["transform.min_size", "transform.max_size"]);
+            self.note("transform.min_size", path);
+            self.note("transform.max_size", path);
         }
         let divisor = self.count(&["model.data_preprocessor.pad_size_divisor"], 1024);
-        let fits = divisor.filter(|n| n.is_multiple_of(32) || config.neck != crate::config::Neck::Fpn);
+        let fits = divisor.filter(|(n, _)| n.is_multiple_of(32) || config.neck != crate::config::Neck::Fpn);
         self.set("transform.size_divisible", &mut config.transform.size_divisible, fits);
     }
 
@@ -149,13 +167,14 @@ impl Read<'_> {
             of("scales", "anchor_scales"),
             of("base_sizes", "anchor_base_sizes").or_else(|| of("strides", "anchor_strides")),
         );
-        self.set("anchor_ratios", &mut config.anchor_ratios, ratios);
+        let of_anchors = "model.rpn_head.anchor_generator";
+        self.set("anchor_ratios", &mut config.anchor_ratios, ratios.map(|ratios| (ratios, of_anchors.to_string())));
         if let (Some(scales), Some(strides)) = (scales, strides)
             && strides.len() == config.levels()
         {
             config.anchor_sizes =
                 strides.iter().map(|stride| scales.iter().map(|scale| stride * scale).collect()).collect();
-            self.names.push("anchor_sizes");
+            self.note("anchor_sizes", of_anchors);
         }
     }
 
@@ -179,15 +198,16 @@ impl Read<'_> {
         self.set("box.nms_thresh", &mut head.nms_thresh, found);
         let found = count(self, &["rcnn.max_per_img"]);
         self.set("box.detections_per_img", &mut head.detections_per_img, found);
-        let soft = paths(&["rcnn.nms.type"]).iter().find_map(|path| self.said.text(path)) == Some("soft_nms");
-        self.set("box.suppression", &mut head.suppression, soft.then_some(Suppression::Linear));
+        let soft = paths(&["rcnn.nms.type"]).into_iter().find(|path| self.said.text(path) == Some("soft_nms"));
+        self.set("box.suppression", &mut head.suppression, soft.map(|path| (Suppression::Linear, path)));
         if let Some(mask) = &mut config.mask {
             let found = share(self, &["rcnn.mask_thr_binary"]);
             self.set("mask.threshold", &mut mask.threshold, found);
         }
         let stds = ["model.roi_head.bbox_head.bbox_coder.target_stds", "model.bbox_head.target_stds"];
-        let stds = stds.iter().find_map(|path| self.said.numbers(path)).and_then(|v| <[f32; 4]>::try_from(v).ok());
-        let weights = stds.filter(|stds| stds.iter().all(|v| *v > 0.0)).map(|stds| stds.map(|v| 1.0 / v));
+        let stds = stds.iter().find_map(|path| Some((<[f32; 4]>::try_from(self.said.numbers(path)?).ok()?, *path)));
+        let weights = stds.filter(|(stds, _)| stds.iter().all(|v| *v > 0.0));
+        let weights = weights.map(|(stds, path)| (stds.map(|v| 1.0 / v), path.to_string()));
         self.set("box.reg_weights", &mut config.box_head.reg_weights, weights);
     }
 
@@ -196,17 +216,20 @@ impl Read<'_> {
         let said = self.said;
         let layer = |of: &str| {
             let paths = [format!("model.roi_head.{of}.roi_layer"), format!("model.{of}.roi_layer")];
-            paths.iter().find_map(|path| said.get(path)).filter(|layer| layer.text("type") == Some("RoIAlign"))
+            let layer = paths.into_iter().find_map(|path| Some((said.get(&path)?, path)));
+            layer.filter(|(layer, _)| layer.text("type") == Some("RoIAlign"))
         };
         let (of_boxes, of_masks) = (layer("bbox_roi_extractor"), layer("mask_roi_extractor"));
-        let ratio = |layer: Option<&Literal>| {
-            let (number, old) = (layer?.number("sampling_ratio"), layer?.number("sample_num"));
-            number.or(old).filter(|n| (0.0..=8.0).contains(n)).map(|n| n as usize)
+        let ratio = |layer: &Option<(&Literal, String)>| {
+            let (layer, path) = layer.as_ref()?;
+            let (number, old) = (layer.number("sampling_ratio"), layer.number("sample_num"));
+            number.or(old).filter(|n| (0.0..=8.0).contains(n)).map(|n| (n as usize, path.clone()))
         };
-        self.set("box.sampling_ratio", &mut config.box_head.sampling_ratio, ratio(of_boxes));
-        self.set("roi_aligned", &mut config.roi_aligned, of_boxes.and_then(|layer| layer.bool("aligned")));
+        self.set("box.sampling_ratio", &mut config.box_head.sampling_ratio, ratio(&of_boxes));
+        let aligned = of_boxes.as_ref().and_then(|(layer, path)| Some((layer.bool("aligned")?, path.clone())));
+        self.set("roi_aligned", &mut config.roi_aligned, aligned);
         if let Some(mask) = &mut config.mask {
-            self.set("mask.sampling_ratio", &mut mask.sampling_ratio, ratio(of_masks.or(of_boxes)));
+            self.set("mask.sampling_ratio", &mut mask.sampling_ratio, ratio(&of_masks.or(of_boxes)));
         }
     }
 
@@ -217,7 +240,7 @@ impl Read<'_> {
             ("group_norm", "model.neck.norm_cfg.num_groups", &mut config.group_norm),
         ] {
             let groups = self.said.count(path).filter(|n| *to > 0 && (1..=1024).contains(n));
-            self.set(name, to, groups);
+            self.set(name, to, groups.map(|groups| (groups, path.to_string())));
         }
     }
 }
@@ -254,14 +277,18 @@ test_pipeline = [
 ";
 
     fn told(text: &str, classes: &[&str]) -> Told {
-        Told { config: Literal::of_program(text), classes: classes.iter().map(|name| name.to_string()).collect() }
+        Told {
+            config: Literal::of_program(text),
+            classes: classes.iter().map(|name| name.to_string()).collect(),
+            ..Told::default()
+        }
     }
 
     #[test]
     fn version_2_is_read() {
         let mut config = Config { num_classes: 3, ..Config::default() };
         let names: Vec<&str> =
-            apply(&told(TEXT_2, &["a", "b"]), &mut config).into_iter().map(|(name, _)| name).collect();
+            apply(&told(TEXT_2, &["a", "b"]), &mut config).into_iter().map(|found| found.name).collect();
         assert_eq!(config.class_names, ["__background__", "a", "b"]);
         assert_eq!((config.transform.min_size, config.transform.max_size), (640, 1024));
         assert_eq!((config.anchor_sizes[1].clone(), config.anchor_ratios.clone()), (vec![32.0, 64.0], vec![0.5, 2.0]));
@@ -309,13 +336,16 @@ model = dict(
 test_pipeline = [dict(type='Resize', scale=(0, 99999999))]
 ";
         let (mut config, before) = (Config::default(), Config::default());
-        assert_eq!(apply(&told(text, &["a"]), &mut config), []);
+        assert_eq!(apply(&told(text, &["a"]), &mut config), Vec::new());
         assert_eq!(config, before);
         assert_eq!(of_meta(&Literal::of_program(text), OTHERWISE), None);
         // Without masks, and with one level.
         let mut config = Config { mask: None::<MaskHead>, neck: Neck::C4, ..Config::default() };
         let names = apply(&told(&text.replace("-1.0", "1.0"), &[]), &mut config);
         assert_eq!(config.anchor_sizes, [vec![128.0]]);
-        assert!(names.contains(&("anchor_ratios", Origin::Read)) && config.transform.size_divisible == 1);
+        assert!(
+            names.iter().any(|found| found.name == "anchor_ratios" && found.source.contains("anchor_generator"))
+                && config.transform.size_divisible == 1
+        );
     }
 }

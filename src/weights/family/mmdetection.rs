@@ -8,7 +8,7 @@ use super::{Background, Colours, Conventions, Family, Layout, Row, Unit};
 use crate::config::{AnchorRule, Config, DeltaLimit, Extents, LevelRule, Neck, PasteRule, Resize, SMALLEST_SIDE};
 use crate::weights::bound::Bound;
 use crate::weights::layers::Kind::*;
-use crate::weights::settings::{Epsilon, Origin};
+use crate::weights::settings::{Epsilon, Finding, Origin};
 
 pub(super) const MMDETECTION: Family = Family {
     name: "MMDetection",
@@ -77,7 +77,7 @@ pub(super) const MMDETECTION_1: Family = Family {
     defaults: |bound, config| {
         // As all did then: boxes with their last pixel, anchors of whole ones, samples that are not moved.
         let told = defaults(bound, config);
-        let unless_told = |name: &str| !told.iter().any(|(told, origin)| *told == name && *origin == Origin::Read);
+        let unless_told = |name: &str| !told.iter().any(|told| told.name == name && told.origin == Origin::Read);
         (config.anchor_rule, config.extents) = (AnchorRule::RoundedCorners, Extents::Inclusive);
         config.roi_aligned = false;
         if unless_told("box.sampling_ratio") {
@@ -131,15 +131,16 @@ fn rows(heads: &str) -> Vec<Row> {
 }
 
 /// MMDetection's rules, which no tensor tells, and what the file's `meta`, or its name, tells instead.
-fn defaults(bound: &Bound, config: &mut Config) -> Vec<(&'static str, Origin)> {
+fn defaults(bound: &Bound, config: &mut Config) -> Vec<Finding> {
     let mut told = Vec::new();
-    let (_, of_colours) = mm_config::colours(bound, bound.conventions);
+    let (_, origin, source) = mm_config::colours(bound, bound.conventions);
     told.extend(
-        ["transform.image_range", "transform.image_mean", "transform.image_std"].map(|name| (name, of_colours)),
+        ["transform.colours", "transform.image_range", "transform.image_mean", "transform.image_std"]
+            .map(|name| Finding::new(name, origin, source)),
     );
-    let (style, of_style) = mm_config::style(bound);
+    let (style, origin, source) = mm_config::style(bound);
     config.backbone.stride_in_1x1 = style == Style::Caffe;
-    told.push(("backbone.stride_in_1x1", of_style));
+    told.push(Finding::new("backbone.stride_in_1x1", origin, source));
     config.backbone.dilate_first = true;
     config.transform.resize = Resize::Opencv;
     (config.anchor_rule, config.roi_levels, config.paste) =

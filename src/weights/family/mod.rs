@@ -11,14 +11,16 @@ mod maskrcnn_benchmark;
 mod matterport;
 mod mm_config;
 mod mmdetection;
+mod onnx_zoo;
 mod rows;
 mod torchvision;
 
-pub(super) use conventions::{Background, Colours, Conventions, Layout};
+pub(super) use conventions::{Background, Conventions, Layout};
 pub(super) use rows::{Row, Unit};
 
 use super::bound::Bound;
-use super::settings::{Epsilon, Origin};
+use super::settings::{Epsilon, Finding, Origin};
+pub(super) use crate::config::Colours;
 use crate::config::Config;
 
 /// Every family, the likeliest first.
@@ -39,6 +41,32 @@ pub(super) const OURS: &Family = &torchvision::TORCHVISION;
 
 /// torchvision's networks in ONNX files, which have the norms in the weights.
 pub(super) const TORCHVISION_IN_ONNX: &Family = &torchvision::IN_ONNX;
+
+/// The ONNX model zoo's.
+pub(super) const ONNX_ZOO: &Family = &onnx_zoo::IN_ONNX;
+
+/// Sets what an ONNX model's graph tells beside its tensors.
+fn of_graph(bound: &Bound, config: &mut Config) -> Vec<Finding> {
+    let of_pooling = "`sampling_ratio` of the graph's RoiAlign";
+    let (graph, mut told) = (bound.file.told(), Vec::new());
+    if let Some(stride) = graph.stride_in_1x1 {
+        config.backbone.stride_in_1x1 = stride;
+        told.push(Finding::new("backbone.stride_in_1x1", Origin::Read, "`strides` of the graph's convolutions"));
+    }
+    let ratio =
+        |side: usize| graph.sampling.iter().find(|(of, ratio)| *of == side && *ratio <= 8).map(|(_, ratio)| *ratio);
+    if let Some(ratio) = ratio(config.box_head.roi_size) {
+        config.box_head.sampling_ratio = ratio;
+        told.push(Finding::new("box.sampling_ratio", Origin::Read, of_pooling));
+    }
+    if let Some(mask) = &mut config.mask
+        && let Some(ratio) = ratio(mask.roi_size)
+    {
+        mask.sampling_ratio = ratio;
+        told.push(Finding::new("mask.sampling_ratio", Origin::Read, of_pooling));
+    }
+    told
+}
 
 /// How one project writes down its networks.
 #[derive(Debug)]
@@ -65,8 +93,8 @@ pub(super) struct Family {
     /// These, as far as a file says otherwise.
     pub told: fn(&Bound, Conventions) -> Conventions,
     /// The same: its rules and defaults, for a network whose layers are known. Returns the settings that the file has
-    /// among its tensors, by dotted name, and those that follow from these.
-    pub defaults: fn(&Bound, &mut Config) -> Vec<(&'static str, Origin)>,
+    /// among its tensors or beside them, and those that follow from these.
+    pub defaults: fn(&Bound, &mut Config) -> Vec<Finding>,
     /// Parts of networks that are not supported, by a piece of their names: a sentence that goes on after "FILE: ",
     /// `{}` being the name found. Such a file is refused at once, since without the part it would find other things.
     pub refused: &'static [(&'static str, &'static str)],

@@ -3,7 +3,7 @@
 //! Source: `torchvision/models/detection/*.py` and `ops/feature_pyramid_network.py`; the renamings of 2022 are in their
 //! `_load_from_state_dict`.
 
-use super::{Background, Colours, Conventions, Family, Layout, Row, Unit};
+use super::{Background, Colours, Conventions, Family, Layout, Row, Unit, of_graph};
 use crate::weights::eps;
 use crate::weights::layers::Kind::*;
 use crate::weights::settings::{Epsilon, Origin};
@@ -45,6 +45,7 @@ pub(super) const IN_ONNX: Family = Family {
         let because = "an ONNX model has it in the weights".into();
         (0.0, Epsilon { origin: Origin::Read, because, doubt: None })
     },
+    defaults: of_graph,
     ..TORCHVISION
 };
 

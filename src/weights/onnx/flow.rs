@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::constants::{Constants, dequantised, transposed};
-use super::model::Node;
+use super::model::{Node, Tensor};
 use crate::tensor::HostTensor;
 
 /// Most operations without weights between two layers.
@@ -31,7 +31,7 @@ const PASSED: [&str; 14] = [
 ];
 
 /// What an operation with weights does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Does {
     Conv,
     Deconv,
@@ -116,6 +116,8 @@ impl<'g, 'a> Flow<'g, 'a> {
         }
         let mut flow = Self { constants, layers: Vec::new(), of_node: HashMap::new(), readers };
         let mut known: HashMap<&str, usize> = HashMap::new();
+        // The same weight may be stored once for each of its uses: the first tensor of a kind, and whose it is.
+        let mut alike: HashMap<(Does, &[usize], u32), (&Tensor, usize)> = HashMap::new();
         for (i, node) in flow.constants.graph.nodes.iter().enumerate() {
             if ["ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"].contains(&node.op) {
                 return Err(format!(
@@ -129,8 +131,15 @@ impl<'g, 'a> Flow<'g, 'a> {
             else {
                 continue;
             };
-            let layer = match known.get(root) {
-                Some(&layer) => layer,
+            let first = match known.get(root) {
+                Some(&layer) => Some(layer),
+                None => alike
+                    .get(&(does, &tensor.shape[..], tensor.checksum()))
+                    .filter(|(same, _)| *same == tensor)
+                    .map(|(_, layer)| *layer),
+            };
+            let layer = match first {
+                Some(layer) => layer,
                 None => {
                     let Some(&input) = node.inputs.first() else { continue };
                     let mut shape = tensor.shape.clone();
@@ -142,15 +151,16 @@ impl<'g, 'a> Flow<'g, 'a> {
                     }
                     let from = flow.origin(input);
                     flow.layers.push(Weighted { does, from, shape, uses: 0, node, others: Vec::new(), place });
-                    known.insert(root, flow.layers.len() - 1);
+                    alike.insert((does, &tensor.shape[..], tensor.checksum()), (tensor, flow.layers.len() - 1));
                     flow.layers.len() - 1
                 }
             };
-            let known = &mut flow.layers[layer];
-            if known.uses > 0 {
-                known.others.push(node);
+            known.insert(root, layer);
+            let layer_of = &mut flow.layers[layer];
+            if layer_of.uses > 0 {
+                layer_of.others.push(node);
             }
-            known.uses += 1;
+            layer_of.uses += 1;
             flow.of_node.insert(i, layer);
         }
         Ok(flow)
@@ -179,11 +189,13 @@ impl<'g, 'a> Flow<'g, 'a> {
             }
             let passed = match (node.op, &node.inputs[..]) {
                 (op, [first, ..]) if PASSED.contains(&op) => Some(*first),
-                ("Add" | "Sub" | "Mul" | "Div", [a, b]) => match [a, b].map(|x| self.constants.is_constant(x)) {
-                    [false, true] => Some(*a),
-                    [true, false] => Some(*b),
-                    _ => None,
-                },
+                ("Add" | "Sub" | "Mul" | "Div", [a, b]) | ("QLinearAdd" | "QLinearMul", [a, _, _, b, ..]) => {
+                    match [a, b].map(|x| self.constants.is_constant(x)) {
+                        [false, true] => Some(*a),
+                        [true, false] => Some(*b),
+                        _ => None,
+                    }
+                }
                 _ => None,
             };
             let Some(next) = passed else { return Origin::Junction(i) };
@@ -222,9 +234,36 @@ impl<'g, 'a> Flow<'g, 'a> {
         Ok(false)
     }
 
-    /// A layer's weight in torch's order, and its bias, of `outputs` values.
-    pub(super) fn values(&self, layer: &Weighted<'g, 'a>, outputs: usize) -> Result<(HostTensor, Vec<f32>), String> {
-        let Place { weight, bias, quantised, turned } = layer.place;
+    /// The layer of a single use that an operation's input comes from, seen past those that are used on several levels.
+    fn feeding(&self, node: &Node<'a>) -> Option<usize> {
+        let mut name = *node.inputs.first()?;
+        for _ in 0..FURTHEST {
+            let (i, node) = self.constants.producer(name)?;
+            match self.of_node.get(&i) {
+                Some(&layer) if self.layers[layer].uses == 1 => return Some(layer),
+                Some(_) => {}
+                None if PASSED.contains(&node.op) => {}
+                None => return None,
+            }
+            name = node.inputs.first()?;
+        }
+        None
+    }
+
+    /// The steps of a convolution along rows and columns.
+    pub(super) fn steps(&self, layer: usize) -> Option<Vec<i64>> {
+        self.layers[layer].node.integers("strides")
+    }
+
+    /// A layer's weight in torch's order, its bias, of `outputs` values, and how many times as large some other use of a bias in
+    /// whole numbers would make it, if any would. `finest`: the layer that makes the finest level.
+    pub(super) fn values(
+        &self,
+        layer: &Weighted<'g, 'a>,
+        outputs: usize,
+        finest: Option<usize>,
+    ) -> Result<(HostTensor, Vec<f32>, f32), String> {
+        let Place { weight, bias: bias_at, quantised, turned } = layer.place;
         let input = |i: usize| match layer.node.inputs.get(i) {
             Some(name) if !name.is_empty() => self.constants.value(name),
             _ => Ok(None),
@@ -237,7 +276,8 @@ impl<'g, 'a> Flow<'g, 'a> {
             return Err(lost("factors are not 1, and"));
         }
         let mut values = input(weight)?.ok_or_else(|| lost("weight"))?;
-        let mut biases = input(bias)?.map(|bias| bias.data);
+        let mut biases = input(bias_at)?.map(|bias| bias.data);
+        let mut doubt = 1.0f32;
         if let Some([scale, zero, image]) = quantised {
             let scale = input(scale)?.ok_or_else(|| lost("scale"))?.data;
             let zero = input(zero)?.map(|zero| zero.data);
@@ -252,17 +292,17 @@ impl<'g, 'a> Flow<'g, 'a> {
                     Some(name) => Ok(self.constants.value(name)?.and_then(|scale| scale.data.first().copied())),
                     None => Ok::<_, String>(None),
                 };
-                let image = of_image(layer.node)?.ok_or_else(|| lost("scale"))?;
-                // ONNX Runtime's quantiser writes one bias, by the scale of one of the levels.
-                for other in &layer.others {
-                    if of_image(other)? != Some(image) {
-                        return Err(format!(
-                            "is quantised so that a layer which several levels share (`{}`) has one bias in steps of different \
-                             sizes, and what it is cannot be told: take the model from before the quantisation, or one in \
-                             QDQ form (DequantizeLinear)",
-                            layer.node.op
-                        ));
-                    }
+                // Of a bias that several levels share, ONNX Runtime's quantiser writes whole numbers once, for the node that it
+                // comes to first, which is the finest level's, and has the others use them with steps of their own. In the
+                // file, nodes stand in another order.
+                let shared = |node: &&Node<'a>| node.inputs.get(bias_at) == layer.node.inputs.get(bias_at);
+                let uses: Vec<&Node<'a>> = layer.others.iter().copied().chain([layer.node]).filter(shared).collect();
+                let on_finest = |node: &&&Node<'a>| finest.is_some() && self.feeding(node) == finest;
+                let written_for = uses.iter().find(on_finest).copied().unwrap_or(layer.node);
+                let image = of_image(written_for)?.ok_or_else(|| lost("scale"))?;
+                for other in uses {
+                    let of_other = of_image(other)?.ok_or_else(|| lost("scale"))?;
+                    doubt = doubt.max(of_other / image).max(image / of_other);
                 }
                 bias.iter_mut().enumerate().for_each(|(i, b)| *b *= image * scale[i % scale.len()]);
             }
@@ -272,7 +312,7 @@ impl<'g, 'a> Flow<'g, 'a> {
         }
         let bias = biases.unwrap_or_else(|| vec![0.0; outputs]);
         match values.shape == layer.shape && bias.len() == outputs {
-            true => Ok((values, bias)),
+            true => Ok((values, bias, doubt)),
             false => Err(lost("shape")),
         }
     }
@@ -317,7 +357,7 @@ impl<'g, 'a> Flow<'g, 'a> {
                         }
                     }
                 }
-                ("QLinearAdd", inputs) if inputs.len() >= 6 => {
+                (op @ ("QLinearAdd" | "QLinearMul"), inputs) if inputs.len() >= 6 => {
                     let at = if inputs[0] == name { 3 } else { 0 };
                     let [q, by, zero] = [at, at + 1, at + 2].map(|i| self.constants.value(inputs[i]));
                     let (Some(q), Some(by), zero) = (q?, by?, zero?) else { break };
@@ -325,7 +365,12 @@ impl<'g, 'a> Flow<'g, 'a> {
                     let Some(values) = dequantised(q, &by.data, zero, 0).filter(|v| v.data.len() == outputs) else {
                         break;
                     };
-                    shift.iter_mut().zip(values.data).for_each(|(sum, v)| *sum += v);
+                    for (i, v) in values.data.into_iter().enumerate() {
+                        match op {
+                            "QLinearMul" => (scale[i], shift[i]) = (scale[i] * v, shift[i] * v),
+                            _ => shift[i] += v,
+                        }
+                    }
                 }
                 _ => break,
             }

@@ -55,19 +55,30 @@ impl<'a> Node<'a> {
         Ok(node)
     }
 
-    /// The value of an attribute's field of this number.
-    fn attribute(&self, name: &str, number: u64) -> Option<Value<'a>> {
-        let called = |message: &&[u8]| {
+    /// An attribute's message.
+    fn message(&self, name: &str) -> Option<&'a [u8]> {
+        let called = |message: &&&[u8]| {
             let mut fields = Fields::of(message).flatten();
             fields.any(|(field, value)| field == 1 && value.text() == name)
         };
-        let message = self.attributes.iter().find(|message| called(message))?;
-        Fields::of(message).flatten().find_map(|(field, value)| (field == number).then_some(value))
+        self.attributes.iter().find(called).copied()
+    }
+
+    /// The value of an attribute's field of this number.
+    fn attribute(&self, name: &str, number: u64) -> Option<Value<'a>> {
+        Fields::of(self.message(name)?).flatten().find_map(|(field, value)| (field == number).then_some(value))
     }
 
     /// An integer attribute.
     pub(super) fn integer(&self, name: &str) -> Option<i64> {
         self.attribute(name, 3)?.integer()
+    }
+
+    /// An attribute of several integers, which may be packed or not.
+    pub(super) fn integers(&self, name: &str) -> Option<Vec<i64>> {
+        let message = self.message(name)?;
+        let all = Fields::of(message).flatten().filter(|(field, _)| *field == 8);
+        all.map(|(_, value)| value.integers().ok()).collect::<Option<Vec<_>>>().map(|all| all.concat())
     }
 
     /// A floating-point attribute.
@@ -133,6 +144,14 @@ impl<'a> Tensor<'a> {
             }
         }
         Ok((name, Self { shape, kind, data }))
+    }
+
+    /// A number that tensors of the same bytes have alike; those of others, rarely.
+    pub(super) fn checksum(&self) -> u32 {
+        match self.data {
+            Data::Raw(bytes) | Data::Floats(bytes) | Data::Integers(bytes) => crc32fast::hash(bytes),
+            Data::Elsewhere(_) | Data::None => 0,
+        }
     }
 
     /// Number of elements.

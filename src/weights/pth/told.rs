@@ -24,7 +24,7 @@ pub(super) fn of(pickle: &Pickle<'_>) -> Told {
     });
     let places = [Some(meta), of_data].into_iter().flatten();
     let classes = places.flat_map(|dict| [b"CLASSES".as_slice(), b"classes"].map(|key| names(pickle, dict, key)));
-    Told { config: text.unwrap_or_default(), classes: classes.flatten().next().unwrap_or_default() }
+    Told { config: text.unwrap_or_default(), classes: classes.flatten().next().unwrap_or_default(), ..Told::default() }
 }
 
 /// The value of a key, the last where there are several, as in Python.

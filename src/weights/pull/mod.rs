@@ -73,7 +73,8 @@ fn pull_with(
         return Ok(path);
     }
     let mut part = Part::open(&target)?;
-    if p.bytes.is_some_and(|bytes| part.len() > bytes) {
+    // Where no hash would tell, nothing is put together of two calls' pieces.
+    if p.check == Check::Untold || p.bytes.is_some_and(|bytes| part.len() > bytes) {
         part.restart()?;
     }
     let room = p.bytes.map_or(Ok(()), |bytes| check_room(bytes, &part));

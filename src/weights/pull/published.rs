@@ -26,30 +26,35 @@ pub struct Project {
 pub enum Check {
     /// The whole SHA-256.
     Sha256(&'static str),
+    /// The first digits of the SHA-256, with the same reserve.
+    Sha256Digits(&'static str),
     /// The first digits of the MD5. They tell a damaged file, not one that somebody meant to pass for another.
     Md5Digits(&'static str),
+    /// Nothing: what came has the length that its server told, and more cannot be known.
+    Untold,
 }
 
 impl Check {
     /// The hash's name.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Sha256(_) => "SHA-256",
+            Self::Sha256(_) | Self::Sha256Digits(_) | Self::Untold => "SHA-256",
             Self::Md5Digits(_) => "MD5",
         }
     }
 
-    /// What it must be, or begin with.
+    /// What it must be, or begin with; empty where nothing is told.
     pub fn digits(self) -> &'static str {
         match self {
-            Self::Sha256(digits) | Self::Md5Digits(digits) => digits,
+            Self::Sha256(digits) | Self::Sha256Digits(digits) | Self::Md5Digits(digits) => digits,
+            Self::Untold => "",
         }
     }
 
     /// The hash of all that `from` still has, whole.
     pub(super) fn of(self, from: &mut impl Read) -> io::Result<String> {
         match self {
-            Self::Sha256(_) => hash_of::<Sha256>(from),
+            Self::Sha256(_) | Self::Sha256Digits(_) | Self::Untold => hash_of::<Sha256>(from),
             Self::Md5Digits(_) => hash_of::<Md5>(from),
         }
     }
@@ -58,7 +63,8 @@ impl Check {
     pub(super) fn passes(self, hash: &str) -> bool {
         match self {
             Self::Sha256(due) => hash == due,
-            Self::Md5Digits(due) => hash.starts_with(due),
+            Self::Sha256Digits(due) | Self::Md5Digits(due) => hash.starts_with(due),
+            Self::Untold => true,
         }
     }
 }
@@ -96,7 +102,7 @@ impl Published {
         })
     }
 
-    /// Its file's name. Digits of the hash are in it.
+    /// Its file's name. Digits of the hash are in it, where the project puts them there.
     pub fn file(&self) -> &'static str {
         self.path.rsplit('/').next().unwrap_or(self.path)
     }
@@ -112,14 +118,16 @@ pub(in super::super) fn published_as(name: &str, bytes: &[u8]) -> Option<&'stati
     one_of(&PUBLISHED, name, bytes)
 }
 
-/// By length and hash, or by length and a name that carries the hash's digits: to hash 170 MB would delay every start. Where
-/// no length is known, by name and hash.
+/// By length and hash, or by length and its own name or one that carries the hash's digits: to hash 170 MB would delay every
+/// start. Where no length is known, by name and hash; without a hash, by nothing.
 fn one_of<'a>(all: &'a [Published], name: &str, bytes: &[u8]) -> Option<&'a Published> {
     let hashed = |p: &Published| p.check.of(&mut &bytes[..]).is_ok_and(|hash| p.check.passes(&hash));
+    let named = |p: &Published| Path::new(name).file_name().is_some_and(|file| file == p.file());
     let same = |p: &&Published| match p.bytes {
+        _ if p.check == Check::Untold => false,
         Some(length) if length != bytes.len() as u64 => false,
-        Some(_) => name.contains(p.check.digits().get(..8).unwrap_or(p.check.digits())) || hashed(p),
-        None => Path::new(name).file_name().is_some_and(|file| file == p.file()) && hashed(p),
+        Some(_) => name.contains(p.check.digits().get(..8).unwrap_or(p.check.digits())) || named(p) || hashed(p),
+        None => named(p) && hashed(p),
     };
     all.iter().find(same)
 }
@@ -200,12 +208,16 @@ mod tests {
         let hexadecimal = |digits: &str| digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         for (i, p) in PUBLISHED.iter().enumerate() {
             let digits = p.check.digits();
-            assert!(hexadecimal(digits) && p.file().contains(digits.get(..8).unwrap_or(digits)), "{}", p.name);
+            assert!(hexadecimal(digits), "{}", p.name);
+            match p.check {
+                Check::Sha256(whole) => assert_eq!(whole.len(), 64, "{}", p.name),
+                _ => assert!(p.file().contains(digits), "{}", p.name),
+            }
             assert!(PUBLISHED[..i].iter().all(|other| other.name != p.name && other.file() != p.file()), "{}", p.name);
             assert_eq!(Published::find(p.name), Some(p));
             if *p.project != TORCHVISION {
                 let (project, name) = p.name.split_once('/').unwrap();
-                assert!(project == p.project.name && p.path.starts_with(name), "{}", p.name);
+                assert!(project == p.project.name && p.path.contains(name), "{}", p.name);
             }
             assert!(p.project.origin.starts_with("https://") && !p.project.origin.ends_with('/'));
             assert!(p.preset.is_none_or(|name| crate::config::presets::find(name).is_some()), "{}", p.name);
@@ -229,6 +241,9 @@ mod tests {
         let md5 = Check::Md5Digits("900150");
         assert_eq!(md5.of(&mut &b"abc"[..]).unwrap(), "900150983cd24fb0d6963f7d28e17f72");
         assert!(md5.passes(&md5.of(&mut &b"abc"[..]).unwrap()) && !md5.passes(&md5.of(&mut &b"abd"[..]).unwrap()));
+        let digits = Check::Sha256Digits("ba7816bf");
+        assert!(digits.passes(&digits.of(&mut &b"abc"[..]).unwrap()));
+        assert!(!digits.passes(&digits.of(&mut &b"abd"[..]).unwrap()));
     }
 
     #[test]
@@ -245,6 +260,11 @@ mod tests {
         let known = |name: &str, bytes: &[u8]| one_of(&all, name, bytes).is_some();
         assert!(known("weights/abc_900150.pkl", b"abc"));
         assert!(!known("abc_900150.pkl", b"abd") && !known("other.pkl", b"abc"));
+        // Of its own name, where that has no digits; and never where nothing is told.
+        let named = [Published { path: "model/Abc-10.onnx", ..whole }];
+        assert!(one_of(&named, "here/Abc-10.onnx", b"xyz").is_some() && one_of(&named, "b.onnx", b"xyz").is_none());
+        let untold = [Published { path: "v2.0/abc.h5", bytes: None, check: Check::Untold, ..whole }];
+        assert!(one_of(&untold, "abc.h5", b"abc").is_none());
     }
 
     #[test]

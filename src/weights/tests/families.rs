@@ -178,17 +178,24 @@ fn a_family_with_every_convention_reversed() {
         assert_eq!(settings.config.backbone.bn_eps, 1e-3);
         assert_eq!(settings.epsilon.origin, Origin::Inferred);
 
+        assert_eq!(settings.config.transform.colours, Colours::Bgr);
+        let ours = config;
+        let mut config = ours.clone();
+        config.transform.colours = Colours::Bgr;
         let weights = NetworkWeights::load(&file, &config).unwrap();
-        assert!(weights == expected(&config), "{}", config.box_head.class_agnostic);
+        // The order that is said is the one that is taken.
+        assert!(NetworkWeights::load(&file, &ours).unwrap() != weights);
+        assert!(weights == expected(&ours), "{}", config.box_head.class_agnostic);
         let inventory = Inventory::new(&file, &config);
         assert!(inventory.fits(), "{inventory:?}");
 
         // In our form it is one of ours, and the same network.
         let path = dir.path().join("ours.safetensors");
         convert::write(&file, &config, ElementType::F32, &path).unwrap();
-        let ours = WeightsFile::open(&path).unwrap();
-        assert_eq!(ours.family_name(), "torchvision");
-        assert!(NetworkWeights::load(&ours, &config).unwrap() == weights);
+        let converted = WeightsFile::open(&path).unwrap();
+        assert_eq!(converted.family_name(), "torchvision");
+        assert_eq!(converted.config().unwrap(), ours);
+        assert!(NetworkWeights::load(&converted, &ours).unwrap() == weights);
     }
 }
 

@@ -150,6 +150,15 @@ fn every_setting_has_an_origin() {
         assert_eq!(inferred.origin(setting), Some(origin), "{setting}");
     }
     assert!(inferred.origin("box").is_none() && inferred.origin("no.such").is_none());
+    for (setting, source) in [
+        ("num_classes", "`roi_heads.box_predictor.cls_score.weight` [3, 8]"),
+        ("backbone.groups", "`backbone.body.layer1.0.conv2.weight` [4, 4, 3, 3]"),
+        ("box.convs", "`roi_heads.box_head.fc6.weight` [8, 16]"),
+        ("transform.colours", "the default of torchvision"),
+    ] {
+        assert_eq!(inferred.source(setting), Some(source));
+    }
+    assert!(inferred.source("no.such").is_none());
     assert!(inferred.assumed().any(|name| name == "rpn.nms_thresh"));
     // All that is not assumed is told by the tensors: other ones, other values.
     let other = settings(&tiny_model(&tiny_v2_config()), "mine.pth");
@@ -177,6 +186,15 @@ fn what_is_given_is_marked() {
         ["transform.min_size", "transform.max_size", "class_names", "num_classes"].map(|name| given.origin(name));
     assert_eq!(origins, [Origin::Given, Origin::Assumed, Origin::Given, Origin::Given].map(Some));
     assert!(given.epsilon.doubt.is_some());
+    assert_eq!(
+        (given.source("num_classes"), given.source("transform.max_size")),
+        (given.source("class_names"), settings.source("transform.max_size"))
+    );
+    let named = settings.clone().given(&changes, "mine.toml").unwrap();
+    assert_eq!(
+        (named.source("class_names"), named.source("anchor_rule")),
+        (Some("mine.toml"), Some("the default of torchvision"))
+    );
     let given = settings.clone().overridden(&json!({ "backbone": { "norm": "batchnorm eps 1e-3" } })).unwrap();
     assert!(given.epsilon.doubt.is_none() && given.config.backbone.bn_eps == 1e-3);
     assert_eq!((given.epsilon.origin, given.origin("backbone.norm")), (Origin::Given, Some(Origin::Given)));

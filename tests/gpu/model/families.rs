@@ -2,8 +2,12 @@
 //! arithmetic, stage by stage (`tests/oracle/make_mmdet_goldens.py`). Weights are made by formula, on both sides.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::ops::ControlFlow;
+use std::path::Path;
 
+use flate2::read::GzDecoder;
 use maskrcnn::engine::config::{AnchorRule, Config, Extents, Resize};
 use maskrcnn::engine::weights::synth::values;
 use maskrcnn::engine::weights::{Origin, WeightsFile};
@@ -102,6 +106,20 @@ pub(super) fn file(metadata: &HashMap<String, String>) -> WeightsFile {
         "maskrcnn-benchmark" => {
             let bytes = checkpoint(&tensors(metadata), "model", |pickle| pickle.text("iteration").int(90000));
             WeightsFile::from_bytes(bytes, "model_final.pth").unwrap()
+        }
+        "ONNX zoo" => {
+            // One of the real size lies beside its golden.
+            let beside =
+                std::env::var_os("MASKRCNN_GOLDEN").map(|golden| Path::new(&golden).with_file_name(&metadata["model"]));
+            match beside.filter(|path| path.exists()) {
+                Some(path) => WeightsFile::open(path).unwrap(),
+                None => {
+                    let packed = path(&format!("src/weights/onnx/fixtures/{}.gz", metadata["model"]));
+                    let mut bytes = Vec::new();
+                    GzDecoder::new(File::open(packed).unwrap()).read_to_end(&mut bytes).unwrap();
+                    WeightsFile::from_bytes(bytes, metadata["model"].clone()).unwrap()
+                }
+            }
         }
         _ => WeightsFile::from_bytes(blobs(&tensors(metadata)), "model_final.pkl").unwrap(),
     }
@@ -213,6 +231,19 @@ fn detectron() {
     });
 }
 
+/// The ONNX model zoo's, against ONNX Runtime: the same, and overlaps without the last pixel.
+#[test]
+fn onnx_zoo() {
+    check("onnx_zoo", |file| {
+        assert_eq!(file.family_name(), "the ONNX zoo");
+        let settings = file.settings().unwrap();
+        let config = &settings.config;
+        assert_eq!((config.extents, config.anchor_rule), (Extents::InclusiveButOverlaps, AnchorRule::Strided));
+        assert!(config.backbone.stride_in_1x1);
+        assert_eq!(settings.origin("anchor_sizes"), Some(Origin::Read));
+    });
+}
+
 /// Any golden of a family's, such as one at its real size that the repository has no room for.
 #[test]
 fn given() {
@@ -244,7 +275,7 @@ fn boxes_with_their_last_pixel_are_refused_where_nobody_knows_them() {
             detector.augmented(&[View::PLAIN]).err(),
         ]
     };
-    for extents in [Extents::Inclusive, Extents::InclusiveInImage] {
+    for extents in [Extents::Inclusive, Extents::InclusiveInImage, Extents::InclusiveButOverlaps] {
         for refused in all(&with(extents)) {
             let message = refused.unwrap().to_string();
             assert!(message.contains("`extents`") && message.contains("their last pixel"), "{message}");

@@ -45,6 +45,13 @@ fn entry_of_digits(content: &[u8]) -> Published {
     Published { path: path.leak(), bytes: None, check: Check::Md5Digits(md5[..6].to_string().leak()), ..entry(content) }
 }
 
+/// The same of one that tells digits of the SHA-256, or nothing at all.
+fn entry_of(content: &[u8], path: &str, check: impl Fn(&'static str) -> Check) -> Published {
+    let sha256: &'static str = sha256_of(content).leak();
+    let path = path.replace("{}", &sha256[..8]).leak();
+    Published { path, bytes: None, check: check(&sha256[..8]), ..entry(content) }
+}
+
 /// A place to pull to, the file to pull, and what was heard of it.
 struct Place {
     dir: tempfile::TempDir,

@@ -321,3 +321,30 @@ fn what_cannot_be_the_file_is_refused_without_a_known_length() {
     assert!(place.failure(&server).contains("no weights file of this network has so many"));
     assert_eq!(place.part(), None);
 }
+
+/// MMDetection's files carry digits of their SHA-256.
+#[test]
+fn digits_of_the_sha256_judge_what_came() {
+    let mut place = Place::new();
+    place.p = entry_of(&place.content, "v2.0/a/a_2020-{}.pth", Check::Sha256Digits);
+    let c = place.content.clone();
+    place.pull(&Server::new(vec![whole(&c, ALL)])).unwrap();
+    let mut place = Place { dir: tempfile::tempdir().unwrap(), ..place };
+    let reason = place.failure_of(whole(&content(1), ALL));
+    assert!(reason.contains("their SHA-256 is ") && reason.contains("and the file's begins with "), "{reason}");
+}
+
+/// Where no hash is told, as of matterport's, pieces of one call are put together, and of two are not.
+#[test]
+fn without_a_hash_nothing_is_gone_on_with_that_an_earlier_call_left() {
+    let mut place = Place::new();
+    place.p = entry_of(&place.content, "v2.0/a.h5", |_| Check::Untold);
+    let c = place.content.clone();
+    place.leave(&content(1)[..1000]);
+    let server = Server::new(vec![whole(&c, 70_000), range(&c, ALL)]);
+    place.pull(&server).unwrap();
+    assert_eq!(server.ranges(), [None, from(70_000)]);
+    // It is here now, and nobody is asked.
+    place.pull(&server).unwrap();
+    assert_eq!(server.asked().len(), 2);
+}
