@@ -16,7 +16,9 @@ pub(super) const IN_ONNX: Family = Family {
         (0.0, Epsilon { origin: Origin::Read, because, doubt: None })
     },
     defaults: |bound, config| {
+        // Where a checkpoint has anchors among its tensors, a graph has them among what it computes with.
         let mut told = defaults(bound, config);
+        told.iter_mut().for_each(|found| found.source = "the anchors of a pixel among the graph's constants".into());
         // Which boxes overlap is counted by ONNX's operator, which knows no last pixel.
         config.extents = Extents::InclusiveButOverlaps;
         told.extend(of_graph(bound, config));

@@ -66,6 +66,8 @@ fn its_rules_are_read_off_the_graph_or_known() {
     ] {
         assert_eq!(settings.origin(name), Some(origin), "{name}");
     }
+    assert_eq!(settings.source("anchor_sizes"), Some("the anchors of a pixel among the graph's constants"));
+    assert_eq!(settings.source("backbone.stride_in_1x1"), Some("`strides` of the graph's convolutions"));
     assert!(config.backbone.stride_in_1x1 && config.backbone.bn_eps == 0.0);
     assert_eq!((config.extents, config.anchor_rule), (Extents::InclusiveButOverlaps, AnchorRule::Strided));
     assert_eq!((config.transform.resize, config.transform.image_range), (Resize::PillowFloor, 255.0));
