@@ -76,18 +76,107 @@ fn arrays() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+fn unpacked(packed: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut bytes).unwrap();
+    bytes
+}
+
 /// HDF5 files that claim more than they have (`tests/oracle/keras_files.py`).
 fn hdf5() -> Vec<(&'static str, Vec<u8>)> {
-    let unpacked = |packed: &[u8]| {
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed), &mut bytes).unwrap();
-        bytes
-    };
     vec![
         ("a gigabyte without chunks", unpacked(include_bytes!("fixtures/hostile_absent.h5.gz"))),
         ("zeros", unpacked(include_bytes!("fixtures/hostile_zeros.h5.gz"))),
         ("groups that go round", unpacked(include_bytes!("fixtures/hostile_round.h5.gz"))),
         ("many datasets", unpacked(include_bytes!("fixtures/hostile_many.h5.gz"))),
+        ("groups two hundred deep", unpacked(include_bytes!("fixtures/hostile_deep.h5.gz"))),
+        ("four kilobytes whose stream goes on", unpacked(include_bytes!("fixtures/hostile_bomb.h5.gz"))),
+        ("a chunk of half a gigabyte", unpacked(include_bytes!("fixtures/hostile_chunk.h5.gz"))),
+    ]
+}
+
+/// A field of bytes, as protobuf has it.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let (mut out, mut left) = (vec![number << 3 | 2], bytes.len());
+    while left >= 0x80 {
+        out.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    out.push(left as u8);
+    [out, bytes.to_vec()].concat()
+}
+
+/// The graph of an ONNX model, whose file ends with it but for what is not read.
+fn graph(model: &[u8]) -> &[u8] {
+    let mut rest = model;
+    loop {
+        let varint = |rest: &mut &[u8]| {
+            let (mut value, mut shift) = (0usize, 0);
+            while let Some((&byte, after)) = rest.split_first() {
+                (value, shift, *rest) = (value | usize::from(byte & 0x7f) << shift, shift + 7, after);
+                if byte < 0x80 {
+                    break;
+                }
+            }
+            value
+        };
+        let tag = varint(&mut rest);
+        let value = varint(&mut rest);
+        match tag {
+            0x3a => return &rest[..value],
+            _ if tag & 7 == 2 => rest = &rest[value..],
+            _ => {}
+        }
+    }
+}
+
+/// ONNX models that ask for more than they have.
+fn onnx() -> Vec<(&'static str, Vec<u8>)> {
+    let model = |of_graph: &[u8]| [vec![0x08, 8], field(7, of_graph)].concat();
+    let node = |op: &str, inputs: &[u8], output: &str| {
+        field(1, &[inputs, &field(2, output.as_bytes()), &field(4, op.as_bytes())].concat())
+    };
+    let one = |name: &str| field(1, name.as_bytes());
+    let sound = unpacked(include_bytes!("../src/weights/onnx/fixtures/folded.onnx.gz"));
+    let with = |more: &[u8]| model(&[graph(&sound), more].concat());
+    // What the first convolution reads there.
+    let image = "/transform/Concat_8_output_0";
+    assert!(sound.windows(image.len()).any(|at| at == image.as_bytes()));
+    // A graph within a node's attribute within a graph.
+    let deep = (0..10_000).fold(Vec::new(), |inner, _| node("If", &field(5, &field(6, &inner)), "x"));
+    let stem = node("Conv", &[one("image"), one("w")].concat(), "c");
+    let tensor =
+        |dims: &[u8], data: &[u8]| field(5, &[field(1, dims), vec![0x10, 3], field(8, b"w"), data.to_vec()].concat());
+    let claimed = [0xff, 0xff, 0xff, 0xff, 0x0f];
+    vec![
+        ("a tensor of thirty million axes", model(&tensor(&vec![1; 30_000_000], &[]))),
+        (
+            "a tensor of four thousand million elements",
+            model(&[stem.clone(), tensor(&claimed, &field(9, &[0; 4]))].concat()),
+        ),
+        ("graphs ten thousand deep", model(&deep)),
+        ("a network with graphs ten thousand deep", with(&[deep.clone(), node("ConvInteger", &[], "y")].concat())),
+        ("names without end", model(&node("Conv", &one("").repeat(999_000), "c"))),
+        ("nodes without end", model(&b"\x0a\0".repeat(99_000))),
+        (
+            "tensors without end",
+            model(&(0..99_000).flat_map(|i| field(5, &field(8, format!("{i}").as_bytes()))).collect::<Vec<_>>()),
+        ),
+        ("an image made of what is made of itself", {
+            let itself = node("Concat", &one("z").repeat(900_000), "z");
+            with(&[node("Concat", &one("z"), image), itself].concat())
+        }),
+    ]
+}
+
+/// safetensors whose headers are what takes memory.
+fn safetensors() -> Vec<(&'static str, Vec<u8>)> {
+    let header = |json: String| [&(json.len() as u64).to_le_bytes(), json.as_bytes()].concat();
+    let dims = "1,".repeat(1_000_000);
+    vec![
+        ("a million axes", header(format!(r#"{{"x":{{"dtype":"F32","shape":[{dims}1],"data_offsets":[0,4]}}}}"#))),
+        ("lists in a header", header(format!(r#"{{"x":{}"#, "[".repeat(2_000_000)))),
+        ("a header of a terabyte", [&(1u64 << 40).to_le_bytes(), b"{}".as_slice()].concat()),
     ]
 }
 
@@ -126,6 +215,8 @@ fn bombs_take_bounded_memory() {
     files.push(("two pickles", legacy(&[&full, b".\x80\x02", &full, b"\x85".repeat(20_000).as_slice()])));
     files.extend(arrays());
     files.extend(hdf5());
+    files.extend(onnx());
+    files.extend(safetensors());
     for (name, file) in files {
         let bytes = file.clone();
         let before = NOW.load(Relaxed);
@@ -135,6 +226,61 @@ fn bombs_take_bounded_memory() {
         let (peak, took) = (PEAK.load(Relaxed) - before, start.elapsed());
         println!("{name}: {peak} bytes, {took:?}: {reason}");
         assert!(peak < BOUND, "{name} takes {peak} bytes");
+    }
+}
+
+/// Sound files of every format, cut off at every hundredth: each is refused in a sentence, and costs no more than a whole one.
+#[test]
+fn what_is_cut_off_takes_no_more_than_the_whole() {
+    let _alone = ALONE.lock();
+    let files: [(&str, Vec<u8>); 8] = [
+        ("zip", include_bytes!("fixtures/tiny_zip.pth").to_vec()),
+        ("legacy", include_bytes!("fixtures/tiny_legacy.pth").to_vec()),
+        ("arrays", include_bytes!("../src/weights/pth/fixtures/arrays_numpy2_protocol2.pkl").to_vec()),
+        ("safetensors", include_bytes!("golden/rois.safetensors").to_vec()),
+        ("oldest HDF5", unpacked(include_bytes!("fixtures/keras_weights.h5.gz"))),
+        ("HDF5 in chunks", unpacked(include_bytes!("fixtures/keras_chunked.h5.gz"))),
+        ("ONNX", unpacked(include_bytes!("../src/weights/onnx/fixtures/norms.onnx.gz"))),
+        ("ONNX of 8 bits", unpacked(include_bytes!("../src/weights/onnx/fixtures/qdq.onnx.gz"))),
+    ];
+    for (name, file) in files {
+        let mut worst = 0;
+        for percent in 0..100 {
+            let bytes = file[..file.len() * percent / 100].to_vec();
+            let before = NOW.load(Relaxed);
+            PEAK.store(before, Relaxed);
+            let reason = WeightsFile::from_bytes(bytes, name).expect_err(name).to_string();
+            assert!(!reason.contains('\n') && reason.len() < 700, "{name} at {percent} %: {reason}");
+            worst = worst.max(PEAK.load(Relaxed) - before);
+        }
+        println!("{name}: {worst} bytes of {}", file.len());
+        assert!(worst < (1 << 20) + 6 * file.len(), "{name}: {worst} bytes of {}", file.len());
+    }
+}
+
+/// The text of a configuration is read as far as it is one, however long it is, and however deep.
+#[test]
+fn texts_of_configurations_take_bounded_memory() {
+    let _alone = ALONE.lock();
+    let tensor = [b"ctorch._utils\n_rebuild_tensor\n(".as_slice(), STORAGE, b"QK\0K\x04\x85K\x01\x85tR"].concat();
+    let parts = ["[", "[],", "dict(a=", "'a' ", "'''", "1:", "\n1=", "\nb=1"];
+    for part in parts {
+        // A little shorter than the longest that is read.
+        let text = format!("a = [{}", part.repeat(((1 << 20) - 64) / part.len()));
+        let text = [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+        let object = [b"}(U\x04meta}(U\x03cfg".as_slice(), &text, b"uU\x0astate_dict}(U\x01w", &tensor, b"uu"].concat();
+        let mut file = legacy(&[&object]);
+        // The list of storages, and the one there is.
+        file.truncate(file.len() - 4);
+        file.extend(b"\x80\x02](U\x010e.\x04\0\0\0\0\0\0\0".iter().chain(&[0; 16]));
+        let before = NOW.load(Relaxed);
+        PEAK.store(before, Relaxed);
+        let start = Instant::now();
+        let file = WeightsFile::from_bytes(file, part).unwrap();
+        let (peak, took) = (PEAK.load(Relaxed) - before, start.elapsed());
+        println!("{part:?}: {peak} bytes, {took:?}");
+        assert_eq!(file.names().collect::<Vec<_>>(), ["w"]);
+        assert!(peak < BOUND, "{part:?} takes {peak} bytes");
     }
 }
 

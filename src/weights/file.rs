@@ -23,6 +23,11 @@ use crate::tensor::HostTensor;
 /// What every message about an unreadable file ends with.
 pub(super) const CURE: &str = "name a .pth or .safetensors file with the state dict of a detection model of torchvision's, detectron2's, MMDetection's or maskrcnn-benchmark's, the .pkl of detectron2's or Detectron's, an .onnx of torchvision's, or matterport's .h5";
 
+/// Bytes of weights, as f32, for each of a file's, and of a file too small for that to mean anything. Tensors of a checkpoint may be
+/// views that share their elements, or repeat one: nobody's network does so often, and a hostile one could claim any size.
+const MOST_INFLATION: usize = 32;
+const LEAST_BYTES: usize = 64 << 20;
+
 /// An open `.safetensors` file, PyTorch checkpoint (`.pth`, `.pt`), pickle of NumPy's arrays (`.pkl`), ONNX model (`.onnx`) or
 /// HDF5 file of Keras's (`.h5`): f64, f32, f16 or bf16 tensors under torchvision's, detectron2's or matterport's names, and
 /// string metadata (safetensors only).
@@ -172,6 +177,7 @@ impl WeightsFile {
                 None => format!("is no weights file: {CURE}"),
             }),
         };
+        let read = read.and_then(|read| within_bounds(&read.1, bytes.get().len()).map(|()| read));
         let (format, taken, metadata) = read.map_err(|reason| Error::Weights { file: name.clone(), reason })?;
         let Taken { tensors, family, selection, decoded, told } = taken;
         let tensors = tensors.into_iter().collect();
@@ -326,6 +332,20 @@ impl WeightsFile {
             )));
         }
         Ok(HostTensor::new(expected_shape, data))
+    }
+}
+
+/// Refuses tensors that would be far more than their file.
+fn within_bounds(taken: &Taken, length: usize) -> Result<(), String> {
+    let most = length.saturating_mul(MOST_INFLATION).max(LEAST_BYTES);
+    let elements = |entry: &Entry| entry.shape.iter().fold(1usize, |n, &axis| n.saturating_mul(axis));
+    let claimed = taken.tensors.iter().map(|(_, entry)| elements(entry).saturating_mul(4));
+    match claimed.fold(0, usize::saturating_add) {
+        claimed if claimed > most => Err(format!(
+            "claims {claimed} bytes of weights, and has {length}: its tensors repeat what they are made of. The file is corrupt, \
+             download or save it again"
+        )),
+        _ => Ok(()),
     }
 }
 

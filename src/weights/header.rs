@@ -12,8 +12,8 @@ use super::sniff::format_of;
 const PREFIX: usize = 8;
 
 /// Longest header read. ResNet-101's is 60 KB; the safetensors crate would allow 100 MB, and JSON arrays of small
-/// numbers take over ten times their text in memory.
-const LONGEST_HEADER: u64 = 4 << 20;
+/// numbers take over twenty times their text in memory.
+const LONGEST_HEADER: u64 = 2 << 20;
 
 /// Whether `bytes` begin like a safetensors file. The header is a JSON object; requiring its brace where it belongs
 /// separates the formats: a length prefix of 640 begins like a pickle, and one of 0x46554747 like GGUF.

@@ -8,6 +8,7 @@ Before anything is written, Keras's own forward pass is held against `make_matte
 """
 import gzip
 import os
+import zlib
 
 os.environ["KERAS_BACKEND"] = "torch"
 
@@ -154,6 +155,14 @@ def hostile(folder):
         outer = file.create_group("res2a")
         for i in range(300):
             inner[f"{i}"], outer[f"{i}"] = one, inner
+    with signed("bomb") as file:
+        # A chunk of four kilobytes, whose compressed bytes make a quarter of a gigabyte.
+        dataset = file.create_dataset("rpn_class_raw/rpn_class_raw/kernel:0", (1 << 10,), "f4", chunks=(1 << 10,), compression="gzip")
+        dataset.id.write_direct_chunk((0,), zlib.compress(bytes(1 << 28), 9))
+    with signed("chunk") as file:
+        # Sixteen numbers, in a chunk of half a gigabyte.
+        more = {"chunks": (1 << 14, 1 << 13), "maxshape": (None, None), "compression": "gzip"}
+        file.create_dataset("rpn_class_raw/rpn_class_raw/kernel:0", data=np.ones((4, 4), "f4"), **more)
     with signed("elsewhere") as file:
         file["conv1/conv1"] = h5py.ExternalLink("/etc/hostname", "/")
         with open(folder / "outside", "wb") as outside:

@@ -88,7 +88,10 @@ impl<'g, 'a> Constants<'g, 'a> {
             }
             return Ok(Some(HostTensor::new(&tensor.shape, tensor.floats(name)?)));
         }
-        let Some((_, node)) = self.producer(name).filter(|_| deep > 0 && self.worked(0)) else { return Ok(None) };
+        let Some((_, node)) = self.producer(name).filter(|(_, node)| deep > 0 && self.worked(node.attribute_bytes))
+        else {
+            return Ok(None);
+        };
         let input = |i: usize| match node.inputs.get(i) {
             Some(name) if !name.is_empty() => self.computed(name, deep - 1),
             _ => Ok(None),

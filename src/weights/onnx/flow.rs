@@ -102,14 +102,15 @@ pub(super) struct Flow<'g, 'a> {
     pub layers: Vec<Weighted<'g, 'a>>,
     /// By the number of a node with weights.
     of_node: HashMap<usize, usize>,
-    /// By name: the nodes that read a value.
+    /// By name: the nodes that read a value's elements.
     readers: HashMap<&'a str, Vec<usize>>,
 }
 
 impl<'g, 'a> Flow<'g, 'a> {
     pub(super) fn of(constants: Constants<'g, 'a>) -> Result<Self, String> {
         let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (i, node) in constants.graph.nodes.iter().enumerate() {
+        // What asks for a shape alone reads nothing.
+        for (i, node) in constants.graph.nodes.iter().enumerate().filter(|(_, node)| node.op != "Shape") {
             for name in &node.inputs {
                 readers.entry(name).or_default().push(i);
             }
@@ -218,10 +219,10 @@ impl<'g, 'a> Flow<'g, 'a> {
     /// Whether the image is shifted or scaled by a value for each colour before it comes to a layer.
     pub(super) fn is_normalised_before(&self, layer: usize) -> Result<bool, String> {
         let mut left: Vec<&str> = self.layers[layer].node.inputs.first().copied().into_iter().collect();
-        let mut seen = 0;
+        // Values that may still be gone to: one that is made of itself a million times is not kept as often.
+        let mut room = 4 * FURTHEST;
         while let Some(name) = left.pop() {
-            seen += 1;
-            let Some((_, node)) = self.constants.producer(name).filter(|_| seen <= 4 * FURTHEST) else { continue };
+            let Some((_, node)) = self.constants.producer(name) else { continue };
             if let ("Sub" | "Div" | "Mul" | "Add", [a, b]) = (node.op, &node.inputs[..]) {
                 for name in [a, b] {
                     if self.constants.value(name)?.is_some_and(|value| value.data.len() == 3) {
@@ -229,7 +230,9 @@ impl<'g, 'a> Flow<'g, 'a> {
                     }
                 }
             }
-            left.extend(node.inputs.iter().copied().filter(|name| !name.is_empty()));
+            let before = left.len();
+            left.extend(node.inputs.iter().copied().filter(|name| !name.is_empty()).take(room));
+            room -= left.len() - before;
         }
         Ok(false)
     }
@@ -324,8 +327,8 @@ impl<'g, 'a> Flow<'g, 'a> {
         let mut name = first;
         for _ in 0..8 {
             let read = self.readers.get(name).map_or(&[][..], |all| &all[..]);
-            let readers = read.iter().map(|&i| &self.constants.graph.nodes[i]).filter(|node| node.op != "Shape");
-            let [node] = readers.collect::<Vec<_>>()[..] else { break };
+            let &[reader] = read else { break };
+            let node = &self.constants.graph.nodes[reader];
             let channels = |name: &str| {
                 Ok::<_, String>(self.constants.value(name)?.map(|v| v.data).filter(|v| v.len() == outputs))
             };

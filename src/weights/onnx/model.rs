@@ -34,6 +34,8 @@ pub(super) struct Node<'a> {
     pub outputs: Vec<&'a str>,
     /// Its attributes, as messages.
     attributes: Vec<&'a [u8]>,
+    /// Bytes of these: what it costs to look one up.
+    pub attribute_bytes: usize,
 }
 
 impl<'a> Node<'a> {
@@ -44,7 +46,10 @@ impl<'a> Node<'a> {
                 (1, value) => node.inputs.push(value.text()),
                 (2, value) => node.outputs.push(value.text()),
                 (4, value) => node.op = value.text(),
-                (5, value) => node.attributes.push(value.bytes()),
+                (5, value) => {
+                    node.attributes.push(value.bytes());
+                    node.attribute_bytes += value.bytes().len();
+                }
                 _ => continue,
             }
             *edges += 1;
@@ -116,11 +121,11 @@ impl<'a> Tensor<'a> {
         for field in Fields::of(message) {
             match field? {
                 (1, value) => {
-                    for extent in value.integers()? {
-                        shape.push(usize::try_from(extent).map_err(|_| bad(name, "has an extent below 0"))?);
-                    }
-                    if shape.len() > MOST_AXES {
-                        return Err(bad(name, "has more axes than any layer"));
+                    for extent in value.integers() {
+                        if shape.len() == MOST_AXES {
+                            return Err(bad(name, "has more axes than any layer"));
+                        }
+                        shape.push(usize::try_from(extent?).map_err(|_| bad(name, "has an extent below 0"))?);
                     }
                 }
                 (2, value) => kind = value.integer().unwrap_or(0),
@@ -191,18 +196,21 @@ impl<'a> Tensor<'a> {
             (6, Data::Raw(b)) => each(raw(4, b)?, |raw| i32::from_le_bytes(raw) as f32),
             (7, Data::Raw(b)) => each(raw(8, b)?, |raw| i64::from_le_bytes(raw) as f32),
             (kind, Data::Integers(b)) => {
-                // One byte at least each.
-                let values = if count <= b.len() { Value::Bytes(b).integers()? } else { Vec::new() };
-                if values.len() != count {
-                    return Err(bad(name, &format!("has {} values, and its shape is {:?}", values.len(), self.shape)));
-                }
-                let half = |bits: i64| half::f16::from_bits(bits as u16).to_f32();
-                match kind {
-                    10 => values.into_iter().map(half).collect(),
-                    16 => values.into_iter().map(|bits| half::bf16::from_bits(bits as u16).to_f32()).collect(),
-                    2 | 3 | 6 | 7 => values.into_iter().map(|v| v as f32).collect(),
+                let value: fn(i64) -> f32 = match kind {
+                    10 => |bits| half::f16::from_bits(bits as u16).to_f32(),
+                    16 => |bits| half::bf16::from_bits(bits as u16).to_f32(),
+                    2 | 3 | 6 | 7 => |v| v as f32,
                     _ => return Err(bad(name, "is of a type that no weights have")),
+                };
+                // One byte at least each.
+                let mut values = Vec::with_capacity(count.min(b.len()));
+                for v in Value::Bytes(b).integers().take(count.saturating_add(1)) {
+                    values.push(value(v?));
                 }
+                if values.len() != count {
+                    return Err(bad(name, &format!("has another number of values than its shape {:?}", self.shape)));
+                }
+                values
             }
             (_, Data::None) if count == 0 => Vec::new(),
             (_, Data::None) => return Err(bad(name, "has no elements")),

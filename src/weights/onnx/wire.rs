@@ -38,19 +38,26 @@ impl<'a> Value<'a> {
         if let Self::Fixed32(raw) = self { Some(f32::from_le_bytes(raw)) } else { None }
     }
 
-    /// The integers of a field that may be packed into one or stand alone.
-    pub(super) fn integers(self) -> Result<Vec<i64>, String> {
-        match self {
-            Self::Varint(value) => Ok(vec![value as i64]),
-            Self::Bytes(mut bytes) => {
-                let mut values = Vec::new();
-                while !bytes.is_empty() {
-                    values.push(varint(&mut bytes)? as i64);
-                }
-                Ok(values)
+    /// The integers of a field that may be packed into one or stand alone, one after the other: a packed one of eight bytes each
+    /// would be eight times what the file has.
+    pub(super) fn integers(self) -> impl Iterator<Item = Result<i64, String>> {
+        let (mut alone, mut packed, sound) = match self {
+            Self::Varint(value) => (Some(value), &[][..], true),
+            Self::Bytes(bytes) => (None, bytes, true),
+            _ => (None, &[][..], false),
+        };
+        let mut wrong = (!sound).then(broken);
+        std::iter::from_fn(move || match (wrong.take(), alone.take()) {
+            (Some(reason), _) => Some(Err(reason)),
+            (None, Some(value)) => Some(Ok(value as i64)),
+            (None, None) if packed.is_empty() => None,
+            (None, None) => {
+                let value = varint(&mut packed);
+                // What is broken is broken once.
+                packed = if value.is_err() { &[] } else { packed };
+                Some(value.map(|value| value as i64))
             }
-            _ => Err(broken()),
-        }
+        })
     }
 }
 
@@ -132,9 +139,13 @@ mod tests {
         assert_eq!(fields[0], (1, Value::Varint(300)));
         assert_eq!((fields[1].1.text(), fields[2].1.float()), ("ab", Some(1.0)));
         assert_eq!(fields[3], (4, Value::Fixed64([7; 8])));
-        assert_eq!(Value::Bytes(&[1, 0xac, 2]).integers(), Ok(vec![1, 300]));
+        let numbers = |value: Value<'_>| value.integers().collect::<Result<Vec<i64>, String>>();
+        assert_eq!(numbers(Value::Bytes(&[1, 0xac, 2])), Ok(vec![1, 300]));
+        assert_eq!(numbers(Value::Varint(7)), Ok(vec![7]));
+        assert!(numbers(Value::Fixed32([0; 4])).unwrap_err().contains("no sound"));
+        assert!(numbers(Value::Bytes(&[1, 0xac])).unwrap_err().contains("truncated"));
         let minus = [&[0xff; 9][..], &[1]].concat();
-        assert_eq!(Value::Bytes(&minus).integers(), Ok(vec![-1]));
+        assert_eq!(numbers(Value::Bytes(&minus)), Ok(vec![-1]));
     }
 
     #[test]

@@ -187,7 +187,26 @@ fn refuses_lies_about_sizes_without_allocating_for_them() {
 }
 
 /// The longest header that is read.
-const LIMIT: u64 = 4 << 20;
+const LIMIT: u64 = 2 << 20;
+
+/// Views that repeat one element, as torch's `expand` makes them, are read, but not where they claim what no such file has.
+#[test]
+fn refuses_views_of_far_more_than_the_file() {
+    let checkpoint = |elements: u32| {
+        let head = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}X\x0d\0\0\0little_endian\x88s.";
+        let tensor = b"ctorch._utils\n_rebuild_tensor\n((U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x01tQK\0J";
+        let named = |name: &[u8]| [b"U\x01", name, tensor, &elements.to_le_bytes(), b"\x85K\0\x85tR"].concat();
+        let object = [b"\x80\x02}(".as_slice(), &named(b"a"), &named(b"b"), b"u."].concat();
+        [head.as_slice(), &object, b"\x80\x02](U\x010e.\x01\0\0\0\0\0\0\0\0\0\x80\x3f"].concat()
+    };
+    let file = WeightsFile::from_bytes(checkpoint(1000), "model.bin").unwrap();
+    assert_eq!(file.tensor("b", &[1000]).unwrap().data, [1.0; 1000]);
+    // Each of a sound size: together above 64 MiB.
+    assert!(WeightsFile::from_bytes(checkpoint(8 << 20), "model.bin").is_ok());
+    let reason = refusal(checkpoint((8 << 20) + 1));
+    assert!(reason.contains("claims 67108872 bytes of weights") && reason.contains("save it again"), "{reason}");
+    assert!(refusal(checkpoint(1 << 28)).contains("claims 2147483648 bytes"));
+}
 
 /// Each size is possible by itself; the end of the last is so near 2^64 that adding the header's length overflows.
 #[test]

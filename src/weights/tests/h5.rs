@@ -121,7 +121,9 @@ fn any_damage_is_survived() {
 /// Files that claim more than they have, whose groups go round, go deep or are many, and that point elsewhere.
 #[test]
 fn what_hostile_files_claim_is_refused() {
-    let hostile: [(&[u8], &str); 6] = [
+    let hostile: [(&[u8], &str); 8] = [
+        (include_bytes!("../../../tests/fixtures/hostile_bomb.h5.gz"), "cannot be read"),
+        (include_bytes!("../../../tests/fixtures/hostile_chunk.h5.gz"), "cannot be read"),
         (include_bytes!("../../../tests/fixtures/hostile_absent.h5.gz"), "claims more than"),
         (include_bytes!("../../../tests/fixtures/hostile_zeros.h5.gz"), "claims more than"),
         (include_bytes!("../../../tests/fixtures/hostile_round.h5.gz"), "more than 8 deep"),
@@ -132,6 +134,27 @@ fn what_hostile_files_claim_is_refused() {
     for (packed, words) in hostile {
         let told = refused(read(&unpacked(packed)));
         assert!(told.contains(words) && !told.contains("/etc"), "{told}");
+    }
+}
+
+/// An index whose nodes lead to themselves, however they do: below, or beside.
+#[test]
+fn an_index_that_goes_round_is_refused() {
+    let (_, bytes) = files().swap_remove(1);
+    let nodes: Vec<usize> = (0..bytes.len() - 4).filter(|&i| bytes[i..].starts_with(b"TREE")).collect();
+    assert!(nodes.len() > 40, "{}", nodes.len());
+    // Of a node: its kind, its level, entries, the neighbours' addresses, a key, the first child's address.
+    for (level, place) in [(1, 32), (200, 32), (0, 8), (0, 16)] {
+        let mut damaged = bytes.clone();
+        for &at in &nodes {
+            damaged[at + 5] = level;
+            damaged[at + place..at + place + 8].copy_from_slice(&(at as u64).to_le_bytes());
+        }
+        match read(&damaged) {
+            // Neighbours are not asked for.
+            Ok(file) => assert!(place < 24 && file.names().count() == TENSORS, "{level} {place}"),
+            Err(told) => assert!(told.to_string().contains("truncated or corrupt"), "{told}"),
+        }
     }
 }
 
