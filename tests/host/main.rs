@@ -9,6 +9,7 @@ mod plan;
 mod polygons;
 mod predicted;
 mod refusals;
+mod seeds;
 mod shaders;
 #[cfg(feature = "emit")]
 #[path = "../common/skipped.rs"]
