@@ -1,7 +1,7 @@
 """Writes the goldens of maskrcnn-benchmark's networks and, by the same code, of Detectron's, and lists of their tensors.
 
     pip install --no-deps --target SITE yacs
-    python make_benchmark_goldens.py --source DIR --site SITE --out ../golden [maskrcnn_benchmark] [detectron]
+    python make_benchmark_goldens.py --source DIR --site SITE --out ../golden [maskrcnn_benchmark] [detectron] [detectron_gn]
 
 DIR is a checkout of maskrcnn-benchmark, of which nothing need be built: its RoIAlign is torchvision's here, and its NMS the one
 below, which drops a box where the IoU reaches the threshold, as its own does on a CPU. Weights are made by the formula of
@@ -66,7 +66,7 @@ def load(source, site):
     maskrcnn_benchmark._C = compiled
 
 
-def configured(narrow, classes):
+def configured(narrow, classes, gn=False):
     from maskrcnn_benchmark.config import cfg
 
     cfg = cfg.clone()
@@ -90,11 +90,25 @@ def configured(narrow, classes):
             + ["MODEL.ROI_MASK_HEAD.CONV_LAYERS", (32, 32, 32, 32), "INPUT.MIN_SIZE_TEST", 120, "INPUT.MAX_SIZE_TEST", 200]
             + ["MODEL.RPN.PRE_NMS_TOP_N_TEST", 300, "MODEL.RPN.FPN_POST_NMS_TOP_N_TEST", 100, "MODEL.ROI_HEADS.DETECTIONS_PER_IMG", 20]
         )
+    if gn:
+        # As Detectron's `gn_baselines` have it: norms of 32 groups throughout, four convolutions and one layer in the box head.
+        cfg.merge_from_list(
+            ["MODEL.RESNETS.TRANS_FUNC", "BottleneckWithGN", "MODEL.RESNETS.STEM_FUNC", "StemWithGN", "MODEL.RESNETS.STRIDE_IN_1X1", False]
+            + ["MODEL.FPN.USE_GN", True, "MODEL.ROI_BOX_HEAD.USE_GN", True, "MODEL.ROI_MASK_HEAD.USE_GN", True]
+            + ["MODEL.ROI_BOX_HEAD.FEATURE_EXTRACTOR", "FPNXconv1fcFeatureExtractor"]
+        )
+    if gn and narrow:
+        # Groups of one channel in the stem and of more elsewhere.
+        cfg.merge_from_list(
+            ["MODEL.RESNETS.STEM_OUT_CHANNELS", 32, "MODEL.RESNETS.RES2_OUT_CHANNELS", 128, "MODEL.RESNETS.WIDTH_PER_GROUP", 32]
+            + ["MODEL.RESNETS.BACKBONE_OUT_CHANNELS", 64, "MODEL.ROI_BOX_HEAD.CONV_HEAD_DIM", 32]
+            + ["MODEL.ROI_MASK_HEAD.CONV_LAYERS", (32, 64, 32, 32)]
+        )
     return cfg
 
 
-def caffe2_name(name):
-    """What Detectron calls a tensor; None for what it has not."""
+def caffe2_name(name, bn="bn"):
+    """What Detectron calls a tensor; None for what it has not. `bn` is what norms are called after."""
     end = {"weight": "w", "bias": "b"}.get(name.rsplit(".", 1)[1])
     stem = name.rsplit(".", 1)[0]
     of_norm = {"weight": "s", "bias": "b"}.get(name.rsplit(".", 1)[1])
@@ -104,17 +118,24 @@ def caffe2_name(name):
     if m := re.fullmatch(r"backbone\.body\.layer(\d)\.(\d+)\.(conv|bn)(\d)", stem):
         stage, block, kind, n = m.groups()
         base = f"res{int(stage) + 1}_{block}_branch2{'abc'[int(n) - 1]}"
-        return f"{base}_w" if kind == "conv" else f"{base}_bn_{of_norm}"
+        return f"{base}_w" if kind == "conv" else f"{base}_{bn}_{of_norm}"
     if m := re.fullmatch(r"backbone\.body\.layer(\d)\.(\d+)\.downsample\.(\d)", stem):
         stage, block, n = m.groups()
         base = f"res{int(stage) + 1}_{block}_branch1"
-        return f"{base}_w" if n == "0" else f"{base}_bn_{of_norm}"
-    if m := re.fullmatch(r"backbone\.fpn\.fpn_(inner|layer)(\d)", stem):
+        return f"{base}_w" if n == "0" else f"{base}_{bn}_{of_norm}"
+    # A convolution with a GroupNorm is a row of the two.
+    if m := re.fullmatch(r"backbone\.fpn\.fpn_(inner|layer)(\d)(\.\d)?", stem):
         kind, n = m[1], int(m[2])
+        end = f"{bn}_{of_norm}" if m[3] == ".1" else end
         last = f"res{n + 1}_{blocks[n - 1]}_sum"
         return {"layer": f"fpn_{last}_{end}", "inner": f"fpn_inner_{last}{'' if n == 4 else '_lateral'}_{end}"}[kind]
+    if m := re.fullmatch(r".*\.(xconvs|mask_fcn)(\d?)\.(\d+)", stem):
+        # In the box head, a ReLU is the third of each row.
+        n, part = divmod(int(m[3]), 3) if m[1] == "xconvs" else (int(m[2]) - 1, int(m[3]))
+        base = f"head_conv{n + 1}" if m[1] == "xconvs" else f"_[mask]_fcn{n + 1}"
+        return f"{base}_w" if part == 0 else f"{base}_{bn}_{of_norm}"
     if stem == "backbone.body.stem.bn1":
-        return f"res_conv1_bn_{of_norm}"
+        return f"res_conv1_bn_{of_norm}" if bn == "bn" else f"conv1_{bn}_{of_norm}"
     named = {
         "backbone.body.stem.conv1": "conv1",
         "rpn.head.conv": "conv_rpn_fpn2",
@@ -135,9 +156,9 @@ def sample(x):
 
 
 @torch.no_grad()
-def fill(model, scales, detectron):
+def fill(model, scales, rename, detectron):
     for name, tensor in model.state_dict().items():
-        theirs = caffe2_name(name) if detectron else name
+        theirs = rename(name)
         if "cell_anchors" in name:
             continue
         if theirs is None:
@@ -221,11 +242,11 @@ def stages(model, cfg, pixels, scales, rename, detectron):
     return out
 
 
-def golden(cfg, detectron, pixels):
+def golden(cfg, detectron, pixels, gn=False):
     from maskrcnn_benchmark.modeling.detector import build_detection_model
 
     model = build_detection_model(cfg).eval()
-    rename = caffe2_name if detectron else (lambda name: name)
+    rename = (lambda name: caffe2_name(name, "gn" if gn else "bn")) if detectron else (lambda name: name)
     names = [name for name in model.state_dict() if rename(name) is not None and "cell_anchors" not in name]
     # What follows a dot tells the formula what a tensor is; of blobs it is told by scales instead.
     scales = {rename(name): 1.0 for name in names}
@@ -233,13 +254,13 @@ def golden(cfg, detectron, pixels):
         shape = model.state_dict()[name].shape
         if detectron and len(shape) > 1:
             scales[rename(name)] = 2.0 ** round(math.log2(10 * math.sqrt(6 / math.prod(shape[1:]))))
-        if detectron and len(shape) == 1 and rename(name).endswith("_bn_s"):
+        if detectron and len(shape) == 1 and rename(name).endswith(("_bn_s", "_gn_s")):
             # Around nothing, and so are the outputs.
             scales[rename(name)] = 16.0
         if name.endswith("bn3.weight"):
             scales[rename(name)] *= DAMPING
     scales[rename("backbone.body.stem.conv1.weight")] *= 2.0**-6
-    fill(model, scales, detectron)
+    fill(model, scales, rename, detectron)
     tensors = stages(model, cfg, pixels, scales, rename, detectron)
     tensors["mask.probs"] = tensors["mask.probs"][:4]
     tensors["post.masks"] = torch.from_numpy(np.packbits(tensors["post.masks"].numpy(), axis=2, bitorder="little"))
@@ -267,7 +288,7 @@ def golden(cfg, detectron, pixels):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("variants", nargs="*", metavar="NAME", default=[], help="maskrcnn_benchmark, detectron; both if none is given")
+    parser.add_argument("variants", nargs="*", metavar="NAME", default=[], help="maskrcnn_benchmark, detectron, detectron_gn; all if none is given")
     parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="a checkout of maskrcnn-benchmark")
     parser.add_argument("--site", type=Path, required=True, metavar="DIR", help="where yacs is installed")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where goldens go")
@@ -276,15 +297,16 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     load(args.source, args.site)
-    for name in args.variants or ["maskrcnn_benchmark", "detectron"]:
+    for name in args.variants or ["maskrcnn_benchmark", "detectron", "detectron_gn"]:
         if args.photo:
             from PIL import Image
 
             pixels = np.asarray(Image.open(args.photo).convert("RGB"))
         else:
             pixels = generated.picture("benchmark", 90, 121)
-        cfg = configured(not args.photo, 81 if args.photo else CLASSES)
-        tensors, metadata = golden(cfg, name == "detectron", pixels)
+        gn = name.endswith("_gn")
+        cfg = configured(not args.photo, 81 if args.photo else CLASSES, gn)
+        tensors, metadata = golden(cfg, name.startswith("detectron"), pixels, gn)
         path = args.out / f"{name}_fpn.safetensors"
         save_file(tensors, path, metadata)
         found = len(tensors["det.boxes"])

@@ -244,6 +244,18 @@ fn onnx_zoo() {
     });
 }
 
+/// Detectron's with GroupNorms throughout, which are blobs of other names: nothing is folded into them.
+#[test]
+fn detectron_with_group_norms() {
+    check("detectron_gn_fpn", |file| {
+        assert_eq!(file.family_name(), "Detectron");
+        let config = file.settings().unwrap().config;
+        assert_eq!((config.backbone.bn_eps, config.backbone.group_norm), (1e-5, 32));
+        assert_eq!((config.box_head.convs.len(), config.box_head.fc_layers), (4, 1));
+        assert!(!config.backbone.stride_in_1x1);
+    });
+}
+
 /// Any golden of a family's, such as one at its real size that the repository has no room for.
 #[test]
 fn given() {
