@@ -3,7 +3,7 @@
 //! A checkpoint is a pickle, a program for a small stack machine that builds Python objects, and the raw bytes of
 //! the tensors' storages. [`zip`] takes them out of the archives that torch writes since 1.6, [`legacy`] out of the
 //! format before. [`pickle`] runs the program as far as dicts, lists and tensors go; all other objects are opaque to it,
-//! and a name that could do harm refuses the file. [`state`] finds the network's tensors among its values, and [`view`]
+//! and a name that could do harm refuses the file. [`script`] makes a state dict of a TorchScript program's objects. [`state`] finds the network's tensors among its values, and [`view`]
 //! checks that each lies within its storage.
 //!
 //! Nothing is copied from the file but names and shapes. Every number in it is taken for a lie until checked.
@@ -11,6 +11,7 @@
 mod array;
 mod legacy;
 mod pickle;
+mod script;
 mod state;
 mod told;
 mod view;

@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use super::array::{self, Decoded};
 use super::pickle::{Chain, Id, MOST_TENSORS, Node, Pickle, Span, Storage, Tensor, lossy};
-use super::{SAVE_STATE, told, view};
+use super::{SAVE_STATE, script, told, view};
 use crate::weights::names::shown;
-use crate::weights::selection::{self, MOST_NETWORKS, Names, Taken, WRAPPERS};
+use crate::weights::selection::{self, Choice, MOST_NETWORKS, Names, Taken, WRAPPERS};
 
 /// Dicts within dicts that are looked into for a network's names.
 const DEEPEST: usize = 5;
@@ -31,24 +31,51 @@ pub(super) fn tensors(
     let dicts = of_networks(pickle)?;
     let names: Vec<Names<'_>> =
         dicts.iter().map(|(dict, path)| (path.clone(), names(pickle, *dict).collect())).collect();
-    let mut choice = selection::choose(&names, wanted)?;
+    let choice = selection::choose(&names, wanted)?;
     let state = match &choice {
         Some(choice) => dicts[choice.dict].0,
         None => find(pickle)?,
     };
-    let mut found: Vec<(&str, Node)> = Vec::new();
-    let mut seen = HashSet::new();
-    for (key, value) in pickle.arena.pairs(state) {
-        let Node::Text(key) = pickle.arena.node(key) else { continue };
+    let named = pickle.arena.pairs(state).filter_map(|(key, value)| {
+        let Node::Text(key) = pickle.arena.node(key) else { return None };
         let value = pickle.arena.node(value);
         // `_metadata`, step counters and the like stand beside tensors.
         if !is_tensor(value) && !matches!(value, Node::Opaque(opaque) if opaque.data) {
-            continue;
+            return None;
         }
-        let whole = std::str::from_utf8(pickle.text(key)).map_err(|_| {
+        let name = std::str::from_utf8(pickle.text(key)).map_err(|_| {
             let name = shown(&lossy(pickle.text(key)));
             format!("is corrupt: the name of tensor `{name}` is not UTF-8: {SAVE_STATE}")
-        })?;
+        });
+        Some(name.map(|name| (name, value)))
+    });
+    taken(pickle, choice, named, locate)
+}
+
+/// The same of the objects of a TorchScript program.
+pub(super) fn of_objects(
+    pickle: &Pickle<'_>,
+    wanted: Option<&str>,
+    locate: impl Fn(&[u8], &Storage) -> Result<Range<usize>, String>,
+) -> Result<Taken, String> {
+    let tensors = script::tensors(pickle)?;
+    let names = tensors.iter().map(|(name, _)| name.as_str());
+    let all: Vec<Names<'_>> = vec![(Vec::new(), names.collect())];
+    let choice = selection::choose(&all, wanted)?;
+    taken(pickle, choice, tensors.iter().map(|(name, node)| Ok((name.as_str(), *node))), locate)
+}
+
+/// The tensors of a dict that are the network's, of all that it has by name.
+fn taken<'n>(
+    pickle: &Pickle<'_>,
+    mut choice: Option<Choice>,
+    named: impl Iterator<Item = Result<(&'n str, Node), String>>,
+    locate: impl Fn(&[u8], &Storage) -> Result<Range<usize>, String>,
+) -> Result<Taken, String> {
+    let mut found: Vec<(&str, Node)> = Vec::new();
+    let mut seen = HashSet::new();
+    for named in named {
+        let (whole, value) = named?;
         if !seen.insert(whole) {
             return Err(format!("is corrupt: it has tensor `{}` twice: {SAVE_STATE}", shown(whole)));
         }

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use rawzip::{CompressionMethod, ZipArchive, ZipFileHeaderRecord, ZipSliceArchive};
 
-use super::pickle::{self, lossy};
+use super::pickle::{self, Storage, lossy};
 use super::{DOWNLOAD, SAVE_STATE, state};
 use crate::weights::names::shown;
 use crate::weights::selection::Taken;
@@ -37,7 +37,7 @@ type Records<'a> = HashMap<&'a [u8], Place>;
 pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> {
     let archive = ZipArchive::from_slice(bytes).map_err(unreadable)?;
     let records = records(&archive)?;
-    let folder = folder(&records)?;
+    let (folder, script) = folder(&records)?;
     let named = |name: &str| [folder, b"/", name.as_bytes()].concat();
     if let Some(order) = take(&records, &named("byteorder"))?
         && bytes.get(order) != Some(b"little")
@@ -54,7 +54,7 @@ pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> 
         return Err(format!("is corrupt: {} bytes follow its pickle: {DOWNLOAD}", program.len() - pickle.length));
     }
     let data = named("data/");
-    state::tensors(&pickle, wanted, |key, _| {
+    let locate = |key: &[u8], _: &Storage| {
         let place = records.get([&data, key].concat().as_slice());
         let place = place.ok_or_else(|| {
             let key = shown(&lossy(key));
@@ -64,7 +64,11 @@ pub(super) fn read(bytes: &[u8], wanted: Option<&str>) -> Result<Taken, String> 
             true => Ok(place.range.clone()),
             false => Err(format!("is compressed, which PyTorch never does: {SAVE_STATE}")),
         }
-    })
+    };
+    match script {
+        true => state::of_objects(&pickle, wanted, locate),
+        false => state::tensors(&pickle, wanted, locate),
+    }
 }
 
 fn check_version(text: &[u8]) -> Result<(), String> {
@@ -88,8 +92,9 @@ fn take(records: &Records<'_>, name: &[u8]) -> Result<Option<Range<usize>>, Stri
     }
 }
 
-/// The folder that everything is in. Torch calls it `archive` or as the file was called.
-fn folder<'a>(records: &Records<'a>) -> Result<&'a [u8], String> {
+/// The folder that everything is in, which torch calls `archive` or as the file was called, and whether it is a TorchScript
+/// program's.
+fn folder<'a>(records: &Records<'a>) -> Result<(&'a [u8], bool), String> {
     let holder = |name: &&'a [u8]| name.strip_suffix(b"/data.pkl").filter(|folder| !folder.contains(&b'/'));
     let mut folders = records.keys().filter_map(holder);
     let Some(folder) = folders.next() else {
@@ -103,10 +108,7 @@ fn folder<'a>(records: &Records<'a>) -> Result<&'a [u8], String> {
     let script = |name: &&[u8]| {
         name.strip_prefix(folder).is_some_and(|name| name.starts_with(b"/code/") || name == b"/constants.pkl")
     };
-    match records.keys().any(script) {
-        true => Err(format!("is a TorchScript program, not weights: {SAVE_STATE}")),
-        false => Ok(folder),
-    }
+    Ok((folder, records.keys().any(script)))
 }
 
 /// Reads and checks the archive's directory and every record's own header.

@@ -122,6 +122,11 @@ pub(in super::super) fn of_model(module: &[u8]) -> bool {
         .any(|end| module.get(..end).is_some_and(known))
 }
 
+/// Whether a name is of a module that a TorchScript program has with it.
+pub(super) fn of_script(module: &[u8]) -> bool {
+    module.strip_prefix(b"__torch__").is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'.'))
+}
+
 /// Text from a file for a message. Cut well above what [`shown`] keeps, so that long ones cost nothing.
 pub(in super::super) fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.get(..2048).unwrap_or(bytes)).into_owned()

@@ -165,10 +165,18 @@ impl Machine<'_> {
         }
     }
 
-    /// BUILD: attributes for an object, such as `_metadata` for a state dict. Nothing reads them.
+    /// BUILD: attributes for an object, such as `_metadata` for a state dict. Nothing reads them but those of TorchScript's
+    /// objects, of which the tensors are.
     pub(super) fn build(&mut self) -> Result<(), String> {
         let attributes = self.pop()?;
-        match (self.container(0)?.1, attributes) {
+        let (id, object) = self.container(0)?;
+        if let (Node::Opaque(opaque), Node::Dict(attributes)) = (object, attributes)
+            && globals::of_script(text(self.program, self.arena.name(opaque)[0]))
+        {
+            self.arena.set_attributes(id, attributes);
+            return Ok(());
+        }
+        match (object, attributes) {
             (Node::Dict(_), Node::Dict(_) | Node::Tuple(_) | Node::Opaque(_)) | (Node::Opaque(_), _) => Ok(()),
             (Node::Array(array), Node::Tuple(state)) => self.fill_array(array, state),
             (Node::Dtype(dtype), Node::Tuple(state)) => self.fill_dtype(dtype, state),

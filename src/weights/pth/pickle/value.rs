@@ -3,6 +3,8 @@
 //! A value may be contained in many others, and in itself. So nothing here follows references on its own, and
 //! dropping the arena is flat.
 
+use std::collections::HashMap;
+
 use safetensors::Dtype;
 
 use super::globals::Global;
@@ -177,6 +179,8 @@ pub(in super::super) struct Arena {
     dtypes: Vec<ElementType>,
     /// Module and name of what is opaque.
     names: Vec<[Span; 2]>,
+    /// Objects of TorchScript's classes, and their attributes.
+    attributes: HashMap<Id, Chain>,
     /// A storage of a type that is not known was described.
     pub foreign: bool,
 }
@@ -242,6 +246,16 @@ impl Arena {
     /// Adds the name of something opaque.
     pub(crate) fn add_opaque(&mut self, module: Span, name: Span) -> Result<Node, Full> {
         add(&mut self.names, [module, name]).map(|name| Node::Opaque(Opaque { name, data: false }))
+    }
+
+    /// Keeps the attributes of an object; no more objects have some than there are values.
+    pub(super) fn set_attributes(&mut self, object: Id, attributes: Chain) {
+        self.attributes.insert(object, attributes);
+    }
+
+    /// The attributes of an object of one of TorchScript's classes: names and values in turn.
+    pub(in super::super) fn attributes(&self, object: Id) -> Option<Chain> {
+        self.attributes.get(&object).copied()
     }
 
     /// Module and name of something opaque.

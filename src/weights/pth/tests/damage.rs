@@ -1,11 +1,11 @@
 //! Files that something happened to.
 
 use super::*;
-use super::{arrays, mmengine, torch};
+use super::{arrays, mmengine, script, torch};
 
 /// All that Python wrote.
 fn files() -> impl Iterator<Item = (&'static str, &'static [u8])> {
-    torch::FILES.into_iter().chain(arrays::FILES).chain(mmengine::FILES)
+    torch::FILES.into_iter().chain(arrays::FILES).chain(mmengine::FILES).chain([script::TRACED])
 }
 
 /// A small generator of pseudo-random numbers (xorshift), so that a failure can be had again.

@@ -5,6 +5,7 @@ mod legacies;
 mod mmengine;
 mod opaque;
 mod pickles;
+mod script;
 mod states;
 mod torch;
 mod zips;
