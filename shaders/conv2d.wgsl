@@ -23,6 +23,7 @@
 
 #import shared/live
 #import shared/divide
+#import shared/activation
 
 #ifdef RESIDUAL
 // Where the residual of the pixel lies that `place` was asked for last: for all of a tile's stores once.
@@ -58,8 +59,7 @@ fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
 #endif
 #endif
 #endif
-    v = select(v, max(v, T(0.0)), p.relu != 0u);
-    y[at] = stored(v);
+    y[at] = stored(activated(v));
 }
 
 #ifdef PLAIN

@@ -1,4 +1,4 @@
-// What stands between layers where nothing fused it with one: a bias, a sum, max(·, 0), a map enlarged by nearest
+// What stands between layers where nothing fused it with one: a bias, a sum, an activation, a factor a channel, a map enlarged by nearest
 // neighbour. A thread one element, or four channels (QUADS).
 
 struct Params {
@@ -15,6 +15,9 @@ struct Params {
 #ifdef BIAS
 @slot var<storage, read> bias: array<T>; // [K]
 #endif
+#ifdef SCALE
+@slot var<storage, read> factors: array<T>; // [N, K]
+#endif
 #ifdef ADD
 @slot var<storage, read> other: array<T>; // as x
 #endif
@@ -29,6 +32,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #endif
 #ifdef ADD
     y[i] = x[i] + other[i];
+#endif
+#ifdef SCALE
+    y[i] = x[i] * factors[i / (p.k * p.h * p.w) * p.k + i % p.k];
+#endif
+#ifdef HARD_SWISH
+    y[i] = x[i] * (clamp(x[i] + T(3.0), T(0.0), T(6.0)) / 6.0);
+#endif
+#ifdef HARD_SIGMOID
+    y[i] = clamp(x[i] + T(3.0), T(0.0), T(6.0)) / 6.0;
 #endif
 #ifdef RELU
     y[i] = max(x[i], T(0.0));

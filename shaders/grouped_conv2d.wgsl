@@ -28,6 +28,8 @@ struct Params {
 
 #import shared/live
 #import shared/divide
+alias T = vec4<f32>;
+#import shared/activation
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -101,8 +103,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #ifdef RESIDUAL
         v += residual[at_${i} * p.k + k];
 #endif
-        if p.relu != 0u { v = max(v, vec4(0.0)); }
-        y[at_${i} * p.k + k] = v;
+        y[at_${i} * p.k + k] = activated(v);
     }
 #end
 }

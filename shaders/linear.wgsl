@@ -17,12 +17,13 @@
 @slot var<storage, read_write> y: array<Y>; // [N, K]
 
 #import shared/live
+#import shared/activation
 
 fn place(n: u32, q: u32, k: u32) -> u32 { return n * p.k + k; }
 
 fn store(at: u32, n: u32, q: u32, k: u32, sum: T) {
     let v = sum + bias[k];
-    y[at] = stored(select(v, max(v, T(0.0)), p.relu != 0u));
+    y[at] = stored(activated(v));
 }
 
 #import shared/rows

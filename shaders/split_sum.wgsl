@@ -26,6 +26,7 @@ struct Params {
 @slot var<storage, read_write> y: array<Y>; // [N, …, K], or a part of something larger
 
 #import shared/live
+#import shared/activation
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -40,6 +41,5 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #ifdef RESIDUAL
     sum += T(residual[i]);
 #endif
-    if p.relu != 0u { sum = max(sum, T(0.0)); }
-    y[p.y_offset + n * p.y_row_stride + i - n * p.row] = stored(sum);
+    y[p.y_offset + n * p.y_row_stride + i - n * p.row] = stored(activated(sum));
 }

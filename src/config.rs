@@ -8,6 +8,7 @@ mod anchors;
 mod backbone;
 mod coco;
 mod json;
+pub mod mobilenet;
 mod overrides;
 pub mod presets;
 mod rules;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use backbone::{Backbone, BlockKind, Neck};
 use coco::COCO_NAMES;
+pub use mobilenet::BodyKind;
 pub use rules::{
     AnchorRule, BoxRule, Colours, DeltaLimit, Extents, LevelRule, PasteRule, Resize, RoiPooling, SMALLEST_SIDE,
 };
@@ -30,7 +32,7 @@ pub use rules::{
 pub struct Config {
     /// What to call the network in messages.
     pub name: String,
-    /// The ResNet body.
+    /// The body.
     pub backbone: Backbone,
     /// What lies between the body and the heads.
     pub neck: Neck,
@@ -248,7 +250,7 @@ impl Config {
     /// from the last; one otherwise.
     pub fn levels(&self) -> usize {
         match self.neck {
-            Neck::Fpn => self.backbone.layers.len().saturating_sub(self.backbone.first_level) + 1,
+            Neck::Fpn => self.backbone.stages().saturating_sub(self.backbone.first_level) + 1,
             Neck::C4 | Neck::Dc5 => 1,
         }
     }

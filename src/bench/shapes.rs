@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::kernels::depthwise_conv2d::DepthwiseConv2d;
 use crate::kernels::grouped_conv2d::GroupedConv2d;
 use crate::kernels::{Kernel, REGISTRY};
+use crate::ops::activation::Activation;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::deconv2d::Deconv2d;
 use crate::ops::linear::Linear;
@@ -13,7 +15,7 @@ use crate::ops::{Info, Op};
 use crate::tensor::Shape;
 
 /// What the kernels that go by shapes take, for messages.
-const FORMS: &str = "conv2d NxHxWxC,KxRxSxC (stride, pad, dilation, groups, relu, residual); grouped_conv2d the same; deconv2d NxHxWxC,KxRxSxC \
+const FORMS: &str = "conv2d NxHxWxC,KxRxSxC (stride, pad, dilation, groups, relu or hard_swish, residual); grouped_conv2d and depthwise_conv2d the same; deconv2d NxHxWxC,KxRxSxC \
                      (stride, pad, relu); linear NxC,KxC (relu); max_pool NxHxWxC (kernel, stride, pad); softmax \
                      NxC";
 
@@ -34,13 +36,17 @@ pub(super) fn kernel(name: &str, shapes: &str, settings: &[(String, usize)]) -> 
             let (conv, shapes) = conv2d(&mut settings, *x, *w)?;
             (Arc::new(GroupedConv2d { conv }), shapes)
         }
+        ("depthwise_conv2d", [x, w]) => {
+            let (conv, shapes) = conv2d(&mut settings, *x, *w)?;
+            (Arc::new(DepthwiseConv2d { conv }), shapes)
+        }
         ("deconv2d", [x, w]) if w.rank() == 4 => {
             let (stride, pad) = (settings.get("stride", 2), settings.get("pad", 0));
             let kernel = Deconv2d { stride, pad, bias: true, relu: settings.flag("relu"), live: false };
             (Arc::new(kernel), vec![*x, *w, Shape::from([w.dim(0)])])
         }
         ("linear", [x, w]) if w.rank() == 2 => {
-            let kernel = Linear { bias: true, relu: settings.flag("relu"), live: false };
+            let kernel = Linear { bias: true, activation: Activation::relu(settings.flag("relu")), live: false };
             (Arc::new(kernel), vec![*x, *w, Shape::from([w.dim(0)])])
         }
         ("max_pool", [x]) => {
@@ -68,13 +74,13 @@ fn conv2d(settings: &mut Settings, x: Shape, w: Shape) -> Result<(Conv2d, Vec<Sh
     let both = |n: usize| (n, n);
     let dilation = settings.get("dilation", 1);
     let same = |side: usize| dilation * (side - 1) / 2;
-    let pad = settings.find("pad");
+    let (pad, relu) = (settings.find("pad"), settings.flag("relu"));
     let kernel = Conv2d {
         stride: both(settings.get("stride", 1)),
         pad: pad.map_or((same(w.dim(1)), same(w.dim(2))), both),
         dilation: both(dilation),
         groups: settings.get("groups", 1),
-        relu: settings.flag("relu"),
+        activation: if settings.flag("hard_swish") { Activation::HardSwish } else { Activation::relu(relu) },
         ..Conv2d::default()
     };
     let mut shapes = vec![x, w, Shape::from([w.dim(0)])];

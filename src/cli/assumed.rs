@@ -1,6 +1,6 @@
 //! What had to be assumed of a network, since its file does not tell, in words.
 
-use maskrcnn::engine::config::{BoxRule, Colours, Extents, PasteRule, Resize};
+use maskrcnn::engine::config::{BodyKind, BoxRule, Colours, Extents, PasteRule, Resize};
 use maskrcnn::engine::weights::{Doubt, Origin, Settings};
 use maskrcnn::{Config, Neck, RoiPooling};
 
@@ -74,6 +74,14 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
     let dilated = (config.neck == Neck::Dc5).then(|| {
         let first = if body.dilate_first { "dilated" } else { "not dilated" };
         (vec!["backbone.dilate_first"], format!("the last stage dilated by 2, its first block {first}"))
+    });
+    let mobile = (body.kind == BodyKind::MobilenetV3Large).then(|| {
+        let text = format!(
+            "proposals from a score of {}, and sizes as of torchvision's larger model, whose tensors are as those of its \
+             smaller one (`--config tv-mobilenet-320`)",
+            config.rpn.score_thresh
+        );
+        (vec!["rpn.score_thresh", "transform.min_size"], text)
     });
     // What other projects than torchvision do in another way, and the first thing that goes wrong.
     let of_matterport = (config.box_rule == BoxRule::Normalized).then(|| {
@@ -154,7 +162,7 @@ fn groups(config: &Config) -> Vec<(Vec<&'static str>, String)> {
         ),
         (vec!["transform.min_size", "transform.max_size", "transform.min_scale"], sizes),
     ];
-    of_all.into_iter().chain(norms).chain(dilated).chain(rules).chain(of_matterport).collect()
+    of_all.into_iter().chain(mobile).chain(norms).chain(dilated).chain(rules).chain(of_matterport).collect()
 }
 
 #[cfg(test)]

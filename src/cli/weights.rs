@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use maskrcnn::engine::config::Neck;
+use maskrcnn::engine::config::{BodyKind, Neck};
 use maskrcnn::engine::weights::convert::{self, ElementType};
 use maskrcnn::engine::weights::inspect::Inventory;
 use maskrcnn::engine::weights::pull::Published;
@@ -155,7 +155,12 @@ fn network(config: &Config) -> String {
     let of_rest = |yes: bool| if yes { format!(" with {}", norm(config.group_norm)) } else { String::new() };
     let backbone = &config.backbone;
     let blocks = backbone.layers.iter().map(usize::to_string).collect::<Vec<_>>().join("+");
-    let mut body = format!("ResNet of {blocks} {:?} blocks, stem {} wide", backbone.block, backbone.base_width);
+    let mut body = match backbone.kind {
+        BodyKind::Resnet => {
+            format!("ResNet of {blocks} {:?} blocks, stem {} wide", backbone.block, backbone.base_width)
+        }
+        BodyKind::MobilenetV3Large => "MobileNetV3-large".into(),
+    };
     if backbone.stage_width(0) != backbone.base_width {
         body += &format!(", 3×3 convolutions {} wide", backbone.stage_width(0));
     }

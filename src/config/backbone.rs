@@ -1,14 +1,20 @@
-//! The body, a ResNet, and what of it the rest of the network reads.
+//! The body, a ResNet or a MobileNetV3, and what of it the rest of the network reads.
 
 use serde::{Deserialize, Serialize};
 
-use super::json;
+use super::mobilenet::MAPS;
+use super::{BodyKind, json};
 
-/// A ResNet without its classifier: 7×7 stem, max-pool, stages at strides 4, 8, 16 and 32.
+/// A body without its classifier. A ResNet: 7×7 stem, max-pool, stages at strides 4, 8, 16 and 32; what is said of blocks
+/// and widths below is of such alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Backbone {
-    /// Blocks in each stage, from the one of stride 4 on; one to [`Backbone::MOST_STAGES`] stages.
+    /// What it is made of; `type` in JSON.
+    #[serde(rename = "type")]
+    pub kind: BodyKind,
+    /// Blocks in each stage, from the one of stride 4 on; one to [`Backbone::MOST_STAGES`] stages. Empty where the body is no
+    /// ResNet.
     pub layers: Vec<usize>,
     /// What a block is made of.
     pub block: BlockKind,
@@ -26,7 +32,8 @@ pub struct Backbone {
     /// (TensorFlow's `same`); torch's begin one before.
     pub pool_after: bool,
     /// The first stage of which an FPN has a level, counted from 0 (torchvision's `returned_layers` from 1): with 1, the
-    /// levels begin at stride 8.
+    /// levels begin at stride 8. Of a MobileNetV3 the first of its [`MAPS`](super::mobilenet::MAPS) that an FPN reads; all
+    /// further ones follow.
     pub first_level: usize,
     /// With [`Neck::Dc5`], the first block of the last stage is dilated as its others are (detectron2); torchvision's
     /// `replace_stride_with_dilation` leaves it undilated.
@@ -91,8 +98,27 @@ impl Backbone {
     /// Most stages: RoIAlign reads so many levels.
     pub const MOST_STAGES: usize = 4;
 
+    /// Stages that an FPN may have levels of.
+    pub fn stages(&self) -> usize {
+        match self.kind {
+            BodyKind::Resnet => self.layers.len(),
+            BodyKind::MobilenetV3Large => MAPS.len(),
+        }
+    }
+
+    /// Input pixels from one pixel of a stage's output to the next, but where it is dilated.
+    pub fn stage_strides(&self) -> Vec<usize> {
+        match self.kind {
+            BodyKind::Resnet => (0..self.layers.len()).map(|stage| 4 << stage).collect(),
+            BodyKind::MobilenetV3Large => MAPS.iter().map(|map| map.stride).collect(),
+        }
+    }
+
     /// Output channels of each stage: C2, C3, …
     pub fn stage_channels(&self) -> Vec<usize> {
+        if self.kind == BodyKind::MobilenetV3Large {
+            return MAPS.iter().map(|map| map.channels).collect();
+        }
         (0..self.layers.len()).map(|stage| (self.base_width << stage) * self.block.expansion()).collect()
     }
 
@@ -109,6 +135,7 @@ impl Backbone {
 impl Default for Backbone {
     fn default() -> Self {
         Self {
+            kind: BodyKind::Resnet,
             layers: vec![3, 4, 6, 3],
             block: BlockKind::Bottleneck,
             base_width: 64,

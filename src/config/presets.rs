@@ -30,6 +30,12 @@ const TORCHVISION: &str = r#"{
     "mask": { "sampling_ratio": 2, "pooling": "align", "threshold": 0.5 }
 }"#;
 
+/// Its low-resolution Faster R-CNN on a MobileNetV3 (`fasterrcnn_mobilenet_v3_large_320_fpn`).
+const MOBILENET_320: &str = r#"{
+    "transform": { "min_size": 320, "max_size": 640 },
+    "rpn": { "pre_nms_top_n": 150, "post_nms_top_n": 150, "score_thresh": 0.05 }
+}"#;
+
 /// detectron2's defaults, but for what depends on the neck and on the body.
 const DETECTRON2: &str = r#"{
     "transform": { "resize": "pillow", "min_size": 800, "max_size": 1333 },
@@ -123,6 +129,11 @@ const NUCLEUS: &str = r#"{
 /// All there are.
 pub const PRESETS: &[Preset] = &[
     Preset { name: "torchvision", about: "torchvision's detectors, trained on COCO", layers: &[TORCHVISION] },
+    Preset {
+        name: "tv-mobilenet-320",
+        about: "torchvision's fasterrcnn_mobilenet_v3_large_320_fpn: sides of 320 and 640, 150 proposals from 0.05",
+        layers: &[TORCHVISION, MOBILENET_320],
+    },
     Preset { name: "d2-coco", about: "detectron2's COCO models", layers: &[DETECTRON2] },
     Preset {
         name: "d2-d1-comparison",
@@ -265,6 +276,6 @@ mod tests {
     #[test]
     fn names_those_that_there_are() {
         let message = Config::default().with_preset("d2").unwrap_err().to_string();
-        assert!(message.contains("there is no `d2`; there are torchvision, d2-coco,"), "{message}");
+        assert!(message.contains("there is no `d2`; there are torchvision, tv-mobilenet-320, d2-coco,"), "{message}");
     }
 }

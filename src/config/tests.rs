@@ -51,6 +51,7 @@ fn reads_every_key() {
     let expected = Config {
         name: "n".into(),
         backbone: Backbone {
+            kind: BodyKind::Resnet,
             layers: vec![2, 3, 4, 5],
             block: BlockKind::Bottleneck,
             base_width: 32,

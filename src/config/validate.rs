@@ -7,8 +7,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    AnchorRule, Backbone, BlockKind, BoxHead, BoxRule, Config, Extents, MaskHead, Neck, PasteRule, Resize, RoiPooling,
-    Rpn, Transform,
+    AnchorRule, Backbone, BlockKind, BodyKind, BoxHead, BoxRule, Config, Extents, MaskHead, Neck, PasteRule, Resize,
+    RoiPooling, Rpn, Transform,
 };
 use crate::error::{Error, Result};
 
@@ -77,8 +77,11 @@ impl Config {
 
     /// What goes with which neck in the body.
     fn validate_neck(&self) -> Result<()> {
-        let (stages, first) = (self.backbone.layers.len(), self.backbone.first_level);
+        let (stages, first) = (self.backbone.stages(), self.backbone.first_level);
         if self.neck != Neck::Fpn {
+            if self.backbone.kind != BodyKind::Resnet {
+                return refuse("neck", format!("is {}, and of a MobileNetV3 it must be fpn", self.neck.name()));
+            }
             if stages != Backbone::MOST_STAGES {
                 return refuse(
                     "neck",
@@ -90,10 +93,9 @@ impl Config {
                 return refuse(setting, format!("is of an FPN, and `neck` is {}", self.neck.name()));
             }
         }
-        if first >= stages {
-            return refuse("backbone.first_level", format!("is {first}, allowed 0 to {}", stages - 1));
-        }
-        Ok(())
+        // Levels before these would be more than the RPN takes.
+        let least = if self.backbone.kind == BodyKind::Resnet { 0 } else { 2 };
+        within("backbone.first_level", first, &(least..=stages - 1))
     }
 
     /// What boxes are decides how they come into the image and out of it.
@@ -175,7 +177,8 @@ impl Config {
     fn validate_anchors(&self) -> Result<()> {
         let (levels, due) = (self.anchor_sizes.len(), self.levels());
         if levels != due {
-            let finest = 2 + self.backbone.first_level;
+            let strides = self.backbone.stage_strides();
+            let finest = strides.get(self.backbone.first_level).map_or(2, |stride| stride.ilog2() as usize);
             let which = match self.neck {
                 Neck::Fpn => format!("P{finest}..P{} and the pooled P{}", finest + due - 2, finest + due - 1),
                 Neck::C4 => "the map of stride 16".into(),
@@ -211,6 +214,18 @@ impl Config {
 
 impl Backbone {
     fn validate(&self) -> Result<()> {
+        if self.kind == BodyKind::MobilenetV3Large {
+            if !self.layers.is_empty() {
+                return refuse(
+                    "backbone.layers",
+                    "is of a ResNet, and `backbone.type` is mobilenet-v3-large: set it to []".into(),
+                );
+            }
+            if self.group_norm > 0 {
+                return refuse("backbone.group_norm", "is not 0, and a MobileNetV3 has BatchNorms".into());
+            }
+            return within("backbone.norm", self.bn_eps, &UNIT);
+        }
         count("backbone.layers", self.layers.len(), Self::MOST_STAGES)?;
         for (stage, &blocks) in self.layers.iter().enumerate() {
             within(format!("backbone.layers.{stage}"), blocks, &(1..=64))?;

@@ -105,8 +105,8 @@ impl Detector {
 
 /// The levels, and the strides of those that RoIs are pooled from.
 fn levels(config: &Config, padded: (usize, usize), logits: &[f32]) -> (Vec<LevelAnatomy>, Vec<usize>) {
-    let strides: Vec<usize> = match config.neck {
-        Neck::Fpn => (config.backbone.first_level..config.backbone.layers.len()).map(|stage| 4 << stage).collect(),
+    let mut strides: Vec<usize> = match config.neck {
+        Neck::Fpn => config.backbone.stage_strides().split_off(config.backbone.first_level),
         Neck::C4 | Neck::Dc5 => vec![16],
     };
     let mut maps: Vec<(usize, usize)> =
@@ -115,7 +115,7 @@ fn levels(config: &Config, padded: (usize, usize), logits: &[f32]) -> (Vec<Level
         maps.push((last.0.div_ceil(2), last.1.div_ceil(2)));
     }
     let (letter, first) = match config.neck {
-        Neck::Fpn => ('P', 2 + config.backbone.first_level),
+        Neck::Fpn => ('P', strides.first().map_or(2, |stride| stride.ilog2() as usize)),
         Neck::C4 => ('C', 4),
         Neck::Dc5 => ('C', 5),
     };
@@ -128,5 +128,8 @@ fn levels(config: &Config, padded: (usize, usize), logits: &[f32]) -> (Vec<Level
         let stride = (padded.0 / map.0, padded.1 / map.1);
         LevelAnatomy { name: format!("{letter}{}", first + i), map, stride, anchors, logits: own.to_vec() }
     });
-    (levels.collect(), strides)
+    let levels = levels.collect();
+    // Of two maps of one stride RoIs are on the first.
+    strides.dedup();
+    (levels, strides)
 }

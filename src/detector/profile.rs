@@ -270,7 +270,7 @@ mod tests {
         let count = g.input("count", Info::u32([1, 1]));
         let w = g.constant("w", Arc::new(Value::f32([10, 8], vec![0.0; 80])));
         let b = g.constant("b", Arc::new(Value::f32([10], vec![0.0; 10])));
-        g.op1("fc", Linear { bias: true, relu: false, live: true }, &[x, w, b, count]).unwrap();
+        g.op1("fc", Linear { bias: true, live: true, ..Linear::default() }, &[x, w, b, count]).unwrap();
         let plan = Plan::new(g, &crate::target::Target::MINIMUM, &[]).unwrap();
         let (step, all) = (&plan.steps[0], plan.steps[0].cost);
         let of = |live: usize| {

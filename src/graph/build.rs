@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Graph, Tensor};
 use crate::Result;
+use crate::ops::activation::Activation;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::elementwise::Elementwise;
 use crate::ops::levels::Levels;
@@ -21,7 +22,7 @@ pub struct Conv2dBuilder<'g> {
     residual: Option<Tensor>,
     live: Option<Tensor>,
     op: Conv2d,
-    relu: bool,
+    activation: Activation,
 }
 
 impl Graph {
@@ -45,7 +46,7 @@ impl Graph {
             residual: None,
             live: None,
             op: Conv2d::default(),
-            relu: false,
+            activation: Activation::Identity,
         }
     }
 }
@@ -76,12 +77,17 @@ impl Conv2dBuilder<'_> {
     }
 
     /// Ends with max(·, 0).
-    pub fn relu(mut self) -> Self {
-        self.relu = true;
+    pub fn relu(self) -> Self {
+        self.activation(Activation::Relu)
+    }
+
+    /// Ends with an activation.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
         self
     }
 
-    /// Adds `r` before the ReLU: of the output's shape, or smaller and then enlarged by nearest neighbour.
+    /// Adds `r` before the activation: of the output's shape, or smaller and then enlarged by nearest neighbour.
     pub fn residual(mut self, r: Tensor) -> Self {
         self.residual = Some(r);
         self
@@ -105,10 +111,10 @@ impl Conv2dBuilder<'_> {
     /// # Errors
     /// [`crate::Error::Shape`] where shapes do not fit.
     pub fn done(self) -> Result<Tensor> {
-        let (label, relu, residual) = (self.label.clone(), self.relu, self.residual);
+        let (label, activation, residual) = (self.label.clone(), self.activation, self.residual);
         let (graph, op, inputs) = self.alone();
         // What the whole layer is refused for names the layer.
-        let whole = Conv2d { relu, residual: residual.is_some(), ..op.clone() };
+        let whole = Conv2d { activation, residual: residual.is_some(), ..op.clone() };
         let mut all = inputs.clone();
         residual.into_iter().for_each(|r| all.insert(whole.residual_at(), r));
         super::infer(&label, &whole, &all)?;
@@ -120,8 +126,8 @@ impl Conv2dBuilder<'_> {
             }
             y = graph.op1(&format!("{label}.add"), Elementwise::Add, &[y, residual])?;
         }
-        if relu {
-            y = graph.op1(&format!("{label}.relu"), Elementwise::Relu, &[y])?;
+        if let Some(op) = Elementwise::of(activation) {
+            y = graph.op1(&format!("{label}.{}", op.word()), op, &[y])?;
         }
         Ok(y)
     }
@@ -133,8 +139,12 @@ impl Conv2dBuilder<'_> {
     /// [`crate::Error::Shape`] where shapes do not fit.
     pub fn into_slice(mut self, out: Tensor, offset: usize) -> Result<()> {
         let whole: Shape = out.shape();
-        self.op =
-            Conv2d { slice: Some((whole, offset)), relu: self.relu, residual: self.residual.is_some(), ..self.op };
+        self.op = Conv2d {
+            slice: Some((whole, offset)),
+            activation: self.activation,
+            residual: self.residual.is_some(),
+            ..self.op
+        };
         let (label, residual) = (self.label.clone(), self.residual);
         let (graph, op, mut inputs) = self.alone();
         if let Some(residual) = residual {

@@ -3,7 +3,7 @@
 //!
 //! | pattern | becomes |
 //! |---|---|
-//! | a product (convolution, transposed convolution, fully connected layer) and a bias, a sum or a ReLU | the product with that epilogue |
+//! | a product (convolution, transposed convolution, fully connected layer) and a bias, a sum or an activation | the product with that epilogue |
 //! | an enlargement, and a convolution that adds it | the convolution, which enlarges as it adds |
 //! | transposed convolution and mask predictor | both as one, on CPU drivers |
 //!

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::schedule::Schedule;
+use crate::ops::activation::Activation;
 use crate::ops::{Info, Io, Op};
 use crate::target::Target;
 use crate::tensor::{DType, Value};
@@ -115,6 +116,18 @@ impl Variant {
     /// Whether the text uses f16 at all.
     pub fn needs_f16(&self) -> bool {
         self.matrices || self.f16 || self.features.iter().any(|(name, _)| name.ends_with("_F16"))
+    }
+
+    /// Adds a constant.
+    pub fn with(mut self, name: &'static str, value: u32) -> Self {
+        self.features.push((name, value));
+        self
+    }
+
+    /// The text of an activation; those that parameters choose share one.
+    pub fn ending_with(self, activation: Activation) -> Self {
+        self.flag("HARD_SWISH", activation == Activation::HardSwish)
+            .flag("HARD_SIGMOID", activation == Activation::HardSigmoid)
     }
 
     /// Adds `name` = 1 where `on`: an `#ifdef` switch.

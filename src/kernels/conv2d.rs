@@ -1,8 +1,9 @@
-//! 2-D convolution, channels last, with bias, residual and ReLU fused.
+//! 2-D convolution, channels last, with bias, residual and activation fused.
 
 use super::schedule::Schedule;
 use super::tiled::{P, Product};
 use super::{Kernel, Launch, LiveGrid, Params as _, Variant, tiled};
+use crate::ops::activation::Activation;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::{Info, Io, Op};
 use crate::target::Target;
@@ -22,7 +23,8 @@ impl Kernel for Conv2d {
     fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let (c, k) = (io.dim(0, 3), io.dim(1, 0));
         let enlarged = self.enlarged(io);
-        let flags = |mut v: Variant| {
+        let flags = |v: Variant| {
+            let mut v = v.ending_with(self.activation);
             // A pixel alone is the same on every map.
             let levels = self.levels.filter(|_| v.find("POINTWISE").is_none());
             v.features.extend(levels.map(|l| l.define()));
@@ -91,7 +93,7 @@ impl Kernel for Conv2d {
                 s: 1,
                 stride_h: 1,
                 stride_w: 1,
-                relu: self.relu as u32,
+                relu: u32::from(self.activation == Activation::Relu),
                 oh: 1,
                 ow: 1,
                 y_offset: self.place(0).0 as u32,
@@ -125,7 +127,7 @@ impl Kernel for Conv2d {
             dilation_h: self.dilation.0 as u32,
             dilation_w: self.dilation.1 as u32,
             groups: self.groups as u32,
-            relu: self.relu as u32,
+            relu: u32::from(self.activation == Activation::Relu),
             y_offset: y_offset as u32,
             y_image_stride: y_image_stride as u32,
             map_h: oh as u32,

@@ -6,7 +6,7 @@ use crate::ops::Io;
 use crate::ops::elementwise::Elementwise;
 use crate::params;
 use crate::target::Target;
-use crate::tensor::Shape;
+use crate::tensor::{Shape, Value};
 
 params! { total: u32, k: u32, h: u32, w: u32, oh: u32, ow: u32, grid_x: u32 }
 
@@ -16,6 +16,9 @@ impl Kernel for Elementwise {
             Self::Bias => "BIAS",
             Self::Add => "ADD",
             Self::Relu => "RELU",
+            Self::HardSwish => "HARD_SWISH",
+            Self::HardSigmoid => "HARD_SIGMOID",
+            Self::Scale => "SCALE",
             Self::Enlarge { .. } => "ENLARGE",
         };
         let x = io.inputs[0].shape;
@@ -46,11 +49,16 @@ impl Kernel for Elementwise {
 /// Each of them, by four and ragged.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(51);
+    use Elementwise::{Add, Bias, Enlarge, HardSigmoid, HardSwish, Relu, Scale};
     let mut case = |name: &str, op: Elementwise, shapes: &[&[usize]]| {
-        let inputs = shapes.iter().map(|shape| rng.tensor(Shape::new(shape))).collect();
-        Case::new(name, op, inputs, Tolerance::Exact)
+        // Far enough for every part of an activation.
+        let wide = |v: Value| Value::f32(v.shape, v.floats().iter().map(|v| 4.0 * v).collect());
+        let inputs = shapes.iter().map(|shape| wide(rng.tensor(Shape::new(shape)))).collect();
+        // Sums that GPUs may round in another order.
+        let hard = matches!(op, HardSwish | HardSigmoid);
+        let tolerance = if hard { Tolerance::Close { absolute: 1e-6, relative: 1e-6 } } else { Tolerance::Exact };
+        Case::new(name, op, inputs, tolerance)
     };
-    use Elementwise::{Add, Bias, Enlarge, Relu};
     vec![
         case("bias", Bias, &[&[2, 5, 7, 12], &[12]]),
         case("bias of rows, ragged", Bias, &[&[13, 5], &[5]]),
@@ -58,6 +66,11 @@ pub fn cases() -> Vec<Case> {
         case("sum, ragged", Add, &[&[3, 7], &[3, 7]]),
         case("relu", Relu, &[&[100, 64]]),
         case("relu of one", Relu, &[&[1]]),
+        case("hard swish", HardSwish, &[&[40, 16]]),
+        case("hard swish, ragged", HardSwish, &[&[9, 7]]),
+        case("hard sigmoid", HardSigmoid, &[&[3, 8]]),
+        case("scale", Scale, &[&[3, 5, 4, 8], &[3, 8]]),
+        case("scale, ragged", Scale, &[&[2, 3, 5, 7], &[2, 7]]),
         case("twice the sides", Enlarge { h: 10, w: 14 }, &[&[2, 5, 7, 8]]),
         case("ragged sides", Enlarge { h: 13, w: 9 }, &[&[2, 7, 5, 3]]),
         case("one side", Enlarge { h: 3, w: 50 }, &[&[1, 3, 4, 4]]),

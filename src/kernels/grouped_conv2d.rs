@@ -1,6 +1,7 @@
 //! Grouped convolution: each row of weights sees the channels of its own group alone.
 
 use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use crate::ops::activation::Activation;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting};
 use crate::params;
@@ -85,6 +86,7 @@ impl Kernel for GroupedConv2d {
                 .flag("DEPTHWISE", self.is_depthwise(io))
                 .flag("RESIDUAL", self.conv.residual)
                 .flag("LIVE", self.conv.live)
+                .ending_with(self.conv.activation)
         };
         let mut out = vec![variant("rows", false), variant("pixels", true)];
         // A CPU driver loads what all threads of a workgroup read once; a GPU, what lies side by side.
@@ -131,7 +133,7 @@ impl Kernel for GroupedConv2d {
             dilation_w: conv.dilation.1 as u32,
             group_c: of_group(x.dim(3)),
             group_k: of_group(y.dim(3)),
-            relu: conv.relu.into(),
+            relu: u32::from(conv.activation == Activation::Relu),
             images_per_batch: (x.dim(0) / batches) as u32,
             grid_x: grid[0],
         };
@@ -182,11 +184,11 @@ pub fn cases() -> Vec<Case> {
     };
     let groups = |groups| Conv2d { groups, pad: (1, 1), ..Conv2d::default() };
     vec![
-        case("32 groups", Conv2d { relu: true, ..groups(32) }, [1, 14, 19, 128], [128, 3, 3, 4], None),
+        case("32 groups", Conv2d { activation: Activation::Relu, ..groups(32) }, [1, 14, 19, 128], [128, 3, 3, 4], None),
         case("32 groups, a step of two", Conv2d { stride: (2, 2), ..groups(32) }, [2, 13, 14, 256], [256, 3, 3, 8], None),
         case("more rows than channels", groups(2), [1, 5, 7, 8], [24, 3, 3, 4], None),
         case("more channels than rows", Conv2d { residual: true, ..groups(3) }, [1, 6, 5, 36], [12, 3, 3, 12], None),
-        case("depthwise", Conv2d { relu: true, ..groups(24) }, [1, 15, 11, 24], [24, 3, 3, 1], None),
+        case("depthwise", Conv2d { activation: Activation::HardSwish, ..groups(24) }, [1, 15, 11, 24], [24, 3, 3, 1], None),
         case("depthwise 5x5", Conv2d { pad: (2, 2), residual: true, ..groups(4) }, [2, 9, 8, 4], [4, 5, 5, 1], None),
         case("dilated", Conv2d { dilation: (2, 3), pad: (2, 3), ..groups(4) }, [1, 9, 11, 16], [16, 3, 3, 4], None),
         case("uneven kernel", Conv2d { pad: (0, 2), stride: (1, 2), ..groups(2) }, [1, 6, 9, 8], [8, 1, 5, 4], None),

@@ -1,8 +1,9 @@
-//! Fully connected layer with bias and ReLU.
+//! Fully connected layer with bias and activation.
 
 use crate::rng::Rng;
 use super::tiled::{P, Product};
 use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, tiled};
+use crate::ops::activation::Activation;
 use crate::ops::linear::Linear;
 use crate::ops::{Info, Io};
 use crate::target::Target;
@@ -23,7 +24,7 @@ impl Kernel for Linear {
             out.extend(tiled::variants(product, target).into_iter().map(|v| v.flag("POINTWISE", true)));
         }
         out.push(Variant::plain().flag("PLAIN", true));
-        out.into_iter().map(|v| v.flag("LIVE", self.live)).collect()
+        out.into_iter().map(|v| v.flag("LIVE", self.live).ending_with(self.activation)).collect()
     }
 
     fn f16_operands(&self, io: &Io) -> Vec<(usize, &'static str)> {
@@ -45,7 +46,7 @@ impl Kernel for Linear {
             s: 1,
             oh: 1,
             ow: 1,
-            relu: self.relu as u32,
+            relu: u32::from(self.activation == Activation::Relu),
             images_per_batch: (n / batches) as u32,
             grid_x: grid[0],
             ..P::default()
@@ -73,21 +74,25 @@ impl Kernel for Linear {
 
 /// The box head's layers and ragged ones.
 pub fn cases() -> Vec<Case> {
+    use Activation::{HardSigmoid, HardSwish, Identity, Relu};
     let mut rng = Rng::new(2);
-    let mut case = |name: &str, n: usize, c: usize, k: usize, relu: bool, live: Option<Vec<u32>>| {
+    let mut case = |name: &str, n: usize, c: usize, k: usize, activation: Activation, live: Option<Vec<u32>>| {
         let mut inputs = vec![rng.tensor([n, c]), rng.tensor([k, c]), rng.tensor([k])];
-        let kernel = Linear { bias: true, relu, live: live.is_some() };
+        let kernel = Linear { bias: true, activation, live: live.is_some() };
         inputs.extend(live.map(|l| Value::u32([l.len()], l)));
         Case::new(name, kernel, inputs, Tolerance::Norm { relative: 3e-6 })
     };
     vec![
-        case("one by one", 1, 1, 1, false, None),
-        case("fc6", 50, 6272, 64, true, Some(vec![37])),
-        case("fc7", 100, 256, 256, true, Some(vec![100])),
-        case("class logits", 70, 256, 2, false, Some(vec![69])),
-        case("box deltas", 70, 256, 8, false, Some(vec![0])),
-        case("batches", 12, 8, 20, false, Some(vec![1, 6])),
-        case("ragged", 13, 7, 5, true, None),
-        case("91 classes", 9, 64, 91, false, None),
+        case("one by one", 1, 1, 1, Identity, None),
+        case("fc6", 50, 6272, 64, Relu, Some(vec![37])),
+        case("fc7", 100, 256, 256, Relu, Some(vec![100])),
+        case("class logits", 70, 256, 2, Identity, Some(vec![69])),
+        case("box deltas", 70, 256, 8, Identity, Some(vec![0])),
+        case("batches", 12, 8, 20, Identity, Some(vec![1, 6])),
+        case("ragged", 13, 7, 5, Relu, None),
+        case("91 classes", 9, 64, 91, Identity, None),
+        case("squeeze", 1, 72, 24, Relu, None),
+        case("excite", 2, 24, 72, HardSigmoid, None),
+        case("hard swish, ragged", 3, 9, 7, HardSwish, Some(vec![2])),
     ]
 }

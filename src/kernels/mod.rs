@@ -66,6 +66,7 @@ macro_rules! with_kernels {
             preprocess: $crate::ops::preprocess::Preprocess,
             warp: $crate::ops::warp::Warp,
             conv2d: $crate::ops::conv2d::Conv2d,
+            depthwise_conv2d: $crate::kernels::depthwise_conv2d::DepthwiseConv2d,
             grouped_conv2d: $crate::kernels::grouped_conv2d::GroupedConv2d,
             deconv2d: $crate::ops::deconv2d::Deconv2d,
             deconv_predict: $crate::kernels::deconv_predict::DeconvPredict,

@@ -4,6 +4,7 @@ use crate::rng::Rng;
 use super::half_precision::with_f16_first;
 use super::schedule::BLOCK_STEP;
 use super::{Case, Kernel, Launch, LiveGrid, Tolerance, Variant, blocked, tiled};
+use crate::ops::activation::Activation;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::levels::Levels;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, key, settings, value};
@@ -75,7 +76,7 @@ impl Op for SplitProduct {
         let (k, len) = (w.dim(0), w.len() / w.dim(0));
         // As in shared/blocked: whole steps.
         let part = (len / 4).div_ceil(self.parts).next_multiple_of(BLOCK_STEP as usize) * 4;
-        let conv = Conv2d { relu: false, residual: false, ..self.conv.clone() };
+        let conv = Conv2d { activation: Activation::Identity, residual: false, ..self.conv.clone() };
         let mut y = Vec::new();
         for range in (0..self.parts).map(|i| i * part..(i + 1) * part) {
             let weight = |(i, &v): (usize, &f32)| if range.contains(&(i % len)) { v } else { 0.0 };

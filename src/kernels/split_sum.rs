@@ -1,7 +1,8 @@
-//! The parts of a sum put together, with bias, residual and ReLU.
+//! The parts of a sum put together, with bias, residual and activation.
 
 use crate::rng::Rng;
 use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
+use crate::ops::activation::Activation;
 use crate::ops::conv2d::placed;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, slice, value};
 use crate::params;
@@ -21,9 +22,9 @@ pub struct SplitSum {
     /// Where that is a part of a larger tensor: that tensor's shape (N outermost), and the element of each row at which
     /// this part begins.
     pub slice: Option<(Shape, usize)>,
-    /// Whether max(·, 0) follows.
-    pub relu: bool,
-    /// Whether a residual is added before the ReLU.
+    /// What ends it.
+    pub activation: Activation,
+    /// Whether a residual is added before that.
     pub residual: bool,
     /// Whether a live count is given.
     pub live: bool,
@@ -111,7 +112,7 @@ impl Op for SplitSum {
             }
             let more = if self.residual { inputs[2].floats()[i] as f64 } else { 0.0 };
             let sum = sum + bias[i % bias.len()] as f64 + more;
-            (if self.relu { sum.max(0.0) } else { sum }) as f32
+            self.activation.of(sum) as f32
         };
         let (whole, offset) = self.slice.unwrap_or((self.y, 0));
         let mut y = vec![f32::NAN; whole.len()];
@@ -125,7 +126,7 @@ impl Op for SplitSum {
         settings([
             ("y", value(self.y)),
             ("slice", slice(self.slice)),
-            ("relu", on(self.relu)),
+            self.activation.setting(),
             ("residual", on(self.residual)),
             ("live", on(self.live)),
         ])
@@ -135,7 +136,8 @@ impl Op for SplitSum {
 impl Kernel for SplitSum {
     fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
         let variant = |name, quads| {
-            Variant::own(name, &[("WG", 64)]).flag("QUADS", quads).flag("RESIDUAL", self.residual).flag("LIVE", self.live)
+            let v = Variant::own(name, &[("WG", 64)]).flag("QUADS", quads).flag("RESIDUAL", self.residual);
+            v.flag("LIVE", self.live).ending_with(self.activation)
         };
         let (offset, row) = self.place();
         let quads = [self.k(), offset, row].iter().all(|n| n.is_multiple_of(4)).then(|| variant("quads", true));
@@ -160,7 +162,7 @@ impl Kernel for SplitSum {
             y_row_stride: (self.place().1 / by) as u32,
             parts: io.dim(0, 0) as u32,
             images_per_batch: (self.y.dim(0) / batches) as u32,
-            relu: self.relu as u32,
+            relu: u32::from(self.activation == Activation::Relu),
             grid_x: grid[0],
         };
         Launch { grid, params: params.bytes() }
@@ -179,7 +181,7 @@ struct Setup {
     name: &'static str,
     parts: usize,
     y: &'static [usize],
-    relu: bool,
+    activation: Activation,
     residual: bool,
     /// Whether the output is a part of something larger.
     sliced: bool,
@@ -190,10 +192,10 @@ struct Setup {
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(44);
     let mut case = |setup: Setup| {
-        let Setup { name, parts, y, relu, residual, sliced, live } = setup;
+        let Setup { name, parts, y, activation, residual, sliced, live } = setup;
         let (y, k) = (Shape::new(y), y[y.len() - 1]);
         let slice = sliced.then(|| (Shape::from([y.dim(0), y.len() / y.dim(0) + 24]), 8));
-        let kernel = SplitSum { y, slice, relu, residual, live: live.is_some() };
+        let kernel = SplitSum { y, slice, activation, residual, live: live.is_some() };
         let mut inputs = vec![rng.tensor([parts, y.len() / k, k]), rng.tensor([k])];
         if residual {
             inputs.push(rng.tensor(y));
@@ -201,8 +203,9 @@ pub fn cases() -> Vec<Case> {
         inputs.extend(live.map(|l| Value::u32([l.len()], l)));
         Case::new(name, kernel, inputs, Tolerance::Norm { relative: 1e-6 })
     };
-    let linear = |name, parts, y| Setup { name, parts, y, relu: false, residual: false, sliced: false, live: None };
-    let relu = |name, parts, y| Setup { relu: true, ..linear(name, parts, y) };
+    let ending = |activation, name, parts, y| Setup { name, parts, y, activation, residual: false, sliced: false, live: None };
+    let linear = |name, parts, y| ending(Activation::Identity, name, parts, y);
+    let relu = |name, parts, y| ending(Activation::Relu, name, parts, y);
     let both = |name, parts, y| Setup { residual: true, ..relu(name, parts, y) };
     let live = |counts: &[u32]| Some(counts.to_vec());
     vec![
@@ -220,5 +223,7 @@ pub fn cases() -> Vec<Case> {
         }),
         case(Setup { live: live(&[0]), ..linear("ragged, none live", 16, &[5, 7]) }),
         case(relu("ragged", 5, &[13, 9])),
+        case(Setup { residual: true, ..ending(Activation::HardSwish, "hard swish", 4, &[1, 5, 5, 12]) }),
+        case(ending(Activation::HardSigmoid, "hard sigmoid, ragged", 2, &[3, 7])),
     ]
 }

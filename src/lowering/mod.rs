@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`winograd`] | a 3×3 convolution as products of a quarter of the multiplications |
 //! | [`split_k`] | a product of few blocks and long rows as parts that fill a GPU, and their sum |
+//! | [`depthwise`] | a convolution of as many groups as channels, each column of the input read once for a row of taps |
 //! | [`grouped`] | a convolution of several groups, group by group |
 //! | [`by_tiles`] | a selection from many elements tile by tile |
 //! | [`radix`] | a selection of more than one workgroup can sort, in three steps |
@@ -45,6 +46,7 @@ macro_rules! lowerings {
 lowerings! {
     winograd: Winograd,
     split_k: InParts,
+    depthwise: Depthwise,
     grouped: Grouped,
     by_tiles: ByTiles,
     radix: Radix,
@@ -134,7 +136,10 @@ mod tests {
         let next = conv([1, 14, 14, 128], [128, 3, 3, 4]);
         assert_eq!(chosen(grouped(32), &next, &GPU, &[]), "grouped: grouped_conv2d");
         let depthwise = conv([1, 14, 14, 128], [128, 3, 3, 1]);
-        assert_eq!(chosen(grouped(128), &depthwise, &GPU, &[]), "grouped: grouped_conv2d");
+        assert_eq!(chosen(grouped(128), &depthwise, &GPU, &[]), "depthwise: depthwise_conv2d");
+        // Whose columns are too many for a thread.
+        let dilated = Conv2d { dilation: (8, 8), pad: (8, 8), ..grouped(128) };
+        assert_eq!(chosen(dilated, &depthwise, &GPU, &[]), "grouped: grouped_conv2d");
         // Groups of three channels come by no four.
         assert_eq!(chosen(grouped(4), &conv([1, 14, 14, 12], [12, 3, 3, 3]), &GPU, &[]), "direct: conv2d");
     }

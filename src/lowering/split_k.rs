@@ -20,7 +20,7 @@ pub struct InParts;
 /// The op as a convolution, where it is one or a fully connected layer, and the extents of its product: rows of x, rows of
 /// weights, and elements of these.
 fn product(op: &dyn Op, io: &Io) -> Option<(Conv2d, [usize; 3])> {
-    let linear = |l: &Linear| Conv2d { bias: l.bias, relu: l.relu, live: l.live, ..Conv2d::default() };
+    let linear = |l: &Linear| Conv2d { bias: l.bias, activation: l.activation, live: l.live, ..Conv2d::default() };
     let conv = op.downcast::<Conv2d>().cloned().or_else(|| op.downcast().map(linear))?;
     let (x, w, oh, ow) = shapes(&conv, io.inputs[0].shape, io.inputs[1].shape)?;
     if !conv.bias || conv.enlarged(io) {
@@ -69,7 +69,7 @@ impl Lowering for InParts {
                 Shape::from([x.dim(0), oh, ow, k])
             }
         };
-        let sum = SplitSum { y, slice: conv.slice, relu: conv.relu, residual: conv.residual, live: conv.live };
+        let sum = SplitSum { y, slice: conv.slice, activation: conv.activation, residual: conv.residual, live: conv.live };
         let launches = vec![
             Launchable {
                 kernel: Arc::new(SplitProduct { conv: Conv2d { slice: None, residual: false, ..conv }, parts }),

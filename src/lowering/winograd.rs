@@ -8,6 +8,7 @@ use crate::kernels::winograd::{POINTS, Tiles};
 use crate::kernels::winograd_gemm::WinogradGemm;
 use crate::kernels::winograd_in::WinogradIn;
 use crate::kernels::winograd_out::WinogradOut;
+use crate::ops::activation::Activation;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::levels::Levels;
 use crate::ops::{Info, Io, Op};
@@ -48,6 +49,7 @@ impl<'a> Tiled<'a> {
             && conv.stride == (1, 1)
             && conv.dilation == (1, 1)
             && conv.groups == 1
+            && matches!(conv.activation, Activation::Identity | Activation::Relu)
             && conv.bias
             && conv.by_four()
             && !conv.enlarged(io)
@@ -103,7 +105,7 @@ impl Lowering for Winograd {
             let input = WinogradIn { pad: conv.pad, tiles, live: conv.live, capacity: count };
             let gemm = WinogradGemm { tiles, live: conv.live, reference: flops };
             let y = Shape::from([images, oh, ow, k]);
-            let (relu, residual, live, slice) = (conv.relu, conv.residual, conv.live, conv.slice);
+            let (relu, residual, live, slice) = (conv.activation == Activation::Relu, conv.residual, conv.live, conv.slice);
             let output = WinogradOut { tiles, relu, residual, live, y, slice };
             let (v, m) = (Link::Scratch(0), Link::Scratch(1));
             launches.extend([

@@ -1,11 +1,13 @@
-//! ResNet bodies and the feature pyramid (torchvision, `models/resnet.py`, `ops/feature_pyramid_network.py`).
+//! Bodies and the feature pyramid (torchvision, `models/resnet.py`, `ops/feature_pyramid_network.py`).
 
 use super::layer::Layer;
+use super::mobilenet::mobilenet;
 use super::pyramid::Pyramid;
 use super::{Builder, Capacity};
 use crate::Result;
-use crate::config::{Backbone, Config, Neck};
+use crate::config::{Backbone, BodyKind, Config, Neck};
 use crate::graph::Tensor;
+use crate::ops::activation::Activation::Relu;
 use crate::ops::max_pool::MaxPool;
 use crate::weights::{Block, Body, Conv, Fpn};
 
@@ -21,6 +23,11 @@ pub(super) struct Feature {
 /// The number of the level of a stride, as in C2 and P2: strides are powers of two.
 pub(super) fn level(stride: usize) -> usize {
     stride.ilog2() as usize
+}
+
+/// The number of the finest of a body's maps, from which the others are counted on.
+pub(super) fn first_level(features: &[Feature]) -> usize {
+    features.first().map_or(2, |finest| level(finest.stride))
 }
 
 /// What stage `stage`, counted from 0, is called.
@@ -39,12 +46,19 @@ struct Stage {
     live: Option<Tensor>,
 }
 
-/// The features of `x` `[B,H,W,4]` that the network goes on with, finest first: C2 at stride 4, each further one at twice
-/// that, but for a dilated C5.
-pub(super) fn resnet(b: &mut Builder, config: &Config, body: &Body, x: Tensor) -> Result<Vec<Feature>> {
+/// The features of `x` `[B,H,W,4]` that the network goes on with, finest first.
+pub(super) fn features(b: &mut Builder, config: &Config, body: &Body, x: Tensor) -> Result<Vec<Feature>> {
+    match config.backbone.kind {
+        BodyKind::Resnet => resnet(b, config, body, x),
+        BodyKind::MobilenetV3Large => mobilenet(b, config, body, x),
+    }
+}
+
+/// Those of a ResNet: C2 at stride 4, each further one at twice that, but for a dilated C5.
+fn resnet(b: &mut Builder, config: &Config, body: &Body, x: Tensor) -> Result<Vec<Feature>> {
     let backbone = &config.backbone;
     b.g.stage("C1");
-    let stem = Layer { stride: 2, pad: 3, relu: true, ..Layer::new(norm(backbone)) };
+    let stem = Layer { stride: 2, pad: 3, activation: Relu, ..Layer::new(norm(backbone)) };
     let c1 = b.layer("stem", x, &body.stem, stem)?;
     let mut x = b.g.op1(
         "stem.pool",
@@ -122,17 +136,17 @@ fn residual(
         Some(d) => b.layer(&format!("{name}.downsample"), x, d, Layer { stride, ..one })?,
         None => x,
     };
-    let last = |how: Layer| Layer { residual: Some(identity), relu: true, ..how };
+    let last = |how: Layer| Layer { residual: Some(identity), activation: Relu, ..how };
     let mut conv = |n: usize, x: Tensor, conv: &Conv, how: Layer| b.layer(&format!("{name}.conv{n}"), x, conv, how);
     match &block.conv3 {
         None => {
-            let y = conv(1, x, &block.conv1, Layer { stride, relu: true, ..three })?;
+            let y = conv(1, x, &block.conv1, Layer { stride, activation: Relu, ..three })?;
             conv(2, y, &block.conv2, last(three))
         }
         Some(conv3) => {
             let (first, second) = if backbone.stride_in_1x1 { (stride, 1) } else { (1, stride) };
-            let y = conv(1, x, &block.conv1, Layer { stride: first, relu: true, ..one })?;
-            let y = conv(2, y, &block.conv2, Layer { stride: second, relu: true, ..three })?;
+            let y = conv(1, x, &block.conv1, Layer { stride: first, activation: Relu, ..one })?;
+            let y = conv(2, y, &block.conv2, Layer { stride: second, activation: Relu, ..three })?;
             conv(3, y, conv3, last(one))
         }
     }
@@ -158,17 +172,18 @@ fn normalized_fpn(b: &mut Builder, config: &Config, fpn: &Fpn, features: &[Featu
     b.g.stage("FPN");
     let one = Layer::new((config.group_norm, config.backbone.bn_eps));
     let (mut top, mut maps): (Option<Tensor>, Vec<Feature>) = (None, Vec::new());
+    let first = first_level(features);
     for (i, feature) in features.iter().enumerate().rev() {
-        let name = format!("lateral{}", level(feature.stride));
+        let name = format!("lateral{}", first + i);
         let merged = b.layer(&name, feature.map, &fpn.inner[i], Layer { residual: top, ..one })?;
         top = Some(merged);
-        let name = format!("P{}", level(feature.stride));
+        let name = format!("P{}", first + i);
         let map = b.layer(&name, merged, &fpn.layer[i], Layer { pad: 1, ..one })?;
         b.tap(name.to_lowercase(), map);
         maps.insert(0, Feature { map, ..*feature });
     }
     let last = maps[maps.len() - 1];
-    let name = format!("P{}", level(last.stride) + 1);
+    let name = format!("P{}", first + maps.len());
     let pooled = b.g.op1(&name, MaxPool { kernel: 1, stride: 2, pad: 0, after: 0 }, &[last.map])?;
     b.tap(name.to_lowercase(), pooled);
     Ok(Pyramid::of_maps('P', level(maps[0].stride), &maps, &[pooled]))
@@ -186,12 +201,13 @@ pub(super) fn one_level(
     let groups = if config.fpn_norm { config.group_norm } else { 0 };
     let one = Layer::new((groups, config.backbone.bn_eps));
     let mut top = None;
+    let first = first_level(features);
     for (i, feature) in features.iter().enumerate().skip(i).rev() {
-        let name = format!("lateral{}", level(feature.stride));
+        let name = format!("lateral{}", first + i);
         top = Some(b.layer(&name, feature.map, &fpn.inner[i], Layer { residual: top, ..one })?);
     }
     let feature = features[i];
-    let name = format!("P{}", level(feature.stride));
+    let name = format!("P{}", first + i);
     let map = b.layer(&name, top.unwrap_or(feature.map), &fpn.layer[i], Layer { pad: 1, ..one })?;
     b.tap(name.to_lowercase(), map);
     Ok(Feature { map, ..feature })
@@ -209,7 +225,7 @@ fn fpn(b: &mut Builder, fpn: &Fpn, features: &[Feature], capacity: &Capacity) ->
     let mut top: Option<Tensor> = None;
     for (i, feature) in features.iter().enumerate().rev() {
         let (inner, layer) = (&fpn.inner[i], &fpn.layer[i]);
-        let name = format!("lateral{}", level(feature.stride));
+        let name = format!("lateral{}", first_level(features) + i);
         let lateral = b.g.conv2d(&name, feature.map, &inner.weight, &inner.bias);
         let merged = match top {
             None => lateral.done()?,

@@ -182,7 +182,7 @@ impl CropNetwork {
         let table = b.g.constant("normalisation", Arc::new(table));
         let x = b.g.op1("warp", Warp { side: square }, &[bytes, places, table])?;
         b.tap("warp", x);
-        let features = backbone::resnet(&mut b, config, &weights.body, x)?;
+        let features = backbone::features(&mut b, config, &weights.body, x)?;
         let pyramid = whole_map(&mut b, config, weights, &features, side)?;
         let whole = [0.0, 0.0, side as f32, side as f32].repeat(batch);
         let whole = b.g.constant("whole crops", Arc::new(Value::f32([batch, 1, 4], whole)));
@@ -216,7 +216,8 @@ fn whole_map(
     if config.neck != Neck::Fpn {
         return Ok(Pyramid::of_maps('C', backbone::level(features[0].stride), &features[..1], &[]));
     }
-    let scales: Vec<f32> = features.iter().map(|f| 1.0 / f.stride as f32).collect();
+    let mut scales: Vec<f32> = features.iter().map(|f| 1.0 / f.stride as f32).collect();
+    scales.dedup();
     let level = heads::level_of(config, (side as usize, side as usize), &[0.0, 0.0, side as f32, side as f32], &scales);
     let map = backbone::one_level(b, config, &weights.fpn, features, level)?;
     Ok(Pyramid::of_maps('P', backbone::level(map.stride), &[map], &[]))

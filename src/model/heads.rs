@@ -9,6 +9,7 @@ use super::{Builder, Capacity, Outputs};
 use crate::Result;
 use crate::config::{BoxRule, Config, LevelRule, MaskHead, Neck, RoiPooling};
 use crate::graph::Tensor;
+use crate::ops::activation::Activation;
 use crate::ops::deconv2d::Deconv2d;
 use crate::ops::elementwise::Elementwise;
 use crate::ops::linear::Linear;
@@ -94,7 +95,7 @@ fn pool(
     [rois, live]: [Tensor; 2],
 ) -> Result<Tensor> {
     let scale = |&stride: &usize| (capacity.roi_shift as f32).exp2() / stride as f32;
-    let scales: Vec<f32> = pyramid.strides.iter().map(scale).collect();
+    let scales: Vec<f32> = pyramid.roi_strides().iter().map(scale).collect();
     // No RoI is on the pooled level; a tensor of nothing else is not read.
     let parts: Vec<PyramidTensor> = pyramid.tensors.iter().filter(|p| p.first < scales.len()).copied().collect();
     let maps = parts.iter().filter_map(|p| p.levels).collect();
@@ -164,7 +165,7 @@ pub(super) fn predictions(
         b.tap(name("box.features"), x);
         b.g.stage("box head");
         for (i, conv) in weights.convs.iter().enumerate() {
-            let how = Layer { pad: 1, relu: true, live: Some(live), ..Layer::new(norm) };
+            let how = Layer { pad: 1, activation: Activation::Relu, live: Some(live), ..Layer::new(norm) };
             x = b.layer(&name(&format!("box.conv{i}")), x, conv, how)?;
         }
         if config.neck == Neck::C4 {
@@ -215,7 +216,11 @@ fn fully_connected(
             let weight = b.g.constant(&format!("{label}.weight"), fc.weight.clone());
             let bias = b.g.constant(&format!("{label}.bias"), fc.bias.clone());
             let x = if sums { xs[part] } else { xs[0] };
-            products.push(b.g.op1(&label, Linear { bias: true, relu: !sums, live: true }, &[x, weight, bias, live])?);
+            products.push(b.g.op1(
+                &label,
+                Linear { bias: true, activation: Activation::relu(!sums), live: true },
+                &[x, weight, bias, live],
+            )?);
         }
         if sums {
             let mut sum = products[0];
@@ -267,7 +272,7 @@ pub(super) fn mask_features(
         x = backbone::last_stage(b, config, body, x, live, &name("mask"))?;
     }
     for (i, conv) in weights.convs.iter().enumerate() {
-        let how = Layer { pad: 1, relu: true, live: Some(live), ..Layer::new(norm) };
+        let how = Layer { pad: 1, activation: Activation::Relu, live: Some(live), ..Layer::new(norm) };
         x = b.layer(&name(&format!("mask.conv{i}")), x, conv, how)?;
     }
     b.tap(name("mask.conv"), x);

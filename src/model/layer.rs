@@ -3,6 +3,7 @@
 use super::Builder;
 use crate::Result;
 use crate::graph::Tensor;
+use crate::ops::activation::Activation;
 use crate::ops::elementwise::Elementwise;
 use crate::ops::group_norm::GroupNorm;
 use crate::weights::Conv;
@@ -20,8 +21,8 @@ pub(super) struct Layer {
     pub groups: usize,
     /// What is added, enlarged by nearest neighbour where it is smaller.
     pub residual: Option<Tensor>,
-    /// Whether max(·, 0) ends it.
-    pub relu: bool,
+    /// What ends it.
+    pub activation: Activation,
     /// How many of each image's rows count, where the map's images are RoIs.
     pub live: Option<Tensor>,
     /// Groups and epsilon of a GroupNorm, where the weights have one.
@@ -31,7 +32,16 @@ pub(super) struct Layer {
 impl Layer {
     /// Stride 1, nothing around, nothing after it.
     pub(super) fn new(norm: (usize, f32)) -> Self {
-        Self { stride: 1, pad: 0, dilation: 1, groups: 1, residual: None, relu: false, live: None, norm }
+        Self {
+            stride: 1,
+            pad: 0,
+            dilation: 1,
+            groups: 1,
+            residual: None,
+            activation: Activation::Identity,
+            live: None,
+            norm,
+        }
     }
 }
 
@@ -47,7 +57,7 @@ impl Builder {
             if let Some(residual) = how.residual {
                 layer = layer.residual(residual);
             }
-            return if how.relu { layer.relu().done() } else { layer.done() };
+            return layer.activation(how.activation).done();
         };
         let y = layer.done()?;
         let scale = self.g.constant(&format!("{label}.norm.scale"), affine.scale.clone());
@@ -61,7 +71,9 @@ impl Builder {
             inputs.push(residual);
         }
         inputs.extend(how.live);
+        // No network has another after a GroupNorm.
+        let relu = how.activation == Activation::Relu;
         let ((groups, eps), residual, live) = (how.norm, how.residual.is_some(), how.live.is_some());
-        self.g.op1(&format!("{label}.norm"), GroupNorm { groups, eps, residual, relu: how.relu, live }, &inputs)
+        self.g.op1(&format!("{label}.norm"), GroupNorm { groups, eps, residual, relu, live }, &inputs)
     }
 }

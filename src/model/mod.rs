@@ -10,6 +10,7 @@
 //! | `anchors` | the anchors of each level |
 //! | `layer` | a convolution, its norm, and what follows |
 //! | `backbone` | ResNet bodies and the FPN |
+//! | `mobilenet` | MobileNetV3-large as a body |
 //! | `pyramid` | the levels of the FPN as few tensors |
 //! | `rpn` | region proposals |
 //! | `heads` | box head and mask head |
@@ -25,6 +26,7 @@ mod heads;
 mod input;
 mod layer;
 mod loss;
+mod mobilenet;
 mod precision;
 mod pyramid;
 mod rpn;
@@ -263,7 +265,7 @@ fn image(b: &mut Builder, config: &Config, capacity: &Capacity) -> Result<([Tens
 pub fn build(config: &Config, weights: &NetworkWeights, capacity: &Capacity) -> Result<Network> {
     let mut b = Builder { g: Graph::new(), taps: Vec::new() };
     let ([bytes, frames, neighbours], x) = image(&mut b, config, capacity)?;
-    let features = backbone::resnet(&mut b, config, &weights.body, x)?;
+    let features = backbone::features(&mut b, config, &weights.body, x)?;
     let pyramid = backbone::neck(&mut b, config, &weights.fpn, &features, capacity)?;
     let given = GivenTensors::new(&mut b, capacity);
     let (found, anchors, counts) = match given {

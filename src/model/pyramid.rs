@@ -45,7 +45,7 @@ impl PyramidTensor {
 pub(super) struct Pyramid {
     /// Finest levels first.
     pub tensors: Vec<PyramidTensor>,
-    /// Input pixels from one pixel to the next, of the levels that RoIs are on: all but the pooled one.
+    /// Input pixels from one pixel to the next, of all levels but the pooled one.
     pub strides: Vec<usize>,
 }
 
@@ -91,6 +91,14 @@ impl Pyramid {
         let maps = features.iter().map(|f| f.map).chain(more.iter().copied()).enumerate();
         let each = |(first, tensor)| PyramidTensor { tensor, levels: None, first, finest: (letter, finest) };
         Self { tensors: maps.map(each).collect(), strides: features.iter().map(|f| f.stride).collect() }
+    }
+
+    /// The strides of the levels that RoIs are on: those that are coarser than all before. torchvision's rule tells a
+    /// level by the first's stride and the last's, so that of two maps of one stride none is on the second.
+    pub(super) fn roi_strides(&self) -> Vec<usize> {
+        let mut strides = self.strides.clone();
+        strides.dedup();
+        strides
     }
 
     /// Level `i`, counted from the finest, for people: "P2".

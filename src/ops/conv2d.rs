@@ -1,5 +1,6 @@
-//! 2-D convolution, channels last, with what may follow it: bias, residual and ReLU.
+//! 2-D convolution, channels last, with what may follow it: bias, residual and an activation.
 
+use super::activation::Activation;
 use super::levels::Levels;
 use super::{Cost, Info, Io, Op, Operand, Setting, live, on, pair, settings, slice, unless, walks};
 use crate::tensor::{Shape, Value};
@@ -22,9 +23,9 @@ pub struct Conv2d {
     pub groups: usize,
     /// Whether a bias is given.
     pub bias: bool,
-    /// Whether max(·, 0) follows.
-    pub relu: bool,
-    /// Whether a residual is added before the ReLU.
+    /// What ends it.
+    pub activation: Activation,
+    /// Whether a residual is added before that.
     pub residual: bool,
     /// Whether a live count is given.
     pub live: bool,
@@ -44,7 +45,7 @@ impl Default for Conv2d {
             dilation: (1, 1),
             groups: 1,
             bias: true,
-            relu: false,
+            activation: Activation::Identity,
             residual: false,
             live: false,
             slice: None,
@@ -203,7 +204,7 @@ impl Op for Conv2d {
             ("dilation", pair(1, self.dilation)),
             ("groups", unless(1, self.groups)),
             ("unbiased", on(!self.bias)),
-            ("relu", on(self.relu)),
+            self.activation.setting(),
             ("residual", on(self.residual)),
             ("live", on(self.live)),
             ("slice", slice(self.slice)),
@@ -257,10 +258,7 @@ impl Conv2d {
                 let (row, column) = (i / (ow * k) % oh * th / oh, i / k % ow * tw / ow);
                 v += top.floats()[((image * th + row) * tw + column) * k + i % k] as f64;
             }
-            if self.relu {
-                v = v.max(0.0);
-            }
-            y[i] = v as f32;
+            y[i] = self.activation.of(v) as f32;
         }
         Value::f32(shape, y)
     }

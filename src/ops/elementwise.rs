@@ -1,6 +1,7 @@
 //! What stands between layers, element by element. Planning fuses most of it with the layer before
 //! ([`crate::engine::graph`]); what is left over is run as it stands.
 
+use super::activation::Activation;
 use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
 use crate::tensor::{Shape, Value};
 
@@ -13,6 +14,12 @@ pub enum Elementwise {
     Add,
     /// max(x, 0).
     Relu,
+    /// [`Activation::HardSwish`] of x.
+    HardSwish,
+    /// [`Activation::HardSigmoid`] of x.
+    HardSigmoid,
+    /// x `[N,H,W,C]` and factors `[N,C]`: each image's channels by its own.
+    Scale,
     /// x `[N,H,W,C]` to `[N,h,w,C]` by nearest neighbour, row `i` taking row `⌊i·H/h⌋`; neither side shrinks.
     Enlarge {
         /// Rows of the output.
@@ -20,6 +27,38 @@ pub enum Elementwise {
         /// Columns of the output.
         w: usize,
     },
+}
+
+impl Elementwise {
+    /// The step that is this activation, if it is any.
+    pub(crate) fn of(activation: Activation) -> Option<Self> {
+        match activation {
+            Activation::Identity => None,
+            Activation::Relu => Some(Self::Relu),
+            Activation::HardSwish => Some(Self::HardSwish),
+            Activation::HardSigmoid => Some(Self::HardSigmoid),
+        }
+    }
+
+    /// The activation that it is.
+    pub(crate) fn activation(self) -> Option<Activation> {
+        [Activation::Relu, Activation::HardSwish, Activation::HardSigmoid]
+            .into_iter()
+            .find(|&a| Self::of(a) == Some(self))
+    }
+
+    /// A word for it, in keys and labels.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Bias => "bias",
+            Self::Add => "add",
+            Self::Relu => "relu",
+            Self::HardSwish => "hard_swish",
+            Self::HardSigmoid => "hard_sigmoid",
+            Self::Scale => "scale",
+            Self::Enlarge { .. } => "enlarge",
+        }
+    }
 }
 
 impl Op for Elementwise {
@@ -32,7 +71,8 @@ impl Op for Elementwise {
         match self {
             Self::Bias => vec![x.of_any_rank(), Operand::f32("bias", 1)],
             Self::Add => vec![x.of_any_rank(), Operand::f32("other", 4).of_any_rank()],
-            Self::Relu => vec![x.of_any_rank()],
+            Self::Relu | Self::HardSwish | Self::HardSigmoid => vec![x.of_any_rank()],
+            Self::Scale => vec![x, Operand::f32("factors", 2)],
             Self::Enlarge { .. } => vec![x],
         }
     }
@@ -47,6 +87,9 @@ impl Op for Elementwise {
                 Err(format!("bias {} does not fit x {x}", inputs[1].shape))
             }
             Self::Add if inputs[1].shape != x => Err(format!("{} is not of the shape of x {x}", inputs[1].shape)),
+            Self::Scale if inputs[1].shape != Shape::from([x.dim(0), x.dim(3)]) => {
+                Err(format!("factors {} do not fit x {x}", inputs[1].shape))
+            }
             Self::Enlarge { h, w } if h < x.dim(1) || w < x.dim(2) => {
                 Err(format!("{h}×{w} are less than those of x {x}"))
             }
@@ -67,19 +110,30 @@ impl Op for Elementwise {
             Self::Bias => both(&mut inputs[1].floats().iter().cycle()),
             Self::Add => both(&mut inputs[1].floats().iter()),
             Self::Relu => x.iter().map(|v| v.max(0.0)).collect(),
+            Self::HardSwish | Self::HardSigmoid => {
+                let of = self.activation().unwrap_or_default();
+                x.iter().map(|&v| of.of(f64::from(v)) as f32).collect()
+            }
+            Self::Scale => {
+                // Image by image, its pixels one after the other.
+                let (images, channels) = (shape.dim(0), shape.dim(3));
+                let factors = inputs[1].floats().chunks(channels);
+                let image = |(x, by): (&[f32], &[f32])| {
+                    x.iter().zip(by.iter().cycle()).map(|(x, by)| x * by).collect::<Vec<_>>()
+                };
+                x.chunks(x.len() / images).zip(factors).flat_map(image).collect()
+            }
             Self::Enlarge { h, w } => return vec![enlarged(&inputs[0], h, w)],
         };
         vec![Value::f32(shape, y)]
     }
 
     fn settings(&self) -> Vec<Setting> {
-        let (name, size) = match self {
-            Self::Bias => ("bias", String::new()),
-            Self::Add => ("add", String::new()),
-            Self::Relu => ("relu", String::new()),
-            Self::Enlarge { h, w } => ("enlarge", format!("{h}x{w}")),
+        let size = match self {
+            Self::Enlarge { h, w } => format!("{h}x{w}"),
+            _ => String::new(),
         };
-        settings([(name, value(size))])
+        settings([(self.word(), value(size))])
     }
 }
 

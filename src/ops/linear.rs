@@ -1,5 +1,6 @@
-//! Fully connected layer with bias and ReLU.
+//! Fully connected layer with bias and activation.
 
+use super::activation::Activation;
 use super::{Cost, Info, Io, Op, Operand, Setting, live, on, settings};
 use crate::tensor::{Shape, Value};
 
@@ -11,8 +12,8 @@ use crate::tensor::{Shape, Value};
 pub struct Linear {
     /// Whether a bias is given.
     pub bias: bool,
-    /// Whether max(·, 0) follows.
-    pub relu: bool,
+    /// What ends it.
+    pub activation: Activation,
     /// Whether a live count is given.
     pub live: bool,
 }
@@ -66,13 +67,13 @@ impl Op for Linear {
                 }
             }
             for (out, sum) in y[row * k..].iter_mut().zip(sums) {
-                *out = if self.relu { sum.max(0.0) } else { sum } as f32;
+                *out = self.activation.of(sum) as f32;
             }
         }
         vec![Value::f32([n, k], y)]
     }
 
     fn settings(&self) -> Vec<Setting> {
-        settings([("unbiased", on(!self.bias)), ("relu", on(self.relu)), ("live", on(self.live))])
+        settings([("unbiased", on(!self.bias)), self.activation.setting(), ("live", on(self.live))])
     }
 }

@@ -7,6 +7,7 @@
 
 mod op;
 
+pub mod activation;
 pub mod anchors;
 pub mod append_boxes;
 pub mod class_decode;

@@ -51,7 +51,7 @@ impl fmt::Display for Output {
 impl Predict {
     /// The two layers as one of all rows of weights.
     pub(crate) fn layer(&self) -> Linear {
-        Linear { bias: true, relu: false, live: self.live }
+        Linear { bias: true, live: self.live, ..Linear::default() }
     }
 
     /// Images of the outputs.

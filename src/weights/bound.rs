@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::family::{Conventions, Family, OURS, Row, Unit};
+use super::family::{Conventions, Family, ON_MOBILENET, OURS, Row, Unit};
 use super::file::WeightsFile;
 use super::layers::{Kind, Layer, Role};
 use crate::config::Config;
@@ -76,6 +76,11 @@ impl<'a> Bound<'a> {
     /// How many layers of a kind there are, counted up from 0.
     pub(super) fn count(&self, layer: impl Fn(usize) -> Layer) -> usize {
         (0..).take_while(|&i| self.has(layer(i), Role::Weight)).count()
+    }
+
+    /// Whether the body is of MobileNet's kind.
+    pub(super) fn is_on_mobilenet(&self) -> bool {
+        self.family.signs == ON_MOBILENET.signs
     }
 
     /// The tensor's shape in the file.

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use super::file::WeightsFile;
 use super::fold::{channels_last, columns_last, transposed_channels_last};
 use super::layers::Kind;
+use super::mobilenet::Inverted;
 use super::reader::LayerReader;
-use crate::config::{Backbone, BoxHead, Config, MaskHead, Neck};
+use crate::config::mobilenet::BLOCKS;
+use crate::config::{Backbone, BodyKind, BoxHead, Config, MaskHead, Neck};
 use crate::error::Result;
 use crate::tensor::{ELEMENT_BYTES, HostTensor, Value};
 
@@ -90,7 +92,7 @@ impl Predictor {
 /// All weights of one network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkWeights {
-    /// ResNet.
+    /// The body.
     pub body: Body,
     /// Feature pyramid; without levels where the network has none.
     pub fpn: Fpn,
@@ -102,13 +104,17 @@ pub struct NetworkWeights {
     pub mask_head: Option<MaskHeadWeights>,
 }
 
-/// The ResNet body. W below is the base width.
+/// The body. W below is a ResNet's base width.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Body {
-    /// `[W, 7, 7, 4]`: the input's three channels and one of zeros, since shaders read four at a time.
+    /// `[W, 7, 7, 4]`, a MobileNetV3's `[16, 3, 3, 4]`: the input's three channels and one of zeros, since shaders read four at a time.
     pub stem: Conv,
-    /// Blocks of each stage, from C2's on.
+    /// Blocks of each stage, from C2's on; none in a MobileNetV3.
     pub stages: Vec<Vec<Block>>,
+    /// A MobileNetV3's blocks ([`BLOCKS`]).
+    pub inverted: Vec<Inverted>,
+    /// The 1×1 convolution after these, `[960, 1, 1, 160]`.
+    pub last: Option<Conv>,
 }
 
 /// A residual block. P below is its width ([`Backbone::stage_width`]), I its input channels, O its outputs, G its groups.
@@ -198,11 +204,17 @@ impl NetworkWeights {
 impl Body {
     fn load(reader: &mut LayerReader, backbone: &Backbone) -> Result<Self> {
         let stem = reader.conv(Kind::Stem.only())?;
+        if backbone.kind == BodyKind::MobilenetV3Large {
+            let blocks = BLOCKS.iter().enumerate();
+            let inverted = blocks.map(|(i, block)| Inverted::load(reader, i, block)).collect::<Result<_>>()?;
+            let last = Some(reader.conv(Kind::LastConv.only())?);
+            return Ok(Self { stem, stages: Vec::new(), inverted, last });
+        }
         let mut stages = Vec::with_capacity(backbone.layers.len());
         for (stage, &blocks) in backbone.layers.iter().enumerate() {
             stages.push((0..blocks).map(|block| Block::load(reader, stage, block)).collect::<Result<_>>()?);
         }
-        Ok(Self { stem, stages })
+        Ok(Self { stem, stages, inverted: Vec::new(), last: None })
     }
 }
 

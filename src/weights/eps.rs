@@ -13,6 +13,9 @@ use crate::config::{Backbone, BlockKind, Config, Neck};
 /// What torch's BatchNorm has, and torchvision's frozen one.
 const USUAL: f32 = 1e-5;
 
+/// What MobileNetV3's classifier has.
+const OF_CLASSIFIER: f32 = 1e-3;
+
 /// The first digits of these files' hashes, which stand in their names.
 const WITHOUT_EPS: [&str; 2] = ["bf2d0c1e", "258fb6c6"];
 
@@ -34,7 +37,11 @@ pub(super) fn of(bound: &Bound, config: &Config) -> (f32, Epsilon) {
     if config.backbone.group_norm > 0 {
         return known(USUAL, Origin::Assumed, "its norms are GroupNorms, which have it in torch unless told otherwise");
     }
-    if file.names().any(|name| bound.family.is_counter(name)) {
+    let counts = file.names().any(|name| bound.family.is_counter(name));
+    if bound.is_on_mobilenet() {
+        return mobilenet(bound, counts);
+    }
+    if counts {
         return known(USUAL, Origin::Inferred, "its BatchNorms count batches, as torch's own do");
     }
     let norms = Norms::read(bound);
@@ -79,6 +86,23 @@ pub(super) fn of(bound: &Bound, config: &Config) -> (f32, Epsilon) {
     let other = if eps == 0.0 { USUAL } else { 0.0 };
     let doubt = Some(norms.doubt(eps, other));
     (eps, Epsilon { origin: Origin::Assumed, because: because.into(), doubt })
+}
+
+/// The epsilon of a MobileNetV3 in a detector. torchvision's builders (`mobilenet_backbone`,
+/// `fasterrcnn_mobilenet_v3_large_fpn`) hand it norms that have torch's, frozen or not; the classifier on its own has another
+/// (`models/mobilenetv3.py`), and with it a body that somebody took out of it.
+fn mobilenet(bound: &Bound, counts: bool) -> (f32, Epsilon) {
+    let (origin, because, doubt) = match counts {
+        false => {
+            (Origin::Inferred, "its BatchNorms are frozen, as torchvision's builders of detectors make them", None)
+        }
+        true => {
+            let because =
+                "torchvision's builders of detectors give these norms torch's own, and the classifier alone has 1e-3";
+            (Origin::Assumed, because, Some(Norms::read(bound).doubt(USUAL, OF_CLASSIFIER)))
+        }
+    };
+    (USUAL, Epsilon { origin, because: because.into(), doubt })
 }
 
 /// The epsilon of a file that torchvision publishes, by its hash.

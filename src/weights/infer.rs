@@ -10,12 +10,14 @@ use super::file::WeightsFile;
 use super::layers::{Kind, Layer, Role};
 use super::names::{counted, shown};
 use super::settings::{Epsilon, Origin, Settings, leaves};
-use crate::config::{Backbone, BlockKind, BoxHead, Config, MaskHead, Neck, Transform};
+use crate::config::mobilenet::{BLOCKS, STEM};
+use crate::config::{Backbone, BlockKind, BodyKind, BoxHead, Config, MaskHead, Neck, Transform};
 use crate::error::{Error, Result};
 
 /// Settings that names and shapes of tensors tell, by dotted name, and the layers that do, the likeliest first.
-const TOLD: [(&str, &[Kind]); 23] = [
+const TOLD: [(&str, &[Kind]); 24] = [
     ("name", &[Kind::BlockConv]),
+    ("backbone.type", &[Kind::Stem]),
     ("backbone.layers", &[Kind::BlockConv]),
     ("backbone.block", &[Kind::BlockConv]),
     ("backbone.base_width", &[Kind::Stem]),
@@ -105,6 +107,9 @@ fn published(file: &WeightsFile, bound: &Bound, config: &Config) -> Option<Resul
         let (eps, because) = match published.check {
             Check::Sha256(sha256) if *published.project == TORCHVISION => {
                 (eps::of_published(sha256), "its loader sets it")
+            }
+            Check::Sha256Digits(digits) if *published.project == TORCHVISION => {
+                (eps::of_published(digits), "its builder sets it")
             }
             _ => ((bound.family.epsilon)(bound, &config).0, "its norms have it"),
         };
@@ -207,6 +212,9 @@ impl Shapes<'_> {
     }
 
     fn backbone(&self, config: &mut Config) -> Result<()> {
+        if self.0.is_on_mobilenet() {
+            return self.mobilenet(&mut config.backbone);
+        }
         let backbone = &mut config.backbone;
         backbone.base_width = self.extent(Kind::Stem.only(), 4, 0)?;
         let blocks = |stage: usize| self.0.count(|block| Kind::BlockConv.in_block(stage, block, 0));
@@ -223,6 +231,22 @@ impl Shapes<'_> {
         Ok(())
     }
 
+    /// A MobileNet: the one that there is here.
+    fn mobilenet(&self, backbone: &mut Backbone) -> Result<()> {
+        let (width, blocks) =
+            (self.extent(Kind::Stem.only(), 4, 0)?, self.0.count(|i| Kind::InvertedConv.in_block(i, 0, 0)));
+        if (width, blocks) != (STEM, BLOCKS.len()) || !self.has(Kind::LastConv.only()) {
+            return self.refuse(format!(
+                "has a body of MobileNet's kind with {} and a first convolution of {}: of these, MobileNetV3-large of width 1 is                  supported ({} and {STEM}), with an FPN that reads its last map",
+                counted(blocks, "block"),
+                counted(width, "channel"),
+                BLOCKS.len()
+            ));
+        }
+        (backbone.kind, backbone.layers) = (BodyKind::MobilenetV3Large, Vec::new());
+        Ok(())
+    }
+
     /// GroupNorm's usual number of groups where one of these layers has such a norm: scale and shift without statistics.
     fn groups(&self, layers: &[Layer]) -> usize {
         let grouped = |&layer: &Layer| self.0.has(layer, Role::NormWeight) && !self.0.has(layer, Role::NormVar);
@@ -230,14 +254,15 @@ impl Shapes<'_> {
     }
 
     fn neck(&self, config: &mut Config) -> Result<()> {
-        let (stages, channels) = (config.backbone.layers.len(), config.backbone.stage_channels());
+        let (stages, channels) = (config.backbone.stages(), config.backbone.stage_channels());
+        let mobile = config.backbone.kind == BodyKind::MobilenetV3Large;
         let levels = self.0.count(|i| Kind::FpnInner.nth(i));
         if levels == 0 {
             // The RPN's first convolution tells which map it is on.
             let on = self.extent(Kind::RpnConv.nth(0), 4, 1)?;
             config.neck = match channels.iter().position(|&of_stage| of_stage == on) {
                 Some(2) if stages == Backbone::MOST_STAGES => Neck::C4,
-                Some(3) => Neck::Dc5,
+                Some(3) if !mobile => Neck::Dc5,
                 _ => {
                     let reason = format!(
                         "has no FPN, and an RPN on {}, which neither the third nor the fourth stage of its body makes: \
@@ -263,6 +288,11 @@ impl Shapes<'_> {
             ));
         };
         config.backbone.first_level = first;
+        if mobile {
+            // As its builders have it: on every level anchors of all sizes.
+            config.anchor_sizes = vec![config.anchor_sizes.concat(); config.levels()];
+            return Ok(());
+        }
         // Those that tensors cannot tell are torchvision's, as far as there are levels.
         config.anchor_sizes = config.anchor_sizes[first..][..config.levels()].to_vec();
         Ok(())
@@ -336,6 +366,9 @@ impl Shapes<'_> {
 /// As torchvision names the function that builds it, where there is one; in its manner otherwise.
 fn name(config: &Config) -> String {
     let kind = if config.mask.is_some() { "maskrcnn" } else { "fasterrcnn" };
+    if config.backbone.kind == BodyKind::MobilenetV3Large {
+        return format!("{kind}_mobilenet_v3_large_{}", config.neck.name());
+    }
     let Backbone { layers, block, base_width, inner_width, groups, .. } = &config.backbone;
     let depth = match (block, &layers[..]) {
         (BlockKind::Basic, [2, 2, 2, 2]) => "18",

@@ -1,7 +1,8 @@
 //! The layers of a network with weights: what each is, and the shapes of its tensors. Whoever trained it, and whatever
 //! the layers are called in a file, the loader, `inspect`, `convert` and synthetic weights go by this one list.
 
-use crate::config::{BlockKind, Config, Neck};
+use crate::config::mobilenet::{BLOCKS, LAST, STEM};
+use crate::config::{Backbone, BlockKind, BodyKind, Config, Neck};
 
 /// What a layer is in the network. Of several alike, a [`Layer`]'s numbers tell which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,6 +13,12 @@ pub(super) enum Kind {
     BlockConv,
     /// The convolution on a block's shortcut: stage, block.
     Shortcut,
+    /// A convolution of a block of depthwise convolution: block, and its place among the block's parts.
+    InvertedConv,
+    /// A layer of squeeze and excitation: block, its place among the block's parts, and which of the two.
+    Squeeze,
+    /// The 1×1 convolution that ends such a body.
+    LastConv,
     /// A lateral convolution of the FPN, 1×1: level, the finest first.
     FpnInner,
     /// An output convolution of the FPN, 3×3: level.
@@ -145,27 +152,10 @@ impl LayerSpec {
 pub(super) fn layers(config: &Config) -> Vec<LayerSpec> {
     let mut list = LayerSpecs(Vec::new());
     let (backbone, f) = (&config.backbone, config.map_channels());
-    let (of_body, of_rest) = (Norm::of(backbone.group_norm), Norm::of(config.group_norm));
-    list.conv(Kind::Stem.only(), of_body, [backbone.base_width, 3, 7]);
-    let mut inputs = backbone.base_width;
-    for (stage, outputs) in backbone.stage_channels().into_iter().enumerate() {
-        let width = backbone.stage_width(stage);
-        for block in 0..backbone.layers[stage] {
-            let convs = match backbone.block {
-                BlockKind::Basic => vec![[width, inputs, 3], [width, width, 3]],
-                BlockKind::Bottleneck => {
-                    vec![[width, inputs, 1], [width, width / backbone.groups, 3], [outputs, width, 1]]
-                }
-            };
-            for (conv, shape) in convs.into_iter().enumerate() {
-                list.conv(Kind::BlockConv.in_block(stage, block, conv), of_body, shape);
-            }
-            // Later stages start with stride 2, so even equal channels need a shortcut of another size.
-            if block == 0 && (stage > 0 || inputs != outputs) {
-                list.conv(Kind::Shortcut.in_block(stage, block, 0), of_body, [outputs, inputs, 1]);
-            }
-            inputs = outputs;
-        }
+    let of_rest = Norm::of(config.group_norm);
+    match backbone.kind {
+        BodyKind::Resnet => resnet(&mut list, backbone),
+        BodyKind::MobilenetV3Large => mobilenet(&mut list),
     }
     if config.neck == Neck::Fpn {
         let norm = of_rest.where_any(config.fpn_norm);
@@ -212,6 +202,57 @@ pub(super) fn layers(config: &Config) -> Vec<LayerSpec> {
         list.conv(Kind::MaskLogits.only(), Norm::None, [if mask.class_agnostic { 1 } else { classes }, d, 1]);
     }
     list.0
+}
+
+/// The layers of a ResNet.
+fn resnet(list: &mut LayerSpecs, backbone: &Backbone) {
+    let of_body = Norm::of(backbone.group_norm);
+    list.conv(Kind::Stem.only(), of_body, [backbone.base_width, 3, 7]);
+    let mut inputs = backbone.base_width;
+    for (stage, outputs) in backbone.stage_channels().into_iter().enumerate() {
+        let width = backbone.stage_width(stage);
+        for block in 0..backbone.layers[stage] {
+            let convs = match backbone.block {
+                BlockKind::Basic => vec![[width, inputs, 3], [width, width, 3]],
+                BlockKind::Bottleneck => {
+                    vec![[width, inputs, 1], [width, width / backbone.groups, 3], [outputs, width, 1]]
+                }
+            };
+            for (conv, shape) in convs.into_iter().enumerate() {
+                list.conv(Kind::BlockConv.in_block(stage, block, conv), of_body, shape);
+            }
+            // Later stages start with stride 2, so even equal channels need a shortcut of another size.
+            if block == 0 && (stage > 0 || inputs != outputs) {
+                list.conv(Kind::Shortcut.in_block(stage, block, 0), of_body, [outputs, inputs, 1]);
+            }
+            inputs = outputs;
+        }
+    }
+}
+
+/// The layers of a MobileNetV3-large.
+fn mobilenet(list: &mut LayerSpecs) {
+    list.conv(Kind::Stem.only(), Norm::Batch, [STEM, 3, 3]);
+    let mut inputs = STEM;
+    for (i, block) in BLOCKS.iter().enumerate() {
+        let wide = block.expanded;
+        let expand = block.expands(inputs).then_some([wide, inputs, 1]);
+        let mut convs = expand.into_iter().chain([[wide, 1, block.side]]);
+        let mut part = 0;
+        for shape in convs.by_ref() {
+            list.conv(Kind::InvertedConv.in_block(i, part, 0), Norm::Batch, shape);
+            part += 1;
+        }
+        if block.squeezes {
+            let between = block.squeezed();
+            list.conv(Kind::Squeeze.in_block(i, part, 0), Norm::None, [between, wide, 1]);
+            list.conv(Kind::Squeeze.in_block(i, part, 1), Norm::None, [wide, between, 1]);
+            part += 1;
+        }
+        list.conv(Kind::InvertedConv.in_block(i, part, 0), Norm::Batch, [block.outputs, wide, 1]);
+        inputs = block.outputs;
+    }
+    list.conv(Kind::LastConv.only(), Norm::Batch, [LAST, inputs, 1]);
 }
 
 /// The list under construction.

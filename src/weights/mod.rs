@@ -13,7 +13,7 @@
 //! | `family` | what a project calls them, and what it takes for granted: a file a family |
 //! | `bound` | a file's tensors by layer |
 //! | `infer`, `eps`, `settings` | the configuration, from names and shapes; where each setting comes from |
-//! | `canonical`, `reader`, `fold` | from torch's layout to ours |
+//! | `canonical`, `mobilenet`, `reader`, `fold` | from torch's layout to ours |
 //! | `names` | how messages show a file's names |
 //! | `inspect`, `convert` | what a file is; the same in our form |
 //! | `pull` | the files that projects publish |
@@ -33,6 +33,7 @@ mod infer;
 pub mod inspect;
 mod layers;
 mod locate;
+mod mobilenet;
 mod names;
 mod onnx;
 mod pth;
@@ -56,5 +57,6 @@ pub use file::{Format, WeightsFile};
 #[cfg(feature = "pull")]
 pub use locate::not_here;
 pub use locate::{locate, published};
+pub use mobilenet::{Inverted, Squeeze};
 pub use selection::Selection;
 pub use settings::{Doubt, Epsilon, Origin, Settings};

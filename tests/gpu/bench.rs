@@ -92,7 +92,7 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
     // In selections of more than 1,024, and heads of more RoIs than a binding takes.
     let large = ["topk_select", "topk_sort", "topk_merge", "take_rows", "put_rows"];
     // The default model's convolutions have one group, and what follows them is fused.
-    let groups = ["grouped_conv2d", "elementwise"];
+    let groups = ["depthwise_conv2d", "grouped_conv2d", "elementwise"];
     // By settings that are not the default model's.
     let set = ["group_norm", "mean_pool", "move_ends", "roi_crop", "roi_pool", "soft_nms", "warp"];
     // Around the network, for pictures that lie on the device.
@@ -176,7 +176,7 @@ fn a_wrong_shader_is_marked() {
         assert!(out.contains("WRONG"), "{folder}: {out}");
     }
     // Memory that was never written reads as zero, which is what is due where ReLU cuts off.
-    let write = "y[at] = stored(select(v, max(v, T(0.0)), p.relu != 0u));";
+    let write = "y[at] = stored(activated(v));";
     assert!(text.contains(write));
     fs::create_dir(dir.path().join("half")).unwrap();
     let half = text.replace(write, "if v > T(0.0) { y[at] = stored(v); }");

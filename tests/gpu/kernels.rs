@@ -149,7 +149,7 @@ fn what_f16_cannot_hold_becomes_the_largest_that_it_can() {
     if !target().wants_f16() {
         return;
     }
-    let linear = Linear { bias: true, relu: false, live: false };
+    let linear = Linear { bias: true, ..Linear::default() };
     let mut g = Graph::new();
     let x = g.constant("x", Arc::new(Value::f32([2, 4], vec![300.0, 0.0, 0.0, 0.0, -300.0, 0.0, 0.0, 1.0])));
     let weight = g.constant("weight", Arc::new(Value::f32([4, 4], [300.0, 0.0, 0.0, 2.0].repeat(4))));

@@ -3,6 +3,7 @@
 
 use crate::common::{Twins, device, difference, run_case, target};
 use maskrcnn::engine::kernels::{Case, Kernel, Tolerance, Variant};
+use maskrcnn::engine::ops::activation::Activation;
 use maskrcnn::engine::ops::conv2d::Conv2d;
 use maskrcnn::engine::ops::deconv2d::Deconv2d;
 use maskrcnn::engine::ops::frame::Frame;
@@ -84,7 +85,7 @@ proptest! {
         let (h, w) = (h.max(dilation.0 * (r - 1) + 1), w.max(dilation.1 * (s - 1) + 1));
         let (c, k) = (c.next_multiple_of(groups), k.next_multiple_of(groups));
         let mut kernel = Conv2d {
-            stride, pad, dilation, groups, bias: true, relu, residual, live: live_counts, slice: None, levels: None,
+            stride, pad, dilation, groups, bias: true, activation: Activation::relu(relu), residual, live: live_counts, slice: None, levels: None,
         };
         let mut inputs = vec![rng.tensor([n, h, w, c]), rng.tensor([k, r, s, c / groups]), rng.tensor([k])];
         let side = |n: usize, k: usize, stride, pad, dilation| (n + 2 * pad - dilation * (k - 1) - 1) / stride + 1;
@@ -115,7 +116,7 @@ proptest! {
         let levels = Levels::new(&maps);
         let (cells, side) = (levels.unwrap().cells(), 2 * half + 1);
         let slice = slice.then(|| (Shape::from([n, 1, cells + 3, k]), 2 * k));
-        let kernel = Conv2d { pad: (half, half), relu, slice, levels, ..Conv2d::default() };
+        let kernel = Conv2d { pad: (half, half), activation: Activation::relu(relu), slice, levels, ..Conv2d::default() };
         let inputs = vec![rng.tensor([n, 1, cells, c]), rng.tensor([k, side, side, c]), rng.tensor([k])];
         agree(kernel, inputs, SUMS)?;
     }
@@ -132,7 +133,7 @@ proptest! {
         if counts {
             inputs.push(live(&mut rng, batches, n));
         }
-        agree(Linear { bias: true, relu, live: counts }, inputs, SUMS)?;
+        agree(Linear { bias: true, activation: Activation::relu(relu), live: counts }, inputs, SUMS)?;
     }
 
     #[test]

@@ -19,7 +19,7 @@ from torchvision.models import resnet
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.backbone_utils import BackboneWithFPN, mobilenet_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import maskrcnn_inference
@@ -36,6 +36,7 @@ LAYERS = {"resnet50": [3, 4, 6, 3], "small": [1, 1, 1, 1]}
 ALL = [32.0, 64.0, 128.0, 256.0, 512.0]
 SMALL = {"transform": {"min_size": 128, "max_size": 200}}
 ONE_MAP = {"anchor_sizes": [ALL]}
+MOBILENET = {"type": "mobilenet-v3-large", "layers": []}
 # By name: what of our configuration differs from torchvision's maskrcnn_resnet50_fpn.
 VARIANTS = {
     "c4": {"backbone": {"layers": [2, 2, 2, 2]}, "neck": "c4"} | ONE_MAP,
@@ -60,8 +61,19 @@ VARIANTS = {
         "backbone": {"layers": [1, 1, 1, 1], "first_level": 1},
         "anchor_sizes": [[32.0, 45.0], [64.0, 90.0], [128.0, 180.0], [256.0, 362.0]],
     },
+    "mobilenet": {"backbone": MOBILENET | {"first_level": 4}, "anchor_sizes": [ALL] * 3},
+    "mobilenet_from_8": {"backbone": MOBILENET | {"first_level": 2}, "anchor_sizes": [ALL] * 5},
     "stride_in_1x1": {"backbone": {"layers": [1, 2, 1, 1], "stride_in_1x1": True}},
 }
+# The norms that end a MobileNetV3's blocks, by block: without, values grow to where a hard swish is a ReLU and a hard sigmoid
+# is 0 or 1.
+PROJECTIONS = {
+    f"backbone.body.{block}.block.{place}.1.weight": 2.0**-power
+    for block, (place, power) in enumerate(
+        [(1, 1), (2, 1), (2, 2), (3, 0), (3, 0), (3, 0), (2, 1), (2, 1), (2, 2), (2, 2), (3, -1), (3, 0), (3, 0), (3, 0), (3, 0)], 1
+    )
+}
+GIVEN = {"mobilenet": PROJECTIONS, "mobilenet_from_8": PROJECTIONS}
 SPREADS = {
     "rpn.head.cls_logits": 1.0,
     "rpn.head.bbox_pred": 0.3,
@@ -120,6 +132,25 @@ def section(changes, name, **defaults):
 def build(changes):
     """The untrained model of a variant, in inference mode."""
     backbone = section(changes, "backbone", inner_width=64, groups=1, group_norm=0, first_level=0)
+    sizes = changes.get("anchor_sizes", [[size] for size in ALL])
+    if "type" in backbone:
+        returned = list(range(backbone["first_level"], 6))
+        base = mobilenet_backbone(
+            backbone_name="mobilenet_v3_large", weights=None, fpn=True, trainable_layers=6, returned_layers=returned
+        )
+        names = [str(i) for i in range(len(returned))]
+        return MaskRCNN(
+            base,
+            CLASSES,
+            min_size=SMALL["transform"]["min_size"],
+            max_size=SMALL["transform"]["max_size"],
+            rpn_anchor_generator=AnchorGenerator(tuple(map(tuple, sizes)), ((0.5, 1.0, 2.0),) * len(sizes)),
+            rpn_pre_nms_top_n_test=300,
+            rpn_post_nms_top_n_test=100,
+            box_roi_pool=MultiScaleRoIAlign(names, 7, 2),
+            box_detections_per_img=20,
+            mask_roi_pool=MultiScaleRoIAlign(names, 14, 2),
+        ).eval()
     neck, fpn = changes.get("neck", "fpn"), 256
     groups = changes.get("group_norm", 0)
     norm = lambda groups: (lambda c: nn.GroupNorm(groups, c)) if groups else nn.BatchNorm2d
@@ -138,7 +169,6 @@ def build(changes):
             layer[0].conv1.stride, layer[0].conv2.stride = layer[0].conv2.stride, (1, 1)
     box = section(changes, "box", convs=[], representation=1024)
     mask = section(changes, "mask", layers=[256] * 4, dim_reduced=256)
-    sizes = changes.get("anchor_sizes", [[size] for size in ALL])
     if neck == "fpn":
         first = backbone["first_level"]
         layers = {f"layer{i + 1}": str(i - first) for i in range(first, 4)}
@@ -224,11 +254,14 @@ def stages(model, pixels, scales):
     images, _ = model.transform([oracle.to_input(pixels)])
     sizes = images.image_sizes
     out["transform.size"] = torch.tensor(sizes[0], dtype=torch.int32)
-    x = images.tensors
+    x, first = images.tensors, None
     for name, module in model.backbone.body.items():
         x = module(x)
         if name.startswith("layer"):
             out[f"c{int(name[-1]) + 1}"] = sample(channels_last(x))
+        elif "layer1" not in model.backbone.body and name in model.backbone.body.return_layers:
+            first = first or round(math.log2(images.tensors.shape[3] / x.shape[3]))
+            out[f"c{first + int(model.backbone.body.return_layers[name])}"] = sample(channels_last(x))
     maps = model.backbone(images.tensors)
     features = list(maps.values())
     if len(features) > 1:
@@ -290,7 +323,7 @@ def main():
     for name in args.names or VARIANTS:
         changes = VARIANTS[name]
         model = build(changes)
-        scales = {our_name(key): DAMPING for key in model.state_dict() if key.endswith("bn3.weight")}
+        scales = {our_name(key): DAMPING for key in model.state_dict() if key.endswith("bn3.weight")} | GIVEN.get(name, {})
         generate(model, scales)
         tensors = {key: x.contiguous().clone() for key, x in stages(model, pixels, scales).items()}
         metadata = {

@@ -6,7 +6,12 @@
 import sys
 from pathlib import Path
 
-from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
+from torchvision.models.detection import (
+    MaskRCNN,
+    fasterrcnn_mobilenet_v3_large_fpn,
+    maskrcnn_resnet50_fpn,
+    maskrcnn_resnet50_fpn_v2,
+)
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 folder = Path(sys.argv[1])
@@ -15,6 +20,7 @@ models = {
     "maskrcnn_resnet50_fpn": maskrcnn_resnet50_fpn(weights=None, weights_backbone=None),
     "maskrcnn_resnet50_fpn_v2": maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None),
     "maskrcnn_resnet18_fpn": MaskRCNN(resnet18, num_classes=2),
+    "fasterrcnn_mobilenet_v3_large_fpn": fasterrcnn_mobilenet_v3_large_fpn(weights=None, weights_backbone=None),
 }
 for name, model in models.items():
     tensors = model.state_dict().items()

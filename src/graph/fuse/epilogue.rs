@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Fused, Pair, only_reader, zeros};
 use crate::graph::{Graph, Node, Tensor};
 use crate::ops::Op;
+use crate::ops::activation::Activation;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::deconv2d::Deconv2d;
 use crate::ops::elementwise::Elementwise;
@@ -33,12 +34,24 @@ impl Product {
         }
     }
 
-    fn relu(&mut self) -> &mut bool {
+    /// Whether something ends it yet.
+    fn is_ended(&self) -> bool {
         match self {
-            Self::Conv2d(op) => &mut op.relu,
-            Self::Deconv2d(op) => &mut op.relu,
-            Self::Linear(op) => &mut op.relu,
+            Self::Conv2d(op) => op.activation != Activation::Identity,
+            Self::Deconv2d(op) => op.relu,
+            Self::Linear(op) => op.activation != Activation::Identity,
         }
+    }
+
+    /// The same with that at its end, where it can have it: a transposed convolution has but a ReLU.
+    fn ending_with(mut self, activation: Activation) -> Option<Self> {
+        match &mut self {
+            Self::Conv2d(op) => op.activation = activation,
+            Self::Deconv2d(op) if activation == Activation::Relu => op.relu = true,
+            Self::Deconv2d(_) => return None,
+            Self::Linear(op) => op.activation = activation,
+        }
+        Some(self)
     }
 
     /// Whether something is added yet; only a convolution can add.
@@ -62,21 +75,27 @@ fn could_add(graph: &Graph, tensor: Tensor) -> bool {
     let Some(node) = graph.nodes.iter().find(writes).filter(|_| alone) else { return false };
     match node.op.downcast::<Elementwise>() {
         Some(Elementwise::Bias) => could_add(graph, node.inputs[0]),
-        _ => node.op.downcast::<Conv2d>().is_some_and(|c| !c.residual && !c.relu && c.slice.is_none()),
+        _ => node
+            .op
+            .downcast::<Conv2d>()
+            .is_some_and(|c| !c.residual && c.activation == Activation::Identity && c.slice.is_none()),
     }
 }
 
-/// A product and a bias, a sum or a ReLU.
+/// A product and a bias, a sum or an activation.
 pub(super) fn of_product(pair: &Pair) -> Option<Fused> {
     let mut product = Product::of(pair.first.op.as_ref())?;
     let follows = *pair.next.op.downcast::<Elementwise>()?;
     let mut inputs = pair.first.inputs.clone();
-    // Nothing comes after the ReLU, and a bias before a sum.
-    if *product.relu() {
+    // Nothing comes after the activation, and a bias before a sum.
+    if product.is_ended() {
         return None;
     }
+    if let Some(activation) = follows.activation() {
+        product = product.ending_with(activation)?;
+        return Some(Fused { op: product.shared(), inputs, label: pair.first.label.clone() });
+    }
     match follows {
-        Elementwise::Relu => *product.relu() = true,
         Elementwise::Bias if pair.input == 0 && !*product.bias() => {
             *product.bias() = true;
             inputs.insert(2, pair.next.inputs[1]);

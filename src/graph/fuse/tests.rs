@@ -159,7 +159,7 @@ fn other_products_take_their_epilogue_too() {
     let y = p.op("bias", Elementwise::Bias, &[y, bias]);
     let y = p.op("relu", Elementwise::Relu, &[y]);
     let w = p.noise(&[5, 6 * 8 * 8]);
-    let y = p.op("fc", Linear { bias: false, relu: false, live: false }, &[y, w]);
+    let y = p.op("fc", Linear::default(), &[y, w]);
     let y = p.op("fc.relu", Elementwise::Relu, &[y]);
     assert_eq!(p.fused(y), ["deconv: deconv2d stride=2 relu", "fc: linear relu"]);
 }

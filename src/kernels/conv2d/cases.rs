@@ -1,5 +1,6 @@
 //! What a convolution is tested and measured with.
 
+use crate::ops::activation::Activation;
 use crate::ops::conv2d::Conv2d;
 use crate::rng::Rng;
 use crate::kernels::{Case, Tolerance};
@@ -30,25 +31,25 @@ pub fn cases() -> Vec<Case> {
     let base = Conv2d::default;
     let k3 = || Conv2d { pad: (1, 1), ..base() };
     add("one by one by one", base(), [1, 1, 1, 1], [1, 1, 1, 1], More::default());
-    add("stem 7x7 s2", Conv2d { stride: (2, 2), pad: (3, 3), relu: true, ..base() }, [1, 40, 36, 4], [32, 7, 7, 4], More::default());
-    add("body 3x3 residual", Conv2d { relu: true, ..k3() }, [1, 19, 23, 32], [32, 3, 3, 32], residual(19, 23));
-    add("body 3x3 s2", Conv2d { stride: (2, 2), relu: true, ..k3() }, [2, 20, 14, 64], [128, 3, 3, 64], More::default());
+    add("stem 7x7 s2", Conv2d { stride: (2, 2), pad: (3, 3), activation: Activation::Relu, ..base() }, [1, 40, 36, 4], [32, 7, 7, 4], More::default());
+    add("body 3x3 residual", Conv2d { activation: Activation::Relu, ..k3() }, [1, 19, 23, 32], [32, 3, 3, 32], residual(19, 23));
+    add("body 3x3 s2", Conv2d { stride: (2, 2), activation: Activation::Relu, ..k3() }, [2, 20, 14, 64], [128, 3, 3, 64], More::default());
     add("downsample 1x1 s2", Conv2d { stride: (2, 2), ..base() }, [1, 13, 11, 64], [128, 1, 1, 64], More::default());
     add("lateral 1x1", base(), [1, 10, 13, 256], [128, 1, 1, 256], More::default());
     // The residual is the smaller map above.
     add("lateral, top-down", base(), [2, 10, 13, 32], [24, 1, 1, 32], residual(5, 7));
     add("lateral, ragged", base(), [1, 5, 3, 8], [13, 1, 1, 8], residual(3, 2));
-    add("rpn 3x3 on P6", Conv2d { relu: true, ..k3() }, [1, 3, 4, 128], [128, 3, 3, 128], More::default());
+    add("rpn 3x3 on P6", Conv2d { activation: Activation::Relu, ..k3() }, [1, 3, 4, 128], [128, 3, 3, 128], More::default());
     let logits = Conv2d { slice: Some((Shape::from([2, 300]), 100)), ..base() };
     add("rpn logits into a slice", logits, [2, 6, 8, 128], [3, 1, 1, 128], More::default());
     let deltas = Conv2d { slice: Some((Shape::from([2, 200, 4]), 17)), ..base() };
     add("rpn deltas into a slice", deltas, [2, 6, 7, 128], [12, 1, 1, 128], More::default());
-    let head = || Conv2d { relu: true, ..k3() };
+    let head = || Conv2d { activation: Activation::Relu, ..k3() };
     add("mask head, some live", head(), [9, 14, 14, 32], [32, 3, 3, 32], live(&[4]));
     add("mask head, batches", head(), [10, 5, 5, 8], [24, 3, 3, 8], live(&[5, 2]));
     add("mask head, none live", head(), [3, 5, 5, 8], [8, 3, 3, 8], live(&[0]));
     let levels = Levels::new(&[(6, 5), (3, 3), (1, 1)]);
-    let joint = Conv2d { levels, relu: true, ..k3() };
+    let joint = Conv2d { levels, activation: Activation::Relu, ..k3() };
     add("rpn 3x3 on three levels", joint.clone(), [2, 1, 40, 16], [12, 3, 3, 16], More::default());
     let alone = Conv2d { levels: Levels::new(&[(6, 5)]), ..k3() };
     add("rpn 3x3 on a level alone", alone, [2, 1, 30, 8], [8, 3, 3, 8], More::default());

@@ -153,7 +153,7 @@ pub fn build_loss(config: &Config, weights: &NetworkWeights, capacity: &LossCapa
     let room = &capacity.image;
     let (image, x) = image(&mut b, config, room)?;
     let frames = image[1];
-    let features = backbone::resnet(&mut b, config, &weights.body, x)?;
+    let features = backbone::features(&mut b, config, &weights.body, x)?;
     let pyramid = backbone::neck(&mut b, config, &weights.fpn, &features, room)?;
     let truths = TruthTensors::new(&mut b, capacity, config.mask.is_some());
     let samples = SampleTensors::new(&mut b, capacity);

@@ -26,6 +26,7 @@ use crate::config::Config;
 /// Every family, the likeliest first.
 pub(super) const FAMILIES: &[&Family] = &[
     &torchvision::TORCHVISION,
+    &torchvision::ON_MOBILENET,
     &detectron2::DETECTRON2,
     &mmdetection::MMDETECTION,
     &mmdetection::MMDETECTION_1,
@@ -38,6 +39,9 @@ pub(super) const FAMILIES: &[&Family] = &[
 
 /// The names that our own files have, synthetic and converted ones.
 pub(super) const OURS: &Family = &torchvision::TORCHVISION;
+
+/// Those on a MobileNet.
+pub(super) const ON_MOBILENET: &Family = &torchvision::ON_MOBILENET;
 
 /// torchvision's networks in ONNX files, which have the norms in the weights.
 pub(super) const TORCHVISION_IN_ONNX: &Family = &torchvision::IN_ONNX;

@@ -1,12 +1,14 @@
-//! torchvision's detectors on a ResNet with FPN, and our own files, which have its names.
+//! torchvision's detectors on a ResNet or a MobileNetV3 with FPN, and our own files, which have its names.
 //!
 //! Source: `torchvision/models/detection/*.py` and `ops/feature_pyramid_network.py`; the renamings of 2022 are in their
 //! `_load_from_state_dict`.
 
 use super::{Background, Colours, Conventions, Family, Layout, Row, Unit, of_graph};
+use crate::config::Config;
+use crate::weights::bound::Bound;
 use crate::weights::eps;
 use crate::weights::layers::Kind::*;
-use crate::weights::settings::{Epsilon, Origin};
+use crate::weights::settings::{Epsilon, Finding, Origin};
 
 pub(super) const TORCHVISION: Family = Family {
     name: "torchvision",
@@ -39,6 +41,19 @@ pub(super) const TORCHVISION: Family = Family {
     )],
 };
 
+/// The same on a MobileNetV3, whose first layer has another name.
+pub(super) const ON_MOBILENET: Family =
+    Family { signs: ["backbone.body.0.0.weight", "rpn.head.cls_logits.weight"], defaults: of_mobilenet, ..TORCHVISION };
+
+/// What torchvision's builders of Faster R-CNNs on a MobileNetV3 set, and its `MaskRCNN` does not: proposals below 0.05 are
+/// dropped (`_fasterrcnn_mobilenet_v3_large_fpn`'s callers in `models/detection/faster_rcnn.py`).
+fn of_mobilenet(_: &Bound, config: &mut Config) -> Vec<Finding> {
+    if config.mask.is_none() {
+        config.rpn.score_thresh = 0.05;
+    }
+    Vec::new()
+}
+
 /// The same as torch's exporter writes them to ONNX, once `onnx` has told the layers.
 pub(super) const IN_ONNX: Family = Family {
     epsilon: |_, _| {
@@ -65,6 +80,13 @@ fn rows(box_convs: usize) -> Vec<Row> {
         norm(BlockConv, "backbone.body.layer{1}.{0}.bn{1}"),
         layer(Shortcut, "backbone.body.layer{1}.{0}.downsample.0"),
         norm(Shortcut, "backbone.body.layer{1}.{0}.downsample.1"),
+        layer(Stem, "backbone.body.0.0"),
+        norm(Stem, "backbone.body.0.1"),
+        layer(InvertedConv, "backbone.body.{1}.block.{0}.0"),
+        norm(InvertedConv, "backbone.body.{1}.block.{0}.1"),
+        layer(Squeeze, "backbone.body.{1}.block.{0}.fc{1}"),
+        layer(LastConv, "backbone.body.16.0"),
+        norm(LastConv, "backbone.body.16.1"),
         layer(FpnInner, "backbone.fpn.inner_blocks.{0}.0"),
         layer(FpnInner, "backbone.fpn.inner_blocks.{0}"),
         norm(FpnInner, "backbone.fpn.inner_blocks.{0}.1"),

@@ -13,6 +13,8 @@ const MOST_NODES: usize = 100_000;
 const MOST_EDGES: usize = 1_000_000;
 /// Most axes of a tensor.
 const MOST_AXES: usize = 8;
+/// Integers of an attribute: two for each axis.
+const MOST_INTEGERS: usize = 2 * MOST_AXES;
 
 /// A graph whose texts and tensors are in the file.
 #[derive(Debug, Default)]
@@ -79,11 +81,12 @@ impl<'a> Node<'a> {
         self.attribute(name, 3)?.integer()
     }
 
-    /// An attribute of several integers, which may be packed or not.
+    /// An attribute of several integers, which may be packed or not; none where there are more than any operator has.
     pub(super) fn integers(&self, name: &str) -> Option<Vec<i64>> {
-        let message = self.message(name)?;
-        let all = Fields::of(message).flatten().filter(|(field, _)| *field == 8);
-        all.map(|(_, value)| value.integers().ok()).collect::<Option<Vec<_>>>().map(|all| all.concat())
+        let all = Fields::of(self.message(name)?).flatten().filter(|(field, _)| *field == 8);
+        let all: Option<Vec<i64>> =
+            all.flat_map(|(_, value)| value.integers()).take(MOST_INTEGERS + 1).map(Result::ok).collect();
+        all.filter(|all| all.len() <= MOST_INTEGERS)
     }
 
     /// A floating-point attribute.

@@ -55,6 +55,27 @@ const fn torchvision(
     Published { name, project: &TORCHVISION, path: file, bytes: Some(bytes), check, trained_on: COCO, ap, preset: None }
 }
 
+/// A file of torchvision's of which its name alone tells the hash: a Faster R-CNN on a MobileNetV3.
+const fn on_mobilenet(
+    name: &'static str,
+    file: &'static str,
+    digits: &'static str,
+    boxes: f32,
+    preset: Option<&'static str>,
+) -> Published {
+    let check = Check::Sha256Digits(digits);
+    Published {
+        name,
+        project: &TORCHVISION,
+        path: file,
+        bytes: None,
+        check,
+        trained_on: COCO,
+        ap: [Some(boxes), None],
+        preset,
+    }
+}
+
 /// A file of detectron2's: its configuration, the run's number, the first digits of the MD5.
 macro_rules! detectron2 {
     ($config:literal, $run:literal, $md5:literal, $trained_on:expr, $ap:expr, $preset:expr) => {
@@ -127,7 +148,7 @@ const fn ap(boxes: f32, masks: f32) -> [Option<f32>; 2] {
 const UNTOLD: [Option<f32>; 2] = [None, None];
 
 /// The weights files that [`pull`](super::pull) knows.
-pub static PUBLISHED: [Published; 54] = [
+pub static PUBLISHED: [Published; 56] = [
     torchvision(
         "maskrcnn_resnet50_fpn",
         "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
@@ -151,6 +172,20 @@ pub static PUBLISHED: [Published; 54] = [
         "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
         (175_221_657, "dd69338a24b8d7381807e247652bdc356325bcbaf1cd3e092e00e0a1a58706bf"),
         [Some(46.7), None],
+    ),
+    on_mobilenet(
+        "fasterrcnn_mobilenet_v3_large_fpn",
+        "fasterrcnn_mobilenet_v3_large_fpn-fb6a3cc7.pth",
+        "fb6a3cc7",
+        32.8,
+        None,
+    ),
+    on_mobilenet(
+        "fasterrcnn_mobilenet_v3_large_320_fpn",
+        "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth",
+        "907ea3f9",
+        22.8,
+        Some("tv-mobilenet-320"),
     ),
     detectron2!("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x", "137260431", "a54504", COCO, ap(38.6, 35.2), None),
     detectron2!("COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x", "137849600", "f10217", COCO, ap(41.0, 37.2), None),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use safetensors::tensor::Dtype;
 
 use super::{Raw, Tensors, serialize, tiny_config, tiny_model, tiny_v2_config};
-use crate::config::{BlockKind, Config};
+use crate::config::{BlockKind, BodyKind, BoxHead, Config, MaskHead};
 use crate::weights::bound::state_dict;
 use crate::weights::convert::{self, ElementType};
 use crate::weights::family::{Background, Colours, Conventions, Family, Layout, Row, Unit};
@@ -232,10 +232,12 @@ fn state_dicts_are_torchvision_s() {
     let mut resnet18 = Config { num_classes: 2, ..Config::default() };
     (resnet18.backbone.layers, resnet18.backbone.block) = (vec![2, 2, 2, 2], BlockKind::Basic);
     let (v1, v2) = (Config::maskrcnn_resnet50_fpn(), Config::maskrcnn_resnet50_fpn_v2());
-    let [first, second, other] = [
+    let mobilenet = mobilenet_v3_large();
+    let [first, second, other, mobile] = [
         include_str!("../../../tests/fixtures/state_dicts/maskrcnn_resnet50_fpn.txt"),
         include_str!("../../../tests/fixtures/state_dicts/maskrcnn_resnet50_fpn_v2.txt"),
         include_str!("../../../tests/fixtures/state_dicts/maskrcnn_resnet18_fpn.txt"),
+        include_str!("../../../tests/fixtures/state_dicts/fasterrcnn_mobilenet_v3_large_fpn.txt"),
     ];
     for (theirs, config) in [
         (first, v1.clone()),
@@ -243,6 +245,7 @@ fn state_dicts_are_torchvision_s() {
         (other, resnet18),
         (first, v1.without_masks()),
         (second, v2.without_masks()),
+        (mobile, mobilenet.without_masks()),
     ] {
         let lines = theirs.lines().filter(|line| config.mask.is_some() || !line.starts_with("roi_heads.mask"));
         let theirs: Vec<String> = lines.map(String::from).collect();
@@ -290,4 +293,67 @@ fn older_names_are_the_same_network() {
     let conv = zero.remove("roi_heads.mask_head.0.0.weight").unwrap();
     zero.insert("roi_heads.mask_head.mask_fcn0.weight".into(), conv);
     assert!(load(&zero).unwrap_err().to_string().contains("`roi_heads.mask_head.0.0.weight`"));
+}
+
+/// torchvision's Mask R-CNN on `mobilenet_backbone`, with the anchors of its Faster R-CNN.
+fn mobilenet_v3_large() -> Config {
+    let mut config = Config { anchor_sizes: vec![vec![32.0, 64.0, 128.0, 256.0, 512.0]; 3], ..Config::default() };
+    config.backbone.kind = BodyKind::MobilenetV3Large;
+    (config.backbone.layers, config.backbone.first_level) = (Vec::new(), 4);
+    config.name = "maskrcnn_mobilenet_v3_large_fpn".into();
+    config
+}
+
+/// The same with narrow heads.
+fn small_mobilenet() -> Config {
+    let mask = MaskHead { layers: vec![8, 4], dim_reduced: 8, ..MaskHead::default() };
+    let head = BoxHead { roi_size: 2, representation: 8, ..BoxHead::default() };
+    let (class_names, mask) = (Config::names_of(3), Some(mask));
+    Config { fpn_channels: 4, num_classes: 3, class_names, box_head: head, mask, ..mobilenet_v3_large() }
+}
+
+/// All that tensors tell of a MobileNetV3 is told by them, and the rest is as torchvision's builders have it.
+#[test]
+fn a_mobilenet_is_known_by_its_tensors() {
+    for first_level in 2..=5 {
+        let mut config = small_mobilenet();
+        config.backbone.first_level = first_level;
+        config.anchor_sizes = vec![config.anchor_sizes[0].clone(); 7 - first_level];
+        let all = tiny_model(&config);
+        let settings = file(&all).settings().unwrap();
+        assert_eq!(settings.config, config);
+        assert_eq!(settings.origin("backbone.type"), Some(Origin::Inferred));
+        assert_eq!(settings.origin("transform.min_size"), Some(Origin::Assumed));
+        assert_eq!((settings.epsilon.origin, settings.epsilon.doubt), (Origin::Inferred, None));
+        NetworkWeights::load(&file(&all), &config).unwrap();
+    }
+    // Its Faster R-CNN has another threshold, and a preset has that of the smaller images.
+    let config = small_mobilenet().without_masks();
+    let mut all = tiny_model(&config);
+    let told = file(&all).settings().unwrap().config;
+    assert_eq!((told.name.as_str(), told.rpn.score_thresh), ("fasterrcnn_mobilenet_v3_large_fpn", 0.05));
+    let small = told.with_preset("tv-mobilenet-320").unwrap();
+    assert_eq!((small.transform.min_size, small.transform.max_size, small.rpn.pre_nms_top_n), (320, 640, 150));
+    assert_eq!((small.rpn.post_nms_top_n, small.rpn.score_thresh), (150, 0.05));
+    // Norms that count batches may be the classifier's.
+    let counter = Raw { dtype: Dtype::I64, shape: Vec::new(), bytes: vec![0; 8] };
+    all.insert("backbone.body.0.1.num_batches_tracked".into(), counter);
+    let epsilon = file(&all).settings().unwrap().epsilon;
+    assert_eq!((epsilon.origin, epsilon.doubt.map(|doubt| doubt.other)), (Origin::Assumed, Some(1e-3)));
+}
+
+#[test]
+fn other_mobilenets_are_refused() {
+    let all = tiny_model(&small_mobilenet());
+    let refusal = |change: &dyn Fn(&mut Tensors)| {
+        let mut tensors = all.clone();
+        change(&mut tensors);
+        file(&tensors).settings().unwrap_err().to_string()
+    };
+    let fewer = refusal(&|t| t.retain(|name, _| !name.starts_with("backbone.body.15.")));
+    assert!(fewer.contains("14 blocks") && fewer.contains("MobileNetV3-large of width 1"), "{fewer}");
+    let cut = refusal(&|t| t.retain(|name, _| !name.starts_with("backbone.body.16.")));
+    assert!(cut.contains("an FPN that reads its last map"), "{cut}");
+    let one = refusal(&|t| t.retain(|name, _| !name.starts_with("backbone.fpn.")));
+    assert!(one.contains("has no FPN"), "{one}");
 }

@@ -96,7 +96,7 @@ fn told(bare: &WeightsFile, config: &Config) {
         .into_iter()
         .map(String::from)
         .chain(
-            ["layers", "block", "base_width", "inner_width", "groups", "first_level", "group_norm"]
+            ["type", "layers", "block", "base_width", "inner_width", "groups", "first_level", "group_norm"]
                 .map(|s| format!("backbone.{s}")),
         )
         .chain(["roi_size", "convs", "fc_layers", "class_agnostic"].map(|s| format!("box.{s}")))
@@ -130,6 +130,12 @@ fn group_norm() {
 #[test]
 fn resnext50() {
     check("resnext50");
+}
+
+#[test]
+fn mobilenet_v3_large() {
+    check("mobilenet");
+    check("mobilenet_from_8");
 }
 
 #[test]
