@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::family::{Conventions, Family, ON_MOBILENET, OURS, Row, Unit};
 use super::file::WeightsFile;
 use super::layers::{Kind, Layer, Role};
-use crate::config::Config;
+use crate::config::{BodyKind, Config};
 
 /// The tensors of a file, each by its layer and its role there, as its family's table tells.
 pub(super) struct Bound<'a> {
@@ -129,9 +129,10 @@ impl<'a> Bound<'a> {
 
 /// The tensors of a state dict of ours, in its order: names and canonical shapes.
 pub(super) fn state_dict(config: &Config) -> Vec<(String, Layer, Role, Vec<usize>)> {
-    let rows = (OURS.rows)(config.box_head.convs.len());
+    let family = if config.backbone.kind == BodyKind::MobilenetV3Large { ON_MOBILENET } else { OURS };
+    let rows = (family.rows)(config.box_head.convs.len());
     // Ours has a name for all: a test goes through them.
-    let name = |layer, role| rows.iter().find_map(|row| row.spell(OURS, layer, role)).unwrap_or_default();
+    let name = |layer, role| rows.iter().find_map(|row| row.spell(family, layer, role)).unwrap_or_default();
     let tensors = super::layers::layers(config).into_iter().flat_map(|form| {
         form.tensors().into_iter().map(move |(role, shape)| (form.layer, role, shape)).collect::<Vec<_>>()
     });

@@ -7,7 +7,7 @@ use super::{Background, Colours, Conventions, Family, Layout, Row, Unit, of_grap
 use crate::config::Config;
 use crate::weights::bound::Bound;
 use crate::weights::eps;
-use crate::weights::layers::Kind::*;
+use crate::weights::layers::Kind::{self, *};
 use crate::weights::settings::{Epsilon, Finding, Origin};
 
 pub(super) const TORCHVISION: Family = Family {
@@ -42,8 +42,12 @@ pub(super) const TORCHVISION: Family = Family {
 };
 
 /// The same on a MobileNetV3, whose first layer has another name.
-pub(super) const ON_MOBILENET: Family =
-    Family { signs: ["backbone.body.0.0.weight", "rpn.head.cls_logits.weight"], defaults: of_mobilenet, ..TORCHVISION };
+pub(super) const ON_MOBILENET: Family = Family {
+    signs: ["backbone.body.0.0.weight", "backbone.body.1.block.0.0.weight"],
+    rows: rows_on_mobilenet,
+    defaults: of_mobilenet,
+    ..TORCHVISION
+};
 
 /// What torchvision's builders of Faster R-CNNs on a MobileNetV3 set, and its `MaskRCNN` does not: proposals below 0.05 are
 /// dropped (`_fasterrcnn_mobilenet_v3_large_fpn`'s callers in `models/detection/faster_rcnn.py`).
@@ -64,22 +68,23 @@ pub(super) const IN_ONNX: Family = Family {
     ..TORCHVISION
 };
 
-/// A fully connected layer of a box head with convolutions goes by its place after those and the flattening, and a ReLU
-/// stands between two of them.
 fn rows(box_convs: usize) -> Vec<Row> {
-    let layer = |kind, theirs: &str| Row::new(kind, Unit::Layer, theirs);
-    let norm = |kind, theirs: &str| Row::new(kind, Unit::Norm, theirs);
-    let fc = match box_convs {
-        0 => "roi_heads.box_head.fc{6}".into(),
-        convs => format!("roi_heads.box_head.{{{}/2}}", convs + 1),
-    };
-    vec![
+    let (layer, norm) = (of_layer, of_norm);
+    let mut rows = vec![
         layer(Stem, "backbone.body.conv1"),
         norm(Stem, "backbone.body.bn1"),
         layer(BlockConv, "backbone.body.layer{1}.{0}.conv{1}"),
         norm(BlockConv, "backbone.body.layer{1}.{0}.bn{1}"),
         layer(Shortcut, "backbone.body.layer{1}.{0}.downsample.0"),
         norm(Shortcut, "backbone.body.layer{1}.{0}.downsample.1"),
+    ];
+    rows.extend(beyond_body(box_convs));
+    rows
+}
+
+fn rows_on_mobilenet(box_convs: usize) -> Vec<Row> {
+    let (layer, norm) = (of_layer, of_norm);
+    let mut rows = vec![
         layer(Stem, "backbone.body.0.0"),
         norm(Stem, "backbone.body.0.1"),
         layer(InvertedConv, "backbone.body.{1}.block.{0}.0"),
@@ -87,6 +92,28 @@ fn rows(box_convs: usize) -> Vec<Row> {
         layer(Squeeze, "backbone.body.{1}.block.{0}.fc{1}"),
         layer(LastConv, "backbone.body.16.0"),
         norm(LastConv, "backbone.body.16.1"),
+    ];
+    rows.extend(beyond_body(box_convs));
+    rows
+}
+
+fn of_layer(kind: Kind, theirs: &str) -> Row {
+    Row::new(kind, Unit::Layer, theirs)
+}
+
+fn of_norm(kind: Kind, theirs: &str) -> Row {
+    Row::new(kind, Unit::Norm, theirs)
+}
+
+/// A fully connected layer of a box head with convolutions goes by its place after those and the flattening, and a ReLU
+/// stands between two of them.
+fn beyond_body(box_convs: usize) -> Vec<Row> {
+    let (layer, norm) = (of_layer, of_norm);
+    let fc = match box_convs {
+        0 => "roi_heads.box_head.fc{6}".into(),
+        convs => format!("roi_heads.box_head.{{{}/2}}", convs + 1),
+    };
+    vec![
         layer(FpnInner, "backbone.fpn.inner_blocks.{0}.0"),
         layer(FpnInner, "backbone.fpn.inner_blocks.{0}"),
         norm(FpnInner, "backbone.fpn.inner_blocks.{0}.1"),

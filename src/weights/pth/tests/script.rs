@@ -119,16 +119,19 @@ fn bombs_of_objects_hit_a_bound() {
     let round = Asm::new().global("__torch__", "M").op(b")\x81q\x05}(").text("m");
     let round = object(round).text("n").op(b"h\x05ubub").stop();
     refused(&program(&round), &["its object `m.n` contains itself"]);
-    // Each with the one before as four attributes: 4^60 ways.
-    let mut asm = w(object(Asm::new())).op(b"ubq\x01");
-    for _ in 0..60 {
-        asm = asm.op(b"0").global("__torch__", "M").op(b")\x81}(");
-        for name in ["a", "b", "c", "d"] {
-            asm = asm.text(name).op(b"h\x01");
+    // Each with the one before as four attributes: 4^60 ways to a tensor, or to nothing.
+    let ways = |mut asm: Asm| {
+        for _ in 0..60 {
+            asm = asm.op(b"0").global("__torch__", "M").op(b")\x81}(");
+            for name in ["a", "b", "c", "d"] {
+                asm = asm.text(name).op(b"h\x01");
+            }
+            asm = asm.op(b"ubq\x01");
         }
-        asm = asm.op(b"ubq\x01");
-    }
-    refused(&program(&asm.stop()), &["more than 1048576 attributes"]);
+        program(&asm.stop())
+    };
+    refused(&ways(w(object(Asm::new())).op(b"ubq\x01")), &["more than 16777216 bytes of tensors' names"]);
+    refused(&ways(Asm::new().global("__torch__", "M").op(b")\x81}bq\x01")), &["more than 1048576 attributes"]);
     // Deeper than any network.
     let mut asm = Asm::new();
     for _ in 0..200 {
