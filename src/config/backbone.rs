@@ -32,7 +32,7 @@ pub struct Backbone {
     /// (TensorFlow's `same`); torch's begin one before.
     pub pool_after: bool,
     /// The first stage of which an FPN has a level, counted from 0 (torchvision's `returned_layers` from 1): with 1, the
-    /// levels begin at stride 8. Of a MobileNetV3 the first of its [`MAPS`](super::mobilenet::MAPS) that an FPN reads; all
+    /// levels begin at stride 8. Of a MobileNetV3 the first of its [`MAPS`] that an FPN reads; all
     /// further ones follow.
     pub first_level: usize,
     /// With [`Neck::Dc5`], the first block of the last stage is dilated as its others are (detectron2); torchvision's
