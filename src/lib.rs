@@ -69,8 +69,8 @@ mod vision;
 mod weights;
 
 pub use config::{
-    AnchorRule, Backbone, BlockKind, BoxHead, BoxRule, Colours, Config, DeltaLimit, Extents, LevelRule, MaskHead, Neck,
-    PasteRule, Resize, RoiPooling, Rpn, Suppression, Transform,
+    AnchorRule, Backbone, BlockKind, BodyKind, BoxHead, BoxRule, Colours, Config, DeltaLimit, Extents, LevelRule,
+    MaskHead, Neck, PasteRule, Resize, RoiPooling, Rpn, Suppression, Transform,
 };
 pub use detector::{
     Augmented, Detecting, Detector, DetectorBuilder, GpuFrame, LossOptions, Losses, Options, Pending, Tiled, Tiling,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::spread::{Span, Spread};
 
 /// Where steps were measured, cuts aim at this share of what is asked for: times vary.
-pub(super) const AIM: f64 = 0.6;
+pub(super) const AIM: f64 = 0.75;
 
 /// A cut stays as it is while its slices take no more than this share of a slice longer, all together, than they may.
 const TOLERATED: f64 = 0.25;

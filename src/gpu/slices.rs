@@ -43,6 +43,16 @@ struct Shared {
     first_at: Vec<u32>,
 }
 
+/// What drawing takes.
+struct Drawn {
+    /// Of so many pixels.
+    pixels: u64,
+    /// Each of the two shaders.
+    takes: Vec<Spread>,
+    /// It was measured, and not predicted.
+    measured: bool,
+}
+
 /// How a runner's runs are cut.
 pub(super) struct Slicing {
     /// Seconds of a submit, where runs are cut at all.
@@ -58,8 +68,7 @@ pub(super) struct Slicing {
     learned: Option<Vec<Spread>>,
     /// How drawing is cut, which comes after the steps: ids, and their picture.
     pub drawing: Cut,
-    /// What each of the two takes, and the pixels of which that is.
-    drawn: Option<(Vec<Spread>, u64)>,
+    drawn: Option<Drawn>,
     /// The ratio for which `cut` was made; 0 for none.
     cut_for: f64,
     cut: Cut,
@@ -129,6 +138,14 @@ fn believed(before: &Spread, now: Spread) -> Spread {
     if took > before { now.scaled((before + took) / (2.0 * took)) } else { now }
 }
 
+/// The same of several steps; what was predicted is no belief to hold them against.
+fn all_believed(before: Option<&Vec<Spread>>, now: Vec<Spread>) -> Vec<Spread> {
+    match before {
+        Some(before) => before.iter().zip(now).map(|(before, now)| believed(before, now)).collect(),
+        None => now,
+    }
+}
+
 /// Runs while a run does.
 pub(super) struct Stopwatch {
     begin: Instant,
@@ -180,24 +197,25 @@ impl Runner {
         let took: Vec<f64> = took.map(|took| took - least).collect();
         let ratio = *lock(&self.slicing.ratio);
         let network = self.submits();
-        if let (Some((before, _)), Some(took)) = (&mut self.slicing.drawn, took.get(network..)) {
-            let now = self.slicing.drawing.shared_out(took, before);
-            *before = before.iter().zip(now).map(|(before, now)| believed(before, now)).collect();
+        if let (Some(drawn), Some(took)) = (&mut self.slicing.drawn, took.get(network..)) {
+            let now = self.slicing.drawing.shared_out(took, &drawn.takes);
+            let before = drawn.measured.then_some(&drawn.takes);
+            drawn.takes = all_believed(before, now);
+            drawn.measured = true;
         }
         let now = self.slicing.cut.shared_out(&took, &self.slicing.takes(ratio));
-        self.slicing.learned = Some(match &self.slicing.learned {
-            Some(before) => before.iter().zip(now).map(|(before, now)| believed(before, now)).collect(),
-            None => now,
-        });
+        self.slicing.learned = Some(all_believed(self.slicing.learned.as_ref(), now));
     }
 
     /// Cuts the drawing of so many pixels, of ids alone or of their picture too; says in how many slices.
     pub(super) fn cut_drawing(&mut self, pixels: u64, tints: bool, within: f64) -> usize {
         let ratio = *lock(&self.slicing.ratio);
         let even = || Spread::even(DRAWN, PIXEL * ratio * pixels as f64);
-        let drawn = self.slicing.drawn.take().filter(|drawn| drawn.1 == pixels);
-        let (both, _) = self.slicing.drawn.insert(drawn.unwrap_or_else(|| (vec![even(), even()], pixels)));
-        let both = [both[0].clone(), if tints { both[1].clone() } else { Spread::even(DRAWN, 0.0) }];
+        let fresh = || Drawn { pixels, takes: vec![even(), even()], measured: false };
+        let drawn = self.slicing.drawn.take().filter(|drawn| drawn.pixels == pixels).unwrap_or_else(fresh);
+        let tint = if tints { drawn.takes[1].clone() } else { Spread::even(DRAWN, 0.0) };
+        let both = [drawn.takes[0].clone(), tint];
+        self.slicing.drawn = Some(drawn);
         let cut = Cut::within(AIM * within, &both);
         if !self.slicing.drawing.does(&cut, within, &both) {
             self.slicing.drawing = cut;
