@@ -194,7 +194,8 @@ impl Runner {
     pub fn slices_took(&mut self, durations: &[Duration]) {
         let took = durations.iter().map(Duration::as_secs_f64);
         let least = took.clone().fold(f64::INFINITY, f64::min).min(IDLE * self.slicing.within.unwrap_or(SUBMIT));
-        let took: Vec<f64> = took.map(|took| took - least).collect();
+        // Never nothing: what takes nothing today, as no RoI is live, would never be thought to take anything again.
+        let took: Vec<f64> = took.map(|took| took - least.min(0.9 * took)).collect();
         let ratio = *lock(&self.slicing.ratio);
         let network = self.submits();
         if let (Some(drawn), Some(took)) = (&mut self.slicing.drawn, took.get(network..)) {
