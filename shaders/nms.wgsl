@@ -5,7 +5,7 @@
 #import shared/order
 #import shared/boxes
 
-struct Params { k: u32, threshold: f32 }
+struct Params { k: u32, threshold: f32, any_corners: u32 }
 
 @slot var<uniform> p: Params;
 @slot var<storage, read> boxes: array<vec4<f32>>; // [G, k]
@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     for (var base = 0u; base < n; base += CHUNK) {
         let mine = first + min(base + t, n - 1u);
         if t < CHUNK {
-            chunk[t] = boxes[mine];
+            chunk[t] = compared(boxes[mine], p.any_corners != 0u);
             present[t] = select(0u, 1u, base + t < n && kept[mine] > NONE);
         }
         workgroupBarrier();
@@ -60,7 +60,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         for (var later = base + CHUNK; later < n; later += THREADS) {
             let j = later + t;
             if j < n && kept[first + j] > NONE {
-                let box = boxes[first + j];
+                let box = compared(boxes[first + j], p.any_corners != 0u);
                 var left = bits;
                 while left != 0u {
                     let i = countTrailingZeros(left);

@@ -4,7 +4,7 @@
 
 #import shared/boxes
 
-struct Params { k: u32, words: u32, threshold: f32 }
+struct Params { k: u32, words: u32, threshold: f32, any_corners: u32 }
 
 @slot var<uniform> p: Params;
 @slot var<storage, read> boxes: array<vec4<f32>>; // [G, k]
@@ -22,11 +22,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let word = wid.y;
     // The whole workgroup leaves, or none of it.
     if wid.x * THREADS >= n || word * 32u >= n || (word + 1u) * 32u <= wid.x * THREADS { return; }
-    if t < 32u { later[t] = boxes[first + min(word * 32u + t, n - 1u)]; }
+    if t < 32u { later[t] = compared(boxes[first + min(word * 32u + t, n - 1u)], p.any_corners != 0u); }
     workgroupBarrier();
     let i = wid.x * THREADS + t;
     if i >= n || i / 32u > word { return; }
-    let box = boxes[first + i];
+    let box = compared(boxes[first + i], p.any_corners != 0u);
     var bits = 0u;
     for (var b = 0u; b < 32u; b++) {
         let j = word * 32u + b;

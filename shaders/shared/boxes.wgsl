@@ -9,6 +9,11 @@ fn iou(a: vec4<f32>, b: vec4<f32>) -> f32 {
     return both / (area(a) + area(b) - both);
 }
 
+// A box as it is held against others: where corners may be any two that face each other, the box between them.
+fn compared(b: vec4<f32>, any_corners: bool) -> vec4<f32> {
+    return select(b, vec4(min(b.xy, b.zw), max(b.xy, b.zw)), any_corners);
+}
+
 // The inverse of the box coder (torchvision, _utils.py): deltas already divided by the coder's weights; log sizes are
 // cut off below and above.
 fn decode(from_box: vec4<f32>, deltas: vec4<f32>, log_least: f32, log_limit: f32) -> vec4<f32> {

@@ -180,7 +180,7 @@ pub enum Extents {
     /// Detectron: the same, and of classes' boxes the pixels are those of the image before its resize.
     InclusiveInImage,
     /// The ONNX model zoo's exports of maskrcnn-benchmark: as inclusive, but for IoUs, which are of the corners alone; a box is
-    /// dropped if its IoU *passes* the threshold (ONNX's `NonMaxSuppression`).
+    /// dropped if its IoU *passes* the threshold, whichever of its corners comes first (ONNX's `NonMaxSuppression`).
     InclusiveButOverlaps,
 }
 

@@ -215,7 +215,7 @@ fn suppressed(config: &Config, mut candidates: Vec<Candidate>) -> Result<Vec<Can
     let inputs = [boxes, scores, Value::u32([1], vec![n as u32])];
     let soft = |decay| SoftNms { decay, least: head.score_thresh }.twin(&inputs);
     let left = match head.suppression {
-        Suppression::Hard => Nms { threshold: head.nms_thresh }.twin(&inputs),
+        Suppression::Hard => Nms { threshold: head.nms_thresh, any_corners: false }.twin(&inputs),
         Suppression::Linear => soft(Decay::Linear(head.nms_thresh)),
         Suppression::Gaussian => soft(Decay::Gaussian(head.soft_nms_sigma)),
     };

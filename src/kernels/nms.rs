@@ -9,7 +9,7 @@ use crate::params;
 use crate::target::Target;
 use crate::tensor::Value;
 
-params! { k: u32, threshold: f32 }
+params! { k: u32, threshold: f32, any_corners: u32 }
 
 impl Kernel for Nms {
     fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
@@ -18,7 +18,8 @@ impl Kernel for Nms {
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
         let groups = io.inputs[2].shape.len();
-        let params = P { k: (io.inputs[1].shape.len() / groups) as u32, threshold: self.threshold };
+        let k = (io.inputs[1].shape.len() / groups) as u32;
+        let params = P { k, threshold: self.threshold, any_corners: self.any_corners.into() };
         Launch { grid: [groups as u32, 1, 1], params: params.bytes() }
     }
 }
@@ -44,9 +45,9 @@ pub fn cases() -> Vec<Case> {
         }
         let inputs =
             vec![Value::f32([groups, k, 4], boxes), Value::f32([groups, k], scores), Value::u32([groups], counts)];
-        Case::new(name, Nms { threshold }, inputs, Tolerance::Exact)
+        Case::new(name, Nms { threshold, any_corners: false }, inputs, Tolerance::Exact)
     };
-    vec![
+    let mut all = vec![
         case("rpn", 1000, vec![1000, 1000, 700, 75], 300.0, true, 0.7),
         case("classes", 300, vec![12, 0, 300], 150.0, false, 0.5),
         case("crowded", 500, vec![500], 40.0, false, 0.3),
@@ -55,5 +56,19 @@ pub fn cases() -> Vec<Case> {
         case("one", 1, vec![1], 9.0, false, 0.5),
         case("none", 40, vec![0], 9.0, false, 0.5),
         case("threshold 1", 64, vec![64], 30.0, false, 1.0),
-    ]
+    ];
+    // Every third box has its corners the other way along one axis, every fifth along the other.
+    let mut turned = case("any corners", 300, vec![300, 40], 60.0, true, 0.3);
+    let mut boxes = turned.inputs[0].floats().to_vec();
+    for (i, b) in boxes.chunks_mut(4).enumerate() {
+        if i % 3 == 0 {
+            b.swap(0, 2);
+        }
+        if i % 5 == 0 {
+            b.swap(1, 3);
+        }
+    }
+    turned.inputs[0] = Value::f32([2, 300, 4], boxes);
+    all.push(Case::new("any corners", Nms { threshold: 0.3, any_corners: true }, turned.inputs, Tolerance::Exact));
+    all
 }

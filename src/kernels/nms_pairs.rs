@@ -2,13 +2,13 @@
 
 use super::nms;
 use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
-use crate::ops::nms::{Nms, iou};
-use crate::ops::{Cost, Info, Io, Op, Operand, Setting, settings, value};
+use crate::ops::nms::{Nms, compared, iou};
+use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, value};
 use crate::params;
 use crate::target::Target;
 use crate::tensor::{ELEMENT_BYTES, Shape, Value};
 
-params! { k: u32, words: u32, threshold: f32 }
+params! { k: u32, words: u32, threshold: f32, any_corners: u32 }
 
 /// Boxes of a word.
 pub(super) const BITS: usize = 32;
@@ -25,6 +25,15 @@ const THREADS: usize = 64;
 pub struct NmsPairs {
     /// The IoU above which a box falls.
     pub threshold: f32,
+    /// As [`Nms::any_corners`].
+    pub any_corners: bool,
+}
+
+impl NmsPairs {
+    /// Of the whole.
+    pub(crate) fn of(nms: &Nms) -> Self {
+        NmsPairs { threshold: nms.threshold, any_corners: nms.any_corners }
+    }
 }
 
 /// Groups, boxes of each, and words of a box.
@@ -67,10 +76,10 @@ impl Op for NmsPairs {
         let mut out = vec![u32::MAX; counts.len() * k * words];
         for (g, &n) in counts.iter().enumerate() {
             let n = (n as usize).min(k);
-            let of = |i: usize| &boxes[(g * k + i) * 4..][..4];
+            let of = |i: usize| compared(&boxes[(g * k + i) * 4..], self.any_corners);
             for i in 0..n {
                 for word in i / BITS..n.div_ceil(BITS) {
-                    let falls = |j: &usize| *j > i && *j < n && iou(of(i), of(*j)) > self.threshold;
+                    let falls = |j: &usize| *j > i && *j < n && iou(&of(i), &of(*j)) > self.threshold;
                     let bits = (word * BITS..(word + 1) * BITS).filter(falls).map(|j| 1u32 << (j - word * BITS));
                     out[(g * k + i) * words + word] = bits.sum();
                 }
@@ -80,7 +89,7 @@ impl Op for NmsPairs {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        settings([("threshold", value(self.threshold))])
+        settings([("threshold", value(self.threshold)), ("any_corners", on(self.any_corners))])
     }
 }
 
@@ -91,7 +100,8 @@ impl Kernel for NmsPairs {
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {
         let [groups, k, words] = extents(io, 1);
-        let params = P { k: k as u32, words: words as u32, threshold: self.threshold };
+        let any_corners = self.any_corners.into();
+        let params = P { k: k as u32, words: words as u32, threshold: self.threshold, any_corners };
         Launch { grid: [k.div_ceil(THREADS) as u32, words as u32, groups as u32], params: params.bytes() }
     }
 }
@@ -104,11 +114,11 @@ pub fn cases() -> Vec<Case> {
 /// The first part of a case of the whole, and what is found there.
 pub(super) fn pairs_of(case: &Case) -> Option<(Case, Value)> {
     let kernel: &dyn Op = case.kernel.as_ref();
-    let threshold = kernel.downcast::<Nms>()?.threshold;
+    let pairs = NmsPairs::of(kernel.downcast::<Nms>()?);
     let (boxes, counts) = (&case.inputs[0], &case.inputs[2]);
     let groups = counts.shape.len();
     let boxes = Value::f32(Shape::from([groups, boxes.shape.len() / groups / 4, 4]), boxes.floats().to_vec());
     let inputs = vec![boxes, counts.clone()];
-    let pairs = NmsPairs { threshold }.twin(&inputs).swap_remove(0);
-    Some((Case::new(&case.name, NmsPairs { threshold }, inputs, Tolerance::Exact), pairs))
+    let found = pairs.twin(&inputs).swap_remove(0);
+    Some((Case::new(&case.name, pairs, inputs, Tolerance::Exact), found))
 }

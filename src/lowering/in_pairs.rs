@@ -19,7 +19,7 @@ const MOST_BYTES: usize = 32 << 20;
 
 /// The words, where there may be so many.
 fn pairs(op: &dyn Op, io: &Io) -> Option<(NmsPairs, Info)> {
-    let kernel = NmsPairs { threshold: op.downcast::<Nms>()?.threshold };
+    let kernel = NmsPairs::of(op.downcast::<Nms>()?);
     let words = *kernel.infer(&[io.inputs[0], io.inputs[2]]).ok()?.first()?;
     (words.shape.dim(1) <= MOST_BOXES && words.bytes() <= MOST_BYTES).then_some((kernel, words))
 }

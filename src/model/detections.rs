@@ -55,7 +55,7 @@ pub(super) fn of_classes(
         Suppression::Gaussian => Some(Decay::Gaussian(head.soft_nms_sigma)),
     };
     let kept = match decay {
-        None => b.g.op1("box.nms", Nms { threshold: config.passed(head.nms_thresh) }, &ranked)?,
+        None => b.g.op1("box.nms", hard(config, head.nms_thresh), &ranked)?,
         Some(decay) => b.g.op1("box.nms", SoftNms { decay, least }, &ranked)?,
     };
     let all = b.g.constant("box.all", Arc::new(Value::u32([1, 2], vec![0, (groups * n) as u32])));
@@ -72,6 +72,12 @@ pub(super) fn of_classes(
         b.tap(name, t);
     }
     Ok(found)
+}
+
+/// NMS that drops boxes at `threshold`, by a network's rules.
+pub(super) fn hard(config: &Config, threshold: f32) -> Nms {
+    // Of a box less than a pixel wide, the corners that ONNX Runtime is given lie the wrong way round; it turns them.
+    Nms { threshold: config.passed(threshold), any_corners: config.extents == Extents::InclusiveButOverlaps }
 }
 
 /// How a network's deltas are read.
@@ -156,4 +162,19 @@ pub(super) fn results(
         anchors,
         masks,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corners_are_turned_where_onnx_runtime_turns_them() {
+        let nms = |extents| hard(&Config { extents, ..Config::default() }, 0.5);
+        let told = |nms: Nms| (nms.threshold, nms.any_corners);
+        assert_eq!(told(nms(Extents::Exclusive)), (0.5, false));
+        assert_eq!(told(nms(Extents::Inclusive)), (0.5f32.next_down(), false));
+        assert_eq!(told(nms(Extents::InclusiveInImage)), (0.5f32.next_down(), false));
+        assert_eq!(told(nms(Extents::InclusiveButOverlaps)), (0.5, true));
+    }
 }

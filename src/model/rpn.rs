@@ -10,7 +10,6 @@ use crate::config::{BoxRule, Config};
 use crate::graph::Tensor;
 use crate::ops::collect::Collect;
 use crate::ops::elementwise::Elementwise;
-use crate::ops::nms::Nms;
 use crate::ops::predict::{self, Predict};
 use crate::ops::rpn_decode::RpnDecode;
 use crate::ops::topk::NONE;
@@ -154,7 +153,7 @@ pub(super) fn select(
     let decoded = b.g.op("rpn.decode", decode, &[top[0], top[1], *deltas, *table, frames])?;
     let boxes = super::detections::corners_before_nms(b, config, "rpn.corners", decoded[0], frames)?;
     let scores = decoded[1];
-    let kept = b.g.op1("rpn.nms", Nms { threshold: config.passed(config.rpn.nms_thresh) }, &[boxes, scores, top[2]])?;
+    let kept = b.g.op1("rpn.nms", super::detections::hard(config, config.rpn.nms_thresh), &[boxes, scores, top[2]])?;
     let all = Value::u32([1, 2], vec![0, (levels.len() * k) as u32]);
     let all = b.g.constant("rpn.all", Arc::new(all));
     let best = b.g.top_k("rpn.best", config.rpn.post_nms_top_n, [kept, all])?;

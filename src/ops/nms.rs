@@ -1,7 +1,7 @@
 //! Non-maximum suppression.
 
 use super::topk::NONE;
-use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
+use super::{Cost, Info, Io, Op, Operand, Setting, on, settings, value};
 use crate::tensor::{DType, Value};
 
 /// Greedy NMS in each group (torchvision, `nms_kernel.cpp`): box j falls if an earlier kept box i has
@@ -13,6 +13,9 @@ use crate::tensor::{DType, Value};
 pub struct Nms {
     /// The IoU above which a box falls.
     pub threshold: f32,
+    /// Whether corners may be any two that face each other, as ONNX's `NonMaxSuppression` has it: overlaps are of the box between
+    /// them. Otherwise a box whose far corner comes first overlaps nothing.
+    pub any_corners: bool,
 }
 
 impl Op for Nms {
@@ -40,10 +43,10 @@ impl Op for Nms {
         let k = scores.len() / inputs[2].shape.len();
         let mut out = vec![NONE; scores.len()];
         for (g, &n) in inputs[2].ints().iter().enumerate() {
-            let mut kept: Vec<&[f32]> = Vec::new();
+            let mut kept: Vec<[f32; 4]> = Vec::new();
             for i in g * k..g * k + (n as usize).min(k) {
-                let b = &boxes[4 * i..4 * i + 4];
-                let falls = kept.iter().any(|a| iou(a, b) > self.threshold);
+                let b = compared(&boxes[4 * i..], self.any_corners);
+                let falls = kept.iter().any(|a| iou(a, &b) > self.threshold);
                 if scores[i] > NONE && !falls {
                     kept.push(b);
                     out[i] = scores[i];
@@ -54,7 +57,7 @@ impl Op for Nms {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        settings([("threshold", value(self.threshold))])
+        settings([("threshold", value(self.threshold)), ("any_corners", on(self.any_corners))])
     }
 }
 
@@ -78,6 +81,16 @@ pub(super) fn infer(inputs: &[Info]) -> Result<Vec<Info>, String> {
         return Err(format!("these do not fit together: {inputs:?}"));
     }
     Ok(vec![*scores])
+}
+
+/// The first of `boxes` as it is held against others.
+pub(crate) fn compared(boxes: &[f32], any_corners: bool) -> [f32; 4] {
+    let b: [f32; 4] = std::array::from_fn(|i| boxes[i]);
+    if !any_corners {
+        return b;
+    }
+    let (x, y) = ((b[0].min(b[2]), b[0].max(b[2])), (b[1].min(b[3]), b[1].max(b[3])));
+    [x.0, y.0, x.1, y.1]
 }
 
 /// IoU in f32, as the selection must agree on which side of the threshold a pair lies.

@@ -220,11 +220,18 @@ proptest! {
     fn nms(
         (groups, k, side) in (1..5usize, 1..200usize, select(vec![2.0f32, 9.0, 40.0, 200.0])),
         threshold in select(vec![0.0f32, 0.3, 0.5, 0.7, 1.0]),
+        any_corners in any::<bool>(),
         holes in 0..3usize,
         seed in any::<u64>(),
     ) {
         let mut rng = Rng::new(seed);
-        let boxes = rng.boxes(groups * k, side + 1.0, side + 1.0).into_iter().map(f32::round).collect();
+        let mut boxes: Vec<f32> = rng.boxes(groups * k, side + 1.0, side + 1.0).into_iter().map(f32::round).collect();
+        for b in boxes.chunks_mut(4).filter(|_| any_corners) {
+            let axis = rng.below(3);
+            if axis < 2 {
+                b.swap(axis, axis + 2);
+            }
+        }
         let mut scores = Vec::new();
         for _ in 0..groups {
             let mut some: Vec<f32> = (0..k).map(|_| rng.below(50) as f32 / 8.0).collect();
@@ -235,7 +242,7 @@ proptest! {
         let counts = (0..groups).map(|_| rng.below(k + 3) as u32).collect();
         let inputs =
             vec![Value::f32([groups, k, 4], boxes), Value::f32([groups, k], scores), Value::u32([groups], counts)];
-        agree(Nms { threshold }, inputs, Tolerance::Exact)?;
+        agree(Nms { threshold, any_corners }, inputs, Tolerance::Exact)?;
     }
 
     /// Scores that lie apart, since of two that are nearly the same either may be the first to be taken.

@@ -95,7 +95,7 @@ fn shapes_that_do_not_fit_are_errors_that_name_the_op() {
     let row = g.input("row", Info::f32([1, 50]));
     refusal("none", g.op(name, TopK { k: 0 }, &[row, segments]));
     refusal("segments as floats", g.op(name, TopK { k: 3 }, &[row, row]));
-    refusal("scores without boxes", g.op(name, Nms { threshold: 0.5 }, &[row, row, counts]));
+    refusal("scores without boxes", g.op(name, Nms { threshold: 0.5, any_corners: false }, &[row, row, counts]));
     let (rois, live) = (g.input("rois", Info::f32([1, 3, 4])), g.input("live", Info::u32([1])));
     let align = |scales: &[f32]| RoiAlign {
         pooled: 7,
