@@ -58,8 +58,8 @@ pub fn cases() -> Vec<Case> {
         case("threshold 1", 64, vec![64], 30.0, false, 1.0),
     ];
     // Every third box has its corners the other way along one axis, every fifth along the other.
-    let mut turned = case("any corners", 300, vec![300, 40], 60.0, true, 0.3);
-    let mut boxes = turned.inputs[0].floats().to_vec();
+    let mut turned = case("turned", 300, vec![300, 40], 60.0, true, 0.3).inputs;
+    let mut boxes = turned[0].floats().to_vec();
     for (i, b) in boxes.chunks_mut(4).enumerate() {
         if i % 3 == 0 {
             b.swap(0, 2);
@@ -68,7 +68,9 @@ pub fn cases() -> Vec<Case> {
             b.swap(1, 3);
         }
     }
-    turned.inputs[0] = Value::f32([2, 300, 4], boxes);
-    all.push(Case::new("any corners", Nms { threshold: 0.3, any_corners: true }, turned.inputs, Tolerance::Exact));
+    turned[0] = Value::f32([2, 300, 4], boxes);
+    for (name, any_corners) in [("turned", false), ("turned, any corners", true)] {
+        all.push(Case::new(name, Nms { threshold: 0.3, any_corners }, turned.clone(), Tolerance::Exact));
+    }
     all
 }
