@@ -11,7 +11,6 @@ struct Params { k: u32, words: u32 }
 @slot var<storage, read> counts: array<u32>; // [G]: nothing from there on
 @slot var<storage, read_write> kept: array<f32>; // [G, k]: the score, or NONE
 
-const THREADS: u32 = 256u;
 const MOST_WORDS: u32 = 1024u;
 
 var<workgroup> struck: array<atomic<u32>, MOST_WORDS>; // bits of the boxes that are not there, or fell

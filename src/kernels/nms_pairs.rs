@@ -94,8 +94,9 @@ impl Op for NmsPairs {
 }
 
 impl Kernel for NmsPairs {
-    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::own("words", &[])]
+    fn variants(&self, _: &Io, target: &Target) -> Vec<Variant> {
+        let masked = target.pays.masks_branches.then(|| Variant::own("masked words", &[("MASKED", 1)]));
+        masked.into_iter().chain([Variant::own("words", &[])]).collect()
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

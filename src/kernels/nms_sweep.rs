@@ -75,8 +75,10 @@ impl Op for NmsSweep {
 }
 
 impl Kernel for NmsSweep {
-    fn variants(&self, _: &Io, _: &Target) -> Vec<Variant> {
-        vec![Variant::own("one workgroup", &[])]
+    fn variants(&self, _: &Io, target: &Target) -> Vec<Variant> {
+        // All go through the chain of 32, which lanes that load one by one do for each other thread anew.
+        let small = target.pays.masks_branches.then(|| Variant::own("one small workgroup", &[("THREADS", 32)]));
+        small.into_iter().chain([Variant::own("one workgroup", &[("THREADS", 256)])]).collect()
     }
 
     fn launch(&self, io: &Io, _: &Variant) -> Launch {

@@ -17,6 +17,9 @@ pub struct InPairs;
 /// Most bytes of the bits: a group of k boxes has k² of them.
 const MOST_BYTES: usize = 32 << 20;
 
+/// Most groups of an image that are thought to be full, as the levels of a pyramid are.
+const FULL_GROUPS: usize = 8;
+
 /// The words, where there may be so many.
 fn pairs(op: &dyn Op, io: &Io) -> Option<(NmsPairs, Info)> {
     let kernel = NmsPairs::of(op.downcast::<Nms>()?);
@@ -50,6 +53,11 @@ impl Lowering for InPairs {
 
     fn pays(&self, op: &dyn Op, io: &Io, target: &Target) -> bool {
         let Some(least) = target.pays.a_workgroup_s_boxes else { return false };
-        pairs(op, io).is_some_and(|(_, words)| words.shape.dim(1) > least)
+        pairs(op, io).is_some_and(|(_, words)| {
+            // Of many groups, as of an image's classes, most are empty or nearly so: one workgroup each is soon done with them, where
+            // all pairs are gone through all the same.
+            let groups = io.inputs[2].shape.dims().last().map_or(1, |&n| n as usize);
+            words.shape.dim(1) > least && (!target.pays.masks_branches || groups <= FULL_GROUPS)
+        })
     }
 }

@@ -101,6 +101,7 @@ pub fn lower(op: &dyn Op, io: &Io, target: &Target, names: &[String]) -> Option<
 mod tests {
     use super::*;
     use crate::ops::conv2d::Conv2d;
+    use crate::ops::nms::Nms;
     use crate::ops::topk::TopK;
 
     const GPU: Target = Target::MINIMUM;
@@ -178,5 +179,23 @@ mod tests {
         assert_eq!(chosen(TopK { k: 9 }, &inputs(500, 5), &GPU, &["tiles"]), by_tiles);
         let cpu = Target { pays: &crate::target::policy::CPU, ..GPU };
         assert_eq!(chosen(TopK { k: 1000 }, &inputs(242_991, 5), &cpu, &[]), "direct: topk");
+    }
+
+    #[test]
+    fn many_boxes_are_held_against_each_other_in_pairs() {
+        let nms = || Nms { threshold: 0.5, any_corners: false };
+        let inputs =
+            |groups: usize, k: usize| [Info::f32([2, groups, k, 4]), Info::f32([2, groups, k]), Info::u32([2, groups])];
+        let (pairs, one) = ("pairs: nms_pairs nms_sweep", "direct: nms");
+        assert_eq!(chosen(nms(), &inputs(5, 1000), &GPU, &[]), pairs);
+        assert_eq!(chosen(nms(), &inputs(90, 1000), &GPU, &[]), pairs);
+        assert_eq!(chosen(nms(), &inputs(5, 256), &GPU, &[]), one);
+        // Where all pairs are gone through: of levels, but not of classes, of which most are empty.
+        let wide = Target { pays: &crate::target::policy::WIDE_CPU, ..GPU };
+        assert_eq!(chosen(nms(), &inputs(5, 1000), &wide, &[]), pairs);
+        assert_eq!(chosen(nms(), &inputs(90, 1000), &wide, &[]), one);
+        assert_eq!(chosen(nms(), &inputs(5, 256), &wide, &[]), one);
+        let cpu = Target { pays: &crate::target::policy::CPU, ..GPU };
+        assert_eq!(chosen(nms(), &inputs(5, 1000), &cpu, &[]), one);
     }
 }

@@ -24,6 +24,9 @@ pub struct Policy {
     /// Whether a text serves launches with and without live counts, and with one map or several: where a driver takes half
     /// a second for each, fewer texts are worth more than what they leave out.
     pub fewer_texts: bool,
+    /// Whether both ways of a branch are gone through, lanes masked, where a loop's end is none: leaving early saves nothing, and
+    /// what lies in a branch is loaded lane by lane.
+    pub masks_branches: bool,
     /// Whether what runs the shaders are this machine's own cores, which other programs use too.
     pub own_cores: bool,
     /// Whether the system may end a submit that takes seconds, and the device with it.
@@ -145,6 +148,7 @@ pub const GPU: Policy = Policy {
     fused_mask_head: false,
     compiles_late: false,
     fewer_texts: false,
+    masks_branches: false,
     own_cores: false,
     watchdog: true,
     f16_from: Some(16),
@@ -214,6 +218,9 @@ pub const CPU: Policy = Policy {
 pub const WIDE_CPU: Policy = Policy {
     name: "CPU driver of wide lanes",
     texels: true,
+    masks_branches: true,
+    // One workgroup takes 15 ms for a thousand, and cannot be cut.
+    a_workgroup_s_boxes: Some(256),
     tiles: Tiles {
         shuffled_rows: 32,
         product_rows: 32,

@@ -15,9 +15,8 @@ use crate::{alone, example, text};
 
 const SIZE: (u32, u32) = (256, 192);
 const ZOOM: u32 = 2;
-/// Milliseconds that a frame may have the device at a detection: as many as a workgroup that suppresses a level's proposals takes on
-/// two cores, which nobody can cut.
-const SLICE: u32 = 16;
+/// Milliseconds that a frame may have the device at a detection: no workgroup takes half of that on two cores.
+const SLICE: u32 = 8;
 const SHORT_SIDE: usize = 192;
 
 /// An X server that shows a file.

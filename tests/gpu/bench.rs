@@ -86,9 +86,11 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
     let kernels: std::collections::BTreeSet<&str> =
         entries(&record).iter().map(|e| e["kernel"].as_str().unwrap()).collect();
     // On GPUs only: products split along their rows where blocks are few, the mask head's last layers on
-    // their own, selections by tiles, and suppression in pairs.
-    let gpus =
-        ["split_product", "split_sum", "deconv2d", "mask_predict", "topk_tiles", "topk_join", "nms_pairs", "nms_sweep"];
+    // their own, and selections by tiles.
+    let gpus = ["split_product", "split_sum", "deconv2d", "mask_predict", "topk_tiles", "topk_join"];
+    // Suppression, by one of two ways.
+    let ways = [&["nms"][..], &["nms_pairs", "nms_sweep"]];
+    assert!(ways.iter().any(|way| way.iter().all(|kernel| kernels.contains(kernel))), "{kernels:?}");
     // In selections of more than 1,024, and heads of more RoIs than a binding takes.
     let large = ["topk_select", "topk_sort", "topk_merge", "take_rows", "put_rows"];
     // The default model's convolutions have one group, and what follows them is fused.
@@ -100,7 +102,7 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
     // Of the loss.
     let loss = ["anchors", "best_overlaps", "match_boxes", "append_boxes", "sampling_keys", "samples", "gather_rows"];
     let terms = ["box_targets", "label_targets", "mask_targets", "take_class", "binary_loss", "class_loss", "box_loss"];
-    let others = [&gpus[..], &large, &groups, &set, &around, &loss, &terms].concat();
+    let others = [&gpus[..], &ways.concat(), &large, &groups, &set, &around, &loss, &terms].concat();
     let elsewhere = |n: &&str| n.starts_with("roof") || others.contains(n);
     for kernel in maskrcnn::engine::kernels::REGISTRY.iter().map(|e| e.name).filter(|n| !elsewhere(n)) {
         assert!(kernels.contains(kernel), "{kernel} is not measured");
