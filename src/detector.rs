@@ -55,6 +55,8 @@ pub struct Detector {
     /// How ops are run, where that is not left to the best guess.
     tuning: Tuning,
     slice: Option<Duration>,
+    /// Masks of the picture's size that what is recorded has room for, where that was said.
+    mask_room: Option<u32>,
     plans: Arc<Mutex<Plans>>,
     recorders: Arc<Mutex<embedded::Recorders>>,
     /// Who works for futures, where there were some.
@@ -165,6 +167,7 @@ impl Detector {
             target: self.target,
             tuning: self.tuning.clone(),
             slice: self.slice,
+            mask_room: self.mask_room,
             plans: Arc::new(Mutex::new(Plans { pool: pool.clone(), ..Plans::default() })),
             recorders: Arc::default(),
             worker: OnceLock::new(),

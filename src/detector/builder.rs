@@ -46,6 +46,7 @@ pub struct DetectorBuilder<'a> {
     tuning: Tuning,
     slice: Option<Duration>,
     boxes_only: bool,
+    mask_room: Option<u32>,
 }
 
 /// Where weights come from.
@@ -105,6 +106,14 @@ impl<'a> DetectorBuilder<'a> {
         Self { boxes_only: true, ..self }
     }
 
+    /// In what is recorded for an app ([`Detector::encode`], [`Detector::encode_in_parts`]), room for the bits of so many masks as large
+    /// as the picture; a mask takes as much as its rectangle. Unsaid, it is eight (128 MiB at most), and there are 64 KiB at least. Masks
+    /// that find no room are left out there, as [`GpuResults::header`](crate::GpuResults::header) tells; [`Detector::detect`], which
+    /// knows and waits, makes room by itself.
+    pub fn mask_room(self, masks: u32) -> Self {
+        Self { mask_room: Some(masks), ..self }
+    }
+
     /// Reads the weights, then opens the device, where none is given.
     ///
     /// # Errors
@@ -140,6 +149,7 @@ impl<'a> DetectorBuilder<'a> {
             target,
             tuning: self.tuning,
             slice: self.slice,
+            mask_room: self.mask_room,
             plans: Arc::default(),
             recorders: Arc::default(),
             worker: OnceLock::new(),

@@ -129,6 +129,7 @@ impl Detector {
             target: self.target,
             tuning: self.tuning.clone(),
             slice: self.slice,
+            mask_room: self.mask_room,
             plans: self.plans.clone(),
             recorders: self.recorders.clone(),
             worker: Default::default(),

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::batch::SizedImage;
 use super::{Detector, Options, Plans, internal};
-use crate::Result;
 use crate::compiled::{CompiledNetwork, Palettes};
 use crate::gpu::{Device, Encoder, GpuImage, GpuResults, GpuTarget, SoFar};
-use crate::model::Capacity;
+use crate::model::{Capacity, NetworkSize};
 use crate::vision::Detections;
+use crate::{Error, Result};
 
 /// What is kept for encoders: apart from what [`Detector::detect`] uses, since a run that was recorded may be submitted at any
 /// time.
@@ -112,7 +112,7 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn gpu_results(&self, width: u32, height: u32) -> Result<GpuResults> {
-        let (_, capacity) = Capacity::for_image(&self.config, height, width)?;
+        let (_, capacity) = self.sized(width, height)?;
         self.recording(|plans, _| self.ready(plans, capacity)?.results())
     }
 
@@ -129,7 +129,7 @@ impl Detector {
     /// drawn of a network that has none; others as [`Detector::detect`]. After an error the encoder may hold a part of the
     /// commands: drop it. That a picture or a texture is of another device, wgpu finds when the encoder is finished.
     pub fn encode(&self, encoder: &mut Encoder, image: &GpuImage, target: &GpuTarget) -> Result<()> {
-        let (size, capacity) = Capacity::for_image(&self.config, image.height(), image.width())?;
+        let (size, capacity) = self.sized(image.width(), image.height())?;
         self.recording(|plans, palettes| self.ready(plans, capacity)?.encode(encoder, (image, size), target, palettes))
     }
 
@@ -140,7 +140,7 @@ impl Detector {
     /// # Errors
     /// As [`Detector::encode`].
     pub fn encode_in_parts(&self, image: &GpuImage, target: &GpuTarget, within: Duration) -> Result<GpuFrame> {
-        let (size, capacity) = Capacity::for_image(&self.config, image.height(), image.width())?;
+        let (size, capacity) = self.sized(image.width(), image.height())?;
         let (palettes, plans) = {
             let mut recorders = self.recorders();
             (recorders.palettes(&self.device)?, recorders.spare.take().unwrap_or_default())
@@ -151,6 +151,19 @@ impl Detector {
         let network = self.ready(&mut frame.plans, capacity)?;
         frame.parts = network.begin_parts((&frame.image, size), &frame.target, within)?;
         Ok(frame)
+    }
+
+    /// A picture's sizes on the way in, and the room of what is recorded for it.
+    fn sized(&self, width: u32, height: u32) -> Result<(NetworkSize, Capacity)> {
+        let (size, capacity) = Capacity::for_image(&self.config, height, width)?;
+        let Some(masks) = self.mask_room.filter(|_| self.config.mask.is_some()) else { return Ok((size, capacity)) };
+        let capacity = capacity.with_masks(masks, height, width);
+        let (need, limit) = ((capacity.mask_words as u64).saturating_mul(4), self.device.max_binding());
+        if need > limit {
+            let what = format!("room for the bits of {masks} masks of {width}×{height} pixels");
+            return Err(Error::Limit { what, need, limit, cure: "ask for fewer with `mask_room`".into() });
+        }
+        Ok((size, capacity))
     }
 
     fn recorders(&self) -> MutexGuard<'_, Recorders> {

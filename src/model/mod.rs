@@ -130,6 +130,12 @@ impl Capacity {
         Ok((size, capacity))
     }
 
+    /// With room for the bits of so many masks, each of a whole image of so many rows and columns.
+    pub fn with_masks(self, masks: u32, height: u32, width: u32) -> Self {
+        let words = u64::from(width.div_ceil(32)) * u64::from(height) * u64::from(masks);
+        Self { mask_words: Self::words(usize::try_from(words.saturating_mul(4)).unwrap_or(usize::MAX / 2)), ..self }
+    }
+
     /// Whether images of the two can be in one batch: their padded inputs are alike, and nothing comes with them.
     pub fn shares_a_batch(&self, other: &Self) -> bool {
         let key = |r: &Self| (r.height, r.width, r.roi_shift);

@@ -112,9 +112,14 @@ impl App {
 
 /// Ids as they should be: painted from the last to the first.
 fn ids_of(found: &Detections, above: f32) -> Vec<u32> {
+    ids_where(found, |i| found[i].score >= above)
+}
+
+/// The same of those that `drawn` lets through.
+fn ids_where(found: &Detections, drawn: impl Fn(usize) -> bool) -> Vec<u32> {
     let (w, h) = (found.width, found.height);
     let mut ids = vec![0; (w * h) as usize];
-    for (i, one) in found.iter().enumerate().rev().filter(|(_, one)| one.score >= above) {
+    for (i, one) in found.iter().enumerate().rev().filter(|(i, _)| drawn(*i)) {
         for run in one.mask.runs() {
             (run.x0..run.x1).for_each(|x| ids[(run.y * w + x) as usize] = i as u32 + 1);
         }
@@ -369,4 +374,53 @@ fn parts_are_cut_by_what_they_took() {
     let frame = run(&overlays[1]);
     assert!(frame.parts() > parts + parts / 2, "{} parts after {parts}", frame.parts());
     assert!(app.texels(&overlays[0]) == app.texels(&overlays[1]));
+}
+
+/// Masks that find no room are left out, each as a whole, and the header tells; who asks for room gets them.
+#[test]
+fn masks_find_the_room_that_was_asked_for() {
+    let app = App::new();
+    let image = scene::nuclei(360, 170, 5, 16).unwrap().image;
+    let picture = GpuImage::from_texture(&app.texture(&image, RGBA)).unwrap();
+    // Nothing but large boxes that lie over each other.
+    let mut config = app.detector.config().clone();
+    (config.rpn.nms_thresh, config.box_head.nms_thresh, config.box_head.score_thresh) = (1.0, 1.0, 0.0);
+    (config.transform.min_size, config.transform.max_size) = (96, 192);
+    (config.rpn.min_size, config.box_head.min_size) = (30.0, 30.0);
+    config.box_head.detections_per_img = 100;
+    let builder = || Detector::builder().device(&app.borrowed).config(config.clone());
+    let record = |detector: &Detector| {
+        let (results, ids) = (detector.gpu_results(360, 170).unwrap(), app.empty(360, 170, IDS));
+        let mut encoder = app.encoder();
+        detector.encode(&mut encoder, &picture, &GpuTarget::new().results(&results).ids(&ids)).unwrap();
+        app.queue.submit([encoder.finish()]);
+        (results, app.texels(&ids))
+    };
+    let detector = builder().build().unwrap();
+    let want = detector.detect(&image).unwrap();
+
+    let (few, ids) = record(&detector);
+    let (header, masks) = (app.words(&few.header), few.masks.as_ref().unwrap());
+    let (places, bits) = (app.words(&masks.places), app.words(&masks.bits));
+    assert_eq!(header[0] as usize, want.len());
+    assert!(header[1] > masks.words, "{} words test nothing", header[1]);
+    let of = |i: usize| [4, 2, 3].map(|k| places[8 * i + k]);
+    let ends = |i: usize| of(i)[0] + of(i)[1].div_ceil(32) * of(i)[2];
+    let fits = |i: usize| ends(i) <= masks.words;
+    let kept = (0..want.len()).filter(|&i| fits(i)).count();
+    assert!(kept > 5 && kept < want.len(), "{kept} masks of {}", want.len());
+    for i in (0..want.len()).filter(|&i| fits(i)) {
+        let [at, ..] = of(i);
+        let inside: u32 = bits[at as usize..ends(i) as usize].iter().map(|word| word.count_ones()).sum();
+        assert_eq!(u64::from(inside), want[i].mask.area(), "mask {i}");
+    }
+    assert!(ids == ids_where(&want, fits) && ids != ids_of(&want, 0.0));
+
+    // In as many masks as are found, each is at most the picture.
+    let roomy = builder().mask_room(want.len() as u32).build().unwrap().beside(config.clone()).unwrap();
+    let (all, ids) = record(&roomy);
+    app.assert_found(&all, &want);
+    assert!(ids == ids_of(&want, 0.0));
+    let told = builder().mask_room(1 << 20).build().unwrap().gpu_results(360, 170).unwrap_err().to_string();
+    assert!(told.contains("1048576 masks of 360×170 pixels") && told.contains("`mask_room`"), "{told}");
 }
