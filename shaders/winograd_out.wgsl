@@ -38,6 +38,8 @@ struct Params {
 #import shared/live
 #import shared/divide
 
+fn m_at(i: u32, point: u32) -> V { return m[i + point * (p.capacity * p.k)]; }
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     let i = (wid.y * p.grid_x + wid.x) * 64u + t;
@@ -45,47 +47,5 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let tile = quotient(i, p.k);
     let k = i - tile * p.k;
 #paste shared/winograd_place
-    let y0 = row * 4u;
-    let x0 = column * 4u;
-
-    // A^T m: each column's six points to four.
-    let step = p.capacity * p.k;
-#repeat s 6
-#repeat r 6
-    let m_${r}_${s} = m[i + (${r}u * 6u + ${s}u) * step];
-#end
-    let a_${s} = m_1_${s} + m_2_${s};
-    let b_${s} = m_1_${s} - m_2_${s};
-    let c_${s} = m_3_${s} + m_4_${s};
-    let d_${s} = m_3_${s} - m_4_${s};
-    let t_0_${s} = m_0_${s} + a_${s} + c_${s};
-    let t_1_${s} = 0.75 * b_${s} + 1.5 * d_${s};
-    let t_2_${s} = 0.5625 * a_${s} + 2.25 * c_${s};
-    let t_3_${s} = 0.421875 * b_${s} + 3.375 * d_${s} + m_5_${s};
-#end
-
-    // (A^T m) A: the same along the rows.
-    // No branch where a select does: a CPU driver compiles each of 16.
-    let add = bias[k];
-#repeat r 4
-    let e_${r} = t_${r}_1 + t_${r}_2;
-    let f_${r} = t_${r}_1 - t_${r}_2;
-    let g_${r} = t_${r}_3 + t_${r}_4;
-    let h_${r} = t_${r}_3 - t_${r}_4;
-    let o_${r}_0 = t_${r}_0 + e_${r} + g_${r};
-    let o_${r}_1 = 0.75 * f_${r} + 1.5 * h_${r};
-    let o_${r}_2 = 0.5625 * e_${r} + 2.25 * g_${r};
-    let o_${r}_3 = 0.421875 * f_${r} + 3.375 * h_${r} + t_${r}_5;
-    let at_${r} = (map_first + (y0 + ${r}u) * w + x0) * p.k + k;
-#repeat s 4
-    if (y0 + ${r}u < h) & (x0 + ${s}u < w) {
-        var v = o_${r}_${s} + add;
-#ifdef RESIDUAL
-        v += residual[n * p.h * p.w * p.k + at_${r} + ${s}u * p.k];
-#endif
-        v = select(v, max(v, V(0.0)), p.relu != 0u);
-        y[p.y_offset + n * p.y_image_stride + at_${r} + ${s}u * p.k] = v;
-    }
-#end
-#end
+#paste shared/winograd_outputs
 }

@@ -1,8 +1,11 @@
 // Where a tile lies: image n, row and column of tiles in a map of h by w pixels, with map_first pixels of the image before
-// it. It expects tile, a number in the piece; threads of dead images leave.
+// it. It expects tile, a number in the piece; threads of dead images leave, but for those of a WHOLE convolution, which have barriers
+// ahead.
 #expects tile quotient is_live p
     let n = quotient(p.first + tile, p.per_image);
+#ifndef WHOLE
     if !is_live(n) { return; }
+#endif
 #ifdef LEVELS
     var level = p.levels[0]; // pixels before it, rows, columns, tiles before it
     for (var l = 1u; l < LEVELS; l++) {

@@ -110,6 +110,9 @@ impl Plan {
                 let gathered = 2.0 * half * step.cost.flops;
                 larger((memory, Bound::Memory), (1.5 * gathered / d.cache, Bound::Cache))
             }
+            ("winograd_conv2d", _) => {
+                larger((memory, Bound::Memory), whole_points(step, io.dim(0, 3) as f64, workgroups, d))
+            }
             (_, Schedule::Blocked(_) | Schedule::Matrix(_)) => {
                 let products = node.op.executed(&io, &step.variant) / 2.0;
                 larger((memory, Bound::Memory), blocks(step, products, workgroups, d))
@@ -144,6 +147,11 @@ impl Speeds {
     }
 }
 
+/// Vector instructions that turn a channel of a tile to points, and points to a row of its outputs, as AMD's compiler makes
+/// them: of the first 168 are arithmetic, 36 loads and 36 stores, and the rest finds places.
+const TURNING: f64 = 430.0;
+const TURNED_BACK: f64 = 450.0;
+
 fn larger(a: (f64, Bound), b: (f64, Bound)) -> (f64, Bound) {
     if b.0 > a.0 { b } else { a }
 }
@@ -175,7 +183,6 @@ fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Boun
     let area = pixels * rows;
     let depth = products / workgroups / area;
     let steps = (depth / step_channels).max(1.0);
-    let large = area >= 16384.0;
     // Clocks of a step of one block, on each pipe of a core.
     let half = if of_units.is_some() || step.variant.f16 { 0.5 } else { 1.0 };
     let element = ELEMENT_BYTES as f64;
@@ -215,9 +222,9 @@ fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Boun
     let beside: f64 = if of_units.is_some() { 0.35 * (pipes.iter().map(|p| p.0).sum::<f64>() - most.0) } else { 0.0 };
     let floor = most.0 + beside;
     let latency = d.latency + 40.0 * barriers;
-    let resident = (d.resident * if large { 1.0 } else { 2.0 }).max(1.0);
+    // Registers of a block's sums: of those of 256 × 128 a core holds half as many.
+    let resident = (d.resident * if area < 16384.0 { 2.0 } else { 16384.0 / area }).max(1.0);
     let alone = floor.max(latency);
-    let together = floor.max(alone / resident);
     // Before the loop and after it; matrices hand their sums over in rounds of two barriers.
     let around = 900.0
         + match of_units {
@@ -228,7 +235,15 @@ fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Boun
             }
             None => 800.0,
         };
-    // Whole rounds of all cores, and a last one that is not full.
+    let bound = if latency > resident * floor { Bound::Latency } else { most.1 };
+    (d.clocks(rounds(workgroups, resident, (steps, floor, alone), around, d)), bound)
+}
+
+/// Clocks of whole rounds of all cores, and of a last one that is not full: of workgroups of which a core holds so many, and
+/// which go through steps of `floor` clocks on the busiest pipe and of `alone` for one that has the core for itself, with
+/// something around them.
+fn rounds(workgroups: f64, resident: f64, (steps, floor, alone): (f64, f64, f64), around: f64, d: &Speeds) -> f64 {
+    let together = floor.max(alone / resident);
     let of_a_core = workgroups / d.cores;
     let whole = (of_a_core / resident).floor();
     let rest = of_a_core - whole * resident;
@@ -237,6 +252,35 @@ fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Boun
         let last = rest.ceil().clamp(1.0, resident);
         clocks += last * steps * floor.max(alone / last) + around;
     }
-    let bound = if latency > resident * floor { Bound::Latency } else { most.1 };
-    (d.clocks(clocks), bound)
+    clocks
+}
+
+/// Winograd's products whole (`shaders/winograd_conv2d.wgsl`), four channels a step.
+fn whole_points(step: &Step, channels: f64, workgroups: f64, d: &Speeds) -> (f64, Bound) {
+    let [lp, lk, tg, th] = ["LP", "LK", "TG", "TH"].map(|name| f64::from(step.variant.get(name)));
+    let (tiles, rows, element) = (4.0 * lp * tg, 4.0 * lk * th, ELEMENT_BYTES as f64);
+    let sums = 36.0 * tiles * rows;
+    let pipe = 4.0 * sums / d.multiply_adds;
+    let operands = 4.0 * 36.0 * (tiles + rows) * element;
+    let cache = operands / (d.cache / d.cores / d.clock);
+    // As in blocks: fours that a thread loads for its multiply-adds.
+    let fours = (tg + th) / (16.0 * tg * th);
+    let shared = (sums * 4.0 * fours * 16.0 * 0.45 + 1.5 * operands) / d.workgroup;
+    let turned = TURNING * 4.0 * tiles / d.multiply_adds;
+    // Of a turn of the products AMD's compiler makes 288 instructions for 256 multiply-adds, and 155 for 128 where TH is one.
+    let instructions = (1.0 + 0.25 / th) * pipe + turned + 120.0 * 64.0 / d.multiply_adds * (36.0 * lp * lk / 256.0);
+    let pipes = [
+        (pipe, Bound::MultiplyAdds),
+        (shared, Bound::WorkgroupMemory),
+        (cache, Bound::Cache),
+        (instructions, Bound::Instructions),
+    ];
+    let most = pipes.into_iter().fold((0.0, Bound::Latency), larger);
+    // Nothing is loaded while sums are made, but by another workgroup.
+    let alone = most.0 + d.latency + 80.0;
+    let resident = (d.resident * 16384.0 / sums).max(1.0);
+    // The start, and four rounds of outputs, each of a quarter of the rows.
+    let around = 900.0 + 4.0 * (200.0 + tiles * rows / 4.0 * TURNED_BACK / d.multiply_adds);
+    let clocks = rounds(workgroups, resident, (channels / 4.0, most.0, alone), around, d);
+    (d.clocks(clocks), if alone > resident * 2.0 * most.0 { Bound::Latency } else { most.1 })
 }

@@ -3,28 +3,34 @@
 
 use super::schedule::{MATRIX_STEP, Schedule, Shares};
 use super::{Variant, blocked};
+use crate::target::policy::Rounds;
 use crate::target::{Caps, Matrix, Target};
 
 /// Blocks, largest first: shares along pixels and along rows of weights, pixels and rows of a share.
-type Blocks = [([u32; 2], [u32; 2]); 3];
+type Blocks = [([u32; 2], [u32; 2]); 5];
 
 /// For subgroups of up to 32 lanes: the sums of a share are 64 or 32 registers in each of them.
 const BLOCKS: Blocks = [
+    ([8, 2], [32, 64]),
     ([4, 2], [32, 64]),
+    ([4, 1], [32, 64]),
     ([2, 2], [32, 32]),
     // For few rows.
     ([4, 1], [32, 32]),
 ];
 
 /// For larger ones, whose shares are larger: fewer loads for as many products.
-const WIDE_BLOCKS: Blocks = [([2, 2], [64, 64]), ([2, 1], [32, 64]), ([2, 1], [64, 32])];
+const WIDE_BLOCKS: Blocks =
+    [([4, 2], [64, 64]), ([2, 2], [64, 64]), ([4, 1], [32, 64]), ([2, 1], [32, 64]), ([2, 1], [64, 32])];
 
-/// The lanes that shares are made for where nobody knows them: the text then makes up for what is missing.
-const USUAL_LANES: u32 = 32;
+/// The lanes of a subgroup; where nobody knows them those that are usual: the text then makes up for what is missing.
+fn lanes(can: &Caps) -> u32 {
+    can.matrix_lanes.or(can.subgroup).unwrap_or(32)
+}
 
 /// The blocks for matrices of a size, by the lanes of a subgroup.
-fn blocks(matrix: Matrix, can: &Caps) -> [Shares; 3] {
-    let lanes = can.matrix_lanes.or(can.subgroup).unwrap_or(USUAL_LANES);
+fn blocks(matrix: Matrix, can: &Caps) -> [Shares; 5] {
+    let lanes = lanes(can);
     let blocks = if lanes > 32 { WIDE_BLOCKS } else { BLOCKS };
     blocks.map(|(shares, of_one)| {
         let threads = shares[0] * shares[1] * lanes;
@@ -45,13 +51,26 @@ fn fits(block: &Shares, can: &Caps) -> bool {
     whole && few && block.threads <= can.max_invocations && block.bytes() <= can.workgroup_bytes
 }
 
+/// Puts first what should take least: rounds of as many blocks as run at once, each of its products and of the loads of its
+/// two sides. Small blocks leave less of a last round empty, large ones load less for a product.
+fn best_first(blocks: &mut [Shares], n: usize, k: usize, rounds: &Rounds) {
+    let cost = |block: &Shares| {
+        let [pixels, rows] = block.extents();
+        let count = n.div_ceil(pixels) * k.div_ceil(rows);
+        count.div_ceil(rounds.at_once) * (pixels * rows + rounds.side * (pixels + rows))
+    };
+    if let Some(best) = (0..blocks.len()).min_by_key(|&i| cost(&blocks[i])) {
+        blocks[..=best].rotate_right(1);
+    }
+}
+
 /// The variants that a device can run, best first, and whether the first is worth it.
 pub(super) fn variants(n: usize, k: usize, quads: bool, target: &Target) -> (Vec<Variant>, bool) {
     let (can, policy) = (&target.can, &target.pays.blocks);
     let mut out = Vec::new();
     for matrix in can.matrices.iter().filter(|m| m.f32_sums) {
         let mut blocks: Vec<Shares> = blocks(matrix, can).into_iter().filter(|block| fits(block, can)).collect();
-        blocked::best_first(&mut blocks, Shares::extents, n, k, policy);
+        best_first(&mut blocks, n, k, &policy.rounds[usize::from(lanes(can) > 32)]);
         let flags = |v: Variant| v.flag("QUADS", quads).flag("SCALARS", can.matrix_scalars);
         out.extend(blocks.into_iter().map(variant).map(flags));
     }
@@ -85,8 +104,12 @@ mod tests {
     #[test]
     fn blocks_follow_the_product_and_the_device() {
         let nvidia = gpu(Some(32));
-        assert_eq!(first(128 * 200, 256, &nvidia), Some("matrix-16-large"));
-        assert_eq!(first(50 * 80, 256, &nvidia), Some("matrix-16"));
+        // Two rounds of 128 blocks, the last half full, where blocks of 128 × 128 are three and a bit.
+        assert_eq!(first(128 * 200, 256, &nvidia), Some("matrix-16-256x128"));
+        // Three rounds of these, which of the larger ones are two that are hardly more than half full.
+        assert_eq!(first(14 * 14 * 100, 256, &nvidia), Some("matrix-16-large"));
+        assert_eq!(first(50 * 80, 256, &nvidia), Some("matrix-16-128x64"));
+        assert_eq!(first(25 * 38, 256, &nvidia), Some("matrix-16"));
         assert_eq!(first(1 << 16, 32, &nvidia), Some("matrix-16-narrow"));
         assert_eq!(first(1000, 2, &nvidia), None, "two rows fill no matrix");
         assert_eq!(first(70, 256, &nvidia), None, "too few blocks");
@@ -98,7 +121,7 @@ mod tests {
         assert_eq!(first(1 << 16, 256, &least), Some("matrix-16"));
         let exact_sums = |m: &Matrix| m.f32_sums;
         let only = |size: u32| Matrix::ALL.into_iter().filter(|m| exact_sums(m) && m.size == size).collect();
-        assert_eq!(first(1 << 16, 256, &with(least, only(8))), Some("matrix-8"));
+        assert_eq!(first(1 << 16, 256, &with(least, only(8))), Some("matrix-8-128x64"));
         let inexact = Matrix::ALL.into_iter().filter(|m| !exact_sums(m)).collect();
         assert_eq!(first(1 << 16, 256, &with(nvidia, inexact)), None);
     }
@@ -111,7 +134,8 @@ mod tests {
                 let [pixels, rows] = shares.extents();
                 assert!(pixels * rows / shares.threads as usize <= 64);
                 assert_eq!(shares.threads, shares.shares[0] * shares.shares[1] * matrix_lanes.unwrap_or(32));
-                assert!(shares.bytes() <= nvidia.workgroup_bytes && shares.buffers == 2, "{shares:?}");
+                let two = shares.buffers == 2 || pixels == 256;
+                assert!(shares.bytes() <= nvidia.workgroup_bytes && two, "{shares:?}");
             }
         }
     }

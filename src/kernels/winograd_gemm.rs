@@ -32,7 +32,7 @@ pub struct WinogradGemm {
 }
 
 /// G w Gᵀ: `[36,K,C]` of weights `[K,3,3,C]`.
-fn turned(weight: &Value) -> Vec<f64> {
+pub(super) fn turned(weight: &Value) -> Vec<f64> {
     let (k, c, g) = (weight.shape.dim(0), weight.shape.dim(3), weight_matrix());
     let mut out = vec![0.0; POINTS * POINTS * k * c];
     for (row, taps) in weight.floats().chunks_exact(9 * c).enumerate() {

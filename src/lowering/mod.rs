@@ -3,6 +3,7 @@
 //!
 //! | lowering | what it makes of what |
 //! |---|---|
+//! | [`winograd_whole`] | the same in one launch |
 //! | [`winograd`] | a 3×3 convolution as products of a quarter of the multiplications |
 //! | [`split_k`] | a product of few blocks and long rows as parts that fill a GPU, and their sum |
 //! | [`depthwise`] | a convolution of as many groups as channels, each column of the input read once for a row of taps |
@@ -44,6 +45,7 @@ macro_rules! lowerings {
 
 // The last does any op that has a kernel.
 lowerings! {
+    winograd_whole: Whole,
     winograd: Winograd,
     split_k: InParts,
     depthwise: Depthwise,
@@ -103,6 +105,7 @@ mod tests {
     use crate::ops::conv2d::Conv2d;
     use crate::ops::nms::Nms;
     use crate::ops::topk::TopK;
+    use crate::target::{Caps, policy};
 
     const GPU: Target = Target::MINIMUM;
 
@@ -124,6 +127,20 @@ mod tests {
         let three = || Conv2d { pad: (1, 1), ..Conv2d::default() };
         let large = conv([1, 64, 64, 128], [128, 3, 3, 128]);
         assert_eq!(chosen(three(), &large, &GPU, &[]), "winograd: winograd_in winograd_gemm winograd_out");
+        // In one launch where channels are few, or registers, and the device holds its points.
+        let able =
+            |pays| Target { can: Caps { max_invocations: 1024, workgroup_bytes: 32768, ..GPU.can }, pays, ..GPU };
+        let (whole, parts) = ("winograd-whole: winograd_conv2d", "winograd: winograd_in winograd_gemm winograd_out");
+        let (usual, narrow) = (able(&policy::GPU), able(&policy::NARROW_GPU));
+        let wide = conv([1, 96, 96, 256], [256, 3, 3, 256]);
+        for (x, target, want) in
+            [(&large, &usual, parts), (&wide, &usual, parts), (&wide, &narrow, whole), (&large, &narrow, parts)]
+        {
+            assert_eq!(chosen(three(), x, target, &[]), want);
+        }
+        assert_eq!(chosen(three(), &conv([1, 128, 128, 64], [64, 3, 3, 64]), &usual, &[]), parts);
+        assert_eq!(chosen(three(), &conv([1, 200, 304, 64], [64, 3, 3, 64]), &usual, &[]), whole);
+        assert_eq!(chosen(three(), &wide, &GPU, &[]), parts);
         let few = conv([1, 7, 7, 512], [512, 3, 3, 512]);
         assert_eq!(chosen(three(), &few, &GPU, &[]), "split-k: split_product split_sum");
         assert_eq!(chosen(Conv2d::default(), &conv([1, 64, 64, 64], [256, 1, 1, 64]), &GPU, &[]), "direct: conv2d");

@@ -95,6 +95,17 @@ pub struct Blocks {
     pub sums: u32,
     /// Rows of weights below which most of a matrix would be padding; none where there are no matrix units.
     pub matrix_rows: Option<usize>,
+    /// How blocks of matrices take their turns, where subgroups have 32 lanes at most, and where they have more.
+    pub rounds: [Rounds; 2],
+}
+
+/// How blocks take their turns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rounds {
+    /// Blocks that run at once: one on each core, since what a core holds besides shares its matrix units.
+    pub at_once: usize,
+    /// Products that could be made while a row or a column of a block's operands is loaded.
+    pub side: usize,
 }
 
 /// When a convolution is done by Winograd's products.
@@ -104,6 +115,11 @@ pub struct Winograd {
     pub by_texels: bool,
     /// Whether threads that turn tiles have two channels and not four: fewer registers, of which GPUs then hold more threads.
     pub twos: bool,
+    /// Channels of either side up to which it pays to do it in one launch: nothing is written between its parts, which is
+    /// most where channels are few, but each block of rows turns its tiles anew, and reads more from the cache for each
+    /// product. By the model of `crate::graph::Prediction`, at 256 channels an H200 would take 15 % longer for P2 of 800×1216
+    /// and an Adreno 740 16 %, an RTX 4090 and a 6900 XT 17 % less, an M3 Max 15 % and an Iris Xe 7 %.
+    pub whole_to: usize,
     /// Channels of either side from which on it pays.
     pub least_channels: usize,
     /// Tiles from which on it pays: fewer leave most of a block of pixels empty.
@@ -167,11 +183,20 @@ pub const GPU: Policy = Policy {
         one_convolution: false,
         worth_a_copy: 3,
     },
-    blocks: Blocks { fills: 128, few: 16, sums: 64, matrix_rows: Some(12) },
+    blocks: Blocks {
+        fills: 128,
+        few: 16,
+        sums: 64,
+        matrix_rows: Some(12),
+        // By the model of `crate::graph::Prediction` a row costs as much as 79 products on an H200, 8 on an RTX 4090 and 13 on
+        // a 7900 XTX, which have 132, 128 and 96 cores. The 4090 takes no longer with 64.
+        rounds: [Rounds { at_once: 128, side: 64 }, Rounds { at_once: 96, side: 12 }],
+    },
     // A quarter of the multiplications for points that are written and read twice, in products that fill a block.
     winograd: Winograd {
         by_texels: false,
         twos: true,
+        whole_to: 128,
         least_channels: 64,
         least_tiles: 0,
         least_of_a_piece: 64,
@@ -182,8 +207,12 @@ pub const GPU: Policy = Policy {
 };
 
 /// GPUs whose threads have few registers.
-pub const NARROW_GPU: Policy =
-    Policy { name: "GPU of few registers", blocks: Blocks { sums: 32, ..GPU.blocks }, ..GPU };
+pub const NARROW_GPU: Policy = Policy {
+    name: "GPU of few registers",
+    blocks: Blocks { sums: 32, ..GPU.blocks },
+    winograd: Winograd { whole_to: usize::MAX, ..GPU.winograd },
+    ..GPU
+};
 
 /// CPU drivers whose lanes go by four (SwiftShader): they take minutes for a text that lavapipe compiles in a second, and
 /// gain nothing by textures.
@@ -204,6 +233,7 @@ pub const CPU: Policy = Policy {
     winograd: Winograd {
         by_texels: true,
         twos: false,
+        whole_to: 0,
         least_channels: 32,
         least_tiles: 32,
         least_of_a_piece: 0,

@@ -85,9 +85,9 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
     let record: Value = serde_json::from_slice(&fs::read(dir.path().join("a.json")).unwrap()).unwrap();
     let kernels: std::collections::BTreeSet<&str> =
         entries(&record).iter().map(|e| e["kernel"].as_str().unwrap()).collect();
-    // On GPUs only: products split along their rows where blocks are few, the mask head's last layers on
+    // On GPUs only: products split along their rows where blocks are few, Winograd in one launch, the mask head's last layers on
     // their own, and selections by tiles.
-    let gpus = ["split_product", "split_sum", "deconv2d", "mask_predict", "topk_tiles", "topk_join"];
+    let gpus = ["split_product", "split_sum", "winograd_conv2d", "deconv2d", "mask_predict", "topk_tiles", "topk_join"];
     // Suppression, by one of two ways.
     let ways = [&["nms"][..], &["nms_pairs", "nms_sweep"]];
     assert!(ways.iter().any(|way| way.iter().all(|kernel| kernels.contains(kernel))), "{kernels:?}");

@@ -1,0 +1,157 @@
+// A whole 3x3 convolution by Winograd's products (src/kernels/winograd.rs): a workgroup turns the 6x6 inputs of TILES tiles to
+// their 36 points, multiplies these with those of BK rows of weights, four channels a step, and turns the sums to the tiles'
+// 4x4 outputs. What winograd_in, winograd_gemm and winograd_out hand each other stays in its memory and registers.
+// LP times LK threads do a point: 4 * TG tiles by 4 * TH rows each, as in shared/block.
+
+alias V = f32;
+
+struct Params {
+    levels: array<vec4<u32>, 5>, // src/kernels/levels.rs
+    tiles: u32,
+    c: u32, k: u32,
+    h: u32, w: u32, // of x and y
+    cells: u32,     // pixels of an image of x
+    pad_h: u32, pad_w: u32,
+    y_offset: u32,       // elements of y before the first one written …
+    y_image_stride: u32, // … and from one image to the next
+    columns: u32,   // of tiles
+    per_image: u32, // tiles
+    first: u32,     // tile: 0
+    images_per_batch: u32,
+    relu: u32,
+    grid_x: u32,
+}
+
+@slot var<uniform> p: Params;
+@slot var<storage, read> x: array<f32>;            // [N, H, W, C]
+@slot var<storage, read> weight: array<vec4<f32>>; // [K/BK, C/4, 36, 4, BK/4]
+@slot var<storage, read> bias: array<f32>;         // [K]
+#ifdef RESIDUAL
+@slot var<storage, read> residual: array<f32>; // as y
+#endif
+#ifdef LIVE
+@slot var<storage, read> live: array<u32>; // [B]
+#endif
+@slot var<storage, read_write> y: array<f32>; // [N, H, W, K], or a part of something larger
+
+#import shared/live
+#import shared/divide
+
+const TILES = 4u * LP * TG;
+const BK = 4u * LK * TH;
+const THREADS = 36u * LP * LK;
+// Threads that turn tiles, one of four channels each, and those after them that load weights.
+const X_THREADS = 4u * TILES;
+const W_THREADS = 36u * BK / WL;
+// A point's tiles of four channels; four points then begin in banks of their own.
+const POINT = 4u * TILES + 8u;
+// Fours of rows that are turned to outputs at a time: as much as the weights' place holds.
+const ROUND = BK / 16u;
+
+var<workgroup> xs: array<f32, 36u * POINT>;    // [36, 4, TILES], and what lies between points
+var<workgroup> ws: array<vec4<f32>, 36u * BK>; // [36, 4, BK/4], then sums: [36, TILES, ROUND]
+
+// Where a tile lies, see shared/winograd_place.
+struct Place { n: u32, row: u32, column: u32, h: u32, w: u32, map_first: u32 }
+
+fn place_of(tile: u32) -> Place {
+#paste shared/winograd_place
+    return Place(n, row, column, h, w, map_first);
+}
+
+fn x_at(i: u32) -> f32 { return x[i]; }
+
+// The points of one channel of a tile; those of four channels lie together.
+fn put(at: u32, point: u32, value: f32) { xs[at + point * POINT] = value; }
+
+fn turn(place: Place, c: u32, out: u32) {
+    let n = place.n;
+    let row = place.row;
+    let column = place.column;
+    let h = place.h;
+    let w = place.w;
+    let map_first = place.map_first;
+#paste shared/winograd_points
+}
+
+// Sum `at` of those at a point, in the order of tiles and rows.
+fn m_at(at: u32, point: u32) -> f32 { return ws[point * (TILES * ROUND) + at / 4u][at % 4u]; }
+
+// One row of a tile's outputs.
+fn output(place: Place, k: u32, i: u32) {
+    let n = place.n;
+    let row = place.row;
+    let column = place.column;
+    let h = place.h;
+    let w = place.w;
+    let map_first = place.map_first;
+#paste shared/winograd_outputs
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+    let first = (wid.y * p.grid_x + wid.x) * TILES;
+    // The whole workgroup leaves, or none of it: barriers follow.
+    if first >= p.tiles { return; }
+    if are_dead(first / p.per_image, min(first + TILES - 1u, p.tiles - 1u) / p.per_image) { return; }
+
+    let point = t / (LP * LK);
+    let tx = t % LK;
+    let ty = t / LK % LP;
+    let mine = place_of(min(first + t / 4u % TILES, p.tiles - 1u));
+#repeat g TG
+#repeat e 4
+#repeat h TH
+    var acc_${g}_${e}_${h} = vec4(0.0);
+#end
+#end
+#end
+    var wi = wid.z * (p.c * 9u * BK) + t;
+    for (var c = 0u; c < p.c; c += 4u) {
+        workgroupBarrier();
+        if t < X_THREADS {
+            turn(mine, c + t % 4u, t % 4u * TILES + t / 4u);
+        } else if t < X_THREADS + W_THREADS {
+#repeat e WL
+            ws[t - X_THREADS + ${e}u * W_THREADS] = weight[wi - X_THREADS + ${e}u * W_THREADS];
+#end
+        }
+        wi += 36u * BK;
+        workgroupBarrier();
+        for (var q = 0u; q < 4u; q++) {
+            let xa = point * POINT + q * TILES + ty * 4u;
+            let wa = (point * 4u + q) * (BK / 4u) + tx;
+#repeat h TH
+            let b_${h} = ws[wa + ${h}u * LK];
+#end
+#repeat g TG
+#repeat e 4
+            let a_${g}_${e} = xs[xa + ${g}u * LP * 4u + ${e}u];
+#repeat h TH
+            acc_${g}_${e}_${h} = fma(vec4(a_${g}_${e}), b_${h}, acc_${g}_${e}_${h});
+#end
+#end
+#end
+        }
+    }
+
+    // A few rows of all tiles at a time.
+    let whose = first + t / (4u * ROUND);
+    let ends = t < TILES * 4u * ROUND && whose < p.tiles;
+    let its = place_of(min(whose, p.tiles - 1u));
+#repeat h TH
+    for (var j = 0u; j < LK / ROUND; j++) {
+        workgroupBarrier();
+        if tx / ROUND == j {
+#repeat g TG
+#repeat e 4
+            ws[(point * TILES + (${g}u * LP + ty) * 4u + ${e}u) * ROUND + tx % ROUND] = acc_${g}_${e}_${h};
+#end
+#end
+        }
+        workgroupBarrier();
+        let k = wid.z * BK + (${h}u * LK + j * ROUND) * 4u + t % (4u * ROUND);
+        if ends && k < p.k && is_live(its.n) { output(its, k, t); }
+    }
+#end
+}

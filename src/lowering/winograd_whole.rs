@@ -1,0 +1,37 @@
+//! A 3×3 convolution by Winograd's products in one launch: nothing is written between tiles, products and outputs, for which
+//! each block of rows turns its tiles anew (`kernels/winograd_conv2d.rs`).
+
+use std::sync::Arc;
+
+use super::winograd::Winograd;
+use super::{Launchable, Link, Lowered, Lowering};
+use crate::kernels::winograd_conv2d::WinogradConv2d;
+use crate::ops::{Io, Op};
+use crate::target::Target;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Whole;
+
+impl Lowering for Whole {
+    fn name(&self) -> &'static str {
+        "winograd-whole"
+    }
+
+    fn lower(&self, op: &dyn Op, io: &Io, _: &Target) -> Option<Lowered> {
+        let kernel = WinogradConv2d::of(op, io)?;
+        let inputs = (0..io.inputs.len()).map(Link::Input).collect();
+        let whole = Launchable { kernel: Arc::new(kernel), inputs, outputs: vec![Link::Output(0)], part: String::new() };
+        Some(Lowered { scratch: Vec::new(), launches: vec![whole] })
+    }
+
+    /// Where the parts pay, the device can hold so many points, and enough workgroups are left for the device.
+    fn pays(&self, op: &dyn Op, io: &Io, target: &Target) -> bool {
+        let enough = |kernel: WinogradConv2d| {
+            io.dim(1, 0).max(io.dim(1, 3)) <= target.pays.winograd.whole_to
+                && 2 * kernel.most_workgroups(io) >= 3 * target.pays.blocks.fills
+        };
+        let able = WinogradConv2d::runs_on(target) && Winograd.pays(op, io, target);
+        able && WinogradConv2d::of(op, io).is_some_and(enough)
+    }
+}
