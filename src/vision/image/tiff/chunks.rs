@@ -167,7 +167,7 @@ impl<'a> Chunks<'a> {
     /// The compressed bytes of a chunk.
     fn data<'f>(&self, file: &File<'f>, i: usize, raw: usize) -> Result<&'f [u8], Fault> {
         let at = self.offsets.get(i).and_then(|o| o.checked_add(self.shift)).ok_or_else(Fault::early)?;
-        let rest = file.slice(at, 0).and(Some(file.bytes.len() as u64 - at)).ok_or_else(Fault::early)?;
+        let rest = (file.bytes.len() as u64).checked_sub(at).ok_or_else(Fault::early)?;
         let len = match self.lengths.and_then(|l| l.get(i)) {
             // Old writers leave the length out, or write a wrong one where it says nothing new.
             _ if self.codec.compression == 1 => raw as u64,
