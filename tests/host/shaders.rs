@@ -1,13 +1,14 @@
 //! Every shader in every variant, without a GPU: naga's validation, the translations that Vulkan, Metal and DX12 get,
 //! parameters against the WGSL's layout, and limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 #[cfg(feature = "emit")]
 use std::path::PathBuf;
 #[cfg(feature = "emit")]
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[cfg(feature = "emit")]
 use crate::skipped::skipped;
@@ -69,49 +70,68 @@ impl Unit {
     }
 }
 
+/// All, made once, kernels side by side.
 pub(crate) fn units() -> &'static [Unit] {
     static UNITS: OnceLock<Vec<Unit>> = OnceLock::new();
     UNITS.get_or_init(|| {
-        let mut units: BTreeMap<String, Unit> = BTreeMap::new();
-        for entry in REGISTRY {
-            for case in (entry.cases)() {
-                let infos: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
-                let outputs =
-                    case.kernel.infer(&infos).unwrap_or_else(|e| panic!("{}, {}: {e}", entry.name, case.name));
-                assert_eq!(case.kernel.name(), entry.name, "case {}", case.name);
-                let io = Io { inputs: &infos, outputs: &outputs };
-                for (device, target) in devices() {
-                    let mut variants = case.kernel.variants(&io, &target);
-                    assert!(!variants.is_empty(), "{}, {}: no variant on {device}", entry.name, case.name);
-                    let names: BTreeSet<&str> = variants.iter().map(|v| v.name).collect();
-                    assert_eq!(names.len(), variants.len(), "{}, {}: names are shared", entry.name, case.name);
-                    let plain = variants.len();
-                    if target.wants_f16() {
-                        let (inputs, outputs) = kernels::in_f16(case.kernel.as_ref(), &io);
-                        let io = Io { inputs: &inputs, outputs: &outputs };
-                        variants.extend(kernels::variants(case.kernel.as_ref(), &io, &target));
-                    }
-                    for (i, variant) in variants.iter().enumerate() {
-                        let text = compile(entry, variant).unwrap_or_else(|e| panic!("{variant}: {e}"));
-                        let unit = units.entry(format!("{} {}", entry.name, text.text)).or_insert_with(|| {
-                            let (module, reflection) =
-                                reflect(&text).unwrap_or_else(|e| panic!("{}, {variant}: {e}", entry.name));
-                            Unit { entry, variant: variant.clone(), text, module, reflection, uses: Vec::new() }
-                        });
-                        unit.uses.push(Use {
-                            label: format!("{}, {}, {variant}, {device}", entry.name, case.name),
-                            target,
-                            last: i + 1 == plain,
-                            tensors: (infos.len(), outputs.len()),
-                            absent: variant.absent.clone(),
-                            launch: case.kernel.launch(&io, variant),
-                        });
-                    }
-                }
+        let next = AtomicUsize::new(0);
+        let some = || {
+            let mine = || REGISTRY.get(next.fetch_add(1, Ordering::Relaxed));
+            std::iter::from_fn(mine).map(|entry| (entry.name, units_of(entry))).collect::<Vec<_>>()
+        };
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let all: BTreeMap<&str, Vec<Unit>> = std::thread::scope(|scope| {
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(some)).collect();
+            running.into_iter().flat_map(|r| r.join().unwrap_or_else(|e| std::panic::resume_unwind(e))).collect()
+        });
+        all.into_values().flatten().collect()
+    })
+}
+
+/// Those of a kernel. Many cases and devices ask for the same variant: it is compiled once.
+fn units_of(entry: &'static Entry) -> Vec<Unit> {
+    let mut units: BTreeMap<String, Unit> = BTreeMap::new();
+    let mut texts: HashMap<Variant, String> = HashMap::new();
+    for case in (entry.cases)() {
+        let infos: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
+        let outputs = case.kernel.infer(&infos).unwrap_or_else(|e| panic!("{}, {}: {e}", entry.name, case.name));
+        assert_eq!(case.kernel.name(), entry.name, "case {}", case.name);
+        let io = Io { inputs: &infos, outputs: &outputs };
+        for (device, target) in devices() {
+            let mut variants = case.kernel.variants(&io, &target);
+            assert!(!variants.is_empty(), "{}, {}: no variant on {device}", entry.name, case.name);
+            let names: BTreeSet<&str> = variants.iter().map(|v| v.name).collect();
+            assert_eq!(names.len(), variants.len(), "{}, {}: names are shared", entry.name, case.name);
+            let plain = variants.len();
+            if target.wants_f16() {
+                let (inputs, outputs) = kernels::in_f16(case.kernel.as_ref(), &io);
+                let io = Io { inputs: &inputs, outputs: &outputs };
+                variants.extend(kernels::variants(case.kernel.as_ref(), &io, &target));
+            }
+            for (i, variant) in variants.iter().enumerate() {
+                let key = texts.entry(variant.clone()).or_insert_with(|| {
+                    let text = compile(entry, variant).unwrap_or_else(|e| panic!("{variant}: {e}"));
+                    let key = text.text.clone();
+                    units.entry(key.clone()).or_insert_with(|| {
+                        let (module, reflection) =
+                            reflect(&text).unwrap_or_else(|e| panic!("{}, {variant}: {e}", entry.name));
+                        Unit { entry, variant: variant.clone(), text, module, reflection, uses: Vec::new() }
+                    });
+                    key
+                });
+                let unit = units.get_mut(key).expect("its text is there");
+                unit.uses.push(Use {
+                    label: format!("{}, {}, {variant}, {device}", entry.name, case.name),
+                    target,
+                    last: i + 1 == plain,
+                    tensors: (infos.len(), outputs.len()),
+                    absent: variant.absent.clone(),
+                    launch: case.kernel.launch(&io, variant),
+                });
             }
         }
-        units.into_values().collect()
-    })
+    }
+    units.into_values().collect()
 }
 
 /// As shipped, and as any WebGPU page would have it.
