@@ -125,7 +125,7 @@ impl Detector {
     /// The first picture of a size takes long, unless [`Detector::gpu_results`] has made all ready.
     ///
     /// # Errors
-    /// [`Error::Image`](crate::Error::Image) for textures that do not fit; [`Error::Config`](crate::Error::Config) for masks to be
+    /// [`Error::Image`] for textures that do not fit; [`Error::Config`] for masks to be
     /// drawn of a network that has none; others as [`Detector::detect`]. After an error the encoder may hold a part of the
     /// commands: drop it. That a picture or a texture is of another device, wgpu finds when the encoder is finished.
     pub fn encode(&self, encoder: &mut Encoder, image: &GpuImage, target: &GpuTarget) -> Result<()> {
