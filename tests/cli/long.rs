@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::program::program;
+use crate::program::{program, quick};
 use crate::{files, run, scene};
 
 fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -122,11 +122,11 @@ fn what_is_finished_is_skipped_until_something_changes() {
 fn a_run_that_is_stopped_is_taken_up_again() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    pictures(dir, 60);
+    pictures(dir, 40);
     let failed = run(dir, &["in", "--out", "want"]);
     assert_eq!(failed.errors().len(), 3);
     let want = contents(&dir.join("want"));
-    assert_eq!(want.len(), 121);
+    assert_eq!(want.len(), 81);
 
     for signal in ["INT", "KILL"] {
         let out = dir.join("out");
@@ -134,7 +134,7 @@ fn a_run_that_is_stopped_is_taken_up_again() {
         let mut command = program();
         command
             .current_dir(dir)
-            .args(["in", "--out", "out", "--jobs", "2"])
+            .args(quick(&["in", "--out", "out", "--jobs", "2"]))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -151,17 +151,17 @@ fn a_run_that_is_stopped_is_taken_up_again() {
             assert!(want[file] == *bytes, "{file} is not whole");
         }
         let pairs = left.keys().filter(|f| f.ends_with(".png")).count();
-        assert!((7..60).contains(&pairs), "{pairs} of 60 after {signal}: {err}");
+        assert!((7..40).contains(&pairs), "{pairs} of 40 after {signal}: {err}");
         if signal == "INT" {
             assert_eq!(ended.status.code(), Some(130), "{err}");
             assert!(err.contains("stopping after the image at hand") && err.contains("--resume does them"), "{err}");
-            assert!(rest.iter().any(|l| l.starts_with(&format!("{pairs} of 63 images done, "))), "{rest:?}");
+            assert!(rest.iter().any(|l| l.starts_with(&format!("{pairs} of 43 images done, "))), "{rest:?}");
             let told = summary(&out);
             assert_eq!(told["done"], pairs);
         }
         let ran = run(dir, &["in", "--out", "out", "--resume"]);
         assert_eq!(ran.errors().len(), 3);
-        assert!(ran.out.contains(" of 63 images were finished before, and skipped"), "{}", ran.out);
+        assert!(ran.out.contains(" of 43 images were finished before, and skipped"), "{}", ran.out);
         assert!(contents(&out) == want, "after {signal}");
     }
 }

@@ -35,10 +35,10 @@ use std::path::Path;
 
 use image::{DynamicImage, RgbImage};
 use maskrcnn::engine::vision::coco::CocoResult;
-use program::{Ran, program};
+use program::{Ran, program, quick};
 
 fn run(dir: &Path, args: &[&str]) -> Ran {
-    Ran::new(program().current_dir(dir).args(args).output().unwrap())
+    Ran::new(program().current_dir(dir).args(quick(args)).output().unwrap())
 }
 
 /// `maskrcnn scene`, and the picture that it wrote.

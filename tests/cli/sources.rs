@@ -7,7 +7,7 @@ use std::process::Stdio;
 use image::{Frame, RgbImage, Rgba, RgbaImage};
 use maskrcnn::engine::vision::coco::{CocoResult, ImageId};
 
-use crate::program::{Ran, program};
+use crate::program::{Ran, program, quick};
 use crate::{files, names, results, run, save, scene};
 
 const SIZE: (u32, u32) = (96, 12);
@@ -87,7 +87,7 @@ fn a_picture_comes_by_standard_input() {
     let dir = dir.path();
     scene(dir, "a.png", SIZE, 3);
     let piped =
-        |stdin: Stdio, args: &[&str]| Ran::new(program().current_dir(dir).args(args).stdin(stdin).output().unwrap());
+        |stdin: Stdio, args| Ran::new(program().current_dir(dir).args(quick(args)).stdin(stdin).output().unwrap());
     let file = || Stdio::from(File::open(dir.join("a.png")).unwrap());
     let ran = piped(file(), &["-", "--out", "out"]).good();
     assert!(ran.out.contains("stdin: "), "{}", ran.out);

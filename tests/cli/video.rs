@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use maskrcnn::engine::vision::results::is_ours;
 
-use crate::program::{Ran, program};
+use crate::program::{Ran, program, quick};
 use crate::{files, names, run, scene};
 
 const SIZE: (u32, u32) = (96, 64);
@@ -43,7 +43,7 @@ fn put(dir: &Path, name: &str, script: &str) {
 fn with_path(dir: &Path, path: &str, args: &[&str]) -> Ran {
     let mut command: Command = program();
     command.current_dir(dir).env("PATH", path).env("NODEVICE_SELECT", "1").stdin(Stdio::null());
-    Ran::new(command.args(args).output().unwrap())
+    Ran::new(command.args(quick(args)).output().unwrap())
 }
 
 fn detect(dir: &Path, args: &[&str]) -> Ran {

@@ -56,6 +56,23 @@ pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_maskrcnn"))
 }
 
+/// A detection's arguments with a quick network's settings among them: small maps and few proposals, since most runs are not about
+/// what is found. Other commands' arguments, and those that have settings of their own, are as they are.
+pub(crate) fn quick<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    const SETTINGS: [&str; 2] = ["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/quick.toml")];
+    let (command, rest) = match args {
+        ["detect", rest @ ..] => (&["detect"][..], rest),
+        // A picture or a folder: the same without the word.
+        [first, ..] if first.contains(['.', '/', '*']) || ["in", "-"].contains(first) => (&[][..], args),
+        _ => return args.to_vec(),
+    };
+    let own = ["--config", "--weights", "--min-size", "--max-size", "--diameter", "--tile"];
+    match rest.iter().any(|arg| own.iter().any(|own| arg.starts_with(own))) {
+        true => args.to_vec(),
+        false => [command, rest, &SETTINGS[..]].concat(),
+    }
+}
+
 /// Runs the program in `dir`, without a terminal, with `cache` as the user's cache.
 pub(crate) fn run_with_cache(dir: &Path, cache: &Path, args: &[&str]) -> Ran {
     let mut command = program();

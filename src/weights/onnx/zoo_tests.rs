@@ -50,6 +50,19 @@ fn the_zoo_s_models_have_the_weights_of_maskrcnn_benchmark_s() {
     }
 }
 
+/// `FasterRCNN`: what is left where masks are left out.
+#[test]
+fn without_masks_the_rest_is_the_same() {
+    let file = open(fixture("zoo_faster.onnx")).unwrap();
+    assert_eq!((file.format(), file.family_name()), (Format::Onnx, "the ONNX zoo"));
+    assert!(file.guessed().is_empty());
+    let mut formula = folded(&formula(), None);
+    formula.retain(|(layer, ..)| !matches!(layer.kind, Kind::MaskConv | Kind::MaskDeconv | Kind::MaskLogits));
+    assert_eq!(formula.len(), 1 + 4 * 4 + 8 + 3 + 4);
+    hold("zoo_faster.onnx", &folded(&file, None), &formula, [1e-6; 2]);
+    assert!(file.settings().unwrap().config.mask.is_none());
+}
+
 #[test]
 fn its_rules_are_read_off_the_graph_or_known() {
     let settings = open(fixture("zoo_10.onnx")).unwrap().settings().unwrap();

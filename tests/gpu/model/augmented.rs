@@ -111,7 +111,7 @@ fn those_beside_each_other_do_not_mix() {
     let other = one.beside(config.without_masks()).unwrap();
     let views = [View::PLAIN, View { flip: true, scale: 1.0 }];
     let augmented = one.augmented(&views).unwrap();
-    let images: Vec<Image> = (0..4).map(|seed| picture(250, 200, 40 + seed)).collect();
+    let images: Vec<Image> = (0..2).map(|seed| picture(250, 200, 40 + seed)).collect();
     let all = |of: &(dyn Fn(&Image) -> Detections + Sync)| images.iter().map(of).collect::<Vec<_>>();
     let ways: [&(dyn Fn(&Image) -> Detections + Sync); 3] =
         [&|image| one.detect(image).unwrap(), &|image| other.detect(image).unwrap(), &|image| {

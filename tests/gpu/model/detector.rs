@@ -313,16 +313,14 @@ fn no_choice_moves_a_result() {
     };
     let (want, _) = find(&[]);
     assert!(want.len() >= 5);
-    let ways: [&[&str]; 9] = [
+    // As few as name each of them: every one compiles a network of its own.
+    let ways: [&[&str]; 6] = [
         &["plain"],
-        &["registers"],
         &["subgroup"],
         &["texels"],
         &["blocked-32"],
-        &["winograd", "registers"],
-        &["split-k", "blocked-32", "registers"],
-        &["tiles", "registers"],
-        &["radix", "registers"],
+        &["winograd", "tiles", "registers"],
+        &["split-k", "radix", "blocked-32", "registers"],
     ];
     let mut taken = 0;
     for names in ways {

@@ -14,8 +14,10 @@ use maskrcnn::engine::weights::{Origin, WeightsFile};
 use maskrcnn::{Crops, Detector, Image, LossOptions, View};
 use serde_json::Value as Json;
 
+use super::compare::Report;
 use super::detectron2::check_file;
-use super::golden::path;
+use super::full;
+use super::golden::{Golden, path};
 use crate::common::device;
 use crate::skipped::skipped;
 
@@ -113,16 +115,19 @@ pub(super) fn file(metadata: &HashMap<String, String>) -> WeightsFile {
                 std::env::var_os("MASKRCNN_GOLDEN").map(|golden| Path::new(&golden).with_file_name(&metadata["model"]));
             match beside.filter(|path| path.exists()) {
                 Some(path) => WeightsFile::open(path).unwrap(),
-                None => {
-                    let packed = path(&format!("src/weights/onnx/fixtures/{}.gz", metadata["model"]));
-                    let mut bytes = Vec::new();
-                    GzDecoder::new(File::open(packed).unwrap()).read_to_end(&mut bytes).unwrap();
-                    WeightsFile::from_bytes(bytes, metadata["model"].clone()).unwrap()
-                }
+                None => model(&metadata["model"]),
             }
         }
         _ => WeightsFile::from_bytes(blobs(&tensors(metadata)), "model_final.pkl").unwrap(),
     }
+}
+
+/// An ONNX model of a few hundred kilobytes.
+fn model(name: &str) -> WeightsFile {
+    let packed = path(&format!("src/weights/onnx/fixtures/{name}.gz"));
+    let mut bytes = Vec::new();
+    GzDecoder::new(File::open(packed).unwrap()).read_to_end(&mut bytes).unwrap();
+    WeightsFile::from_bytes(bytes, name).unwrap()
 }
 
 /// What a trainer of MMDetection's leaves.
@@ -242,6 +247,20 @@ fn onnx_zoo() {
         assert!(config.backbone.stride_in_1x1);
         assert_eq!(settings.origin("anchor_sizes"), Some(Origin::Read));
     });
+}
+
+/// Its `FasterRCNN`: the same network without masks, and of the oracle its boxes.
+#[test]
+fn onnx_zoo_without_masks() {
+    let golden = Golden::read(&path("tests/golden/onnx_zoo.safetensors"));
+    let file = model("zoo_faster.onnx");
+    assert_eq!(file.family_name(), "the ONNX zoo");
+    let config = config(&file, &golden.metadata());
+    assert_eq!(config, Config { name: config.name.clone(), mask: None, ..golden.config.clone() });
+    let detector = Detector::builder().device(device()).weights_file(&file).config(config).build().unwrap();
+    let mut report = Report::default();
+    full::boxes_of_oracle(&mut report, &detector.detect(&golden.image).unwrap(), &golden);
+    report.finish("zoo_faster");
 }
 
 /// Detectron's with GroupNorms throughout, which are blobs of other names: nothing is folded into them.

@@ -99,11 +99,16 @@ fn oracle(golden: &Golden) -> Vec<Found> {
 
 /// A detector's answer to a golden's image.
 pub(super) fn same_as_oracle(found: &Detections, golden: &Golden) {
-    assert_eq!((found.width, found.height), (golden.image.width(), golden.image.height()));
-    let got: Vec<Found> = found.iter().map(|d| Found { bbox: d.bbox, score: d.score, label: d.label }).collect();
     let mut report = Report::default();
-    let pairs = report.detections("found", &got, &oracle(golden), 1e-3, 1e-5);
+    let pairs = boxes_of_oracle(&mut report, found, golden);
     let masks: Vec<_> = found.iter().map(|d| d.mask.clone()).collect();
     report.masks("masks", &masks, &golden.masks(), &pairs);
     report.finish("detector");
+}
+
+/// Boxes, scores and classes of the same; gives ours for each of the oracle's.
+pub(super) fn boxes_of_oracle(report: &mut Report, found: &Detections, golden: &Golden) -> Vec<usize> {
+    assert_eq!((found.width, found.height), (golden.image.width(), golden.image.height()));
+    let got: Vec<Found> = found.iter().map(|d| Found { bbox: d.bbox, score: d.score, label: d.label }).collect();
+    report.detections("found", &got, &oracle(golden), 1e-3, 1e-5)
 }
