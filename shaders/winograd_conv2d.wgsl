@@ -54,6 +54,8 @@ var<workgroup> ws: array<vec4<f32>, 36u * BK>; // [36, 4, BK/4], then sums: [36,
 // Where a tile lies, see shared/winograd_place.
 struct Place { n: u32, row: u32, column: u32, h: u32, w: u32, map_first: u32 }
 
+const SIDE = 4u; // of a tile's outputs
+
 fn place_of(tile: u32) -> Place {
 #paste shared/winograd_place
     return Place(n, row, column, h, w, map_first);

@@ -35,6 +35,8 @@ struct Params {
 
 fn put(out: u32, point: u32, value: V) { v[out + point * (p.capacity * p.c)] = value; }
 
+const SIDE = 4u; // of a tile's outputs
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     let i = (wid.y * p.grid_x + wid.x) * 64u + t;

@@ -40,6 +40,8 @@ struct Params {
 
 fn m_at(i: u32, point: u32) -> V { return m[i + point * (p.capacity * p.k)]; }
 
+const SIDE = 4u; // of a tile's outputs
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
     let i = (wid.y * p.grid_x + wid.x) * 64u + t;

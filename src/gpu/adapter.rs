@@ -137,7 +137,7 @@ pub(super) fn describe(inner: wgpu::Adapter, features: wgpu::Features, limits: &
             pays: match info.device_type {
                 wgpu::DeviceType::Cpu => Policy::of_cpu(info.subgroup_min_size),
                 _ if info.subgroup_min_size < 32 || info.backend == wgpu::Backend::Metal => &policy::NARROW_GPU,
-                _ => &policy::GPU,
+                _ => Policy::of_gpu(&info.name),
             },
         },
         // Apple's are within the processor, and not slow.

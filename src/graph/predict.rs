@@ -113,6 +113,9 @@ impl Plan {
             ("winograd_conv2d", _) => {
                 larger((memory, Bound::Memory), whole_points(step, io.dim(0, 3) as f64, workgroups, d))
             }
+            ("winograd_matrix", _) => {
+                larger((memory, Bound::Memory), points_on_matrices(step, io.dim(0, 3) as f64, workgroups, d))
+            }
             (_, Schedule::Blocked(_) | Schedule::Matrix(_)) => {
                 let products = node.op.executed(&io, &step.variant) / 2.0;
                 larger((memory, Bound::Memory), blocks(step, products, workgroups, d))
@@ -283,4 +286,45 @@ fn whole_points(step: &Step, channels: f64, workgroups: f64, d: &Speeds) -> (f64
     let around = 900.0 + 4.0 * (200.0 + tiles * rows / 4.0 * TURNED_BACK / d.multiply_adds);
     let clocks = rounds(workgroups, resident, (channels / 4.0, most.0, alone), around, d);
     (d.clocks(clocks), if alone > resident * 2.0 * most.0 { Bound::Latency } else { most.1 })
+}
+
+/// Vector instructions that turn half of a tile's points, four channels, as they stand in the text: 12 loads, 48 conversions, 64
+/// sums, 32 roundings with their bounds, 8 stores.
+const HALF_TURNED: f64 = 260.0;
+
+/// Winograd's products on matrix units (`shaders/winograd_matrix.wgsl`), 16 channels a step.
+fn points_on_matrices(step: &Step, channels: f64, workgroups: f64, d: &Speeds) -> (f64, Bound) {
+    let Some([size, threads, mp, mk]) = constants(step, ["SIZE", "WG", "MP", "MK"]) else {
+        return (0.0, Bound::MultiplyAdds);
+    };
+    let (tiles, rows) = (size * mp, size * mk);
+    let pipe = 16.0 * tiles * rows * 16.0 / d.matrix.max(1.0);
+    // Halves of points, 12 inputs of the 16 each; weights as f16.
+    let half = if step.variant.find("X_F16").is_some() { 2.0 } else { 4.0 };
+    let cache = (tiles * 2.0 * 12.0 * 16.0 * half + 16.0 * rows * 16.0 * 2.0) / (d.cache / d.cores / d.clock);
+    let shared = (1.5 + 1.0) * 16.0 * tiles * 16.0 * 2.0 / d.workgroup;
+    // As in blocks, eight for each product of 16 × 16 × 16, by all subgroups at once.
+    let turned = tiles * 8.0 * HALF_TURNED / d.multiply_adds;
+    let instructions = turned + 200.0 * (16.0 * tiles * rows / 32.0 / 16384.0).sqrt();
+    let pipes = [
+        (pipe, Bound::Matrices),
+        (shared, Bound::WorkgroupMemory),
+        (cache, Bound::Cache),
+        (instructions, Bound::Instructions),
+    ];
+    let most = pipes.into_iter().fold((0.0, Bound::Latency), larger);
+    let floor = most.0 + 0.35 * (pipes.iter().map(|p| p.0).sum::<f64>() - most.0);
+    let resident = (d.resident * 16384.0 / (16.0 * tiles * rows)).max(1.0);
+    let alone = floor.max(d.latency + 80.0);
+    // The start, and a round of two barriers for each matrix of a point: eight sums of four to four outputs, by a share of the threads.
+    let outputs = (2.0 * size * size / 4.0 / threads).ceil() * 300.0;
+    let around = 900.0 + mp * mk * (200.0 + outputs);
+    let clocks = rounds(workgroups, resident, (channels / 16.0, floor, alone), around, d);
+    (d.clocks(clocks), if alone > resident * floor { Bound::Latency } else { most.1 })
+}
+
+/// Constants of a step's text; none where it lacks one.
+fn constants<const N: usize>(step: &Step, names: [&str; N]) -> Option<[f64; N]> {
+    let all = names.map(|name| step.variant.find(name).map(f64::from));
+    all.iter().all(Option::is_some).then(|| all.map(Option::unwrap_or_default))
 }

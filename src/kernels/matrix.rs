@@ -24,7 +24,7 @@ const WIDE_BLOCKS: Blocks =
     [([4, 2], [64, 64]), ([2, 2], [64, 64]), ([4, 1], [32, 64]), ([2, 1], [32, 64]), ([2, 1], [64, 32])];
 
 /// The lanes of a subgroup; where nobody knows them those that are usual: the text then makes up for what is missing.
-fn lanes(can: &Caps) -> u32 {
+pub(super) fn lanes(can: &Caps) -> u32 {
     can.matrix_lanes.or(can.subgroup).unwrap_or(32)
 }
 

@@ -78,6 +78,7 @@ macro_rules! with_kernels {
             winograd_gemm: $crate::kernels::winograd_gemm::WinogradGemm,
             winograd_out: $crate::kernels::winograd_out::WinogradOut,
             winograd_conv2d: $crate::kernels::winograd_conv2d::WinogradConv2d,
+            winograd_matrix: $crate::kernels::winograd_matrix::WinogradMatrix,
             split_product: $crate::kernels::split_product::SplitProduct,
             split_sum: $crate::kernels::split_sum::SplitSum,
             max_pool: $crate::ops::max_pool::MaxPool,

@@ -33,13 +33,18 @@ pub struct WinogradGemm {
 
 /// G w Gᵀ: `[36,K,C]` of weights `[K,3,3,C]`.
 pub(super) fn turned(weight: &Value) -> Vec<f64> {
-    let (k, c, g) = (weight.shape.dim(0), weight.shape.dim(3), weight_matrix());
-    let mut out = vec![0.0; POINTS * POINTS * k * c];
+    turned_by(weight, &weight_matrix())
+}
+
+/// The same by any G of so many points along each side.
+pub(super) fn turned_by<const SIDE: usize>(weight: &Value, g: &[[f64; 3]; SIDE]) -> Vec<f64> {
+    let (k, c) = (weight.shape.dim(0), weight.shape.dim(3));
+    let mut out = vec![0.0; SIDE * SIDE * k * c];
     for (row, taps) in weight.floats().chunks_exact(9 * c).enumerate() {
-        for point in 0..POINTS * POINTS {
+        for point in 0..SIDE * SIDE {
             let target = &mut out[(point * k + row) * c..][..c];
             for tap in 0..9 {
-                let factor = g[point / POINTS][tap / 3] * g[point % POINTS][tap % 3];
+                let factor = g[point / SIDE][tap / 3] * g[point % SIDE][tap % 3];
                 if factor != 0.0 {
                     let sums = target.iter_mut().zip(&taps[tap * c..][..c]);
                     sums.for_each(|(sum, &w)| *sum += factor * w as f64);

@@ -3,7 +3,8 @@
 //!
 //! | lowering | what it makes of what |
 //! |---|---|
-//! | [`winograd_whole`] | the same in one launch |
+//! | [`winograd_matrix`] | a 3×3 convolution on matrix units, with less than half of the multiplications |
+//! | [`winograd_whole`] | the next in one launch |
 //! | [`winograd`] | a 3×3 convolution as products of a quarter of the multiplications |
 //! | [`split_k`] | a product of few blocks and long rows as parts that fill a GPU, and their sum |
 //! | [`depthwise`] | a convolution of as many groups as channels, each column of the input read once for a row of taps |
@@ -45,6 +46,7 @@ macro_rules! lowerings {
 
 // The last does any op that has a kernel.
 lowerings! {
+    winograd_matrix: OnMatrices,
     winograd_whole: Whole,
     winograd: Winograd,
     split_k: InParts,
@@ -105,7 +107,7 @@ mod tests {
     use crate::ops::conv2d::Conv2d;
     use crate::ops::nms::Nms;
     use crate::ops::topk::TopK;
-    use crate::target::{Caps, policy};
+    use crate::target::{Caps, Factors, Matrix, policy};
 
     const GPU: Target = Target::MINIMUM;
 
@@ -146,6 +148,30 @@ mod tests {
         assert_eq!(chosen(Conv2d::default(), &conv([1, 64, 64, 64], [256, 1, 1, 64]), &GPU, &[]), "direct: conv2d");
         let cpu = Target { pays: &crate::target::policy::CPU, ..GPU };
         assert_eq!(chosen(three(), &few, &cpu, &[]), "direct: conv2d");
+    }
+
+    #[test]
+    fn matrices_take_large_ones_of_many_channels_where_f16_is_wanted() {
+        let three = || Conv2d { pad: (1, 1), ..Conv2d::default() };
+        let matrices = Matrix::ALL.into_iter().collect();
+        let large = Caps { f16: true, matrices, max_invocations: 1024, workgroup_bytes: 49152, ..GPU.can };
+        let able = |pays, wants| Target { can: Caps { subgroup: Some(32), ..large }, wants, pays };
+        let (usual, many) = (able(&policy::GPU, Factors::F16), able(&policy::MATRIX_GPU, Factors::F16));
+        let (points, blocks) = ("winograd-matrix: winograd_matrix", "direct: conv2d");
+        let wide = conv([1, 96, 96, 256], [256, 3, 3, 256]);
+        for (x, target, want) in [
+            (&wide, &usual, points),
+            (&wide, &many, blocks),
+            (&conv([1, 200, 304, 64], [64, 3, 3, 64]), &usual, points),
+            // Too few channels, rows or workgroups; channels that go by no sixteen.
+            (&conv([1, 200, 304, 32], [64, 3, 3, 32]), &usual, blocks),
+            (&conv([1, 24, 24, 256], [256, 3, 3, 256]), &usual, "split-k: split_product split_sum"),
+            (&conv([1, 96, 96, 260], [256, 3, 3, 260]), &usual, blocks),
+        ] {
+            assert_eq!(chosen(three(), x, target, &[]), want);
+        }
+        assert_ne!(chosen(three(), &wide, &able(&policy::GPU, Factors::F32), &[]), points);
+        assert_eq!(chosen(Conv2d { stride: (2, 2), ..three() }, &wide, &usual, &[]), blocks);
     }
 
     #[test]

@@ -74,7 +74,10 @@ pub const PROFILES: [Profile; 7] = [
     Profile {
         name: "hopper",
         device: "NVIDIA H100 or H200",
-        target: gpu(Caps { subgroup: Some(32), workgroup_bytes: 49152, matrices: Matrices::of(16), ..LARGE }),
+        target: Target {
+            pays: &policy::MATRIX_GPU,
+            ..gpu(Caps { subgroup: Some(32), workgroup_bytes: 49152, matrices: Matrices::of(16), ..LARGE })
+        },
         max_binding: 2 << 30,
         speeds: Speeds {
             clock: 1.75e9,

@@ -90,7 +90,16 @@ fn a_network_s_launches_are_measured_with_what_they_are_given() {
         entries(&record).iter().map(|e| e["kernel"].as_str().unwrap()).collect();
     // On GPUs only: products split along their rows where blocks are few, Winograd in one launch, the mask head's last layers on
     // their own, and selections by tiles.
-    let gpus = ["split_product", "split_sum", "winograd_conv2d", "deconv2d", "mask_predict", "topk_tiles", "topk_join"];
+    let gpus = [
+        "split_product",
+        "split_sum",
+        "winograd_conv2d",
+        "winograd_matrix",
+        "deconv2d",
+        "mask_predict",
+        "topk_tiles",
+        "topk_join",
+    ];
     // Suppression, by one of two ways.
     let ways = [&["nms"][..], &["nms_pairs", "nms_sweep"]];
     assert!(ways.iter().any(|way| way.iter().all(|kernel| kernels.contains(kernel))), "{kernels:?}");

@@ -136,8 +136,8 @@ fn resnet50_fits_the_least_bindings_at_its_largest_size() {
     }
 }
 
-/// Where f16 is wanted, all products are of f16, matrix units multiply the large ones, and none is Winograd's. That a
-/// device could changes nothing by itself.
+/// Where f16 is wanted, all products are of f16, matrix units multiply the large ones, and none is Winograd's but theirs: 3×3
+/// convolutions with workgroups enough, on devices with memory for it. That a device could changes nothing by itself.
 #[test]
 fn matrices_multiply_what_is_large_where_f16_is_wanted() {
     let (config, weights) = resnet50();
@@ -157,18 +157,20 @@ fn matrices_multiply_what_is_large_where_f16_is_wanted() {
     ] {
         let p = planned(&on(can).with(Factors::F16));
         assert_eq!(check(&p), Ok(()));
-        let (mut large, mut all) = (0.0, 0.0);
+        let (mut large, mut all, mut points) = (0.0, 0.0, 0);
         for step in &p.steps {
             let op = &p.graph.nodes[step.op];
             let kernel = op.op.name();
-            assert!(!kernel.starts_with("winograd"), "`{}` is taken apart", op.label);
-            if ["conv2d", "linear", "predict", "deconv2d", "split_product"].contains(&kernel) {
+            points += usize::from(kernel == "winograd_matrix");
+            assert!(kernel == "winograd_matrix" || !kernel.starts_with("winograd"), "`{}` is taken apart", op.label);
+            if ["conv2d", "winograd_matrix", "linear", "predict", "deconv2d", "split_product"].contains(&kernel) {
                 assert!(step.variant.f16, "`{}`: {kernel} {}", op.label, step.variant);
                 all += step.cost.flops;
                 large += if step.variant.name.starts_with(name) { step.cost.flops } else { 0.0 };
             }
         }
         assert!(large > 0.98 * all, "{name}: {:.3} of the arithmetic", large / all);
+        assert_eq!(points > 10, name.starts_with("matrix"), "{name}: {points} by Winograd's products");
     }
 }
 
