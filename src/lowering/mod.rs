@@ -170,7 +170,10 @@ mod tests {
         ] {
             assert_eq!(chosen(three(), x, target, &[]), want);
         }
-        assert_ne!(chosen(three(), &wide, &able(&policy::GPU, Factors::F32), &[]), points);
+        let exact = able(&policy::GPU, Factors::F32);
+        assert_ne!(chosen(three(), &wide, &exact, &[]), points);
+        assert_eq!(chosen(three(), &wide, &many, &["winograd-matrix"]), points);
+        assert_eq!(chosen(three(), &wide, &exact, &["winograd-matrix"]), blocks);
         assert_eq!(chosen(Conv2d { stride: (2, 2), ..three() }, &wide, &usual, &[]), blocks);
     }
 

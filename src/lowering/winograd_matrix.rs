@@ -16,8 +16,10 @@ impl Lowering for OnMatrices {
         "winograd-matrix"
     }
 
-    fn lower(&self, op: &dyn Op, io: &Io, _: &Target) -> Option<Lowered> {
-        let kernel = WinogradMatrix::of(op, io)?;
+    /// Where there are matrix units for it, and f16 is wanted: without, the kernel is for its tests, and no way for a tuner to try.
+    fn lower(&self, op: &dyn Op, io: &Io, target: &Target) -> Option<Lowered> {
+        let able = |kernel: &WinogradMatrix| target.wants_f16() && kernel.workgroups(io, target).is_some();
+        let kernel = WinogradMatrix::of(op, io).filter(able)?;
         let inputs = (0..io.inputs.len()).map(Link::Input).collect();
         let whole = Launchable { kernel: Arc::new(kernel), inputs, outputs: vec![Link::Output(0)], part: String::new() };
         Some(Lowered { scratch: Vec::new(), launches: vec![whole] })
