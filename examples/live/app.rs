@@ -21,8 +21,8 @@ use crate::{Args, Outcome, text};
 /// Detections until all is compiled, and slices are measured.
 const WARM: usize = 4;
 
-/// Frames that carry nothing, to learn what a frame takes by itself: about as many as a detection is spread over, so that the longest
-/// of the ones can be held against the longest of the others.
+/// Frames that carry nothing, to learn what a frame takes by itself, and how much that scatters: about as many as a detection is
+/// spread over.
 const BARE: usize = 300;
 
 /// So often the line of text is written anew.
