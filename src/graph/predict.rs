@@ -303,7 +303,7 @@ fn points_on_matrices(step: &Step, channels: f64, workgroups: f64, d: &Speeds) -
     let half = if step.variant.find("X_F16").is_some() { 2.0 } else { 4.0 };
     let cache = (tiles * 2.0 * 12.0 * 16.0 * half + 16.0 * rows * 16.0 * 2.0) / (d.cache / d.cores / d.clock);
     let shared = (1.5 + 1.0) * 16.0 * tiles * 16.0 * 2.0 / d.workgroup;
-    // As in blocks, eight for each product of 16 × 16 × 16, by all subgroups at once.
+    // What turns tiles, and as in blocks what stands beside so many sums.
     let turned = tiles * 8.0 * HALF_TURNED / d.multiply_adds;
     let instructions = turned + 200.0 * (16.0 * tiles * rows / 32.0 / 16384.0).sqrt();
     let pipes = [

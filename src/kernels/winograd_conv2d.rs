@@ -53,7 +53,7 @@ impl WinogradConv2d {
         Self::fits(conv, io.inputs).then(|| Self(conv.clone())).filter(|_| !conv.enlarged(io))
     }
 
-    fn fits(conv: &Conv2d, inputs: &[Info]) -> bool {
+    pub(super) fn fits(conv: &Conv2d, inputs: &[Info]) -> bool {
         let w = inputs[1].shape;
         (w.dim(1), w.dim(2)) == (3, 3)
             && (conv.stride, conv.pad, conv.dilation) == ((1, 1), (1, 1), (1, 1))
@@ -223,35 +223,52 @@ impl Kernel for WinogradConv2d {
 }
 
 /// What a case is made of.
-struct Setup {
-    name: &'static str,
+pub(super) struct Setup {
+    pub name: &'static str,
     /// N, H, W, C and K.
-    sizes: [usize; 5],
-    maps: &'static [(usize, usize)],
-    relu: bool,
-    residual: bool,
-    sliced: bool,
-    live: Option<Vec<u32>>,
+    pub sizes: [usize; 5],
+    pub maps: &'static [(usize, usize)],
+    pub relu: bool,
+    pub residual: bool,
+    pub sliced: bool,
+    pub live: Option<Vec<u32>>,
+}
+
+impl Setup {
+    pub(super) fn plain(name: &'static str, sizes: [usize; 5]) -> Self {
+        Self { name, sizes, maps: &[], relu: false, residual: false, sliced: false, live: None }
+    }
+
+    /// With a residual and a ReLU.
+    pub(super) fn both(name: &'static str, sizes: [usize; 5]) -> Self {
+        Self { relu: true, residual: true, ..Self::plain(name, sizes) }
+    }
+
+    /// The convolution and its inputs, of numbers that `value` gives for x and the residual, weights, and bias.
+    pub(super) fn made(self, mut value: impl FnMut(Shape, usize) -> Value) -> (Conv2d, Vec<Value>) {
+        let Self { sizes: [n, h, w, c, k], maps, relu, residual, sliced, live, .. } = self;
+        let slice = sliced.then(|| (Shape::from([n, h * w * k + 20]), 12));
+        let activation = if relu { Activation::Relu } else { Activation::Identity };
+        let levels = Levels::new(maps).filter(|_| !maps.is_empty());
+        let conv = Conv2d { pad: (1, 1), activation, residual, live: live.is_some(), slice, levels, ..Conv2d::default() };
+        let mut inputs = vec![value([n, h, w, c].into(), 0), value([k, 3, 3, c].into(), 1), value([k].into(), 2)];
+        if residual {
+            inputs.push(value([n, h, w, k].into(), 0));
+        }
+        inputs.extend(live.map(|l| Value::u32([l.len()], l)));
+        (conv, inputs)
+    }
 }
 
 /// Whole and ragged images, rows and channels, levels, residuals, slices and live images.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(44);
     let mut case = |setup: Setup| {
-        let Setup { name, sizes: [n, h, w, c, k], maps, relu, residual, sliced, live } = setup;
-        let slice = sliced.then(|| (Shape::from([n, h * w * k + 20]), 12));
-        let activation = if relu { Activation::Relu } else { Activation::Identity };
-        let levels = Levels::new(maps).filter(|_| !maps.is_empty());
-        let conv = Conv2d { pad: (1, 1), activation, residual, live: live.is_some(), slice, levels, ..Conv2d::default() };
-        let mut inputs = vec![rng.tensor([n, h, w, c]), rng.tensor([k, 3, 3, c]), rng.tensor([k])];
-        if residual {
-            inputs.push(rng.tensor([n, h, w, k]));
-        }
-        inputs.extend(live.map(|l| Value::u32([l.len()], l)));
+        let name = setup.name;
+        let (conv, inputs) = setup.made(|shape, _| rng.tensor(shape));
         Case::new(name, WinogradConv2d(conv), inputs, Tolerance::Norm { relative: 3e-6 })
     };
-    let plain = |name, sizes| Setup { name, sizes, maps: &[], relu: false, residual: false, sliced: false, live: None };
-    let both = |name, sizes| Setup { relu: true, residual: true, ..plain(name, sizes) };
+    let (plain, both) = (Setup::plain, Setup::both);
     const THREE: &[(usize, usize)] = &[(9, 6), (5, 3), (1, 1)];
     vec![
         case(plain("P2", [1, 24, 20, 32, 64])),

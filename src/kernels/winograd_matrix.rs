@@ -3,6 +3,7 @@
 //! Points are sums and differences of four inputs, and quarters of sums of nine weights: of factors of f16 they lose a bit or
 //! two, where those of F(4×4, 3×3) lose more than f16 has. An output is the sum of nine points' sums, which are of f32.
 
+use super::winograd_conv2d::{Setup, WinogradConv2d};
 use super::winograd_gemm::turned_by;
 use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, matrix, packed_f16};
 use crate::ops::activation::Activation;
@@ -105,15 +106,7 @@ impl WinogradMatrix {
     }
 
     fn fits(conv: &Conv2d, inputs: &[Info]) -> bool {
-        let w = inputs[1].shape;
-        (w.dim(1), w.dim(2)) == (3, 3)
-            && (conv.stride, conv.pad, conv.dilation) == ((1, 1), (1, 1), (1, 1))
-            && conv.groups == 1
-            && conv.bias
-            && conv.by_four()
-            && matches!(conv.activation, Activation::Identity | Activation::Relu)
-            && w.dim(0).is_multiple_of(4)
-            && w.dim(3).is_multiple_of(STEP)
+        WinogradConv2d::fits(conv, inputs) && conv.by_four() && inputs[1].shape.dim(3).is_multiple_of(STEP)
     }
 
     fn maps(&self, x: Shape) -> Levels {
@@ -257,41 +250,19 @@ impl Kernel for WinogradMatrix {
     }
 }
 
-/// What a case is made of.
-struct Setup {
-    name: &'static str,
-    /// N, H, W, C and K.
-    sizes: [usize; 5],
-    maps: &'static [(usize, usize)],
-    relu: bool,
-    residual: bool,
-    sliced: bool,
-    live: Option<Vec<u32>>,
-}
-
 /// Whole and ragged images and rows, levels, residuals, slices and live images; of numbers whose points f16 holds, so that what
 /// is rounded is no part of what is compared.
 pub fn cases() -> Vec<Case> {
     let mut rng = Rng::new(45);
     let mut case = |setup: Setup| {
-        let Setup { name, sizes: [n, h, w, c, k], maps, relu, residual, sliced, live } = setup;
-        let slice = sliced.then(|| (Shape::from([n, h * w * k + 20]), 12));
-        let activation = if relu { Activation::Relu } else { Activation::Identity };
-        let levels = Levels::new(maps).filter(|_| !maps.is_empty());
-        let conv = Conv2d { pad: (1, 1), activation, residual, live: live.is_some(), slice, levels, ..Conv2d::default() };
-        let mut short = |shape: Shape, of_one: f32| {
-            let v = rng.tensor(shape);
+        let name = setup.name;
+        let (conv, inputs) = setup.made(|shape, operand| {
+            let (v, of_one) = (rng.tensor(shape), [16.0, 8.0, 8.0][operand]);
             Value::f32(v.shape, v.floats().iter().map(|v| (v.clamp(-2.0, 2.0) * of_one).round() / of_one).collect())
-        };
-        let mut inputs = vec![short([n, h, w, c].into(), 16.0), short([k, 3, 3, c].into(), 8.0), short([k].into(), 8.0)];
-        if residual {
-            inputs.push(short([n, h, w, k].into(), 16.0));
-        }
-        inputs.extend(live.map(|l| Value::u32([l.len()], l)));
+        });
         Case::new(name, WinogradMatrix(conv), inputs, Tolerance::Norm { relative: 3e-6 })
     };
-    let plain = |name, sizes| Setup { name, sizes, maps: &[], relu: false, residual: false, sliced: false, live: None };
-    let both = |name, sizes| Setup { relu: true, residual: true, ..plain(name, sizes) };
+    let (plain, both) = (Setup::plain, Setup::both);
     const THREE: &[(usize, usize)] = &[(9, 6), (5, 3), (1, 1)];
     vec![
         case(plain("P2", [1, 24, 20, 32, 64])),
@@ -301,7 +272,7 @@ pub fn cases() -> Vec<Case> {
         case(Setup { sliced: true, ..both("into a slice, residual", [2, 7, 9, 16, 8]) }),
         case(Setup { maps: THREE, relu: true, ..plain("three levels", [2, 1, 70, 16, 12]) }),
         case(Setup { maps: THREE, sliced: true, ..plain("three levels into a slice", [2, 1, 70, 48, 68]) }),
-        // Of the first 16 tiles seven are dead.
+        // Of tiles 16 to 31 nine are dead.
         case(Setup { live: Some(vec![2, 1]), ..both("batches", [6, 5, 5, 16, 8]) }),
         case(Setup { live: Some(vec![0]), ..plain("none live", [3, 5, 5, 16, 8]) }),
     ]

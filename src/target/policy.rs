@@ -290,8 +290,8 @@ impl Policy {
     /// That of a GPU of this name with registers for large blocks: nothing else that an adapter tells sets those apart that were made
     /// for training.
     pub fn of_gpu(name: &str) -> &'static Self {
-        let words = name.split(|c: char| !c.is_ascii_alphanumeric());
-        let many = words.into_iter().any(|word| OF_MANY_MATRICES.iter().any(|known| word.eq_ignore_ascii_case(known)));
+        let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+        let many = words.any(|word| OF_MANY_MATRICES.iter().any(|known| word.eq_ignore_ascii_case(known)));
         if many { &MATRIX_GPU } else { &GPU }
     }
 
