@@ -309,12 +309,14 @@ impl View {
         }
         if args.report {
             let mut report = self.report.json();
-            let (parts, tick) = match (&self.detector, self.shown) {
-                (Detector::Ready(detection, _), Some(canvas)) => (detection.parts, detection.canvases[canvas].tick),
-                _ => (0, 0),
+            let (parts, within, tick) = match (&self.detector, self.shown) {
+                (Detector::Ready(detection, _), Some(canvas)) => {
+                    (detection.parts, detection.within.as_millis(), detection.canvases[canvas].tick)
+                }
+                _ => (0, 0, 0),
             };
             report["device"] = self.screen.adapter.get_info().name.into();
-            report["slice_ms"] = args.slice.into();
+            report["slice_ms"] = (within as u64).into();
             report["parts"] = parts.into();
             report["shown"] = serde_json::json!({ "tick": tick, "words": self.words });
             report["counted"] = serde_json::json!({ "tick": self.found.1, "instances": self.found.0 });

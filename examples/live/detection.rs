@@ -27,7 +27,8 @@ pub(crate) struct Canvas {
 pub(crate) struct Detection {
     detector: Detector,
     results: GpuResults,
-    within: Duration,
+    /// What a part may take.
+    pub(crate) within: Duration,
     /// One is shown while the other is filled.
     pub(crate) canvases: [Canvas; 2],
     state: State,
@@ -95,12 +96,13 @@ impl Detection {
         };
         let canvases = [canvas()?, canvas()?];
         // The first frame in parts has activations of its own made; it is begun and given back.
-        drop(detector.encode_in_parts(&canvases[0].image, &canvases[0].target, args.slice())?);
+        let within = args.slice(wgpu.2);
+        drop(detector.encode_in_parts(&canvases[0].image, &canvases[0].target, within)?);
         let clock = (wgpu.0.features().contains(CLOCK) && !wgpu.2).then(|| Clock::new(wgpu.0, wgpu.1));
         Ok(Self {
             detector,
             results,
-            within: args.slice(),
+            within,
             canvases,
             state: State::Idle(0),
             clock,

@@ -50,9 +50,10 @@ pub(crate) struct Args {
     /// The shorter side that a picture is scaled to for the network; the model's own otherwise. Smaller is faster.
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(32..=2048))]
     short_side: Option<u32>,
-    /// For how long a frame of the window may have the device at a detection, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    slice: u32,
+    /// For how long a frame of the window may have the device at a detection, in milliseconds; 8 otherwise, and 16 where the device is
+    /// a CPU: the system takes its cores away for as long as 10.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    slice: Option<u32>,
     /// Pictures a second; 30 of the scene and 2 of a folder otherwise.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=240))]
     rate: Option<u32>,
@@ -71,8 +72,10 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    pub(crate) fn slice(&self) -> Duration {
-        Duration::from_millis(self.slice.into())
+    /// What a frame may have of the device.
+    pub(crate) fn slice(&self, is_cpu: bool) -> Duration {
+        let usual = if is_cpu { 16 } else { 8 };
+        Duration::from_millis(self.slice.unwrap_or(usual).into())
     }
 }
 

@@ -4,8 +4,45 @@ use std::ops::Range;
 
 use super::spread::{Span, Spread};
 
-/// Where steps were measured, cuts aim at this share of what is asked for: times vary.
-pub(super) const AIM: f64 = 0.75;
+/// The share of what a slice may take that cuts aim at, where steps were measured: times vary, on a GPU of one's own by a few parts in
+/// a hundred, on cores that others use twofold. It falls with each slice that took longer than it may, and rises with each other,
+/// so that about one in a hundred is too long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Aim(f64);
+
+impl Aim {
+    /// That of the first cut, when nobody knows yet.
+    pub(super) const FIRST: Self = Self(0.6);
+    const LEAST: f64 = 0.4;
+    const MOST: f64 = 0.9;
+    /// What a slice that was too long lowers it by, and any other raises it by.
+    const LOWERS: f64 = 0.05;
+    const RAISES: f64 = 0.0005;
+    /// The most that one run lowers it by: if all were too long, that is not their scatter.
+    const AT_ONCE: f64 = 0.2;
+    /// Slices of an earlier cut may be longer than what is aimed at now, but no longer than they may.
+    const LENIENT: f64 = 4.0 / 3.0;
+
+    /// Seconds to cut for, where slices may take `within`.
+    pub(super) fn of(self, within: f64) -> f64 {
+        self.0 * within
+    }
+
+    /// Seconds that slices of an earlier cut may take.
+    pub(super) fn tolerates(self, within: f64) -> f64 {
+        within.min(Self::LENIENT * self.of(within))
+    }
+
+    /// Hears what slices took, and what was expected. What cannot be cut as fine as is asked for tells nothing.
+    pub(super) fn hears(&mut self, took: &[f64], expected: &[f64], within: f64) {
+        let (mut fit, mut over) = (0, 0);
+        for (took, _) in took.iter().zip(expected).filter(|(_, expected)| **expected <= within) {
+            if *took > within { over += 1 } else { fit += 1 }
+        }
+        let change = (1.0 - Self::LOWERS).powi(over) * (1.0 + Self::RAISES).powi(fit);
+        self.0 = (self.0 * change.max(1.0 - Self::AT_ONCE)).clamp(Self::LEAST, Self::MOST);
+    }
+}
 
 /// A cut stays as it is while its slices take no more than this share of a slice longer, all together, than they may.
 const TOLERATED: f64 = 0.25;
@@ -94,7 +131,7 @@ impl Cut {
     }
 
     /// Seconds of each slice.
-    fn takes(&self, steps: &[Spread]) -> Vec<f64> {
+    pub(super) fn takes(&self, steps: &[Spread]) -> Vec<f64> {
         self.slices().map(|slice| slice.iter().map(|d| self.dispatch_takes(steps, d)).sum()).collect()
     }
 
@@ -147,6 +184,29 @@ mod tests {
         assert_eq!(each.len(), 5, "no more submits than it takes: {each:?}");
         assert_eq!(cut.dispatches.len(), cut.slices.last().unwrap().end);
         assert_eq!(Cut::within(10.0, &steps), Cut::none(6));
+    }
+
+    /// Of slices whose times scatter about what is expected, few are too long in the end, however far they scatter.
+    #[test]
+    fn few_slices_are_too_long_however_they_scatter() {
+        let within = 8e-3;
+        // The longest of a hundred takes twice, a third more, or hardly more than is expected.
+        for (longest, want) in [(2.0, 0.5), (4.0 / 3.0, 0.75), (1.02, Aim::MOST), (9.0, Aim::LEAST)] {
+            let mut aim = Aim::FIRST;
+            for _ in 0..100 {
+                let expected = [aim.of(within); 100];
+                let took: Vec<f64> = (1..=100).map(|i| expected[0] * if i == 100 { longest } else { 0.9 }).collect();
+                aim.hears(&took, &expected, within);
+            }
+            assert!((aim.0 - want).abs() < 0.08 * want, "{aim:?} where {want} would do");
+        }
+        // What cannot be cut is no reason to cut others finer, nor is one slow run.
+        let mut aim = Aim::FIRST;
+        aim.hears(&[0.02; 50], &[0.02; 50], within);
+        assert_eq!(aim, Aim::FIRST);
+        aim.hears(&[0.02; 50], &[5e-3; 50], within);
+        assert!(aim.0 >= 0.8 * Aim::FIRST.0 - 1e-9, "{aim:?}");
+        assert!(Aim(0.9).tolerates(within) <= within && aim.tolerates(within) < 0.7 * within);
     }
 
     #[test]

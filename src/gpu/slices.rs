@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::cut::{AIM, Cut, Dispatch};
+use super::cut::{Aim, Cut, Dispatch};
 use super::device::{Device, lock};
 use super::pipeline::{Checks, Extent, Pipeline};
 use super::runner::{BoundStep, Runner};
@@ -69,6 +69,8 @@ pub(super) struct Slicing {
     /// How drawing is cut, which comes after the steps: ids, and their picture.
     pub drawing: Cut,
     drawn: Option<Drawn>,
+    /// What cuts by measured times aim at.
+    aim: Aim,
     /// The ratio for which `cut` was made; 0 for none.
     cut_for: f64,
     cut: Cut,
@@ -89,6 +91,7 @@ impl Slicing {
             learned: None,
             drawing: Cut::none(2),
             drawn: None,
+            aim: Aim::FIRST,
             cut_for: 0.0,
             cut: Cut::none(steps),
             shared: (0..steps).map(|_| None).collect(),
@@ -192,11 +195,15 @@ impl Runner {
     /// Tells how long the device was at each slice of a run that somebody else submitted, and then at each of its drawing. A slice's
     /// time is shared out among its steps; the next run is cut by that, and no longer by predictions.
     pub fn slices_took(&mut self, durations: &[Duration]) {
+        let ratio = *lock(&self.slicing.ratio);
+        let takes = self.slicing.takes(ratio);
         let took = durations.iter().map(Duration::as_secs_f64);
+        if let Some(within) = self.slicing.within.filter(|_| self.slicing.learned.is_some()) {
+            self.slicing.aim.hears(&took.clone().collect::<Vec<_>>(), &self.slicing.cut.takes(&takes), within);
+        }
         let least = took.clone().fold(f64::INFINITY, f64::min).min(IDLE * self.slicing.within.unwrap_or(SUBMIT));
         // Never nothing: what takes nothing today, as no RoI is live, would never be thought to take anything again.
         let took: Vec<f64> = took.map(|took| took - least.min(0.9 * took)).collect();
-        let ratio = *lock(&self.slicing.ratio);
         let network = self.submits();
         if let (Some(drawn), Some(took)) = (&mut self.slicing.drawn, took.get(network..)) {
             let now = self.slicing.drawing.shared_out(took, &drawn.takes);
@@ -204,7 +211,7 @@ impl Runner {
             drawn.takes = all_believed(before, now);
             drawn.measured = true;
         }
-        let now = self.slicing.cut.shared_out(&took, &self.slicing.takes(ratio));
+        let now = self.slicing.cut.shared_out(&took, &takes);
         self.slicing.learned = Some(all_believed(self.slicing.learned.as_ref(), now));
     }
 
@@ -217,8 +224,9 @@ impl Runner {
         let tint = if tints { drawn.takes[1].clone() } else { Spread::even(DRAWN, 0.0) };
         let both = [drawn.takes[0].clone(), tint];
         self.slicing.drawn = Some(drawn);
-        let cut = Cut::within(AIM * within, &both);
-        if !self.slicing.drawing.does(&cut, within, &both) {
+        let aim = self.slicing.aim;
+        let cut = Cut::within(aim.of(within), &both);
+        if !self.slicing.drawing.does(&cut, aim.tolerates(within), &both) {
             self.slicing.drawing = cut;
         }
         self.slicing.drawing.count()
@@ -236,10 +244,10 @@ impl Runner {
         let slower = ratio > self.slicing.cut_for || ratio < 0.5 * self.slicing.cut_for;
         if slower || self.slicing.learned.is_some() {
             let takes = self.slicing.takes(ratio);
-            let aim = if self.slicing.learned.is_some() { AIM } else { 1.0 };
-            let cut = Cut::within(aim * within, &takes);
-            let known = self.slicing.learned.is_some() && self.slicing.cut_for > 0.0;
-            let stays = cut == self.slicing.cut || known && self.slicing.cut.does(&cut, within, &takes);
+            let (aim, learned) = (self.slicing.aim, self.slicing.learned.is_some());
+            let cut = Cut::within(if learned { aim.of(within) } else { within }, &takes);
+            let known = learned && self.slicing.cut_for > 0.0;
+            let stays = cut == self.slicing.cut || known && self.slicing.cut.does(&cut, aim.tolerates(within), &takes);
             self.slicing.cut_for = ratio;
             if !stays {
                 self.take_up(cut)?;

@@ -15,9 +15,9 @@ use crate::{alone, example, text};
 
 const SIZE: (u32, u32) = (256, 192);
 const ZOOM: u32 = 2;
-/// Milliseconds that a frame may have the device at a detection: no workgroup takes half of that on two cores.
-const SLICE: u32 = 8;
 const SHORT_SIDE: usize = 192;
+/// So long frames are counted.
+const SECONDS: u32 = 6;
 
 /// An X server that shows a file.
 struct Display {
@@ -84,11 +84,12 @@ fn is_corner(x: u32, y: u32) -> bool {
     4 * x >= 3 * SIZE.0 - 8 && 4 * y >= 3 * SIZE.1 - 8
 }
 
-fn runs(display: &Display, file: &Path) -> (serde_json::Value, RgbImage) {
-    let sides = [format!("{}x{}", SIZE.0, SIZE.1), ZOOM.to_string(), SHORT_SIDE.to_string(), SLICE.to_string()];
-    let options = [["--size", &sides[0]], ["--zoom", &sides[1]], ["--short-side", &sides[2]], ["--slice", &sides[3]]];
+fn runs(display: &Display, file: &Path, seconds: u32) -> (serde_json::Value, RgbImage) {
+    let values = [format!("{}x{}", SIZE.0, SIZE.1), ZOOM.to_string(), SHORT_SIDE.to_string(), seconds.to_string()];
+    let options =
+        [["--size", &values[0]], ["--zoom", &values[1]], ["--short-side", &values[2]], ["--seconds", &values[3]]];
     let mut live = example("live");
-    live.args(options.concat()).args(["--seconds", "6", "--report", "--screenshot"]).arg(file);
+    live.args(options.concat()).args(["--report", "--screenshot"]).arg(file);
     live.env("DISPLAY", &display.name).env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
     live.args(std::env::var("MASKRCNN_DEVICE").iter().flat_map(|name| ["--device", name]));
     let mut child = live.stdout(Stdio::piped()).spawn().unwrap();
@@ -118,9 +119,7 @@ fn the_window_goes_on_while_a_detection_runs() {
     };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("last.png");
-    let before = others();
-    let (report, seen) = runs(&display, &file);
-    let busy = before.max(others());
+    let (report, seen) = runs(&display, &file, SECONDS);
 
     // The screenshot: the picture that was detected last, where no mask is, and no grey where one is.
     let last = image::open(&file).unwrap().into_rgb8();
@@ -160,7 +159,7 @@ fn the_window_goes_on_while_a_detection_runs() {
     let strip = (0..seen.width()).flat_map(|x| (0..seen.height()).map(move |y| (x, y)));
     let light = strip.filter(|&(x, y)| seen.get_pixel(x, y)[0] > 180 && is_grey(seen.get_pixel(x, y))).count();
     assert!(light > 200, "{light} light pixels on the display");
-    judge(&report, busy);
+    keeps_drawing(&display, report);
 }
 
 /// The share of the processors' time that goes to others, seen over a while in which this program does nothing.
@@ -177,35 +176,60 @@ fn others() -> f64 {
     1.0 - passed.iter().skip(3).take(2).sum::<f64>() / all.max(1.0)
 }
 
-/// Gaps between frames: the longest of a usual detection is held to the frame's own time and twice the slice by `make bench-check`, as
-/// all that the clock judges. Without that it is told, with how busy the machine is.
-fn judge(report: &serde_json::Value, busy: f64) {
-    let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("{report:#}"));
-    let frame = number(&report["frame_ms"]);
-    let allowed = frame + 2.0 * f64::from(SLICE);
-    let mut each: Vec<f64> =
-        report["longest_gap_of_each_detection_ms"].as_array().unwrap().iter().map(number).collect();
-    each.sort_by(f64::total_cmp);
-    assert!(number(&report["frames"]) > 20.0 * number(&report["detections"]), "{report:#}");
-    assert_eq!(report["slice_ms"], SLICE);
-    let usual = each.get(each.len() / 2).copied();
+/// The longest gap between frames of a detection is no longer than the frame's own time and twice the slice: of a usual detection on a
+/// machine that others leave alone, of every one by `make bench-check`. What the system does besides it does not do each
+/// time: three runs may show it.
+fn keeps_drawing(display: &Display, first: serde_json::Value) {
     let strict = std::env::var_os("MASKRCNN_BENCH_CHECK").is_some();
-    let told = format!(
-        "frames of {frame:.1} ms, slices of {SLICE}: the longest gap of a usual detection is {:.1} ms, of all {:.1}; \
-         {allowed:.1} are to be",
-        usual.unwrap_or_default(),
-        number(&report["gap_ms"]["longest"]),
-    );
-    if strict {
+    let folder = tempfile::tempdir().unwrap();
+    let again = |_| runs(display, &folder.path().join("last.png"), if strict { 3 * SECONDS } else { SECONDS }).0;
+    let mut told = String::new();
+    for report in std::iter::once(first).chain((0..2).map(again)) {
+        let gaps = Gaps::of(&report);
+        told = gaps.told();
         eprintln!("{told}");
-        assert!(usual.is_some_and(|usual| usual <= allowed), "{told}: {report:#}");
-    } else {
-        skipped(
-            &format!(
-                "the longest gap between the window's frames, where others have {:.0} % of the machine ({told})",
-                100.0 * busy
-            ),
-            "`make bench-check` judges it",
-        );
+        if if strict { gaps.all } else { gaps.usual } <= gaps.allowed {
+            return;
+        }
+    }
+    let busy = others();
+    assert!(!strict && busy > 0.1, "{told}, three times");
+    skipped(
+        &format!(
+            "the longest gap between the window's frames, where others have {:.0} % of the machine ({told})",
+            100.0 * busy
+        ),
+        "`make bench-check` judges it",
+    );
+}
+
+/// Milliseconds of a report.
+struct Gaps {
+    frame: f64,
+    slice: f64,
+    allowed: f64,
+    usual: f64,
+    all: f64,
+}
+
+impl Gaps {
+    fn of(report: &serde_json::Value) -> Self {
+        let number = |value: &serde_json::Value| value.as_f64().unwrap_or_else(|| panic!("{report:#}"));
+        assert!(number(&report["frames"]) > 20.0 * number(&report["detections"]), "{report:#}");
+        let [frame, slice] = ["frame_ms", "slice_ms"].map(|name| number(&report[name]));
+        assert!(slice == 8.0 || slice == 16.0, "{report:#}");
+        let mut each: Vec<f64> =
+            report["longest_gap_of_each_detection_ms"].as_array().unwrap().iter().map(number).collect();
+        each.sort_by(f64::total_cmp);
+        let usual = *each.get(each.len() / 2).unwrap_or_else(|| panic!("no detection has ended: {report:#}"));
+        Self { frame, slice, allowed: frame + 2.0 * slice, usual, all: number(&report["gap_ms"]["longest"]) }
+    }
+
+    fn told(&self) -> String {
+        let Self { frame, slice, allowed, usual, all } = self;
+        format!(
+            "frames of {frame:.1} ms, slices of {slice}: the longest gap of a usual detection is {usual:.1} ms, of all \
+             {all:.1}; {allowed:.1} are to be"
+        )
     }
 }
