@@ -101,8 +101,12 @@ impl Plan {
                 let rate = 0.5 * d.multiply_adds * d.cores * d.clock;
                 larger((memory, Bound::Memory), (step.cost.flops / 2.0 / rate, Bound::MultiplyAdds))
             }
-            // Three passes over a row by one thread, of which there are few.
-            ("softmax", _) => (d.clocks(3.0 * 150.0 * io.dim(0, 1) as f64), Bound::Turns),
+            // Three passes over a row by one thread, of which there are few, or by several that meet twice.
+            ("softmax", _) => {
+                let lanes = step.variant.find("LANES").map_or(1, |n| n as usize);
+                let meet = if lanes > 1 { 2.0 * (150.0 + 30.0 * lanes as f64) } else { 0.0 };
+                (d.clocks(3.0 * 150.0 * io.dim(0, 1).div_ceil(lanes) as f64 + meet), Bound::Turns)
+            }
             ("paste_layout", _) => (d.clocks(12e3), Bound::Turns),
             // Of the eight operations of a sample and channel, 16 bytes: a corner of four channels is a load.
             ("roi_align", _) => {

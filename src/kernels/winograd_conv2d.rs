@@ -77,18 +77,24 @@ impl WinogradConv2d {
     }
 
     /// Whether a device can run what is worth it.
-    pub(crate) fn runs_on(target: &Target) -> bool {
-        [SMALL, NARROW].into_iter().any(|cut| can_run(cut, target))
+    pub(crate) fn runs_on(&self, target: &Target) -> bool {
+        [SMALL, NARROW].into_iter().any(|cut| self.can_run(cut, target))
+    }
+
+    fn can_run(&self, cut: [u32; 4], target: &Target) -> bool {
+        // Where a tile lies among levels takes registers, of which AMD's compiler then spills some of the larger cuts.
+        let roomy = self.0.levels.is_none() || cut == NARROW;
+        // AMD's GPUs before RDNA, known by subgroups of 64 lanes and no others, have 128 registers for each thread of a workgroup
+        // of 512, and 84 for each of a larger one.
+        let crowded = target.can.subgroup == Some(64) && threads(cut) > 512;
+        let fits = threads(cut) <= target.can.max_invocations && bytes(cut) <= target.can.workgroup_bytes as usize;
+        roomy && !crowded && fits
     }
 }
 
 fn workgroups(cut: [u32; 4], tiles: usize, k: usize) -> usize {
     let [of_one, rows] = extents(cut);
     tiles.div_ceil(of_one) * k.div_ceil(rows)
-}
-
-fn can_run(cut: [u32; 4], target: &Target) -> bool {
-    threads(cut) <= target.can.max_invocations && bytes(cut) <= target.can.workgroup_bytes as usize
 }
 
 /// The cut of a variant.
@@ -143,9 +149,7 @@ impl Kernel for WinogradConv2d {
             _ if fills => [large, small, narrow],
             _ => [small, narrow, large],
         };
-        // Where a tile lies among levels takes registers, of which AMD's compiler then spills some of the larger cuts.
-        let roomy = |name: &str| self.0.levels.is_none() || name == "narrow";
-        let able = all.into_iter().filter(|(name, cut)| roomy(name) && can_run(*cut, target)).chain([("least", LEAST)]);
+        let able = all.into_iter().filter(|(_, cut)| self.can_run(*cut, target)).chain([("least", LEAST)]);
         let variant = |(name, [lp, lk, tg, th]): (&'static str, [u32; 4])| {
             // Fours of weights that a thread loads in a step; those that turn tiles load none.
             let loads = if name == "narrow" { 3 } else { 6 };

@@ -129,19 +129,20 @@ mod tests {
         let three = || Conv2d { pad: (1, 1), ..Conv2d::default() };
         let large = conv([1, 64, 64, 128], [128, 3, 3, 128]);
         assert_eq!(chosen(three(), &large, &GPU, &[]), "winograd: winograd_in winograd_gemm winograd_out");
-        // In one launch where channels are few, or registers, and the device holds its points.
+        // In one launch where the device holds its points, but for many channels where memory is fast.
         let able =
             |pays| Target { can: Caps { max_invocations: 1024, workgroup_bytes: 32768, ..GPU.can }, pays, ..GPU };
         let (whole, parts) = ("winograd-whole: winograd_conv2d", "winograd: winograd_in winograd_gemm winograd_out");
-        let (usual, narrow) = (able(&policy::GPU), able(&policy::NARROW_GPU));
+        let (usual, narrow, many) = (able(&policy::GPU), able(&policy::NARROW_GPU), able(&policy::MATRIX_GPU));
         let wide = conv([1, 96, 96, 256], [256, 3, 3, 256]);
         for (x, target, want) in
-            [(&large, &usual, parts), (&wide, &usual, parts), (&wide, &narrow, whole), (&large, &narrow, parts)]
+            [(&large, &usual, parts), (&wide, &usual, whole), (&wide, &narrow, whole), (&wide, &many, parts)]
         {
             assert_eq!(chosen(three(), x, target, &[]), want);
         }
         assert_eq!(chosen(three(), &conv([1, 128, 128, 64], [64, 3, 3, 64]), &usual, &[]), parts);
         assert_eq!(chosen(three(), &conv([1, 200, 304, 64], [64, 3, 3, 64]), &usual, &[]), whole);
+        assert_eq!(chosen(three(), &conv([1, 200, 304, 64], [64, 3, 3, 64]), &many, &[]), whole);
         assert_eq!(chosen(three(), &wide, &GPU, &[]), parts);
         let few = conv([1, 7, 7, 512], [512, 3, 3, 512]);
         assert_eq!(chosen(three(), &few, &GPU, &[]), "split-k: split_product split_sum");

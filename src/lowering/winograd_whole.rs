@@ -31,7 +31,7 @@ impl Lowering for Whole {
             io.dim(1, 0).max(io.dim(1, 3)) <= target.pays.winograd.whole_to
                 && 2 * kernel.most_workgroups(io) >= 3 * target.pays.blocks.fills
         };
-        let able = WinogradConv2d::runs_on(target) && Winograd.pays(op, io, target);
-        able && WinogradConv2d::of(op, io).is_some_and(enough)
+        Winograd.pays(op, io, target)
+            && WinogradConv2d::of(op, io).is_some_and(|kernel| kernel.runs_on(target) && enough(kernel))
     }
 }

@@ -117,8 +117,9 @@ pub struct Winograd {
     pub twos: bool,
     /// Channels of either side up to which it pays to do it in one launch: nothing is written between its parts, which is
     /// most where channels are few, but each block of rows turns its tiles anew, and reads more from the cache for each
-    /// product. By the model of `crate::graph::Prediction`, at 256 channels an H200 would take 15 % longer for P2 of 800×1216
-    /// and an Adreno 740 16 %, an RTX 4090 and a 6900 XT 17 % less, an M3 Max 15 % and an Iris Xe 7 %.
+    /// product. By the model of `crate::graph::Prediction`, at 256 channels an H200 would take 15 % longer for P2 of 800×1216,
+    /// an RTX 4090 and a 6900 XT 17 % less, an M3 Max 15 % and an Iris Xe 7 %; an Adreno 740 would take 16 % longer, for a third
+    /// less traffic of the whole network, which on a battery is worth more.
     pub whole_to: usize,
     /// Workgroups from which on it pays on matrix units, where f16 is wanted: fewer leave most of a GPU idle, which parts of long
     /// rows do not. None where it never pays.
@@ -199,7 +200,7 @@ pub const GPU: Policy = Policy {
     winograd: Winograd {
         by_texels: false,
         twos: true,
-        whole_to: 128,
+        whole_to: usize::MAX,
         on_matrices: Some(96),
         least_channels: 64,
         least_tiles: 0,
@@ -211,22 +212,22 @@ pub const GPU: Policy = Policy {
 };
 
 /// GPUs with several times as many matrix units for each of their multiply-adds and for what their caches bring, as those made for
-/// training: by the model of `crate::graph::Prediction` an H200 would take 18 % longer for P2 of 800×1216 by Winograd's products,
-/// whose weights' points are many, where an RTX 4090 takes 45 % less and a 7900 XTX 21 %.
-pub const MATRIX_GPU: Policy =
-    Policy { name: "GPU of many matrix units", winograd: Winograd { on_matrices: None, ..GPU.winograd }, ..GPU };
+/// training: by the model of `crate::graph::Prediction` an H200 would take 18 % longer for P2 of 800×1216 by Winograd's products
+/// on matrix units, whose weights' points are many, where an RTX 4090 takes 45 % less and a 7900 XTX 21 %. Nor does its memory
+/// have others wait for it, so that Winograd's parts may lie there.
+pub const MATRIX_GPU: Policy = Policy {
+    name: "GPU of many matrix units",
+    winograd: Winograd { on_matrices: None, whole_to: 128, ..GPU.winograd },
+    ..GPU
+};
 
 /// The names of such GPUs, as words of an adapter's.
 const OF_MANY_MATRICES: [&str; 12] =
     ["V100", "A100", "A800", "A30", "H100", "H200", "H800", "H20", "GH200", "B100", "B200", "GB200"];
 
 /// GPUs whose threads have few registers.
-pub const NARROW_GPU: Policy = Policy {
-    name: "GPU of few registers",
-    blocks: Blocks { sums: 32, ..GPU.blocks },
-    winograd: Winograd { whole_to: usize::MAX, ..GPU.winograd },
-    ..GPU
-};
+pub const NARROW_GPU: Policy =
+    Policy { name: "GPU of few registers", blocks: Blocks { sums: 32, ..GPU.blocks }, ..GPU };
 
 /// CPU drivers whose lanes go by four (SwiftShader): they take minutes for a text that lavapipe compiles in a second, and
 /// gain nothing by textures.
