@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use super::spread::{Span, Spread};
 
-/// The share of what a slice may take that cuts aim at, where steps were measured: times vary, on a GPU of one's own by a few parts in
-/// a hundred, on cores that others use twofold. It falls with each slice that took longer than it may, and rises with each other,
-/// so that about one in a hundred is too long.
+/// The share of what a slice may take that cuts aim at, where steps were measured: times scatter, on a CPU twofold. It falls with each
+/// slice that took longer than it may, and rises with each other, so that about one in a hundred is too long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Aim(f64);
 
