@@ -1,6 +1,6 @@
 //! What to plan and compile for: what a device can do, without opening it.
 
-use maskrcnn::engine::gpu::{Adapter, choose};
+use maskrcnn::engine::gpu::{Adapter, Roofs, choose};
 use maskrcnn::engine::target::{PROFILES, Profile, Speeds, Target, profile};
 use maskrcnn::{Error, Result};
 
@@ -22,6 +22,8 @@ pub(super) struct Class {
     pub max_binding: u64,
     /// How fast it should be, where that is told.
     pub speeds: Option<Speeds>,
+    /// What those are, for people.
+    pub predicted: Option<String>,
 }
 
 impl Class {
@@ -34,13 +36,7 @@ impl Class {
             target: Target::MINIMUM,
             max_binding: PROMISED_BINDING,
             speeds: None,
-        };
-        let of = |a: Adapter| Self {
-            key: Some(a.key()),
-            name: a.name,
-            target: a.target,
-            max_binding: a.max_binding,
-            speeds: None,
+            predicted: None,
         };
         if let Some(name) = choice.and_then(|choice| choice.strip_prefix(PROFILE)) {
             return match profile(name) {
@@ -53,14 +49,32 @@ impl Class {
         }
         match choice {
             Some("none") => Ok(least("no device")),
-            Some(_) => choose(choice).map(of),
-            None => Ok(choose(None).map_or_else(|_| least("no GPU driver was found"), of)),
+            Some(_) => choose(choice).map(Self::real),
+            None => Ok(choose(None).map_or_else(|_| least("no GPU driver was found"), Self::real)),
         }
+    }
+
+    /// That of a device that is there: predicted as others of its kind, with its own roofs where the cache has them.
+    fn real(adapter: Adapter) -> Self {
+        let key = adapter.key();
+        let like = Profile::like(&adapter.name, &adapter.target);
+        let roofs = Roofs::of_key(&key);
+        let speeds = like.map(|p| roofs.map_or(p.speeds, |roofs| p.speeds.with_roofs(roofs.copy, roofs.fma)));
+        let predicted = like.map(|profile| {
+            let with = match roofs {
+                Some(_) => "with the roofs that were measured on this one",
+                None => "whatever this one's are: `maskrcnn profile` measures its roofs",
+            };
+            format!("as of `{PROFILE}{}` ({}), {with}", profile.name, profile.device)
+        });
+        let Adapter { name, target, max_binding, .. } = adapter;
+        Self { name, key: Some(key), target, max_binding, speeds, predicted }
     }
 
     fn like(profile: &Profile) -> Self {
         Self {
-            name: format!("{PROFILE}{} ({}, as predicted: nothing was measured)", profile.name, profile.device),
+            name: format!("{PROFILE}{} ({})", profile.name, profile.device),
+            predicted: Some("by data sheets: nothing was measured".into()),
             key: None,
             target: profile.target,
             max_binding: profile.max_binding,

@@ -78,10 +78,11 @@ fn table(name: &str, class: &Class, size: &NetworkSize, plan: &Plan) -> String {
     let sides = |(h, w): (u32, u32)| format!("{h}×{w}");
     let mut out = String::new();
     let predictions = class.speeds.map(|speeds| plan.predict(&speeds));
+    let told = class.predicted.as_ref().map_or_else(String::new, |told| format!("times are predicted {told}\n"));
     // Writing to a string cannot fail.
     let _ = write!(
         out,
-        "{name}\nimage {} (rows × columns), resized to {}, planned for {}\ndevice {}, {} MiB a binding, products of {}\n\n{}",
+        "{name}\nimage {} (rows × columns), resized to {}, planned for {}\ndevice {}, {} MiB a binding, products of {}\n{told}\n{}",
         sides(size.input),
         sides(size.resized),
         sides(size.padded),
@@ -103,6 +104,9 @@ fn json(name: &str, class: &Class, size: &NetworkSize, plan: &Plan) -> String {
     all["device"] = class.name.as_str().into();
     all["max_binding"] = class.max_binding.into();
     all["products"] = if class.target.wants_f16() { "f16" } else { "f32" }.into();
+    if let Some(told) = &class.predicted {
+        all["predicted"] = told.as_str().into();
+    }
     if let Some(speeds) = &class.speeds {
         let predictions = plan.predict(speeds);
         if let Some(steps) = all["steps"].as_array_mut() {

@@ -83,6 +83,11 @@ impl Roofs {
         }
     }
 
+    /// What the cache has for the device of this key ([`super::Adapter::key`]).
+    pub fn of_key(key: &str) -> Option<Self> {
+        kept()?.get(key).and_then(sound)
+    }
+
     /// Measures, and puts that in the place of what the cache had for the device; the best of both where the device is
     /// busy.
     ///
@@ -142,7 +147,7 @@ fn kept() -> Option<Entries> {
 
 /// What the cache has for the device.
 fn known(device: &Device) -> Option<Roofs> {
-    kept()?.get(&device.key()).and_then(sound)
+    Roofs::of_key(&device.key())
 }
 
 /// An entry that can be divided by.

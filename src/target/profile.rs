@@ -1,6 +1,8 @@
 //! Devices that need not be there: what each can do, and how fast it should be. Plans, shaders and tests can be made for
 //! any of them, and a plan's time can be predicted ([`crate::graph::Prediction`]).
 //!
+//! A real GPU is predicted by the class that it is most like, with its own roofs once they were measured.
+//!
 //! Nothing here was measured by this project. Limits are those that the vendors' Vulkan and Metal drivers report; clocks,
 //! cores and bandwidths are from the vendors' data sheets, of which kernels reach what is written here (about 0.8 of memory
 //! bandwidth and of multiply-adds, half of an L2's). What matrix units reach is fitted to published runs of ggml's cooperative
@@ -31,8 +33,10 @@ pub struct Speeds {
     pub clock: f64,
     /// Cores: multiprocessors, compute units, Xe cores' vector engines.
     pub cores: f64,
-    /// f32 multiply-adds a clock and core.
+    /// f32 multiply-adds a clock and core that kernels reach.
     pub multiply_adds: f64,
+    /// The same of multiply-adds in registers that wait for nothing.
+    pub peak: f64,
     /// The same of matrix units on f16; 0 where there are none.
     pub matrix: f64,
     /// Bytes that a core reads from its workgroup memory in a clock.
@@ -83,6 +87,7 @@ pub const PROFILES: [Profile; 7] = [
             clock: 1.75e9,
             cores: 132.0,
             multiply_adds: 85.0,
+            peak: 128.0,
             matrix: 700.0,
             workgroup: 128.0,
             cache: 5.5e12,
@@ -101,6 +106,7 @@ pub const PROFILES: [Profile; 7] = [
             clock: 2.5e9,
             cores: 128.0,
             multiply_adds: 80.0,
+            peak: 128.0,
             matrix: 115.0,
             workgroup: 128.0,
             cache: 4.5e12,
@@ -119,6 +125,7 @@ pub const PROFILES: [Profile; 7] = [
             clock: 2.4e9,
             cores: 96.0,
             multiply_adds: 70.0,
+            peak: 128.0,
             matrix: 150.0,
             workgroup: 128.0,
             cache: 2.5e12,
@@ -137,6 +144,7 @@ pub const PROFILES: [Profile; 7] = [
             clock: 2.2e9,
             cores: 80.0,
             multiply_adds: 55.0,
+            peak: 64.0,
             matrix: 0.0,
             workgroup: 128.0,
             cache: 1.8e12,
@@ -155,6 +163,7 @@ pub const PROFILES: [Profile; 7] = [
             clock: 1.4e9,
             cores: 40.0,
             multiply_adds: 90.0,
+            peak: 128.0,
             matrix: 95.0,
             workgroup: 64.0,
             cache: 1.0e12,
@@ -173,6 +182,7 @@ pub const PROFILES: [Profile; 7] = [
             clock: 1.3e9,
             cores: 96.0,
             multiply_adds: 5.5,
+            peak: 8.0,
             matrix: 0.0,
             workgroup: 10.7,
             cache: 0.2e12,
@@ -191,6 +201,7 @@ pub const PROFILES: [Profile; 7] = [
             clock: 0.68e9,
             cores: 6.0,
             multiply_adds: 150.0,
+            peak: 256.0,
             matrix: 0.0,
             workgroup: 128.0,
             cache: 0.12e12,
@@ -207,6 +218,7 @@ const SLOW_DISCRETE: Speeds = Speeds {
     clock: 1.0e9,
     cores: 96.0,
     multiply_adds: 4.0,
+    peak: 8.0,
     matrix: 0.0,
     workgroup: 10.7,
     cache: 0.1e12,
@@ -224,6 +236,38 @@ impl Speeds {
     /// this network at all should be slower by much.
     pub fn assumed(discrete: bool) -> &'static Self {
         if discrete { &SLOW_DISCRETE } else { &SLOW }
+    }
+
+    /// Those of another device of the kind, of which roofs were measured: `copy` bytes a second, read and written, and `fma`
+    /// floating-point operations a second of multiply-adds in registers. It has as many cores as that takes, and as much
+    /// of the cache.
+    pub fn with_roofs(&self, copy: f64, fma: f64) -> Self {
+        let cores = fma / (2.0 * self.peak * self.clock);
+        Self { memory: copy, cores, cache: self.cache * cores / self.cores, ..*self }
+    }
+}
+
+/// Words of GPUs' names, and the profile of their kind.
+const KINDS: [(&[&str], &str); 5] = [
+    (&["nvidia", "geforce", "quadro", "tesla"], "ada"),
+    (&["amd", "radeon", "radv"], "rdna2"),
+    (&["apple"], "apple-m"),
+    (&["intel", "arc", "iris"], "xe"),
+    (&["adreno", "turnip", "mali"], "adreno"),
+];
+
+impl Profile {
+    /// The class that a real GPU of this name is most like, by its maker and its matrix units; none where its maker is not known.
+    pub fn like(name: &str, target: &Target) -> Option<&'static Self> {
+        let words: Vec<String> =
+            name.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_ascii_lowercase).collect();
+        let named = |kind: &&(&[&str], &str)| words.iter().any(|word| kind.0.contains(&word.as_str()));
+        let (_, kind) = KINDS.iter().find(named)?;
+        profile(match *kind {
+            "ada" if target.pays.name == policy::MATRIX_GPU.name => "hopper",
+            "rdna2" if !target.can.matrices.is_empty() => "rdna3",
+            kind => kind,
+        })
     }
 }
 
@@ -258,6 +302,33 @@ mod tests {
             assert_eq!(p.target.can.matrices.is_empty(), p.speeds.matrix == 0.0, "{}", p.name);
         }
         assert!(profile("no such").is_none());
+    }
+
+    #[test]
+    fn gpus_are_like_those_of_their_maker() {
+        let like = |name: &str, target: &Target| Profile::like(name, target).map(|p| p.name);
+        let of = |name: &str| profile(name).unwrap().target;
+        let plain = gpu(Caps::MINIMUM);
+        for p in &PROFILES {
+            assert_eq!(like(p.device, &p.target), Some(p.name), "{}", p.device);
+        }
+        assert_eq!(like("NVIDIA GeForce GTX 1060 (NVK GP106)", &plain), Some("ada"));
+        assert_eq!(like("AMD Radeon RX 580 Series (RADV POLARIS10)", &plain), Some("rdna2"));
+        assert_eq!(like("AMD Radeon 890M Graphics (RADV GFX1150)", &of("rdna3")), Some("rdna3"));
+        assert_eq!(like("Intel(R) Arc(tm) A770 Graphics (DG2)", &plain), Some("xe"));
+        assert_eq!(like("llvmpipe (LLVM 15.0.6, 256 bits)", &plain), None);
+        assert_eq!(like("SwiftShader Device (Subzero)", &plain), None);
+    }
+
+    /// A smaller one of the kind: a quarter of the cores, half of the memory's speed.
+    #[test]
+    fn measured_roofs_take_the_place_of_a_data_sheet_s() {
+        let speeds = profile("ada").unwrap().speeds;
+        let own = speeds.with_roofs(speeds.memory, 2.0 * speeds.peak * speeds.clock * speeds.cores);
+        assert_eq!(own, speeds);
+        let small = speeds.with_roofs(0.5 * speeds.memory, 0.5 * speeds.peak * speeds.clock * speeds.cores);
+        assert_eq!((small.cores, small.memory), (0.25 * speeds.cores, 0.5 * speeds.memory));
+        assert_eq!((small.cache, small.clock), (0.25 * speeds.cache, speeds.clock));
         assert!(Matrices::of(16).iter().all(|m| m.size == 16) && Matrices::of(16).iter().count() == 2);
     }
 }

@@ -15,6 +15,7 @@ mod loss;
 mod names;
 mod outputs;
 mod places;
+mod predicted;
 mod printing;
 #[path = "../common/program.rs"]
 mod program;

@@ -11,7 +11,7 @@ use crate::skipped::skipped;
 
 /// Mesa's RADV on its null winsys, as if an RX 7900 were there: its file and its name of that GPU. Nothing where it is
 /// not installed, or too new: then it asks for a shim.
-fn null_device() -> Option<&'static [String; 2]> {
+pub(crate) fn null_device() -> Option<&'static [String; 2]> {
     static FOUND: OnceLock<Option<[String; 2]>> = OnceLock::new();
     let find = || {
         let folder = Path::new("/usr/share/vulkan/icd.d");
@@ -33,7 +33,7 @@ fn null_device() -> Option<&'static [String; 2]> {
 }
 
 /// The program where that GPU is the only one.
-fn on([icd, family]: &[String; 2]) -> Command {
+pub(crate) fn on([icd, family]: &[String; 2]) -> Command {
     let mut command = program();
     for (name, value) in [("VK_DRIVER_FILES", icd), ("VK_ICD_FILENAMES", icd), ("RADV_FORCE_FAMILY", family)] {
         command.env(name, value);

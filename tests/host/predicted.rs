@@ -52,6 +52,21 @@ fn no_plan_for_a_gpu_gets_slower() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// The table of docs/INSTRUMENTS.md is this tree's.
+#[test]
+fn the_docs_say_what_is_predicted() {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/INSTRUMENTS.md")).unwrap();
+    for (name, factors) in [("f32", Factors::F32), ("f16", Factors::F16)] {
+        let row = docs.lines().find(|line| line.starts_with(&format!("| {name} ("))).unwrap();
+        let said: Vec<f64> = row.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();
+        assert_eq!(said.len(), PROFILES.len(), "{row}");
+        for (profile, said) in PROFILES.iter().zip(said) {
+            let predicted = milliseconds(&planned(profile, factors), profile);
+            assert!((said - predicted).abs() <= 0.01 * predicted, "{} {name}: {said}, is {predicted:.2}", profile.name);
+        }
+    }
+}
+
 /// The precision that nobody chose is the one that should be faster: wherever it is the other, it says so here.
 #[test]
 fn what_is_taken_by_itself_is_what_should_be_faster() {
