@@ -197,7 +197,7 @@ mod tests {
                 let took: Vec<f64> = (1..=100).map(|i| expected[0] * if i > 97 { longest } else { 0.9 }).collect();
                 aim.hears(&took, &expected, within);
             }
-            assert!((aim.0 - want).abs() < 0.08 * want, "{aim:?} where {want} would do");
+            assert!((aim.0 - want).abs() < 0.12 * want, "{aim:?} where {want} would do");
         }
         // What cannot be cut is no reason to cut others finer, nor is one slow run.
         let mut aim = Aim::FIRST;
