@@ -1,6 +1,6 @@
 // Softmax of each row. A thread a row, or where LANES is known so many threads a row, of whose loads those of neighbours lie side
 // by side: a GPU is not filled by a thousand threads, each of which waits for one class after the other. They meet in workgroup
-// memory, which every device has, and needs no lanes to be known.
+// memory, which every device has, whatever lanes run together on it.
 
 struct Params { n: u32, k: u32, images_per_batch: u32, grid_x: u32 }
 

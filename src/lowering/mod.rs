@@ -144,6 +144,13 @@ mod tests {
         assert_eq!(chosen(three(), &conv([1, 200, 304, 64], [64, 3, 3, 64]), &usual, &[]), whole);
         assert_eq!(chosen(three(), &conv([1, 200, 304, 64], [64, 3, 3, 64]), &many, &[]), whole);
         assert_eq!(chosen(three(), &wide, &GPU, &[]), parts);
+        // Where only small cuts run without spilling, and tiles lie among levels, none is left that is worth it.
+        let old = Target { can: Caps { subgroup: Some(64), ..usual.can }, ..usual };
+        let levels = crate::ops::levels::Levels::new(&[(96, 96), (48, 48)]);
+        let joined = conv([1, 1, 96 * 96 + 48 * 48, 256], [256, 3, 3, 256]);
+        assert_eq!(chosen(three(), &wide, &old, &[]), whole);
+        assert_eq!(chosen(Conv2d { levels, ..three() }, &joined, &old, &[]), parts);
+        assert_eq!(chosen(Conv2d { levels, ..three() }, &joined, &usual, &[]), whole);
         let few = conv([1, 7, 7, 512], [512, 3, 3, 512]);
         assert_eq!(chosen(three(), &few, &GPU, &[]), "split-k: split_product split_sum");
         assert_eq!(chosen(Conv2d::default(), &conv([1, 64, 64, 64], [256, 1, 1, 64]), &GPU, &[]), "direct: conv2d");
