@@ -23,7 +23,7 @@ struct Params {
 }
 
 @slot var<uniform> p: Params;
-@slot var<storage, read> x: array<f32>;            // [N, H, W, C]
+@slot var<storage, read> x: array<vec2<f32>>;      // [N, H, W, C/2]
 @slot var<storage, read> weight: array<vec4<f32>>; // [K/BK, C/4, 36, 4, BK/4]
 @slot var<storage, read> bias: array<f32>;         // [K]
 #ifdef RESIDUAL
@@ -40,13 +40,14 @@ struct Params {
 const TILES = 4u * LP * TG;
 const BK = 4u * LK * TH;
 const THREADS = 36u * LP * LK;
-// Threads that turn tiles, one of four channels each, and those after them that load weights.
-const X_THREADS = 4u * TILES;
-const W_THREADS = 36u * BK / WL;
+// What a step turns: of each tile rows of six inputs by two channels, then columns of six points of four.
+const ROWS = 12u * TILES;
+const COLUMNS = 24u * TILES;
 // A point's tiles of four channels; four points then begin in banks of their own.
 const POINT = 4u * TILES + 8u;
-// Fours of rows that are turned to outputs at a time: as much as the weights' place holds.
-const ROUND = BK / 16u;
+// Fours of rows that are turned to outputs at a time: as many as the weights' place holds.
+const ROUND = BK / TILES;
+const SUMS = 4u * TILES * ROUND; // of a point
 
 var<workgroup> xs: array<f32, 36u * POINT>;    // [36, 4, TILES], and what lies between points
 var<workgroup> ws: array<vec4<f32>, 36u * BK>; // [36, 4, BK/4], then sums: [36, TILES, ROUND]
@@ -61,34 +62,9 @@ fn place_of(tile: u32) -> Place {
     return Place(n, row, column, h, w, map_first);
 }
 
-fn x_at(i: u32) -> f32 { return x[i]; }
+#import winograd_conv2d/turn
 
-// The points of one channel of a tile; those of four channels lie together.
-fn put(at: u32, point: u32, value: f32) { xs[at + point * POINT] = value; }
-
-fn turn(place: Place, c: u32, out: u32) {
-    let n = place.n;
-    let row = place.row;
-    let column = place.column;
-    let h = place.h;
-    let w = place.w;
-    let map_first = place.map_first;
-#paste shared/winograd_points
-}
-
-// Sum `at` of those at a point, in the order of tiles and rows.
-fn m_at(at: u32, point: u32) -> f32 { return ws[point * (TILES * ROUND) + at / 4u][at % 4u]; }
-
-// One row of a tile's outputs.
-fn output(place: Place, k: u32, i: u32) {
-    let n = place.n;
-    let row = place.row;
-    let column = place.column;
-    let h = place.h;
-    let w = place.w;
-    let map_first = place.map_first;
-#paste shared/winograd_outputs
-}
+#import winograd_conv2d/turn_back
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) t: u32) {
@@ -97,10 +73,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if first >= p.tiles { return; }
     if are_dead(first / p.per_image, min(first + TILES - 1u, p.tiles - 1u) / p.per_image) { return; }
 
-    let point = t / (LP * LK);
-    let tx = t % LK;
-    let ty = t / LK % LP;
-    let mine = place_of(min(first + t / 4u % TILES, p.tiles - 1u));
+#repeat e XL
+    let six_${e} = (t + ${e}u * THREADS) % ROWS;
+    let row_${e} = row_of(place_of(min(first + six_${e} / 2u % TILES, p.tiles - 1u)), six_${e} / (2u * TILES));
+#end
 #repeat g TG
 #repeat e 4
 #repeat h TH
@@ -111,16 +87,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     var wi = wid.z * (p.c * 9u * BK) + t;
     for (var c = 0u; c < p.c; c += 4u) {
         workgroupBarrier();
-        if t < X_THREADS {
-            turn(mine, c + t % 4u, t % 4u * TILES + t / 4u);
-        } else if t < X_THREADS + W_THREADS {
-#repeat e WL
-            ws[t - X_THREADS + ${e}u * W_THREADS] = weight[wi - X_THREADS + ${e}u * W_THREADS];
-#end
+#repeat e XL
+        if t + ${e}u * THREADS < ROWS {
+            let six = t + ${e}u * THREADS;
+            turn_row(row_${e}, c / 2u + six % 2u, six % 2u * (2u * TILES) + six / 2u % TILES + six / (2u * TILES) * 6u * POINT);
         }
+#end
+#repeat e WL
+        if t + ${e}u * THREADS < 36u * BK { ws[t + ${e}u * THREADS] = weight[wi + ${e}u * THREADS]; }
+#end
         wi += 36u * BK;
         workgroupBarrier();
+#repeat e XC
+        if t + ${e}u * THREADS < COLUMNS {
+            let six = t + ${e}u * THREADS;
+            turn_column(six % (4u * TILES) + six / (4u * TILES) * POINT);
+        }
+#end
+        workgroupBarrier();
         for (var q = 0u; q < 4u; q++) {
+            // Places are worked out anew wherever they are asked for: kept, they would take registers beside the sums.
+            let point = t / (LP * LK);
+            let tx = t % LK;
+            let ty = t / LK % LP;
             let xa = point * POINT + q * TILES + ty * 4u;
             let wa = (point * 4u + q) * (BK / 4u) + tx;
 #repeat h TH
@@ -138,12 +127,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
 
     // A few rows of all tiles at a time.
-    let whose = first + t / (4u * ROUND);
-    let ends = t < TILES * 4u * ROUND && whose < p.tiles;
-    let its = place_of(min(whose, p.tiles - 1u));
 #repeat h TH
     for (var j = 0u; j < LK / ROUND; j++) {
         workgroupBarrier();
+        let point = t / (LP * LK);
+        let tx = t % LK;
+        let ty = t / LK % LP;
         if tx / ROUND == j {
 #repeat g TG
 #repeat e 4
@@ -152,8 +141,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #end
         }
         workgroupBarrier();
-        let k = wid.z * BK + (${h}u * LK + j * ROUND) * 4u + t % (4u * ROUND);
-        if ends && k < p.k && is_live(its.n) { output(its, k, t); }
+#repeat e CL
+        if t + ${e}u * THREADS < 6u * SUMS { column_back((t + ${e}u * THREADS) % SUMS, (t + ${e}u * THREADS) / SUMS); }
+#end
+        workgroupBarrier();
+#repeat e RL
+        if t + ${e}u * THREADS < 4u * SUMS {
+            let at = (t + ${e}u * THREADS) % SUMS;
+            let tile = first + at / (4u * ROUND);
+            let k = wid.z * BK + (${h}u * LK + j * ROUND) * 4u + at % (4u * ROUND);
+            if tile < p.tiles && k < p.k { row_back(tile, k, at, (t + ${e}u * THREADS) / SUMS); }
+        }
+#end
     }
 #end
 }

@@ -1,13 +1,18 @@
 // The core of convolution, linear and transposed convolution for matrix units: blocks of pixels by rows of weights pass
-// through workgroup memory as in shared/blocked, here as f16, and cooperative matrices of SIZE by SIZE multiply them with
+// through workgroup memory as in shared/blocked, with HALVES as f16, and cooperative matrices of SIZE by SIZE multiply them with
 // f32 sums. A block is SP by SK shares, each of MP by MK such sums, which a subgroup holds. It asks of the kernel that
 // imports it what shared/tiled does, and knows PARTS as shared/blocked does.
 #expects p place store is_live x_loaded
 enable wgpu_cooperative_matrix;
 #import shared/spot
 
-alias MatrixA = coop_mat${SIZE}x${SIZE}<f16, A>;
-alias MatrixB = coop_mat${SIZE}x${SIZE}<f16, B>;
+#ifdef HALVES
+alias Factor = f16;
+#else
+alias Factor = f32;
+#endif
+alias MatrixA = coop_mat${SIZE}x${SIZE}<Factor, A>;
+alias MatrixB = coop_mat${SIZE}x${SIZE}<Factor, B>;
 alias MatrixC = coop_mat${SIZE}x${SIZE}<f32, C>;
 
 const SHARES = SP * SK;
@@ -17,22 +22,26 @@ const BC = 4u * BC4;
 // Both operands lie with the channels of a row side by side, as matrix units take them: a lane then reads fours. With
 // SCALARS, where a driver's language loads matrices from single elements alone, they are declared as such.
 #ifdef SCALARS
-alias Halves = f16;
+alias Factors = Factor;
 alias Sums = f32;
 const FOUR = 4u;
 #else
-alias Halves = vec4<f16>;
+alias Factors = vec4<Factor>;
 alias Sums = vec4<f32>;
 const FOUR = 1u;
 #endif
 // Rows are longer by 16 bytes than what they hold: those of a matrix then lie in different banks, and all matrices begin
 // where a driver wants them, at multiples of 16 bytes.
+#ifdef HALVES
 const ROW = (BC4 + 2u) * FOUR;
+#else
+const ROW = (BC4 + 1u) * FOUR;
+#endif
 const TILE = SIZE * SIZE / 4u;
 
 // With two BUFFERS, a step is loaded into one while the other is multiplied.
-var<workgroup> xs: array<Halves, BUFFERS * BP * ROW>; // [BP, BC]
-var<workgroup> ws: array<Halves, BUFFERS * BK * ROW>; // [BK, BC]
+var<workgroup> xs: array<Factors, BUFFERS * BP * ROW>; // [BP, BC]
+var<workgroup> ws: array<Factors, BUFFERS * BK * ROW>; // [BK, BC]
 // A cooperative matrix gives its elements to memory only: the sums pass through here, HELD matrices of each share at a
 // time, which lie side by side.
 var<workgroup> sums: array<Sums, SHARES * HELD * TILE * FOUR>; // [SHARES, SIZE, HELD, SIZE]

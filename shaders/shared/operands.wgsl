@@ -30,6 +30,11 @@ fn x_narrowed(i: u32) -> vec4<f32> { return narrowed(x_at(i)); }
 #else
 alias Held = vec4<f32>;
 fn rounded(v: vec4<f32>) -> Held { return v; }
+#ifdef MATRIX
+alias Loaded = vec4<f32>;
+fn x_loaded(i: u32) -> Loaded { return x_at(i); }
+fn x_held(v: Loaded) -> Held { return v; }
+#endif
 #endif
 fn wide(v: Held) -> vec4<f32> { return vec4<f32>(v); }
 

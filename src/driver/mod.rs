@@ -187,7 +187,7 @@ impl Driver {
 /// What a text needs and the device lacks.
 fn needs(has: &Abilities, module: &naga::Module, about: &Reflection, variant: &Variant) -> Vec<String> {
     let mut out = Vec::new();
-    if (variant.f16 || variant.matrices) && !has.f16 {
+    if variant.needs_f16() && !has.f16 {
         out.push("f16".to_string());
     }
     if variant.subgroups && !has.subgroups {
@@ -207,19 +207,18 @@ fn needs(has: &Abilities, module: &naga::Module, about: &Reflection, variant: &V
     out
 }
 
-/// The cooperative matrices whose sums the module declares.
+/// The cooperative matrices whose factors and sums the module declares.
 fn matrices(module: &naga::Module) -> Vec<Matrix> {
-    let sums = module.types.iter().filter_map(|(_, t)| match t.inner {
-        naga::TypeInner::CooperativeMatrix { rows, scalar, role: naga::CooperativeRole::C, .. } => {
-            Some(Matrix { size: rows as u32, f32_sums: scalar.width == 4 })
-        }
-        _ => None,
-    });
-    let mut out: Vec<Matrix> = Vec::new();
-    sums.for_each(|m| {
-        if !out.contains(&m) {
-            out.push(m)
-        }
-    });
-    out
+    use naga::CooperativeRole::{A, C};
+    let declared = |wanted: naga::CooperativeRole, bytes: u8, size: u32| {
+        module.types.iter().any(|(_, t)| match t.inner {
+            naga::TypeInner::CooperativeMatrix { rows, scalar, role, .. } => {
+                (role, scalar.width, rows as u32) == (wanted, bytes, size)
+            }
+            _ => false,
+        })
+    };
+    let bytes = |f32: bool| if f32 { 4 } else { 2 };
+    let both = |m: &Matrix| declared(A, bytes(m.f32_factors), m.size) && declared(C, bytes(m.f32_sums), m.size);
+    Matrix::ALL.into_iter().filter(both).collect()
 }

@@ -144,10 +144,10 @@ impl<'a> Physical<'a> {
         let all = unsafe { asks.get_physical_device_cooperative_matrix_properties(self.handle) }.unwrap_or_default();
         let (half, single) = (vk::ComponentTypeKHR::FLOAT16, vk::ComponentTypeKHR::FLOAT32);
         let has = |m: &Matrix| {
-            let sums = if m.f32_sums { single } else { half };
+            let [factors, sums] = [m.f32_factors, m.f32_sums].map(|f32| if f32 { single } else { half });
             all.iter().any(|p| {
                 [p.m_size, p.n_size, p.k_size] == [m.size; 3]
-                    && [p.a_type, p.b_type, p.c_type, p.result_type] == [half, half, sums, sums]
+                    && [p.a_type, p.b_type, p.c_type, p.result_type] == [factors, factors, sums, sums]
                     && p.scope == vk::ScopeKHR::SUBGROUP
             })
         };

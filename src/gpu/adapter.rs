@@ -136,7 +136,8 @@ pub(super) fn describe(inner: wgpu::Adapter, features: wgpu::Features, limits: &
             wants: Factors::F32,
             pays: match info.device_type {
                 wgpu::DeviceType::Cpu => Policy::of_cpu(info.subgroup_min_size),
-                _ if info.subgroup_min_size < 32 || info.backend == wgpu::Backend::Metal => &policy::NARROW_GPU,
+                _ if info.backend == wgpu::Backend::Metal => &policy::NARROW_GPU,
+                _ if info.subgroup_min_size < 32 => &policy::SHORT_GPU,
                 _ => Policy::of_gpu(&info.name),
             },
         },
@@ -170,8 +171,8 @@ fn matrices(adapter: &wgpu::Adapter, features: wgpu::Features) -> Matrices {
     let listed = adapter.cooperative_matrix_properties();
     let has = |m: &Matrix| {
         listed.iter().any(|p| {
-            let square = [p.m_size, p.n_size, p.k_size] == [m.size; 3];
-            square && p.ab_type == F16 && p.cr_type == if m.f32_sums { F32 } else { F16 }
+            let [factors, sums] = [m.f32_factors, m.f32_sums].map(|f32| if f32 { F32 } else { F16 });
+            [p.m_size, p.n_size, p.k_size] == [m.size; 3] && (p.ab_type, p.cr_type) == (factors, sums)
         })
     };
     Matrix::ALL.into_iter().filter(has).collect()

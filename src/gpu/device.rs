@@ -174,7 +174,9 @@ impl Device {
         let caches = device.features().contains(wgpu::Features::PIPELINE_CACHE);
         let pipelines_name = wgpu::util::pipeline_cache_key(&adapter.inner.get_info()).filter(|_| caches);
         let mut target = adapter.target;
-        if let Some(matrix) = target.can.matrices.iter().next().filter(|_| target.can.matrix_lanes.is_none()) {
+        if let Some(matrix) =
+            target.can.matrices.iter().find(|m| !m.f32_factors).filter(|_| target.can.matrix_lanes.is_none())
+        {
             target.can.matrix_lanes = super::lanes::of_matrices(&device, &queue, matrix);
         }
         log::info!("adapter chosen: {} ({})", adapter.name, adapter.key());

@@ -7,7 +7,7 @@
 //! AMD's compiler makes them.
 
 use super::{Plan, Source, Step};
-use crate::kernels::{BLOCK_STEP, MATRIX_STEP, Schedule};
+use crate::kernels::{BLOCK_STEP, Schedule};
 use crate::ops::Io;
 use crate::target::Speeds;
 use crate::tensor::ELEMENT_BYTES;
@@ -155,9 +155,9 @@ impl Speeds {
 }
 
 /// Vector instructions that turn a channel of a tile to points, and points to a row of its outputs, as AMD's compiler makes
-/// them: of the first 168 are arithmetic, 36 loads and 36 stores, and the rest finds places.
-const TURNING: f64 = 430.0;
-const TURNED_BACK: f64 = 450.0;
+/// them: 87 for a row of two channels and 28 for a column; then 28 for a column and 111 for a row of outputs.
+const TURNING: f64 = 6.0 * (0.5 * 87.0 + 28.0);
+const TURNED_BACK: f64 = 6.0 * 28.0 + 4.0 * 111.0;
 
 fn larger(a: (f64, Bound), b: (f64, Bound)) -> (f64, Bound) {
     if b.0 > a.0 { b } else { a }
@@ -186,12 +186,12 @@ fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Boun
         Schedule::Matrix(shares) if d.matrix > 0.0 => Some(shares),
         _ => None,
     };
-    let step_channels = 4.0 * f64::from(if of_units.is_some() { MATRIX_STEP } else { BLOCK_STEP });
+    let step_channels = 4.0 * f64::from(of_units.map_or(BLOCK_STEP, |shares| shares.step()));
     let area = pixels * rows;
     let depth = products / workgroups / area;
     let steps = (depth / step_channels).max(1.0);
     // Clocks of a step of one block, on each pipe of a core.
-    let half = if of_units.is_some() || step.variant.f16 { 0.5 } else { 1.0 };
+    let half = if step.variant.f16 { 0.5 } else { 1.0 };
     let element = ELEMENT_BYTES as f64;
     let of_x = if step.variant.find("X_F16").is_some() { 0.5 } else { 1.0 };
     let pipe = area * step_channels / if of_units.is_some() { d.matrix } else { d.multiply_adds };
@@ -199,13 +199,14 @@ fn blocks(step: &Step, products: f64, workgroups: f64, d: &Speeds) -> (f64, Boun
     let (loads, stores, instructions, barriers) = match (of_units, schedule) {
         (Some(shares), _) => {
             // Fragments of 16 × 16 that each share loads for its products; stores of four, some two on a bank.
+            let bytes = 4.0 * half;
             let fragments = shares.matrices.map(|n| f64::from(n * shares.size) / 16.0).iter().sum::<f64>();
             let of_all = f64::from(shares.shares[0] * shares.shares[1]);
-            let loads = of_all * fragments * 512.0 * step_channels / 16.0 / d.workgroup;
-            let stores = 1.5 * (pixels + rows) * step_channels * 2.0 / d.workgroup;
+            let loads = of_all * fragments * 256.0 * bytes * step_channels / 16.0 / d.workgroup;
+            let stores = 1.5 * (pixels + rows) * step_channels * bytes / d.workgroup;
             // Eight instructions for each product of 16 × 16 × 16, as AMD's compiler makes them; nine and more where x is rounded
             // on the way.
-            let beside = if of_x < 1.0 { 200.0 } else { 240.0 };
+            let beside = if of_x < 1.0 || half == 1.0 { 200.0 } else { 240.0 };
             (loads, stores, beside * (area / 16384.0).sqrt(), f64::from(3 - shares.buffers))
         }
         (None, Schedule::Blocked(block)) => {
@@ -272,7 +273,9 @@ fn whole_points(step: &Step, channels: f64, workgroups: f64, d: &Speeds) -> (f64
     let cache = operands / (d.cache / d.cores / d.clock);
     // As in blocks: fours that a thread loads for its multiply-adds.
     let fours = (tg + th) / (16.0 * tg * th);
-    let shared = (sums * 4.0 * fours * 16.0 * 0.45 + 1.5 * operands) / d.workgroup;
+    // What is turned is stored by rows, two on a bank, read by columns and stored again; weights lie as they are stored.
+    let placed = 4.0 * 36.0 * (4.0 * tiles + rows) * element;
+    let shared = (sums * 4.0 * fours * 16.0 * 0.45 + placed) / d.workgroup;
     let turned = TURNING * 4.0 * tiles / d.multiply_adds;
     // Of a turn of the products AMD's compiler makes 288 instructions for 256 multiply-adds, and 155 for 128 where TH is one.
     let instructions = (1.0 + 0.25 / th) * pipe + turned + 120.0 * 64.0 / d.multiply_adds * (36.0 * lp * lk / 256.0);
@@ -284,10 +287,10 @@ fn whole_points(step: &Step, channels: f64, workgroups: f64, d: &Speeds) -> (f64
     ];
     let most = pipes.into_iter().fold((0.0, Bound::Latency), larger);
     // Nothing is loaded while sums are made, but by another workgroup.
-    let alone = most.0 + d.latency + 80.0;
+    let alone = most.0 + d.latency + 120.0;
     let resident = (d.resident * 16384.0 / sums).max(1.0);
     // The start, and four rounds of outputs, each of a quarter of the rows.
-    let around = 900.0 + 4.0 * (200.0 + tiles * rows / 4.0 * TURNED_BACK / d.multiply_adds);
+    let around = 900.0 + 4.0 * (300.0 + tiles * rows / 4.0 * TURNED_BACK / d.multiply_adds);
     let clocks = rounds(workgroups, resident, (channels / 4.0, most.0, alone), around, d);
     (d.clocks(clocks), if alone > resident * 2.0 * most.0 { Bound::Latency } else { most.1 })
 }

@@ -29,7 +29,7 @@ pub struct Variant {
     /// Places among its inputs at which the text has one more than the launch: ones are bound there, bit for bit, which
     /// as a live count no row passes. So launches with and without share a text.
     pub absent: Vec<usize>,
-    /// Whether the text uses cooperative matrices, and f16 with them.
+    /// Whether the text uses cooperative matrices.
     pub matrices: bool,
     /// Whether it multiplies factors rounded to f16, and has its weights as such.
     pub f16: bool,
@@ -115,7 +115,9 @@ impl Variant {
 
     /// Whether the text uses f16 at all.
     pub fn needs_f16(&self) -> bool {
-        self.matrices || self.f16 || self.features.iter().any(|(name, _)| name.ends_with("_F16"))
+        self.matrices && !self.schedule.wide()
+            || self.f16
+            || self.features.iter().any(|(name, _)| name.ends_with("_F16"))
     }
 
     /// Adds a constant.

@@ -4,7 +4,7 @@ use half::f16;
 
 use super::schedule::Schedule;
 use super::{Variant, matrix};
-use crate::target::Target;
+use crate::target::{Factors, Target};
 use crate::tensor::{Shape, Value};
 
 /// What the name of a weight layout ends with where two elements are a word.
@@ -16,15 +16,20 @@ fn like(v: &Variant) -> Option<Variant> {
     has.then(|| v.clone().in_f16())
 }
 
-/// `plain`, the f32 variants for such a product, best first, with those of f16 before them where they are wanted.
-pub(super) fn with_f16_first(plain: Vec<Variant>, n: usize, k: usize, quads: bool, target: &Target) -> Vec<Variant> {
-    if !target.wants_f16() {
-        return plain;
-    }
-    let (mut out, pays) = matrix::variants(n, k, quads, target);
-    let at = if pays { out.len() } else { 0 };
-    out.splice(at..at, plain.iter().filter_map(like));
-    out.extend(plain);
+/// All variants for such a product, best first: `plain`, those of f32 without matrix units, with those of matrix units before them
+/// where they pay, and before both the same of f16 where that is wanted. The last of `plain` stays the last: it runs anywhere.
+pub(super) fn with_all(plain: Vec<Variant>, n: usize, k: usize, quads: bool, target: &Target) -> Vec<Variant> {
+    let with_matrices = |mut variants: Vec<Variant>, factors: Factors| {
+        let (matrices, pays) = matrix::variants(n, k, quads, target, factors);
+        let at = if pays { 0 } else { variants.len().saturating_sub(1) };
+        if pays || at > 0 {
+            variants.splice(at..at, matrices);
+        }
+        variants
+    };
+    let halves = plain.iter().filter(|_| target.wants_f16()).filter_map(like).collect::<Vec<_>>();
+    let mut out = if halves.is_empty() { halves } else { with_matrices(halves, Factors::F16) };
+    out.extend(with_matrices(plain, Factors::F32));
     out
 }
 

@@ -21,8 +21,8 @@ pub use case::{Case, Tolerance};
 pub use contract::{Kernel, Launch, LiveGrid, ParamField, Params, Variant, fold_grid, in_f16, variants};
 pub use half_precision::rounded_to_f16;
 pub(crate) use half_precision::{PACKED_F16, packed_f16, wide};
+pub(crate) use schedule::BLOCK_STEP;
 pub use schedule::Schedule;
-pub(crate) use schedule::{BLOCK_STEP, MATRIX_STEP};
 
 use std::sync::Arc;
 

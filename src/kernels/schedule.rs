@@ -4,9 +4,6 @@
 /// Fours of channels of a step through workgroup memory.
 pub(crate) const BLOCK_STEP: u32 = 4;
 
-/// Fours of channels of a step of matrix units.
-pub(crate) const MATRIX_STEP: u32 = 8;
-
 /// How a kernel's work is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Schedule {
@@ -55,6 +52,8 @@ pub struct Block {
 /// A block of shares, each the matrices of one subgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shares {
+    /// Whether factors are f32; else they are f16.
+    pub wide: bool,
     /// Rows and columns of a matrix.
     pub size: u32,
     /// Threads of a workgroup.
@@ -114,16 +113,25 @@ impl Shares {
         [0, 1].map(|i| (self.shares[i] * self.matrices[i] * self.size) as usize)
     }
 
+    /// Sums that a thread holds.
+    pub fn sums(&self) -> u32 {
+        self.extents().iter().product::<usize>() as u32 / self.threads
+    }
+
+    /// Fours of channels of a step: 64 bytes of each row.
+    pub fn step(&self) -> u32 {
+        if self.wide { 4 } else { 8 }
+    }
+
     /// Bytes of workgroup memory: x and weights with what pads their rows, and sums of each share.
     pub fn bytes(&self) -> u32 {
         let [pixels, rows] = self.extents().map(|n| n as u32);
-        let halves = (pixels + rows) * (4 * MATRIX_STEP + 8);
-        2 * self.buffers * halves + 4 * self.held * self.shares[0] * self.shares[1] * self.size.pow(2)
+        (64 + 16) * self.buffers * (pixels + rows) + 4 * self.held * self.shares[0] * self.shares[1] * self.size.pow(2)
     }
 
     /// Fours of x and of weights that a thread loads in a step.
     pub(super) fn loads(&self) -> [u32; 2] {
-        self.extents().map(|n| (n as u32 * MATRIX_STEP).div_ceil(self.threads))
+        self.extents().map(|n| (n as u32 * self.step()).div_ceil(self.threads))
     }
 }
 
@@ -149,6 +157,13 @@ impl Schedule {
                 (_, false) => "blocked-32",
                 (_, true) => "blocked-32-f16",
             },
+            (Self::Matrix(shares), _) if shares.wide => match shares.extents() {
+                [256, _] => "matrix-8-256x128-f32",
+                [128, 128] => "matrix-8-large-f32",
+                [128, 64] => "matrix-8-128x64-f32",
+                [64, _] => "matrix-8-f32",
+                _ => "matrix-8-narrow-f32",
+            },
             (Self::Matrix(shares), _) => match (shares.size, shares.extents()) {
                 (8, [256, _]) => "matrix-8-256x128",
                 (8, [128, 128]) => "matrix-8-large",
@@ -162,6 +177,11 @@ impl Schedule {
                 _ => "matrix-16-narrow",
             },
         }
+    }
+
+    /// Whether matrix units multiply f32.
+    pub fn wide(&self) -> bool {
+        matches!(self, Self::Matrix(shares) if shares.wide)
     }
 
     /// The tile in registers, where it has one.
@@ -199,10 +219,10 @@ impl Schedule {
             Self::Matrix(shares) => {
                 let [xl, wl] = shares.loads();
                 // Matrices along the channels of a step.
-                let deep = 4 * MATRIX_STEP / shares.size;
+                let deep = 4 * shares.step() / shares.size;
                 let one = [("ONE_BUFFER", 1)];
                 let one = if shares.buffers == 1 { &one[..] } else { &[] };
-                let loads = [("BC4", MATRIX_STEP), ("MC", deep), ("XL", xl), ("WL", wl)];
+                let loads = [("BC4", shares.step()), ("MC", deep), ("XL", xl), ("WL", wl)];
                 [&[("MATRIX", 1)][..], &sizes, &loads, one].concat()
             }
             _ => sizes,

@@ -1,7 +1,7 @@
 //! Split-K: a product with few blocks and long rows of weights, taken apart along the rows, so that it fills a GPU.
 
 use crate::rng::Rng;
-use super::half_precision::with_f16_first;
+use super::half_precision::with_all;
 use super::schedule::BLOCK_STEP;
 use super::{Case, Kernel, Launch, LiveGrid, Tolerance, Variant, blocked, tiled};
 use crate::ops::activation::Activation;
@@ -99,7 +99,7 @@ impl Kernel for SplitProduct {
         let (x, w, oh, ow) = self.shapes(io.inputs);
         let (n, k) = (x.dim(0) * oh * ow, w.dim(0));
         let (n, quads) = (n * self.parts, k.is_multiple_of(4));
-        let blocks = with_f16_first(blocked::variants(n, k, quads, target), n, k, quads, target).into_iter();
+        let blocks = with_all(blocked::variants(n, k, quads, target), n, k, quads, target).into_iter();
         let more: Vec<_> = [("PARTS", self.parts as u32)].into_iter().chain(self.conv.levels.map(|l| l.define())).collect();
         let parts = |v: Variant| Variant { features: [v.features, more.clone()].concat(), ..v };
         blocks.map(|v| parts(v).flag("LIVE", self.conv.live)).collect()

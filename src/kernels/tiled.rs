@@ -1,7 +1,7 @@
 //! What convolution, linear and transposed convolution share: one register-tiled core (`shaders/shared/tiled.wgsl`),
 //! its parameters, its variants, and the order in which it reads weights.
 
-use super::half_precision::{self, PACKED_F16, with_f16_first};
+use super::half_precision::{self, PACKED_F16, with_all};
 use super::schedule::{Schedule, Tile};
 use super::{LiveGrid, Variant, blocked, fold_grid};
 use crate::ops::Io;
@@ -75,7 +75,7 @@ pub(super) fn variants(product: Product, target: &Target) -> Vec<Variant> {
         out.push(registers);
     }
     out.extend(blocks);
-    with_f16_first(out, n, k, quads, target)
+    with_all(out, n, k, quads, target)
 }
 
 /// The operands that may be f16 in memory ([`Kernel::f16_operands`](super::Kernel::f16_operands)) of a product of so many

@@ -25,8 +25,7 @@ pub struct WinogradConv2d(pub Conv2d);
 
 /// How a workgroup's points are cut: threads along tiles and along rows, fours of tiles and of rows a thread.
 const LARGE: [u32; 4] = [2, 8, 2, 2];
-const SMALL: [u32; 4] = [2, 4, 2, 2];
-/// The sums of small ones for twice the threads.
+/// Half of the sums a thread.
 const NARROW: [u32; 4] = [2, 8, 2, 1];
 /// What runs anywhere.
 const LEAST: [u32; 4] = [1, 4, 1, 1];
@@ -73,22 +72,19 @@ impl WinogradConv2d {
 
     /// Workgroups of the least cut.
     pub(crate) fn most_workgroups(&self, io: &Io) -> usize {
-        workgroups(SMALL, self.tiles(io.inputs[0].shape).count, io.dim(1, 0))
+        workgroups(NARROW, self.tiles(io.inputs[0].shape).count, io.dim(1, 0))
     }
 
     /// Whether a device can run what is worth it.
     pub(crate) fn runs_on(&self, target: &Target) -> bool {
-        [SMALL, NARROW].into_iter().any(|cut| self.can_run(cut, target))
+        self.can_run(NARROW, target)
     }
 
     fn can_run(&self, cut: [u32; 4], target: &Target) -> bool {
-        // Where a tile lies among levels takes registers, of which AMD's compiler then spills some of the larger cuts.
-        let roomy = self.0.levels.is_none() || cut == NARROW;
-        // AMD's GPUs before RDNA, known by subgroups of 64 lanes and no others, have 128 registers for each thread of a workgroup
-        // of 512, and 84 for each of a larger one.
-        let crowded = target.can.subgroup == Some(64) && threads(cut) > 512;
+        // AMD's GPUs before RDNA, known by subgroups of 64 lanes and no others, have 84 registers for each thread of so large a workgroup.
+        let crowded = target.can.subgroup == Some(64) && cut == LARGE;
         let fits = threads(cut) <= target.can.max_invocations && bytes(cut) <= target.can.workgroup_bytes as usize;
-        roomy && !crowded && fits
+        !crowded && fits
     }
 }
 
@@ -141,19 +137,30 @@ impl Kernel for WinogradConv2d {
     fn variants(&self, io: &Io, target: &Target) -> Vec<Variant> {
         let policy = &target.pays.blocks;
         let (tiles, k) = (self.tiles(io.inputs[0].shape).count, io.dim(1, 0));
-        let (large, small, narrow) = (("large", LARGE), ("small", SMALL), ("narrow", NARROW));
+        let [large, narrow] = [("large", LARGE), ("narrow", NARROW)];
         // Large ones load less for a product, where there are enough of them and registers to hold them.
-        let fills = workgroups(LARGE, tiles, k) >= policy.fills && k > extents(SMALL)[1];
-        let all = match policy.sums {
-            ..64 => [narrow, small, large],
-            _ if fills => [large, small, narrow],
-            _ => [small, narrow, large],
-        };
+        let fills = workgroups(LARGE, tiles, k) >= policy.fills && k > extents(NARROW)[1];
+        let all = if policy.sums >= 64 && fills { [large, narrow] } else { [narrow, large] };
         let able = all.into_iter().filter(|(_, cut)| self.can_run(*cut, target)).chain([("least", LEAST)]);
-        let variant = |(name, [lp, lk, tg, th]): (&'static str, [u32; 4])| {
-            // Fours of weights that a thread loads in a step; those that turn tiles load none.
-            let loads = if name == "narrow" { 3 } else { 6 };
-            let sizes = [("LP", lp), ("LK", lk), ("TG", tg), ("TH", th), ("WL", loads), ("WHOLE", 1)];
+        let variant = |(name, cut): (&'static str, [u32; 4])| {
+            let [lp, lk, tg, th] = cut;
+            let [tiles, rows] = extents(cut).map(|n| n as u32);
+            // What a thread does of what the whole workgroup does: rows and columns of a step's tiles that it turns, fours of weights
+            // that it loads, columns and rows of the sums that are turned back together.
+            let of_one = |all: u32| all.div_ceil(threads(cut));
+            let sums = 4 * tiles * (rows / tiles);
+            let sizes = [
+                ("LP", lp),
+                ("LK", lk),
+                ("TG", tg),
+                ("TH", th),
+                ("XL", of_one(12 * tiles)),
+                ("XC", of_one(24 * tiles)),
+                ("WL", of_one(36 * rows)),
+                ("CL", of_one(6 * sums)),
+                ("RL", of_one(4 * sums)),
+                ("WHOLE", 1),
+            ];
             let levels = self.0.levels.map(|l| l.define());
             let mut variant = Variant::own(name, &sizes);
             variant.features.extend(levels);

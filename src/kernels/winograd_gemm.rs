@@ -9,7 +9,7 @@ use crate::ops::levels::Levels;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, value};
 use super::walks;
 use crate::params;
-use crate::target::{Factors, Target};
+use crate::target::{Caps, Factors, Matrices, Target};
 use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
 
 params! {
@@ -135,8 +135,9 @@ impl Kernel for WinogradGemm {
         // Copies are made for dead pieces too: in the second half of the rows, which are rarely live, they do not pay.
         let rare = self.live && 2 * self.tiles.first >= self.tiles.images * self.tiles.per_image();
         let product = Product { n, c: io.dim(0, 2), k: io.dim(1, 0), taps: usize::from(!rare), quads: true, plain: true };
-        // Points are more than f16 can tell apart: sums of them cancel.
-        let target = &target.with(Factors::F32);
+        // Points are more than f16 can tell apart: sums of them cancel. Of matrix units there is no text.
+        let can = Caps { matrices: Matrices::NONE, ..target.can };
+        let target = &Target { can, ..target.with(Factors::F32) };
         // The last runs anywhere.
         let least = Tile { threads: 64, pixels: 1, times: 1, lanes: 4, step: 1 };
         let least = Variant::of(Schedule::Small(least)).flag("QUADS", true);

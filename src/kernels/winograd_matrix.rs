@@ -12,7 +12,7 @@ use crate::ops::levels::Levels;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting};
 use crate::params;
 use crate::rng::Rng;
-use crate::target::Target;
+use crate::target::{Factors, Target};
 use crate::tensor::{Shape, Value};
 
 params! {
@@ -32,19 +32,22 @@ const SIDE: usize = 2;
 /// Points of a tile.
 const POINTS: usize = 16;
 
+/// Points of a subgroup. With one, workgroups of subgroups of 32 lanes have 512 threads, of which each has 128 registers on NVIDIA's
+/// GPUs, and their compiler spills.
+const EACH: u32 = 2;
+
 /// Channels of a step.
 const STEP: usize = 16;
 
 /// G: from three weights to the four points 0, 1, -1 and ∞.
 const WEIGHT_MATRIX: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 
-/// How a workgroup is cut where it has matrix units: rows and columns of a matrix, threads, points of a subgroup, and matrices
+/// How a workgroup is cut where it has matrix units: rows and columns of a matrix, threads, and matrices
 /// along tiles and along rows of weights.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     size: u32,
     threads: u32,
-    points: u32,
     matrices: [u32; 2],
 }
 
@@ -70,24 +73,23 @@ impl Cut {
     fn of(target: &Target) -> impl Iterator<Item = Self> {
         let can = &target.can;
         let lanes = matrix::lanes(can);
-        let points = if lanes > 32 { 2 } else { 1 };
-        let threads = POINTS as u32 / points * lanes;
-        let cut = move |size| Self { size, threads, points, matrices: [2, 4] };
+        let threads = POINTS as u32 / EACH * lanes;
+        let cut = move |size| Self { size, threads, matrices: [2, 4] };
         let able = |cut: &Self| cut.threads <= can.max_invocations && cut.bytes() <= can.workgroup_bytes;
-        let sizes = can.matrices.iter().filter(|m| m.f32_sums && !can.matrix_scalars).map(|m| m.size);
+        let sizes = can.matrices.iter().filter(|m| m.serves(Factors::F16) && !can.matrix_scalars).map(|m| m.size);
         sizes.map(cut).filter(able).collect::<Vec<_>>().into_iter()
     }
 
     /// That of a variant; none where it has no matrices.
     fn in_variant(variant: &Variant) -> Option<Self> {
-        let [size, threads, points] = ["SIZE", "WG", "PS"].map(|name| variant.find(name));
+        let [size, threads] = ["SIZE", "WG"].map(|name| variant.find(name));
         let matrices = ["MP", "MK"].map(|name| variant.find(name).unwrap_or(0));
-        Some(Self { size: size?, threads: threads?, points: points?, matrices })
+        Some(Self { size: size?, threads: threads?, matrices })
     }
 
     fn variant(self) -> Variant {
-        let Self { size, threads, points, matrices: [mp, mk] } = self;
-        let sizes = [("SIZE", size), ("WG", threads), ("PS", points), ("MP", mp), ("MK", mk), ("XL", self.items())];
+        let Self { size, threads, matrices: [mp, mk] } = self;
+        let sizes = [("SIZE", size), ("WG", threads), ("PS", EACH), ("MP", mp), ("MK", mk), ("XL", self.items())];
         let name = if size == 16 { "matrix-16" } else { "matrix-8" };
         Variant { subgroups: true, matrices: true, f16: true, ..Variant::own(name, &sizes) }
     }
@@ -298,15 +300,15 @@ mod tests {
     #[test]
     fn workgroups_fit_the_device() {
         let with = |can: Caps| Target { can, wants: Factors::F16, pays: &policy::GPU };
-        let of = |size| -> Matrices { Matrix::ALL.into_iter().filter(|m| m.size == size && m.f32_sums).collect() };
+        let of = |size| -> Matrices { Matrix::ALL.into_iter().filter(|m| m.size == size && m.serves(Factors::F16)).collect() };
         let large = Caps { f16: true, max_invocations: 1024, workgroup_bytes: 49152, ..Caps::MINIMUM };
-        let cut = |can: Caps| Cut::of(&with(can)).next().map(|c| (c.size, c.threads, c.points, c.bytes()));
+        let cut = |can: Caps| Cut::of(&with(can)).next().map(|c| (c.size, c.threads, c.bytes()));
         let nvidia = Caps { subgroup: Some(32), matrices: of(16), ..large };
-        assert_eq!(cut(nvidia), Some((16, 512, 1, 40960)));
-        assert_eq!(cut(Caps { matrix_lanes: Some(64), ..nvidia }), Some((16, 512, 2, 40960)));
+        assert_eq!(cut(nvidia), Some((16, 256, 40960)));
+        assert_eq!(cut(Caps { matrix_lanes: Some(64), ..nvidia }), Some((16, 512, 40960)));
         assert_eq!(cut(Caps { workgroup_bytes: 32768, ..nvidia }), None);
         assert_eq!(cut(Caps { matrix_scalars: true, ..nvidia }), None);
         let least = Caps { subgroup: Some(8), matrices: of(8), f16: true, ..Caps::MINIMUM };
-        assert_eq!(cut(least), Some((8, 128, 1, 16384)));
+        assert_eq!(cut(least), Some((8, 64, 16384)));
     }
 }

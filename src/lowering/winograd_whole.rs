@@ -28,8 +28,7 @@ impl Lowering for Whole {
     /// Where the parts pay, the device can hold so many points, and enough workgroups are left for the device.
     fn pays(&self, op: &dyn Op, io: &Io, target: &Target) -> bool {
         let enough = |kernel: WinogradConv2d| {
-            io.dim(1, 0).max(io.dim(1, 3)) <= target.pays.winograd.whole_to
-                && 2 * kernel.most_workgroups(io) >= 3 * target.pays.blocks.fills
+            target.pays.winograd.whole && 2 * kernel.most_workgroups(io) >= 3 * target.pays.blocks.fills
         };
         Winograd.pays(op, io, target)
             && WinogradConv2d::of(op, io).is_some_and(|kernel| kernel.runs_on(target) && enough(kernel))

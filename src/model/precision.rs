@@ -36,7 +36,7 @@ impl Precision {
             Self::F16 => true,
             Self::Auto => {
                 let pays = |size: u32| target.pays.f16_from.is_some_and(|least| size >= least);
-                can.f16 && can.matrices.iter().any(|m| m.f32_sums && pays(m.size))
+                can.f16 && can.matrices.iter().any(|m| m.serves(Factors::F16) && pays(m.size))
             }
         };
         if f16 && !can.f16 {
@@ -65,12 +65,14 @@ impl FromStr for Precision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Caps, Matrices, Matrix, policy};
+    use crate::target::policy::{self, Policy};
+    use crate::target::{Caps, Matrices, Matrix};
 
     #[test]
     fn auto_is_f16_on_gpus_with_large_matrices_of_f32_sums() {
         let f16 = |p: Precision, target: Target| p.on("it", target).map(|t| t.wants_f16()).ok();
         let of = |f32_sums: bool| Matrix::ALL.into_iter().filter(|m| m.f32_sums == f32_sums).collect::<Matrices>();
+        let only = [Matrix::F32].into_iter().collect::<Matrices>();
         let half = Caps { f16: true, ..Caps::MINIMUM };
         let matrices = Caps { matrices: of(true), ..half };
         let eight = of(true).iter().filter(|m| m.size == 8).collect::<Matrices>();
@@ -81,6 +83,7 @@ mod tests {
             (matrices, &policy::WIDE_CPU, false),
             (Caps { matrices: eight, ..half }, &policy::GPU, false),
             (Caps { matrices: of(false), ..half }, &policy::GPU, false),
+            (Caps { matrices: only, ..half }, &Policy { f16_from: Some(8), ..policy::GPU }, false),
         ] {
             let target = Target { can, pays, ..Target::MINIMUM };
             assert_eq!(f16(Precision::Auto, target), Some(auto), "{target:?}");

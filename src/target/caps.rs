@@ -2,28 +2,47 @@
 
 use std::fmt;
 
-/// A multiply-add of cooperative matrices: `size`³, of f16 elements.
+use super::Factors;
+
+/// A multiply-add of cooperative matrices: `size`³.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matrix {
     /// Rows and columns of every matrix: 8 or 16.
     pub size: u32,
+    /// Whether what is multiplied is f32, and sums with it; else it is f16.
+    pub f32_factors: bool,
     /// Whether sums are f32; else they are f16, like what is multiplied.
     pub f32_sums: bool,
 }
 
 impl Matrix {
-    /// Those that WGSL can name and kernels can use, best first: exact sums before large matrices.
-    pub const ALL: [Matrix; 4] = [
-        Matrix { size: 16, f32_sums: true },
-        Matrix { size: 8, f32_sums: true },
-        Matrix { size: 16, f32_sums: false },
-        Matrix { size: 8, f32_sums: false },
-    ];
+    /// Those that WGSL can name and kernels can use, best first: exact sums before large matrices, and before both those of
+    /// f32 alone, which are for networks of f32.
+    pub const ALL: [Matrix; 5] = [Self::of_f16(16), Self::of_f16(8), Self::F32, Self::in_f16(16), Self::in_f16(8)];
+
+    /// Of f32, as Metal has them: of one size.
+    pub const F32: Matrix = Matrix { size: 8, f32_factors: true, f32_sums: true };
+
+    /// Of f16 with f32 sums.
+    pub const fn of_f16(size: u32) -> Self {
+        Self { size, f32_factors: false, f32_sums: true }
+    }
+
+    /// Of f16, sums too.
+    const fn in_f16(size: u32) -> Self {
+        Self { size, f32_factors: false, f32_sums: false }
+    }
+
+    /// Whether networks of such factors can use it: their sums are f32 in any case.
+    pub fn serves(self, factors: Factors) -> bool {
+        self.f32_sums && self.f32_factors == (factors == Factors::F32)
+    }
 }
 
 impl fmt::Display for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{0}x{0}x{0} f16 with {1} sums", self.size, if self.f32_sums { "f32" } else { "f16" })
+        let [factors, sums] = [self.f32_factors, self.f32_sums].map(|f32| if f32 { "f32" } else { "f16" });
+        write!(f, "{0}x{0}x{0} {factors} with {sums} sums", self.size)
     }
 }
 

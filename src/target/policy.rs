@@ -32,8 +32,8 @@ pub struct Policy {
     /// Whether the system may end a submit that takes seconds, and the device with it.
     pub watchdog: bool,
     /// The least size of matrices of f16 with f32 sums from which on f16 is taken where nobody chose; none where it never is.
-    /// 8×8 ones are about as fast as multiply-adds, and f16 does without Winograd's products: an M3 Max is predicted to take
-    /// 67 ms for a ResNet-50-FPN in f16 and 51 in f32.
+    /// 8×8 ones are about as fast as multiply-adds, and those of f32 as those of f16, which does without most of Winograd's
+    /// products: an M3 Max is predicted to take 59 ms for a ResNet-50-FPN in f16 and 47 in f32.
     pub f16_from: Option<u32>,
     /// Elements of a segment, on average, from which on a selection is made tile by tile: a GPU has many workgroups, and one
     /// of them waits for memory turn by turn. None where that never pays.
@@ -91,7 +91,8 @@ pub struct Blocks {
     /// Below so many of the small blocks, threads that share nothing spread wider.
     pub few: usize,
     /// Sums that a thread's registers hold: 64 are a block of 128 × 128, which spills where a subgroup may have 8 or 16 lanes
-    /// (Intel: 100 to 227 spills) and on Apple (10 to 26), as their compilers say of it.
+    /// (Intel: 100 to 227 spills) and on Apple (10 to 26), and 32 one of 128 × 64, which spills on Intel (1 to 16), as Mesa's
+    /// compilers say of them. Of matrix units' sums a thread may hold twice as many.
     pub sums: u32,
     /// Rows of weights below which most of a matrix would be padding; none where there are no matrix units.
     pub matrix_rows: Option<usize>,
@@ -115,12 +116,11 @@ pub struct Winograd {
     pub by_texels: bool,
     /// Whether threads that turn tiles have two channels and not four: fewer registers, of which GPUs then hold more threads.
     pub twos: bool,
-    /// Channels of either side up to which it pays to do it in one launch: nothing is written between its parts, which is
-    /// most where channels are few, but each block of rows turns its tiles anew, and reads more from the cache for each
-    /// product. By the model of `crate::graph::Prediction`, at 256 channels an H200 would take 15 % longer for P2 of 800×1216,
-    /// an RTX 4090 and a 6900 XT 17 % less, an M3 Max 15 % and an Iris Xe 7 %; an Adreno 740 would take 16 % longer, for a third
-    /// less traffic of the whole network, which on a battery is worth more.
-    pub whole_to: usize,
+    /// Whether it pays to do it in one launch: nothing is written between its parts, but each block of rows turns its tiles
+    /// anew, and reads more from the cache for each product. By the model of `crate::graph::Prediction`, at 256 channels an RTX
+    /// 4090 and a 6900 XT would take 17 % less for P2 of 800×1216, an M3 Max 15 % and an Iris Xe 7 %; an H200 15 % more and an
+    /// Adreno 740 16 %, for a third less traffic of the whole network, on which others wait, and on a battery for more.
+    pub whole: bool,
     /// Workgroups from which on it pays on matrix units, where f16 is wanted: fewer leave most of a GPU idle, which parts of long
     /// rows do not. None where it never pays.
     pub on_matrices: Option<usize>,
@@ -200,7 +200,7 @@ pub const GPU: Policy = Policy {
     winograd: Winograd {
         by_texels: false,
         twos: true,
-        whole_to: usize::MAX,
+        whole: true,
         on_matrices: Some(96),
         least_channels: 64,
         least_tiles: 0,
@@ -213,21 +213,25 @@ pub const GPU: Policy = Policy {
 
 /// GPUs with several times as many matrix units for each of their multiply-adds and for what their caches bring, as those made for
 /// training: by the model of `crate::graph::Prediction` an H200 would take 18 % longer for P2 of 800×1216 by Winograd's products
-/// on matrix units, whose weights' points are many, where an RTX 4090 takes 45 % less and a 7900 XTX 21 %. Nor does its memory
-/// have others wait for it, so that Winograd's parts may lie there.
-pub const MATRIX_GPU: Policy = Policy {
-    name: "GPU of many matrix units",
-    winograd: Winograd { on_matrices: None, whole_to: 128, ..GPU.winograd },
-    ..GPU
-};
+/// on matrix units, whose weights' points are many, where an RTX 4090 takes 45 % less and a 7900 XTX 21 %.
+pub const MATRIX_GPU: Policy =
+    Policy { name: "GPU of many matrix units", winograd: Winograd { on_matrices: None, ..GPU.winograd }, ..GPU };
 
 /// The names of such GPUs, as words of an adapter's.
 const OF_MANY_MATRICES: [&str; 12] =
     ["V100", "A100", "A800", "A30", "H100", "H200", "H800", "H20", "GH200", "B100", "B200", "GB200"];
 
 /// GPUs whose threads have few registers.
-pub const NARROW_GPU: Policy =
-    Policy { name: "GPU of few registers", blocks: Blocks { sums: 32, ..GPU.blocks }, ..GPU };
+pub const NARROW_GPU: Policy = Policy {
+    name: "GPU of few registers",
+    // By the model of `crate::graph::Prediction` a row costs as much as 10 products of f32 on an M3 Max, which has 40 cores.
+    blocks: Blocks { sums: 32, rounds: [Rounds { at_once: 40, side: 10 }; 2], ..GPU.blocks },
+    ..GPU
+};
+
+/// GPUs whose subgroups may have 8 or 16 lanes, of which each has a vector register of few more elements.
+pub const SHORT_GPU: Policy =
+    Policy { name: "GPU of small subgroups", blocks: Blocks { sums: 16, ..GPU.blocks }, ..GPU };
 
 /// CPU drivers whose lanes go by four (SwiftShader): they take minutes for a text that lavapipe compiles in a second, and
 /// gain nothing by textures.
@@ -248,7 +252,7 @@ pub const CPU: Policy = Policy {
     winograd: Winograd {
         by_texels: true,
         twos: false,
-        whole_to: 0,
+        whole: false,
         on_matrices: None,
         least_channels: 32,
         least_tiles: 32,

@@ -68,11 +68,6 @@ const fn gpu(can: Caps) -> Target {
     Target { can, wants: Factors::F32, pays: &policy::GPU }
 }
 
-/// The same with few registers a thread.
-const fn narrow(can: Caps) -> Target {
-    Target { pays: &policy::NARROW_GPU, ..gpu(can) }
-}
-
 /// Every class, the fastest first.
 pub const PROFILES: [Profile; 7] = [
     Profile {
@@ -157,7 +152,10 @@ pub const PROFILES: [Profile; 7] = [
     Profile {
         name: "apple-m",
         device: "Apple M3 Max",
-        target: narrow(Caps { subgroup: Some(32), matrices: Matrices::of(8), matrix_scalars: true, ..LARGE }),
+        target: Target {
+            pays: &policy::NARROW_GPU,
+            ..gpu(Caps { subgroup: Some(32), matrices: Matrices::of(8), matrix_scalars: true, ..LARGE })
+        },
         max_binding: 2 << 30,
         speeds: Speeds {
             clock: 1.4e9,
@@ -176,7 +174,7 @@ pub const PROFILES: [Profile; 7] = [
     Profile {
         name: "xe",
         device: "Intel Iris Xe",
-        target: narrow(LARGE),
+        target: Target { pays: &policy::SHORT_GPU, ..gpu(LARGE) },
         max_binding: 1 << 30,
         speeds: Speeds {
             clock: 1.3e9,

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use maskrcnn::engine::compiled::PlannedNetwork;
 use maskrcnn::engine::config::Config;
-use maskrcnn::engine::graph::{Plan, Source, Tuning};
-use maskrcnn::engine::kernels::rounded_to_f16;
+use maskrcnn::engine::graph::{Plan, Source, Step, Tuning};
+use maskrcnn::engine::kernels::{Schedule, rounded_to_f16};
 use maskrcnn::engine::model::{Capacity, RoiSource};
 use maskrcnn::engine::target::{Caps, Factors, Matrices, Matrix, Target};
 use maskrcnn::engine::weights::{NetworkWeights, WeightsFile, synth};
@@ -141,7 +141,7 @@ fn resnet50_fits_the_least_bindings_at_its_largest_size() {
 #[test]
 fn matrices_multiply_what_is_large_where_f16_is_wanted() {
     let (config, weights) = resnet50();
-    let matrices: Matrices = Matrix::ALL.into_iter().collect();
+    let matrices: Matrices = Matrix::ALL.into_iter().filter(|m| !m.f32_factors).collect();
     let gpu = Caps { subgroup: Some(32), max_invocations: 1024, workgroup_bytes: 49152, ..Caps::MINIMUM };
     let able = Caps { f16: true, matrices, ..gpu };
     let on = |can| Target { can, ..Target::MINIMUM };
@@ -149,10 +149,19 @@ fn matrices_multiply_what_is_large_where_f16_is_wanted() {
     let exact = planned(&on(able));
     assert_eq!(exact.to_string(), planned(&on(gpu)).to_string());
     assert!(exact.steps.iter().all(|s| !s.variant.f16 && !s.variant.matrices));
+    // Those of f32 are another matter: what is multiplied in blocks goes to them, but for Winograd's products.
+    let wide = planned(&on(Caps { matrices: [Matrix::F32].into_iter().collect(), ..able }));
+    assert!(wide.steps.iter().all(|s| !s.variant.f16));
+    let blocked = |s: &&Step| {
+        let any = matches!(s.variant.schedule, Schedule::Blocked(_) | Schedule::Matrix(_));
+        any && wide.graph.nodes[s.op].op.name() != "winograd_gemm"
+    };
+    assert!(wide.steps.iter().filter(blocked).all(|s| s.variant.matrices && s.variant.schedule.wide()));
+    assert!(wide.steps.iter().filter(blocked).count() > 40);
 
     for (can, name) in [
         (able, "matrix-16"),
-        (Caps { matrices: [Matrix { size: 8, f32_sums: true }].into_iter().collect(), ..able }, "matrix-8"),
+        (Caps { matrices: [Matrix::of_f16(8)].into_iter().collect(), ..able }, "matrix-8"),
         (Caps { matrices: Matrices::NONE, ..able }, "blocked-"),
     ] {
         let p = planned(&on(can).with(Factors::F16));

@@ -1,6 +1,7 @@
 //! What f16 changes in what is found.
 
 use maskrcnn::engine::graph::Tuning;
+use maskrcnn::engine::target::Factors;
 use maskrcnn::{Detection, Detections, Detector, Error, Image, Precision};
 
 use super::golden::{file, path};
@@ -23,7 +24,7 @@ fn halves_find_what_floats_find() {
     };
     let (exact, half) = (detect(Precision::F32, &[]), detect(Precision::F16, &[]));
     near(&exact, &half);
-    if device().target().can.matrices.iter().any(|m| m.f32_sums) {
+    if device().target().can.matrices.iter().any(|m| m.serves(Factors::F16)) {
         near(&exact, &detect(Precision::F16, &["winograd-matrix"]));
     }
 }
