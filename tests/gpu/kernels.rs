@@ -101,6 +101,8 @@ fn matrices_multiply_whatever_they_are_loaded_from() {
             let mut variants = case.kernel.variants(&Io { inputs: &infos, outputs: &outputs }, &target);
             let small = |v: &Variant| v.schedule.extents().is_some_and(|[pixels, rows]| pixels * rows <= 4096);
             variants.retain(|v| matches!(v.schedule, Schedule::Matrix(_)) && small(v));
+            // One of f16, one of f32.
+            variants.dedup_by_key(|v| v.schedule.wide());
             variants
         };
         let all = (entry.cases)().into_iter().map(|case| (offered(&case), case));
@@ -115,7 +117,7 @@ fn matrices_multiply_whatever_they_are_loaded_from() {
         }
     }
     eprintln!("{ran} runs");
-    assert!(ran > 20 || device().target().can.matrices.is_empty());
+    assert!(ran > 10 || device().target().can.matrices.is_empty());
 }
 
 /// Every operand that a kernel may have as f16 in memory: what is read is rounded, what is written too, and nothing else
