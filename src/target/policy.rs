@@ -33,7 +33,7 @@ pub struct Policy {
     pub watchdog: bool,
     /// The least size of matrices of f16 with f32 sums from which on f16 is taken where nobody chose; none where it never is.
     /// 8×8 ones are about as fast as multiply-adds, and those of f32 as those of f16, which does without most of Winograd's
-    /// products: an M3 Max is predicted to take 59 ms for a ResNet-50-FPN in f16 and 47 in f32.
+    /// products: an M3 Max is predicted to take 59 ms for a ResNet-50-FPN in f16 and 46 in f32.
     pub f16_from: Option<u32>,
     /// Elements of a segment, on average, from which on a selection is made tile by tile: a GPU has many workgroups, and one
     /// of them waits for memory turn by turn. None where that never pays.
