@@ -33,8 +33,10 @@ const SIDE: usize = 2;
 const POINTS: usize = 16;
 
 /// Points of a subgroup. With one, workgroups of subgroups of 32 lanes have 512 threads, of which each has 128 registers on NVIDIA's
-/// GPUs, and their compiler spills.
-const EACH: u32 = 2;
+/// GPUs, and their compiler spills; with two, lanes of small subgroups hold too much: Mesa 26's lavapipe crashes.
+const fn points_of(lanes: u32) -> u32 {
+    if lanes < 32 { 1 } else { 2 }
+}
 
 /// Channels of a step.
 const STEP: usize = 16;
@@ -42,12 +44,13 @@ const STEP: usize = 16;
 /// G: from three weights to the four points 0, 1, -1 and ∞.
 const WEIGHT_MATRIX: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 
-/// How a workgroup is cut where it has matrix units: rows and columns of a matrix, threads, and matrices
+/// How a workgroup is cut where it has matrix units: rows and columns of a matrix, threads, points of a subgroup, and matrices
 /// along tiles and along rows of weights.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     size: u32,
     threads: u32,
+    points: u32,
     matrices: [u32; 2],
 }
 
@@ -73,8 +76,9 @@ impl Cut {
     fn of(target: &Target) -> impl Iterator<Item = Self> {
         let can = &target.can;
         let lanes = matrix::lanes(can);
-        let threads = POINTS as u32 / EACH * lanes;
-        let cut = move |size| Self { size, threads, matrices: [2, 4] };
+        let points = points_of(lanes);
+        let threads = POINTS as u32 / points * lanes;
+        let cut = move |size| Self { size, threads, points, matrices: [2, 4] };
         let able = |cut: &Self| cut.threads <= can.max_invocations && cut.bytes() <= can.workgroup_bytes;
         let sizes = can.matrices.iter().filter(|m| m.serves(Factors::F16) && !can.matrix_scalars).map(|m| m.size);
         sizes.map(cut).filter(able).collect::<Vec<_>>().into_iter()
@@ -82,14 +86,14 @@ impl Cut {
 
     /// That of a variant; none where it has no matrices.
     fn in_variant(variant: &Variant) -> Option<Self> {
-        let [size, threads] = ["SIZE", "WG"].map(|name| variant.find(name));
+        let [size, threads, points] = ["SIZE", "WG", "PS"].map(|name| variant.find(name));
         let matrices = ["MP", "MK"].map(|name| variant.find(name).unwrap_or(0));
-        Some(Self { size: size?, threads: threads?, matrices })
+        Some(Self { size: size?, threads: threads?, points: points?, matrices })
     }
 
     fn variant(self) -> Variant {
-        let Self { size, threads, matrices: [mp, mk] } = self;
-        let sizes = [("SIZE", size), ("WG", threads), ("PS", EACH), ("MP", mp), ("MK", mk), ("XL", self.items())];
+        let Self { size, threads, points, matrices: [mp, mk] } = self;
+        let sizes = [("SIZE", size), ("WG", threads), ("PS", points), ("MP", mp), ("MK", mk), ("XL", self.items())];
         let name = if size == 16 { "matrix-16" } else { "matrix-8" };
         Variant { subgroups: true, matrices: true, f16: true, ..Variant::own(name, &sizes) }
     }
@@ -309,6 +313,6 @@ mod tests {
         assert_eq!(cut(Caps { workgroup_bytes: 32768, ..nvidia }), None);
         assert_eq!(cut(Caps { matrix_scalars: true, ..nvidia }), None);
         let least = Caps { subgroup: Some(8), matrices: of(8), f16: true, ..Caps::MINIMUM };
-        assert_eq!(cut(least), Some((8, 64, 16384)));
+        assert_eq!(cut(least), Some((8, 128, 16384)));
     }
 }
