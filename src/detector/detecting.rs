@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
+use super::batch::SizedImage;
+use super::pending::Holder;
 use super::{Detector, Options, Pending, internal};
 use crate::gpu::GpuImage;
 use crate::vision::{Detections, PixelFormat, Pixels};
@@ -45,8 +47,16 @@ enum Picture {
 /// A promise to be kept: broken aloud where it is dropped before.
 struct Job(Weak<Mutex<Promise>>);
 
-/// The thread that detects for futures, by what it is given. It ends with the last detector that gives it something.
-pub(super) struct Worker(Mutex<Sender<Job>>);
+/// A promise, and the detector that keeps it.
+type Given = (Job, Arc<Detector>);
+
+/// The thread that detects for futures, by what it is given. It ends with the detector that gives it something.
+pub(super) struct Worker {
+    jobs: Mutex<Sender<Given>>,
+    /// What each picture is given with. The thread has it no longer than it works on one: were it the thread that had it last, the
+    /// driver would be put away there, and a program that ends just then would end under it.
+    detector: Arc<Detector>,
+}
 
 fn lock(promise: &Mutex<Promise>) -> MutexGuard<'_, Promise> {
     promise.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,7 +65,8 @@ fn lock(promise: &Mutex<Promise>) -> MutexGuard<'_, Promise> {
 impl Detector {
     /// As [`Detector::detect`], as a future. The work begins now, whether or not the future is polled, and is done by a thread that
     /// the detector keeps for all its futures, one picture after the other; while the device works on one, the next is made
-    /// ready. Nobody else needs to poll the device, and no runtime is needed. The pixels are copied before this returns.
+    /// ready. Nobody else needs to poll the device, and no runtime is needed. The pixels are copied before this returns. A future
+    /// may outlive the detector, which the thread then has until it is done: wait for it before the program ends.
     ///
     /// ```no_run
     /// # async fn look(detector: &maskrcnn::Detector, image: &maskrcnn::Image) -> maskrcnn::Result<()> {
@@ -94,8 +105,9 @@ impl Detector {
         let promise = Arc::new(Mutex::new(promise));
         let job = Job(Arc::downgrade(&promise));
         let sent = self.worker().and_then(|worker| {
-            let jobs = worker.0.lock().unwrap_or_else(PoisonError::into_inner);
-            jobs.send(job).map_err(|_| internal("was promised by a thread that is gone"))
+            let jobs = worker.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            let given = (job, worker.detector.clone());
+            jobs.send(given).map_err(|_| internal("was promised by a thread that is gone"))
         });
         if let Err(e) = sent {
             lock(&promise).state = State::Done(Err(e));
@@ -109,14 +121,13 @@ impl Detector {
             return Ok(worker);
         }
         let (jobs, given) = channel();
-        let detector = self.shared();
-        let thread = std::thread::Builder::new().name("maskrcnn".into()).spawn(move || detector.keep_promises(&given));
+        let thread = std::thread::Builder::new().name("maskrcnn".into()).spawn(move || keep_promises(&given));
         thread.map_err(|e| Error::Device {
             device: self.device.name().into(),
             reason: format!("the system gives no thread to wait for it: {e}"),
         })?;
         // Of two that were begun at once, one ends again.
-        Ok(self.worker.get_or_init(|| Worker(Mutex::new(jobs))))
+        Ok(self.worker.get_or_init(|| Worker { jobs: Mutex::new(jobs), detector: Arc::new(self.shared()) }))
     }
 
     /// The same detector once more: its plans, weights and activations are this one's.
@@ -135,55 +146,69 @@ impl Detector {
             worker: Default::default(),
         }
     }
+}
 
-    /// Works until nobody can give anything more.
-    fn keep_promises(&self, given: &Receiver<Job>) {
-        let mut before: Option<(Job, Pending)> = None;
-        loop {
-            let next = match before {
-                // The device has work.
-                Some(_) => given.try_recv(),
-                None => given.recv().map_err(|_| TryRecvError::Disconnected),
-            };
-            let begun = match next {
-                Ok(job) => self.begin(job),
-                Err(TryRecvError::Disconnected) if before.is_none() => return,
-                Err(_) => None,
-            };
-            // The next one is on its way when this one is read.
-            if let Some((job, pending)) = before.take() {
-                job.keep(pending);
-            }
-            before = begun;
-        }
-    }
-
-    /// Gives the device a picture, where somebody still wants to know.
-    fn begin(&self, job: Job) -> Option<(Job, Pending<'_>)> {
-        let promise = job.0.upgrade()?;
-        let state = std::mem::replace(&mut lock(&promise).state, State::Begun);
-        let State::Wanted(picture, options) = state else { return None };
-        let pending = match picture {
-            Picture::Host { width, height, rgb } => {
-                Pixels::new(PixelFormat::Rgb, width, height, &rgb).and_then(|pixels| self.submit_with(pixels, &options))
-            }
-            Picture::Device(image) => self.submit_gpu(&image, &options),
+/// Works until nobody can give anything more.
+fn keep_promises(given: &Receiver<Given>) {
+    let mut before: Option<(Job, Pending<'static>)> = None;
+    loop {
+        let next = match before {
+            // The device has work.
+            Some(_) => given.try_recv(),
+            None => given.recv().map_err(|_| TryRecvError::Disconnected),
         };
-        match pending {
-            Ok(pending) => Some((job, pending)),
-            Err(e) => {
-                job.done(Err(e));
-                None
+        let begun = match next {
+            Ok((job, detector)) => job.begin(detector),
+            Err(TryRecvError::Disconnected) if before.is_none() => return,
+            Err(_) => None,
+        };
+        // The next one is on its way when this one is read.
+        if let Some((job, pending)) = before.take() {
+            job.keep(pending);
+        }
+        before = begun;
+    }
+}
+
+impl Picture {
+    /// Gives it to the device.
+    fn submit(self, detector: Arc<Detector>, options: &Options) -> Result<Pending<'static>> {
+        match self {
+            Self::Host { width, height, rgb } => {
+                let pixels = Pixels::new(PixelFormat::Rgb, width, height, &rgb)?;
+                let sized = SizedImage::new(&detector.config, pixels)?;
+                Holder::Held(detector).submit(&sized, options)
+            }
+            Self::Device(image) => {
+                let sized = SizedImage::on_device(&detector.config, &image)?;
+                Holder::Held(detector).submit(&sized, options)
             }
         }
     }
 }
 
 impl Job {
+    /// Gives the device a picture, where somebody still wants to know. Who is told that it failed may put the driver away: by then
+    /// nothing is held here.
+    fn begin(self, detector: Arc<Detector>) -> Option<(Self, Pending<'static>)> {
+        let promise = self.0.upgrade()?;
+        let state = std::mem::replace(&mut lock(&promise).state, State::Begun);
+        let State::Wanted(picture, options) = state else { return None };
+        match picture.submit(detector, &options) {
+            Ok(pending) => Some((self, pending)),
+            Err(e) => {
+                self.done(Err(e));
+                None
+            }
+        }
+    }
+
     /// Waits, where somebody still does.
     fn keep(self, pending: Pending) {
         if self.0.strong_count() > 0 {
-            self.done(pending.wait());
+            // When it is told, the detector is held no longer.
+            let answer = pending.wait();
+            self.done(answer);
         }
     }
 

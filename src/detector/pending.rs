@@ -1,5 +1,7 @@
 //! Images on their way: given to the device, and not waited for.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::batch::SizedImage;
@@ -22,10 +24,27 @@ pub struct Options {
 /// An image that the device works on ([`Detector::submit`]). Dropping it gives up its answer.
 #[must_use = "the answer is had by `wait`"]
 pub struct Pending<'d> {
-    detector: &'d Detector,
+    detector: Holder<'d>,
     ticket: u64,
     width: u32,
     height: u32,
+}
+
+/// The detector that works on an image: its caller's, or held for as long as it takes.
+pub(super) enum Holder<'d> {
+    Lent(&'d Detector),
+    Held(Arc<Detector>),
+}
+
+impl Deref for Holder<'_> {
+    type Target = Detector;
+
+    fn deref(&self) -> &Detector {
+        match self {
+            Self::Lent(detector) => detector,
+            Self::Held(detector) => detector,
+        }
+    }
 }
 
 /// The run that the device was given last, until it is read.
@@ -97,7 +116,7 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect`].
     pub fn submit_with<'a>(&self, image: impl Into<Pixels<'a>>, options: &Options) -> Result<Pending<'_>> {
-        self.submit_sized(&SizedImage::new(&self.config, image.into())?, options)
+        Holder::Lent(self).submit(&SizedImage::new(&self.config, image.into())?, options)
     }
 
     /// As [`Detector::submit_with`], of a picture that is on the device: it is read when the device comes to it.
@@ -105,12 +124,7 @@ impl Detector {
     /// # Errors
     /// As [`Detector::detect_gpu`].
     pub fn submit_gpu(&self, image: &GpuImage, options: &Options) -> Result<Pending<'_>> {
-        self.submit_sized(&SizedImage::on_device(&self.config, image)?, options)
-    }
-
-    fn submit_sized(&self, image: &SizedImage, options: &Options) -> Result<Pending<'_>> {
-        let ticket = self.give(&mut self.lock(), image.capacity, &[image], *options)?;
-        Ok(Pending { detector: self, ticket, width: image.width, height: image.height })
+        Holder::Lent(self).submit(&SizedImage::on_device(&self.config, image)?, options)
     }
 
     /// Runs images that fit into `capacity`; gives what is in each.
@@ -182,6 +196,14 @@ impl Detector {
         let (masks, replays) = network.masks(&mut values)?;
         plans.replays += replays;
         Ok(ImageResult::of(&values, masks, self.config.rpn.post_nms_top_n))
+    }
+}
+
+impl<'d> Holder<'d> {
+    /// Gives the device an image.
+    pub(super) fn submit(self, image: &SizedImage, options: &Options) -> Result<Pending<'d>> {
+        let ticket = self.give(&mut self.lock(), image.capacity, &[image], *options)?;
+        Ok(Pending { detector: self, ticket, width: image.width, height: image.height })
     }
 }
 

@@ -124,6 +124,8 @@ impl Stream {
         RUNNING.fetch_add(1, Ordering::SeqCst);
         let begun = thread::Builder::new().name("maskrcnn batch".into()).spawn(move || {
             let _running = Running;
+            // Given back before this thread counts as ended.
+            let engine = engine;
             together(&engine, sources, wish, &left)
         });
         let answers = begun.inspect_err(|_| drop(Running))?;

@@ -124,6 +124,23 @@ fn futures_are_their_own() {
     assert!(failed.is_err(), "a device that is gone finds things");
 }
 
+/// When the answer is there and the detector is gone, so is all that was its own: a thread that put the driver away later would do
+/// it under a program that ends.
+#[test]
+fn nothing_is_left_to_the_thread() {
+    for failing in [false, true] {
+        let (device, queue, detector) = tiny_detector();
+        let held = Arc::new(());
+        let token = Arc::downgrade(&held);
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| panic!("{held:?}: an error reached the app: {e}")));
+        let image = if failing { Image::from_rgb8(20_000, 1, vec![0; 60_000]).unwrap() } else { pictures().remove(0) };
+        let found = pollster::block_on(detector.detect_async(&image));
+        assert_eq!(found.is_err(), failing, "{found:?}");
+        drop((device, queue, detector));
+        assert!(token.upgrade().is_none(), "the device is still held, failing: {failing}");
+    }
+}
+
 /// Nothing is done for futures that nobody has any more, and no buffers are made for those that come after.
 #[test]
 fn dropped_futures_are_not_worked_for() {
