@@ -3,8 +3,6 @@
 // 4x4 outputs. What winograd_in, winograd_gemm and winograd_out hand each other stays in its memory and registers.
 // LP times LK threads do a point: 4 * TG tiles by 4 * TH rows each, as in shared/block.
 
-alias V = f32;
-
 struct Params {
     levels: array<vec4<u32>, 5>, // src/kernels/levels.rs
     tiles: u32,
@@ -23,16 +21,17 @@ struct Params {
 }
 
 @slot var<uniform> p: Params;
-@slot var<storage, read> x: array<vec2<f32>>;      // [N, H, W, C/2]
-@slot var<storage, read> weight: array<vec4<f32>>; // [K/BK, C/4, 36, 4, BK/4]
+#import shared/element
+@slot var<storage, read> x: array<vec2<X>>;        // [N, H, W, C/2]
+@slot var<storage, read> weight: array<vec4<f32>>; // [K/BK, C/4, 36, 4, BK/4], the four as in xs
 @slot var<storage, read> bias: array<f32>;         // [K]
 #ifdef RESIDUAL
-@slot var<storage, read> residual: array<f32>; // as y
+@slot var<storage, read> residual: array<R>; // as y
 #endif
 #ifdef LIVE
 @slot var<storage, read> live: array<u32>; // [B]
 #endif
-@slot var<storage, read_write> y: array<f32>; // [N, H, W, K], or a part of something larger
+@slot var<storage, read_write> y: array<Y>; // [N, H, W, K], or a part of something larger
 
 #import shared/live
 #import shared/divide
@@ -49,8 +48,8 @@ const POINT = 4u * TILES + 8u;
 const ROUND = BK / TILES;
 const SUMS = 4u * TILES * ROUND; // of a point
 
-var<workgroup> xs: array<f32, 36u * POINT>;    // [36, 4, TILES], and what lies between points
-var<workgroup> ws: array<vec4<f32>, 36u * BK>; // [36, 4, BK/4], then sums: [36, TILES, ROUND]
+var<workgroup> xs: array<f32, 36u * POINT>;    // [36, 4, TILES], channels 0, 2, 1, 3, and what lies between points
+var<workgroup> ws: array<vec4<f32>, 36u * BK>; // [36, 4, BK/4], in the same order, then sums: [36, TILES, ROUND]
 
 // Where a tile lies, see shared/winograd_place.
 struct Place { n: u32, row: u32, column: u32, h: u32, w: u32, map_first: u32 }
@@ -90,7 +89,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
 #repeat e XL
         if t + ${e}u * THREADS < ROWS {
             let six = t + ${e}u * THREADS;
-            turn_row(row_${e}, c / 2u + six % 2u, six % 2u * (2u * TILES) + six / 2u % TILES + six / (2u * TILES) * 6u * POINT);
+            turn_row(row_${e}, c / 2u + six % 2u, six % 2u * TILES + six / 2u % TILES + six / (2u * TILES) * 6u * POINT);
         }
 #end
 #repeat e WL

@@ -15,17 +15,18 @@ fn row_of(place: Place, r: u32) -> Row {
     return Row(at, select(0u, place.w - x0, within), select(0xffffffffu, 0u, x0 < place.w));
 }
 
-// A point of two channels.
+// A point of two channels. The four lie in the order 0, 2, 1, 3, so that threads side by side, which have two each of 16 tiles, store in
+// banks of their own.
 fn put(out: u32, v: vec2<f32>) {
     xs[out] = v.x;
-    xs[out + TILES] = v.y;
+    xs[out + 2u * TILES] = v.y;
 }
 
 // d B: of a row's six inputs six points, of the two channels of number c; the first at `out`.
 fn turn_row(row: Row, c: u32, out: u32) {
 #repeat s 6
     let is_${s} = select(${s}u, row.first, ${s}u == 0u) < row.past;
-    let d_${s} = select(vec2(0.0), x[select(0u, row.at + ${s}u * (p.c / 2u) + c, is_${s})], is_${s});
+    let d_${s} = select(vec2(0.0), vec2<f32>(x[select(0u, row.at + ${s}u * (p.c / 2u) + c, is_${s})]), is_${s});
 #end
     let a = d_4 - 2.25 * d_2;
     let b = 0.75 * d_3 - 1.6875 * d_1;

@@ -39,9 +39,9 @@ fn row_back(tile: u32, k: u32, at: u32, r: u32) {
         let at_${s} = (px + ${s}u) * p.k + k;
         var v_${s} = outputs[${s}] + add;
 #ifdef RESIDUAL
-        v_${s} += residual[place.n * p.cells * p.k + at_${s}];
+        v_${s} += T(residual[place.n * p.cells * p.k + at_${s}]);
 #endif
-        y[p.y_offset + place.n * p.y_image_stride + at_${s}] = select(v_${s}, max(v_${s}, 0.0), p.relu != 0u);
+        y[p.y_offset + place.n * p.y_image_stride + at_${s}] = stored(select(v_${s}, max(v_${s}, 0.0), p.relu != 0u));
     }
 #end
 }

@@ -155,9 +155,13 @@ impl Speeds {
 }
 
 /// Vector instructions that turn a channel of a tile to points, and points to a row of its outputs, as AMD's compiler makes
-/// them: 87 for a row of two channels and 28 for a column; then 28 for a column and 111 for a row of outputs.
+/// them: 87 for a row of two channels, a conversion more for each of its 12 inputs where they are f16, and 28 for a column; then 28 for
+/// a column and 111 for a row of outputs.
 const TURNING: f64 = 6.0 * (0.5 * 87.0 + 28.0);
+const CONVERTED: f64 = 6.0 * 0.5 * 12.0;
 const TURNED_BACK: f64 = 6.0 * 28.0 + 4.0 * 111.0;
+/// The same where outputs become f16: a bound and a conversion for each.
+const ROUNDED: f64 = 4.0 * 8.0;
 
 fn larger(a: (f64, Bound), b: (f64, Bound)) -> (f64, Bound) {
     if b.0 > a.0 { b } else { a }
@@ -269,16 +273,18 @@ fn whole_points(step: &Step, channels: f64, workgroups: f64, d: &Speeds) -> (f64
     let (tiles, rows, element) = (4.0 * lp * tg, 4.0 * lk * th, ELEMENT_BYTES as f64);
     let sums = 36.0 * tiles * rows;
     let pipe = 4.0 * sums / d.multiply_adds;
-    let operands = 4.0 * 36.0 * (tiles + rows) * element;
+    let (of_x, converted) = if step.variant.find("X_F16").is_some() { (0.5, CONVERTED) } else { (1.0, 0.0) };
+    let operands = 4.0 * 36.0 * (tiles * of_x + rows) * element;
     let cache = operands / (d.cache / d.cores / d.clock);
     // As in blocks: fours that a thread loads for its multiply-adds.
     let fours = (tg + th) / (16.0 * tg * th);
-    // What is turned is stored by rows, two on a bank, read by columns and stored again; weights lie as they are stored.
-    let placed = 4.0 * 36.0 * (4.0 * tiles + rows) * element;
+    // What is turned is stored by rows, read by columns and stored again; weights lie as they are stored.
+    let placed = 4.0 * 36.0 * (3.0 * tiles + rows) * element;
     let shared = (sums * 4.0 * fours * 16.0 * 0.45 + placed) / d.workgroup;
-    let turned = TURNING * 4.0 * tiles / d.multiply_adds;
+    let turned = (TURNING + converted) * 4.0 * tiles / d.multiply_adds;
     // Of a turn of the products AMD's compiler makes 288 instructions for 256 multiply-adds, and 155 for 128 where TH is one.
-    let instructions = (1.0 + 0.25 / th) * pipe + turned + 120.0 * 64.0 / d.multiply_adds * (36.0 * lp * lk / 256.0);
+    let products = if th > 1.0 { 288.0 / 256.0 } else { 155.0 / 128.0 };
+    let instructions = products * pipe + turned + 120.0 * 64.0 / d.multiply_adds * (36.0 * lp * lk / 256.0);
     let pipes = [
         (pipe, Bound::MultiplyAdds),
         (shared, Bound::WorkgroupMemory),
@@ -289,8 +295,9 @@ fn whole_points(step: &Step, channels: f64, workgroups: f64, d: &Speeds) -> (f64
     // Nothing is loaded while sums are made, but by another workgroup.
     let alone = most.0 + d.latency + 120.0;
     let resident = (d.resident * 16384.0 / sums).max(1.0);
+    let back = TURNED_BACK + if step.variant.find("Y_F16").is_some() { ROUNDED } else { 0.0 };
     // The start, and four rounds of outputs, each of a quarter of the rows.
-    let around = 900.0 + 4.0 * (300.0 + tiles * rows / 4.0 * TURNED_BACK / d.multiply_adds);
+    let around = 900.0 + 4.0 * (300.0 + tiles * rows / 4.0 * back / d.multiply_adds);
     let clocks = rounds(workgroups, resident, (channels / 4.0, most.0, alone), around, d);
     (d.clocks(clocks), if alone > resident * 2.0 * most.0 { Bound::Latency } else { most.1 })
 }

@@ -24,14 +24,9 @@ const BLOCKS: Blocks = [
 const WIDE_BLOCKS: Blocks =
     [([4, 2], [64, 64]), ([2, 2], [64, 64]), ([4, 1], [32, 64]), ([2, 1], [32, 64]), ([2, 1], [64, 32])];
 
-/// The lanes of a subgroup; where nobody knows them those that are usual: the text then makes up for what is missing.
-pub(super) fn lanes(can: &Caps) -> u32 {
-    can.matrix_lanes.or(can.subgroup).unwrap_or(32)
-}
-
 /// The blocks for matrices of a size, by the lanes of a subgroup.
 fn blocks(matrix: Matrix, can: &Caps) -> [Shares; 5] {
-    let lanes = lanes(can);
+    let lanes = can.lanes_of_matrices();
     let blocks = if lanes > 32 { WIDE_BLOCKS } else { BLOCKS };
     blocks.map(|(shares, of_one)| {
         let threads = shares[0] * shares[1] * lanes;
@@ -74,7 +69,7 @@ pub(super) fn variants(n: usize, k: usize, quads: bool, target: &Target, factors
         let roomy = |block: &Shares| block.sums() <= 2 * policy.sums;
         let able = |block: &Shares| roomy(block) && fits(block, can);
         let mut blocks: Vec<Shares> = blocks(matrix, can).into_iter().filter(able).collect();
-        best_first(&mut blocks, n, k, &policy.rounds[usize::from(lanes(can) > 32)]);
+        best_first(&mut blocks, n, k, policy.rounds_of(can));
         let flags = |v: Variant| v.flag("QUADS", quads).flag("SCALARS", can.matrix_scalars);
         out.extend(blocks.into_iter().map(variant).map(flags));
     }

@@ -30,6 +30,9 @@ const NARROW: [u32; 4] = [2, 8, 2, 1];
 /// What runs anywhere.
 const LEAST: [u32; 4] = [1, 4, 1, 1];
 
+/// Where each of four channels lies in workgroup memory.
+const ORDER: [usize; 4] = [0, 2, 1, 3];
+
 /// Tiles of a workgroup, and rows of weights.
 fn extents([lp, lk, tg, th]: [u32; 4]) -> [usize; 2] {
     [4 * lp * tg, 4 * lk * th].map(|n| n as usize)
@@ -169,6 +172,12 @@ impl Kernel for WinogradConv2d {
         able.map(variant).collect()
     }
 
+    /// Tiles and sums are turned in f32, and weights stay so.
+    fn f16_operands(&self, io: &Io) -> Vec<(usize, &'static str)> {
+        let residual = self.0.residual.then_some((self.0.residual_at(), "R_F16"));
+        [(0, "X_F16")].into_iter().chain(residual).chain([(io.inputs.len(), "Y_F16")]).collect()
+    }
+
     fn launch(&self, io: &Io, variant: &Variant) -> Launch {
         let (x, k) = (io.inputs[0].shape, io.dim(1, 0));
         let tiles = self.tiles(x);
@@ -217,7 +226,7 @@ impl Kernel for WinogradConv2d {
         (index == 1).then(|| format!("Winograd's points, four channels by {}", extents(cut(variant))[1]))
     }
 
-    /// `[K/rows, C/4, 36, 4, rows]`, zero past K.
+    /// `[K/rows, C/4, 36, 4, rows]`, zero past K, each four channels in the shader's order.
     fn pack(&self, _: usize, value: &Value, variant: &Variant) -> Value {
         let (k, c) = (value.shape.dim(0), value.shape.dim(3));
         let [_, rows] = extents(cut(variant));
@@ -227,7 +236,7 @@ impl Kernel for WinogradConv2d {
         for (i, &v) in points.iter().enumerate() {
             let (point, row, ch) = (i / (k * c), i / c % k, i % c);
             let four = row / rows * (c / 4) + ch / 4;
-            out[((four * POINTS * POINTS + point) * 4 + ch % 4) * rows + row % rows] = v as f32;
+            out[((four * POINTS * POINTS + point) * 4 + ORDER[ch % 4]) * rows + row % rows] = v as f32;
         }
         Value::f32([blocks * rows * POINTS * POINTS, c], out)
     }

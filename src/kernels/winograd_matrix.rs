@@ -5,7 +5,7 @@
 
 use super::winograd_conv2d::{Setup, WinogradConv2d};
 use super::winograd_gemm::turned_by;
-use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, matrix, packed_f16};
+use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid, packed_f16};
 use crate::ops::activation::Activation;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::levels::Levels;
@@ -75,7 +75,7 @@ impl Cut {
     /// Those that a device can run: as many sums a lane as blocks of matrices have.
     fn of(target: &Target) -> impl Iterator<Item = Self> {
         let can = &target.can;
-        let lanes = matrix::lanes(can);
+        let lanes = can.lanes_of_matrices();
         let points = points_of(lanes);
         let threads = POINTS as u32 / points * lanes;
         let cut = move |size| Self { size, threads, points, matrices: [2, 4] };

@@ -185,6 +185,32 @@ mod tests {
         assert_eq!(chosen(Conv2d { stride: (2, 2), ..three() }, &wide, &usual, &[]), blocks);
     }
 
+    /// From and to f16, with products of f32, where matrix units would not make those of f16 faster.
+    #[test]
+    fn without_large_matrices_winograd_pays_where_f16_is_wanted_too() {
+        let three = || Conv2d { pad: (1, 1), ..Conv2d::default() };
+        let large = Caps { f16: true, max_invocations: 1024, workgroup_bytes: 32768, ..GPU.can };
+        let able = |matrices, pays| Target {
+            can: Caps { matrices, matrix_scalars: true, ..large },
+            wants: Factors::F16,
+            pays,
+        };
+        let eight = Matrix::ALL.into_iter().filter(|m| m.size == 8).collect();
+        let (whole, blocks) = ("winograd-whole: winograd_conv2d", "direct: conv2d");
+        let wide = conv([1, 96, 96, 256], [256, 3, 3, 256]);
+        let few = conv([1, 64, 64, 128], [128, 3, 3, 128]);
+        let none = crate::target::Matrices::NONE;
+        for (x, target, want) in [
+            (&wide, able(none, &policy::GPU), whole),
+            (&wide, able(eight, &policy::NARROW_GPU), whole),
+            // Parts would hand each other f32; and a CPU driver reads textures, which hold no halves.
+            (&few, able(none, &policy::GPU), blocks),
+            (&wide, able(none, &policy::WIDE_CPU), blocks),
+        ] {
+            assert_eq!(chosen(three(), x, &target, &[]), want, "{target:?}");
+        }
+    }
+
     #[test]
     fn groups_have_a_way_of_their_own() {
         let grouped = |groups| Conv2d { groups, pad: (1, 1), ..Conv2d::default() };

@@ -69,21 +69,27 @@ impl<'a> Tiled<'a> {
     }
 }
 
+impl Winograd {
+    /// Whether so few multiplications are worth the turning, where products are made in f32.
+    pub(super) fn saves(op: &dyn Op, io: &Io, target: &Target) -> bool {
+        let Some(Tiled { c, k, total, count, .. }) = Tiled::of(op, io, target) else { return false };
+        let policy = &target.pays.winograd;
+        c * k <= MOST_WEIGHTS * total * (c + k)
+            && (target.reads_texels() || !policy.by_texels)
+            && c.min(k) >= policy.least_channels
+            && total >= policy.least_tiles
+            && count >= policy.least_of_a_piece
+    }
+}
+
 impl Lowering for Winograd {
     fn name(&self) -> &'static str {
         "winograd"
     }
 
+    /// Where f16 is wanted, what lies between the parts would still be of f32.
     fn pays(&self, op: &dyn Op, io: &Io, target: &Target) -> bool {
-        let Some(Tiled { c, k, total, count, .. }) = Tiled::of(op, io, target) else { return false };
-        if target.wants_f16() || c * k > MOST_WEIGHTS * total * (c + k) {
-            return false;
-        }
-        let policy = &target.pays.winograd;
-        (target.reads_texels() || !policy.by_texels)
-            && c.min(k) >= policy.least_channels
-            && total >= policy.least_tiles
-            && count >= policy.least_of_a_piece
+        !target.wants_f16() && Self::saves(op, io, target)
     }
 
     fn lower(&self, op: &dyn Op, io: &Io, target: &Target) -> Option<Lowered> {

@@ -25,12 +25,15 @@ impl Lowering for Whole {
         Some(Lowered { scratch: Vec::new(), launches: vec![whole] })
     }
 
-    /// Where the parts pay, the device can hold so many points, and enough workgroups are left for the device.
+    /// Where so few multiplications are worth it, the device can hold so many points, and enough workgroups are left for it. Where f16
+    /// is wanted that is where no matrix units make its products faster: what is read and written is f16, and products are of f32.
     fn pays(&self, op: &dyn Op, io: &Io, target: &Target) -> bool {
         let enough = |kernel: WinogradConv2d| {
             target.pays.winograd.whole && 2 * kernel.most_workgroups(io) >= 3 * target.pays.blocks.fills
         };
-        Winograd.pays(op, io, target)
+        let faster = |least: u32| target.wants_f16() && target.has_matrices_of_f16(least);
+        !faster(target.pays.winograd.until_matrices)
+            && Winograd::saves(op, io, target)
             && WinogradConv2d::of(op, io).is_some_and(|kernel| kernel.runs_on(target) && enough(kernel))
     }
 }

@@ -34,10 +34,7 @@ impl Precision {
         let f16 = match self {
             Self::F32 => false,
             Self::F16 => true,
-            Self::Auto => {
-                let pays = |size: u32| target.pays.f16_from.is_some_and(|least| size >= least);
-                can.f16 && can.matrices.iter().any(|m| m.serves(Factors::F16) && pays(m.size))
-            }
+            Self::Auto => target.pays.f16_from.is_some_and(|least| target.has_matrices_of_f16(least)),
         };
         if f16 && !can.f16 {
             let reason = "its shaders have no f16; take precision f32, or auto, which is f32 there".into();
@@ -82,6 +79,7 @@ mod tests {
             (matrices, &policy::GPU, true),
             (matrices, &policy::WIDE_CPU, false),
             (Caps { matrices: eight, ..half }, &policy::GPU, false),
+            (Caps { matrices: eight, ..half }, &policy::NARROW_GPU, true),
             (Caps { matrices: of(false), ..half }, &policy::GPU, false),
             (Caps { matrices: only, ..half }, &Policy { f16_from: Some(8), ..policy::GPU }, false),
         ] {

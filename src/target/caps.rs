@@ -117,6 +117,12 @@ impl Caps {
         matrix_lanes: None,
         matrix_scalars: false,
     };
+
+    /// The lanes of a subgroup of shaders with matrices; where nobody knows them those that are usual: the text then makes up for what
+    /// is missing.
+    pub fn lanes_of_matrices(&self) -> u32 {
+        self.matrix_lanes.or(self.subgroup).unwrap_or(32)
+    }
 }
 
 /// Texels in a row of a tensor that is read as a texture (`shaders/shared/texels.wgsl`): element `e` lies in texel

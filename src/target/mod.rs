@@ -45,6 +45,11 @@ impl Target {
         self.wants == Factors::F16
     }
 
+    /// Whether it has matrix units that make products of f16 with sums of f32, of matrices of this size at least.
+    pub fn has_matrices_of_f16(&self, least: u32) -> bool {
+        self.can.f16 && self.can.matrices.iter().any(|m| m.serves(Factors::F16) && m.size >= least)
+    }
+
     /// Whether tensors are read as textures where that saves time.
     pub fn reads_texels(&self) -> bool {
         self.can.texels && self.pays.texels

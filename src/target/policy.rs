@@ -1,6 +1,8 @@
 //! What pays on which class of device: one table, which measurements on a new class will edit. What is measured says so in
 //! benches/NOTES.md; no GPU was at hand, so all of [`GPU`] is reasoned.
 
+use super::Caps;
+
 /// Tuning that depend on the class of device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
@@ -31,9 +33,9 @@ pub struct Policy {
     pub own_cores: bool,
     /// Whether the system may end a submit that takes seconds, and the device with it.
     pub watchdog: bool,
-    /// The least size of matrices of f16 with f32 sums from which on f16 is taken where nobody chose; none where it never is.
-    /// 8×8 ones are about as fast as multiply-adds, and those of f32 as those of f16, which does without most of Winograd's
-    /// products: an M3 Max is predicted to take 59 ms for a ResNet-50-FPN in f16 and 46 in f32.
+    /// The least size of matrices of f16 with f32 sums from which on f16 is taken where nobody chose; none where it never is. It costs
+    /// the last digits of what is found, and is for where it should save a tenth of the time: 8×8 ones are no faster than
+    /// multiply-adds, and save traffic alone.
     pub f16_from: Option<u32>,
     /// Elements of a segment, on average, from which on a selection is made tile by tile: a GPU has many workgroups, and one
     /// of them waits for memory turn by turn. None where that never pays.
@@ -100,6 +102,13 @@ pub struct Blocks {
     pub rounds: [Rounds; 2],
 }
 
+impl Blocks {
+    /// How blocks of matrices take their turns on such a device.
+    pub fn rounds_of(&self, can: &Caps) -> &Rounds {
+        &self.rounds[usize::from(can.lanes_of_matrices() > 32)]
+    }
+}
+
 /// How blocks take their turns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rounds {
@@ -121,6 +130,8 @@ pub struct Winograd {
     /// 4090 and a 6900 XT would take 17 % less for P2 of 800×1216, an M3 Max 15 % and an Iris Xe 7 %; an H200 15 % more and an
     /// Adreno 740 16 %, for a third less traffic of the whole network, on which others wait, and on a battery for more.
     pub whole: bool,
+    /// The least size of matrices of f16 whose products take less time than these of f32.
+    pub until_matrices: u32,
     /// Workgroups from which on it pays on matrix units, where f16 is wanted: fewer leave most of a GPU idle, which parts of long
     /// rows do not. None where it never pays.
     pub on_matrices: Option<usize>,
@@ -201,6 +212,7 @@ pub const GPU: Policy = Policy {
         by_texels: false,
         twos: true,
         whole: true,
+        until_matrices: 16,
         on_matrices: Some(96),
         least_channels: 64,
         least_tiles: 0,
@@ -224,8 +236,11 @@ const OF_MANY_MATRICES: [&str; 12] =
 /// GPUs whose threads have few registers.
 pub const NARROW_GPU: Policy = Policy {
     name: "GPU of few registers",
-    // By the model of `crate::graph::Prediction` a row costs as much as 10 products of f32 on an M3 Max, which has 40 cores.
-    blocks: Blocks { sums: 32, rounds: [Rounds { at_once: 40, side: 10 }; 2], ..GPU.blocks },
+    // An M3 Max is predicted to take a ninth less in f16.
+    f16_from: Some(8),
+    // By the model of `crate::graph::Prediction` a row costs as much as 10 products of f32 on an M3 Max, which has 40 cores: two
+    // workgroups on each.
+    blocks: Blocks { sums: 32, fills: 80, rounds: [Rounds { at_once: 40, side: 10 }; 2], ..GPU.blocks },
     ..GPU
 };
 
@@ -253,6 +268,7 @@ pub const CPU: Policy = Policy {
         by_texels: true,
         twos: false,
         whole: false,
+        until_matrices: 16,
         on_matrices: None,
         least_channels: 32,
         least_tiles: 32,

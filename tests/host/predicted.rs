@@ -21,20 +21,18 @@ fn milliseconds(plan: &Plan, profile: &Profile) -> f64 {
 /// one that saves some writes the new figures down.
 #[test]
 fn no_plan_for_a_gpu_gets_slower() {
-    const F32: (usize, f64) = (119, 4.22);
-    const F16: (usize, f64) = (106, 2.05);
     let mut failures = Vec::new();
     for (name, f32, f16) in [
-        ("hopper", 13.4, 3.93),
-        ("ada", 11.7, 7.07),
-        ("rdna3", 18.6, 9.96),
-        ("rdna2", 26.4, 40.1),
-        ("apple-m", 46.4, 59.1),
-        ("xe", 346.0, 593.0),
-        ("adreno", 411.0, 611.0),
+        ("hopper", (119, 4.22, 13.4), (106, 2.05, 3.93)),
+        ("ada", (119, 4.22, 11.7), (106, 2.08, 7.07)),
+        ("rdna3", (119, 4.21, 18.1), (106, 2.06, 9.79)),
+        ("rdna2", (119, 4.22, 26.4), (106, 2.13, 25.8)),
+        ("apple-m", (101, 3.89, 44.9), (100, 2.06, 39.9)),
+        ("xe", (119, 4.22, 343.0), (106, 2.13, 372.0)),
+        ("adreno", (119, 4.22, 411.0), (106, 2.13, 424.0)),
     ] {
         let profile = profile(name).unwrap();
-        for (factors, (steps, gigabytes), most) in [(Factors::F32, F32, f32), (Factors::F16, F16, f16)] {
+        for (factors, (steps, gigabytes, most)) in [(Factors::F32, f32), (Factors::F16, f16)] {
             let plan = planned(profile, factors);
             let traffic = plan.steps.iter().map(|s| s.cost.bytes).sum::<f64>() / 1e9;
             let predicted = milliseconds(&plan, profile);
@@ -65,13 +63,13 @@ fn the_docs_say_what_is_predicted() {
     }
 }
 
-/// The precision that nobody chose is the one that should be faster: wherever it is the other, it says so here.
+/// Nobody who chose no precision gets f16 for less than a tenth of the time.
 #[test]
 fn what_is_taken_by_itself_is_what_should_be_faster() {
     for profile in &PROFILES {
         let taken = Precision::Auto.on(profile.name, profile.target).unwrap().wants;
         let [f32, f16] = [Factors::F32, Factors::F16].map(|f| milliseconds(&planned(profile, f), profile));
-        let faster = if f16 < f32 { Factors::F16 } else { Factors::F32 };
+        let faster = if f16 < 0.9 * f32 { Factors::F16 } else { Factors::F32 };
         assert!(taken == faster, "{}: {f32:.1} ms in f32, {f16:.1} in f16", profile.name);
     }
 }

@@ -24,6 +24,8 @@ fn halves_find_what_floats_find() {
     };
     let (exact, half) = (detect(Precision::F32, &[]), detect(Precision::F16, &[]));
     near(&exact, &half);
+    // What GPUs without large matrices take: products of f32, from and to f16.
+    near(&exact, &detect(Precision::F16, &["winograd-whole"]));
     if device().target().can.matrices.iter().any(|m| m.serves(Factors::F16)) {
         near(&exact, &detect(Precision::F16, &["winograd-matrix"]));
     }
