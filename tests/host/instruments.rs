@@ -210,7 +210,7 @@ fn a_class_of_devices_is_planned_for() {
     {
         assert!(text.contains(part), "no `{part}` in {text}");
     }
-    let ran = run(&["graph", &tiny(), "--bn-eps", "1e-5", "--device", "profile:apple-m", "--json"]);
+    let ran = run(&["graph", &tiny(), "--bn-eps", "1e-5", "--device", "profile:rdna2", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&ran.text()).unwrap();
     assert_eq!(json["products"], "f32");
     let steps = json["steps"].as_array().unwrap();
