@@ -35,7 +35,7 @@ pub(super) struct Model {
     #[arg(long)]
     untuned: bool,
     /// What convolutions and fully connected layers multiply: f32; f16 with f32 sums; or auto, f16 on GPUs with
-    /// cooperative matrices of 16×16 (see `devices`) and f32 elsewhere.
+    /// cooperative matrices of 16×16 (see `devices`) and on Apple's, and f32 elsewhere.
     #[arg(long, value_name = "f32|f16|auto", default_value_t = Precision::Auto)]
     precision: Precision,
 }

@@ -173,17 +173,13 @@ fn keep_promises(given: &Receiver<Given>) {
 impl Picture {
     /// Gives it to the device.
     fn submit(self, detector: Arc<Detector>, options: &Options) -> Result<Pending<'static>> {
-        match self {
+        let sized = match &self {
             Self::Host { width, height, rgb } => {
-                let pixels = Pixels::new(PixelFormat::Rgb, width, height, &rgb)?;
-                let sized = SizedImage::new(&detector.config, pixels)?;
-                Holder::Held(detector).submit(&sized, options)
+                SizedImage::new(&detector.config, Pixels::new(PixelFormat::Rgb, *width, *height, rgb)?)?
             }
-            Self::Device(image) => {
-                let sized = SizedImage::on_device(&detector.config, &image)?;
-                Holder::Held(detector).submit(&sized, options)
-            }
-        }
+            Self::Device(image) => SizedImage::on_device(&detector.config, image)?,
+        };
+        Holder::Held(detector).submit(&sized, options)
     }
 }
 

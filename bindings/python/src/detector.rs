@@ -26,7 +26,7 @@ use crate::stream::{Stream, Wish};
 /// device : str or int, optional
 ///     A number in `maskrcnn.devices()`, or a part of a name. Without: the first of them.
 /// precision : "auto", "f32" or "f16"
-///     What is multiplied. "auto" is f16 on GPUs with cooperative matrices of 16x16, and f32 elsewhere.
+///     What is multiplied. "auto" is f16 on GPUs with cooperative matrices of 16x16 and on Apple's, and f32 elsewhere.
 /// score : float, optional
 ///     Detections that score less, from 0 to 1, are left out. Without: as the model's settings have it, often 0.05.
 /// detections : int, optional
