@@ -45,7 +45,8 @@ pub(super) fn variants(product: Product, target: &Target) -> Vec<Variant> {
         Variant::of(schedule(tile)).flag("QUADS", quads).flag("FULL", k.is_multiple_of(rows))
     };
     if let Some(lanes) = target.can.subgroup.filter(|s| (4..=32).contains(s)) {
-        let rows = if plain { policy.product_rows } else { policy.shuffled_rows };
+        let much = n.saturating_mul(c * k * taps) >= policy.worth_a_text;
+        let rows = if plain || much { policy.product_rows } else { policy.shuffled_rows };
         let times = (k as u32).div_ceil(lanes).clamp(1, (rows / lanes).max(1));
         let pixels = match times * lanes {
             _ if !quads => policy.single_rows_pixels,

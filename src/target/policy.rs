@@ -60,8 +60,11 @@ pub struct Policy {
 pub struct Tiles {
     /// Rows of weights that shuffles hand round; a subgroup's own at least.
     pub shuffled_rows: u32,
-    /// The same where there are no windows and no residual, so that the text is short: it takes long to compile.
+    /// The same where there are no windows and no residual, so that the text is short, or where there is so much to multiply
+    /// that a longer one pays, which takes a second more to compile.
     pub product_rows: u32,
+    /// Multiply-adds from which on that is so.
+    pub worth_a_text: usize,
     /// Pixels of a thread that gets its weights by shuffles: a CPU turns each shuffle into a move, so it pays to use one for
     /// many pixels, though the sums then spill to its first cache; a GPU would lose its occupancy.
     pub shuffled_pixels: u32,
@@ -188,6 +191,7 @@ pub const GPU: Policy = Policy {
     tiles: Tiles {
         shuffled_rows: 16,
         product_rows: 16,
+        worth_a_text: usize::MAX,
         shuffled_pixels: 2,
         few_rows_pixels: 2,
         single_rows_pixels: 2,
@@ -290,6 +294,7 @@ pub const WIDE_CPU: Policy = Policy {
     tiles: Tiles {
         shuffled_rows: 32,
         product_rows: 32,
+        worth_a_text: usize::MAX,
         shuffled_pixels: 4,
         few_rows_pixels: 8,
         single_rows_pixels: 2,
@@ -303,9 +308,13 @@ pub const WIDE_CPU: Policy = Policy {
     ..CPU
 };
 
-/// CPU drivers whose lanes go by sixteen (lavapipe told to use AVX-512), with twice the registers, each twice as wide.
-pub const WIDEST_CPU: Policy =
-    Policy { name: "CPU driver of widest lanes", tiles: Tiles { product_rows: 64, ..WIDE_CPU.tiles }, ..WIDE_CPU };
+/// CPU drivers whose lanes go by sixteen (lavapipe told to use AVX-512), with twice the registers, each twice as wide. Two steps a
+/// turn of so many sums would be 52 KiB of machine code, which a first cache does not hold (benches/NOTES.md).
+pub const WIDEST_CPU: Policy = Policy {
+    name: "CPU driver of widest lanes",
+    tiles: Tiles { product_rows: 64, worth_a_text: 1 << 29, step: 1, ..WIDE_CPU.tiles },
+    ..WIDE_CPU
+};
 
 impl Policy {
     /// That of a GPU of this name with registers for large blocks: nothing else that an adapter tells sets those apart that were made
