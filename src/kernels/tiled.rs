@@ -146,3 +146,31 @@ fn tiles(rows: &[f32], k: usize, len: usize, tile: usize) -> Value {
     }
     Value::f32([blocks * tile, len], out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::{Policy, policy};
+
+    /// Rows of a block and steps of a turn that a convolution gets by shuffles of so many lanes.
+    fn chosen(lanes: u32, pays: &'static Policy, [n, c, k, taps]: [usize; 4]) -> (usize, u32) {
+        let mut target = Target { pays, ..Target::MINIMUM };
+        target.can.subgroup = Some(lanes);
+        let product = Product { n, c, k, taps, quads: true, plain: false };
+        let found = variants(product, &target).into_iter().find(|v| matches!(v.schedule, Schedule::Shuffled(_)));
+        let schedule = found.expect("a variant by shuffles").schedule;
+        (schedule.extents().expect("blocks")[1], schedule.tile().expect("a tile").step)
+    }
+
+    /// A longer text is for what multiplies much, where lanes are many, and never has two steps beside.
+    #[test]
+    fn long_texts_are_for_large_convolutions() {
+        let widest = |work| chosen(16, &policy::WIDEST_CPU, work);
+        assert_eq!(widest([1 << 15, 256, 64, 1]), (64, 1));
+        assert_eq!(widest([(1 << 15) - 1, 256, 64, 1]), (32, 1));
+        assert_eq!(widest([1 << 12, 256, 64, 9]), (64, 1));
+        assert_eq!(widest([1 << 20, 256, 32, 9]), (32, 1), "no more rows than there are");
+        assert_eq!(chosen(8, &policy::WIDE_CPU, [1 << 20, 256, 64, 9]), (32, 2));
+        assert_eq!(chosen(32, &policy::GPU, [1 << 20, 256, 64, 9]), (32, 1));
+    }
+}
