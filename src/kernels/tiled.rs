@@ -45,7 +45,8 @@ pub(super) fn variants(product: Product, target: &Target) -> Vec<Variant> {
         Variant::of(schedule(tile)).flag("QUADS", quads).flag("FULL", k.is_multiple_of(rows))
     };
     if let Some(lanes) = target.can.subgroup.filter(|s| (4..=32).contains(s)) {
-        let much = n.saturating_mul(c * k * taps) >= policy.worth_a_text;
+        // Of four channels a row of taps is written out, which is long as it is.
+        let much = c > 4 && n.saturating_mul(c * k * taps) >= policy.worth_a_text;
         let rows = if plain || much { policy.product_rows } else { policy.shuffled_rows };
         let times = (k as u32).div_ceil(lanes).clamp(1, (rows / lanes).max(1));
         let pixels = match times * lanes {
@@ -170,6 +171,7 @@ mod tests {
         assert_eq!(widest([(1 << 15) - 1, 256, 64, 1]), (32, 1));
         assert_eq!(widest([1 << 12, 256, 64, 9]), (64, 1));
         assert_eq!(widest([1 << 20, 256, 32, 9]), (32, 1), "no more rows than there are");
+        assert_eq!(widest([1 << 20, 4, 64, 49]), (32, 1), "taps written out");
         assert_eq!(chosen(8, &policy::WIDE_CPU, [1 << 20, 256, 64, 9]), (32, 2));
         assert_eq!(chosen(32, &policy::GPU, [1 << 20, 256, 64, 9]), (32, 1));
     }

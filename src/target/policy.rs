@@ -309,10 +309,12 @@ pub const WIDE_CPU: Policy = Policy {
 };
 
 /// CPU drivers whose lanes go by sixteen (lavapipe told to use AVX-512), with twice the registers, each twice as wide. Two steps a
-/// turn of so many sums would be 52 KiB of machine code, which a first cache does not hold (benches/NOTES.md).
+/// turn of so many sums would be 52 KiB of machine code, which a first cache does not hold; below 128 channels turning tiles takes
+/// longer than the multiplications that are saved (benches/NOTES.md).
 pub const WIDEST_CPU: Policy = Policy {
     name: "CPU driver of widest lanes",
     tiles: Tiles { product_rows: 64, worth_a_text: 1 << 29, step: 1, ..WIDE_CPU.tiles },
+    winograd: Winograd { least_channels: 128, ..WIDE_CPU.winograd },
     ..WIDE_CPU
 };
 
