@@ -211,6 +211,19 @@ mod tests {
         }
     }
 
+    /// Lanes by sixteen multiply what the turning of tiles with few channels would take.
+    #[test]
+    fn few_channels_are_direct_where_lanes_are_many() {
+        use crate::target::policy;
+        let three = || Conv2d { pad: (1, 1), ..Conv2d::default() };
+        let square = |c| conv([1, 40, 40, c], [c, 3, 3, c]);
+        let on = |pays| Target { can: Caps { texels: true, ..GPU.can }, pays, ..GPU };
+        let (direct, turned) = ("direct: conv2d", "winograd: winograd_in winograd_gemm winograd_out");
+        assert_eq!(chosen(three(), &square(124), &on(&policy::WIDEST_CPU), &[]), direct);
+        assert_eq!(chosen(three(), &square(128), &on(&policy::WIDEST_CPU), &[]), turned);
+        assert_eq!(chosen(three(), &square(32), &on(&policy::WIDE_CPU), &[]), turned);
+    }
+
     #[test]
     fn groups_have_a_way_of_their_own() {
         let grouped = |groups| Conv2d { groups, pad: (1, 1), ..Conv2d::default() };
