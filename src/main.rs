@@ -9,7 +9,5 @@ fn main() -> std::process::ExitCode {
         // SAFETY: no other thread has been started yet.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
-    // SAFETY: no other thread has been started yet.
-    unsafe { cli::vectors::widen() };
     cli::run()
 }

@@ -1,7 +1,8 @@
 // One step of the product, in registers: a thread's TP pixels by TK = TJ * TL channels, STEP times four input channels.
 // It expects xi_i (where pixel i's channels begin), in_i (whether the pixel is inside), c (the channels' number, by
 // four), wi (where the step's weights begin) and t, and adds to acc_i_j_h_e.
-// Lanes are pixels, so all of them need the same weights: without SUBGROUPS, every lane loads at the same address.
+// Lanes are pixels, so all of them need the same weights: without SUBGROUPS, every lane loads at the same address, which newer
+// CPU drivers do once for all.
 #expects xi_0 in_0 c wi t x_at w_at
 #repeat u STEP
 #repeat i TP
@@ -15,7 +16,7 @@
 #repeat j TJ
 #ifdef SUBGROUPS
     // Each lane of a subgroup loads one row of four weights. The others get it by a shuffle from a constant lane, which
-    // CPU drivers turn into one move (lavapipe looks for an active lane at each broadcast).
+    // CPU drivers turn into one move: lavapipe before Mesa 23.1, and after it where there are eight lanes.
 #repeat u STEP
     let row_${u}_${j} = w_at(wi + (${u}u * TJ + ${j}u) * TL + lane % TL);
 #end

@@ -118,6 +118,11 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn obey(command: Command) -> ExitCode {
+    let idle = matches!(command, Command::Propose(_) | Command::Compare(_) | Command::Weights(_) | Command::Scene(_));
+    if !idle {
+        // SAFETY: no command has started a thread yet.
+        unsafe { vectors::widen() };
+    }
     match command {
         Command::Detect(args) => detect::run(&args),
         Command::Propose(args) => detect::propose::run(&args),

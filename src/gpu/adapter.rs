@@ -135,7 +135,7 @@ pub(super) fn describe(inner: wgpu::Adapter, features: wgpu::Features, limits: &
             },
             wants: Factors::F32,
             pays: match info.device_type {
-                wgpu::DeviceType::Cpu => Policy::of_cpu(info.subgroup_min_size),
+                wgpu::DeviceType::Cpu => Policy::of_cpu(info.subgroup_min_size, lavapipe(&info)),
                 _ if info.backend == wgpu::Backend::Metal => &policy::NARROW_GPU,
                 _ if info.subgroup_min_size < 32 => &policy::SHORT_GPU,
                 _ => Policy::of_gpu(&info.name),
@@ -154,6 +154,11 @@ pub(super) fn describe(inner: wgpu::Adapter, features: wgpu::Features, limits: &
         max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         inner,
     }
+}
+
+/// Mesa's version, of its CPU driver.
+fn lavapipe(info: &wgpu::AdapterInfo) -> Option<[u32; 2]> {
+    policy::mesa_version(&info.driver_info).filter(|_| info.driver == "llvmpipe")
 }
 
 /// The cooperative matrices that the driver lists; none where it lacks what the kernels use beside them.

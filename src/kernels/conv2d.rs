@@ -46,7 +46,7 @@ impl Kernel for Conv2d {
             // Four channels are too few for a turn of a loop.
             let taps = (policy.taps_in_a_turn && c == 4 && (2..=8).contains(&io.dim(1, 2))).then_some(io.dim(1, 2) as u32);
             let tiled = tiled::variants(product, target).into_iter().map(|mut v| {
-                let shuffled = matches!(v.schedule, Schedule::Shuffled(_) | Schedule::Texels(_));
+                let shuffled = matches!(v.schedule, Schedule::Shuffled(_) | Schedule::Texels(_) | Schedule::Common(_));
                 if let Some(taps) = taps.filter(|_| v.schedule.tile().is_some_and(|tile| tile.step == 1)) {
                     v.features.push(("TAPS", taps));
                     if let Some(tile) = v.schedule.tile_mut().filter(|_| shuffled) {

@@ -19,6 +19,8 @@ pub enum Schedule {
     Shuffled(Tile),
     /// The same with operands read as textures.
     Texels(Tile),
+    /// Sums in registers; all lanes load their weights at one address, which the driver does once for all of them.
+    Common(Tile),
     /// Blocks that pass through workgroup memory (`shaders/shared/blocked.wgsl`).
     Blocked(Block),
     /// Blocks that matrix units multiply (`shaders/shared/matrix.wgsl`).
@@ -147,6 +149,7 @@ impl Schedule {
             (Self::Shuffled(_), false) => "subgroup",
             (Self::Shuffled(_), true) => "subgroup-f16",
             (Self::Texels(_), _) => "texels",
+            (Self::Common(_), _) => "common",
             (Self::Blocked(block), _) => match (block.extents(), f16) {
                 ([128, 128], false) => "blocked-128",
                 ([128, 128], true) => "blocked-128-f16",
@@ -187,7 +190,11 @@ impl Schedule {
     /// The tile in registers, where it has one.
     pub fn tile(&self) -> Option<Tile> {
         match *self {
-            Self::Registers(tile) | Self::Small(tile) | Self::Shuffled(tile) | Self::Texels(tile) => Some(tile),
+            Self::Registers(tile)
+            | Self::Small(tile)
+            | Self::Shuffled(tile)
+            | Self::Texels(tile)
+            | Self::Common(tile) => Some(tile),
             _ => None,
         }
     }
@@ -195,7 +202,11 @@ impl Schedule {
     /// The same, to change it.
     pub fn tile_mut(&mut self) -> Option<&mut Tile> {
         match self {
-            Self::Registers(tile) | Self::Small(tile) | Self::Shuffled(tile) | Self::Texels(tile) => Some(tile),
+            Self::Registers(tile)
+            | Self::Small(tile)
+            | Self::Shuffled(tile)
+            | Self::Texels(tile)
+            | Self::Common(tile) => Some(tile),
             _ => None,
         }
     }
@@ -243,9 +254,11 @@ impl Schedule {
     fn sizes(&mut self) -> Vec<(&'static str, &mut u32)> {
         match self {
             Self::Plain | Self::Own(_) => Vec::new(),
-            Self::Registers(tile) | Self::Small(tile) | Self::Shuffled(tile) | Self::Texels(tile) => {
-                Tile::NAMES.into_iter().zip(tile.values()).collect()
-            }
+            Self::Registers(tile)
+            | Self::Small(tile)
+            | Self::Shuffled(tile)
+            | Self::Texels(tile)
+            | Self::Common(tile) => Tile::NAMES.into_iter().zip(tile.values()).collect(),
             Self::Blocked(block) => Block::NAMES.into_iter().zip(block.values()).collect(),
             Self::Matrix(shares) => Shares::NAMES.into_iter().zip(shares.values()).collect(),
         }

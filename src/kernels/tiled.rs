@@ -44,7 +44,9 @@ pub(super) fn variants(product: Product, target: &Target) -> Vec<Variant> {
         let [_, rows] = tile.extents();
         Variant::of(schedule(tile)).flag("QUADS", quads).flag("FULL", k.is_multiple_of(rows))
     };
-    if let Some(lanes) = target.can.subgroup.filter(|s| (4..=32).contains(s)) {
+    // What a CPU driver's lanes have in common is loaded by eights of rows, whatever their number.
+    let common = policy.common_loads.then_some(8);
+    if let Some(lanes) = common.or(target.can.subgroup.filter(|s| (4..=32).contains(s))) {
         // Of four channels a row of taps is written out, which is long as it is.
         let much = c > 4 && n.saturating_mul(c * k * taps) >= policy.worth_a_text;
         let rows = if plain || much { policy.product_rows } else { policy.shuffled_rows };
@@ -56,12 +58,17 @@ pub(super) fn variants(product: Product, target: &Target) -> Vec<Variant> {
         };
         let step = if c.is_multiple_of(8) { policy.step } else { 1 };
         let tile = Tile { threads: lanes.max(32), pixels, times, lanes, step };
-        if target.reads_texels() {
-            let loads = taps * k.div_ceil(tile.extents()[1]);
-            let texels = tiled(Schedule::Texels, tile);
-            out.push(texels.texture(0, "X_TEXTURE", loads >= policy.worth_a_copy).texture(1, "W_TEXTURE", true));
+        let loads = taps * k.div_ceil(tile.extents()[1]);
+        let by_texels = |v: Variant| v.texture(0, "X_TEXTURE", loads >= policy.worth_a_copy);
+        if common.is_some() {
+            let v = tiled(Schedule::Common, tile);
+            out.push(if target.reads_texels() { by_texels(v) } else { v });
+        } else {
+            if target.reads_texels() {
+                out.push(by_texels(tiled(Schedule::Texels, tile)).texture(1, "W_TEXTURE", true));
+            }
+            out.push(tiled(Schedule::Shuffled, tile));
         }
-        out.push(tiled(Schedule::Shuffled, tile));
     }
     let lanes = if k <= 4 { policy.few_rows } else { 8 };
     let registers = tiled(Schedule::Registers, Tile { threads: 64, pixels: policy.pixels, times: 1, lanes, step: 1 });

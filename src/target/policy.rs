@@ -1,7 +1,14 @@
 //! What pays on which class of device: one table, which measurements on a new class will edit. What is measured says so in
 //! benches/NOTES.md; no GPU was at hand, so all of [`GPU`] is reasoned.
 
+mod cpus;
+
 use super::Caps;
+
+pub use cpus::{
+    CALLING_CPU, CPU, SHORT_COMMON_CPU, SHORT_CPU, SHORT_LOOPING_CPU, WIDE_CPU, WIDEST_COMMON_CPU, WIDEST_CPU,
+    mesa_version, wants_widest,
+};
 
 /// Tuning that depend on the class of device.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,6 +65,9 @@ pub struct Policy {
 /// Tiles of a product whose sums a thread holds in registers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tiles {
+    /// Whether a load at an address that all lanes have in common is made once for all of them: then nothing is handed round by
+    /// shuffles.
+    pub common_loads: bool,
     /// Rows of weights that shuffles hand round; a subgroup's own at least.
     pub shuffled_rows: u32,
     /// The same where there are no windows and no residual, so that the text is short, or where there is so much to multiply
@@ -189,6 +199,7 @@ pub const GPU: Policy = Policy {
     a_workgroup_s_elements: Some(16384),
     a_workgroup_s_boxes: Some(256),
     tiles: Tiles {
+        common_loads: false,
         shuffled_rows: 16,
         product_rows: 16,
         worth_a_text: usize::MAX,
@@ -252,72 +263,6 @@ pub const NARROW_GPU: Policy = Policy {
 pub const SHORT_GPU: Policy =
     Policy { name: "GPU of small subgroups", blocks: Blocks { sums: 16, ..GPU.blocks }, ..GPU };
 
-/// CPU drivers whose lanes go by four (SwiftShader): they take minutes for a text that lavapipe compiles in a second, and
-/// gain nothing by textures.
-pub const CPU: Policy = Policy {
-    name: "CPU driver",
-    workgroup_memory: false,
-    coalesces: false,
-    live_grids: true,
-    fused_mask_head: true,
-    compiles_late: true,
-    fewer_texts: true,
-    own_cores: true,
-    watchdog: false,
-    f16_from: None,
-    a_workgroup_s_elements: None,
-    a_workgroup_s_boxes: None,
-    blocks: Blocks { matrix_rows: None, ..GPU.blocks },
-    winograd: Winograd {
-        by_texels: true,
-        twos: false,
-        whole: false,
-        until_matrices: 16,
-        on_matrices: None,
-        least_channels: 32,
-        least_tiles: 32,
-        least_of_a_piece: 0,
-        piece_bytes: 8 << 20,
-    },
-    split_k: None,
-    probes: Probes { several_copies: true, few_chains: true },
-    ..GPU
-};
-
-/// CPU drivers whose lanes go by eight or more (lavapipe).
-pub const WIDE_CPU: Policy = Policy {
-    name: "CPU driver of wide lanes",
-    texels: true,
-    masks_branches: true,
-    // One workgroup takes 15 ms for a thousand, and cannot be cut.
-    a_workgroup_s_boxes: Some(256),
-    tiles: Tiles {
-        shuffled_rows: 32,
-        product_rows: 32,
-        worth_a_text: usize::MAX,
-        shuffled_pixels: 4,
-        few_rows_pixels: 8,
-        single_rows_pixels: 2,
-        step: 2,
-        pixels: 8,
-        few_rows: 8,
-        taps_in_a_turn: true,
-        one_convolution: true,
-        worth_a_copy: 3,
-    },
-    ..CPU
-};
-
-/// CPU drivers whose lanes go by sixteen (lavapipe told to use AVX-512), with twice the registers, each twice as wide. Two steps a
-/// turn of so many sums would be 52 KiB of machine code, which a first cache does not hold; below 128 channels turning tiles takes
-/// longer than the multiplications that are saved (benches/NOTES.md).
-pub const WIDEST_CPU: Policy = Policy {
-    name: "CPU driver of widest lanes",
-    tiles: Tiles { product_rows: 64, worth_a_text: 1 << 29, step: 1, ..WIDE_CPU.tiles },
-    winograd: Winograd { least_channels: 128, ..WIDE_CPU.winograd },
-    ..WIDE_CPU
-};
-
 impl Policy {
     /// That of a GPU of this name with registers for large blocks: nothing else that an adapter tells sets those apart that were made
     /// for training.
@@ -325,15 +270,6 @@ impl Policy {
         let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
         let many = words.any(|word| OF_MANY_MATRICES.iter().any(|known| word.eq_ignore_ascii_case(known)));
         if many { &MATRIX_GPU } else { &GPU }
-    }
-
-    /// That of a CPU driver whose subgroups have so many lanes.
-    pub fn of_cpu(lanes: u32) -> &'static Self {
-        match lanes {
-            ..8 => &CPU,
-            8..16 => &WIDE_CPU,
-            16.. => &WIDEST_CPU,
-        }
     }
 }
 

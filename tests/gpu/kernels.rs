@@ -87,6 +87,27 @@ fn large_workgroups_select_the_same() {
     assert!(ran > 3 || device().target().can.max_invocations < 1024, "{ran} cases");
 }
 
+/// Loads that all lanes have in common, which only newer versions of Mesa's CPU driver make once, and so are offered there alone.
+#[test]
+fn common_loads_multiply_the_same() {
+    let (mut ran, mut failures) = (Vec::new(), Vec::new());
+    let target = Target { pays: &policy::SHORT_COMMON_CPU, ..target() };
+    for (entry, case) in REGISTRY.iter().flat_map(|entry| (entry.cases)().into_iter().map(move |case| (entry, case))) {
+        let infos: Vec<Info> = case.inputs.iter().map(|v| Info { shape: v.shape, dtype: v.dtype() }).collect();
+        let outputs = case.kernel.infer(&infos).unwrap();
+        let variants = case.kernel.variants(&Io { inputs: &infos, outputs: &outputs }, &target);
+        let Some(variant) = variants.iter().find(|v| matches!(v.schedule, Schedule::Common(_))) else { continue };
+        let got = run_on(device(), &target, &case, variant.name, false, 1).remove(0);
+        for (got, want) in got.iter().zip(Twins::new(&case).of(variant)) {
+            failures.extend(difference(got, want, case.tolerance).map(|d| format!("{}, {variant}: {d}", case.name)));
+        }
+        ran.push(entry.name);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    ran.dedup();
+    assert_eq!(ran, ["conv2d", "deconv2d", "deconv_predict", "linear", "predict", "winograd_gemm"]);
+}
+
 /// Matrices of f16 and of f32, loaded from fours and, as Metal's language does, from single elements. Small blocks of one case of each
 /// kernel will do: a CPU driver takes seconds for each.
 #[test]

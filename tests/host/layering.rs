@@ -299,7 +299,7 @@ fn the_reader_of_sources_sees_what_it_should() {
 fn the_class_of_device_is_asked_in_the_policy_alone() {
     for (path, text) in texts("src", &["rs"]) {
         let text = code(&text);
-        let asked = ["DeviceType::Cpu", ".cpu", "policy::CPU", "policy::WIDE_CPU", "policy::WIDEST_CPU", "policy::GPU"];
+        let asked = ["DeviceType::Cpu", ".cpu", "_CPU", "policy::CPU", "policy::GPU"];
         let product = text.split("#[cfg(test)]").next().unwrap_or_default();
         let told = path.starts_with("src/target/") || path == "src/gpu/adapter.rs";
         // One place plans parts as for a GPU where they are asked for by name.

@@ -23,8 +23,13 @@ use maskrcnn::engine::target::{Caps, Factors, Matrices, Matrix, Policy, Target, 
 /// cooperative matrices, and f16 wanted.
 fn devices() -> Vec<(String, Target)> {
     let mut out = vec![("minimum".to_string(), Target::MINIMUM)];
-    let cpu = Policy::of_cpu;
-    for (subgroup, pays) in [(4, cpu(4)), (8, cpu(8)), (16, cpu(16)), (32, &policy::GPU), (64, &policy::GPU)] {
+    let cpu = |lanes, lavapipe| (lanes, Policy::of_cpu(lanes, lavapipe));
+    let others = [4, 8, 16].map(|lanes| cpu(lanes, None));
+    let versions = [[22, 3], [25, 0], [26, 1]];
+    let lavapipe = versions.into_iter().flat_map(|version| [4, 8, 16].map(|lanes| cpu(lanes, Some(version))));
+    let mut cpus: Vec<(u32, &Policy)> = others.into_iter().chain(lavapipe).collect();
+    cpus.dedup_by_key(|(lanes, pays)| (*lanes, pays.name));
+    for (subgroup, pays) in cpus.into_iter().chain([32, 64].map(|lanes| (lanes, &policy::GPU))) {
         let least = Caps { subgroup: Some(subgroup), ..Caps::MINIMUM };
         let can = Caps { max_invocations: 1024, workgroup_bytes: 32768, ..least };
         let name = format!("{}, subgroups of {subgroup}", pays.name);
@@ -278,8 +283,8 @@ fn every_variant_translates_to_spirv_that_khronos_accepts() {
 #[cfg(feature = "emit")]
 fn most_kilobytes(target: &Target) -> usize {
     match target.pays {
-        pays if [policy::WIDE_CPU, policy::WIDEST_CPU].contains(pays) => 144,
         pays if *pays == policy::CPU => 64,
+        pays if pays.own_cores => 144,
         _ => 96,
     }
 }
