@@ -68,14 +68,14 @@ pub struct Tiles {
     /// Whether a load at an address that all lanes have in common is made once for all of them: then nothing is handed round by
     /// shuffles.
     pub common_loads: bool,
-    /// Rows of weights that shuffles hand round; a subgroup's own at least.
+    /// Rows of weights that shuffles hand round, a subgroup's own at least; or that are loaded for all lanes.
     pub shuffled_rows: u32,
     /// The same where there are no windows and no residual, so that the text is short, or where there is so much to multiply
     /// that a longer one pays, which takes a second more to compile.
     pub product_rows: u32,
     /// Multiply-adds from which on that is so.
     pub worth_a_text: usize,
-    /// Pixels of a thread that gets its weights by shuffles: a CPU turns each shuffle into a move, so it pays to use one for
+    /// Pixels of a thread that gets its weights so: a CPU turns each shuffle into a move, so it pays to use one for
     /// many pixels, though the sums then spill to its first cache; a GPU would lose its occupancy.
     pub shuffled_pixels: u32,
     /// The same where rows are few, 16 at most, and go by four.

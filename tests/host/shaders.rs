@@ -28,6 +28,7 @@ fn devices() -> Vec<(String, Target)> {
     let versions = [[22, 3], [25, 0], [26, 1]];
     let lavapipe = versions.into_iter().flat_map(|version| [4, 8, 16].map(|lanes| cpu(lanes, Some(version))));
     let mut cpus: Vec<(u32, &Policy)> = others.into_iter().chain(lavapipe).collect();
+    cpus.sort_by_key(|(lanes, pays)| (*lanes, pays.name));
     cpus.dedup_by_key(|(lanes, pays)| (*lanes, pays.name));
     for (subgroup, pays) in cpus.into_iter().chain([32, 64].map(|lanes| (lanes, &policy::GPU))) {
         let least = Caps { subgroup: Some(subgroup), ..Caps::MINIMUM };

@@ -108,7 +108,8 @@ pub const WIDEST_COMMON_CPU: Policy = Policy {
 /// What sets versions of lavapipe apart, as Mesa's major and minor number.
 mod mesa {
     /// From here on a shuffle from a constant lane is a loop over the lanes, but with vectors of 256 bits
-    /// (c20df7e22e6, "gallivm/nir: fix shuffleup tests"), and texels are loaded by functions.
+    /// (c20df7e22e6, "gallivm/nir: fix shuffleup tests", for 23.2 and 23.1's later versions); from 23.2 on texels are loaded by
+    /// functions (f675e4ee823, "llvmpipe: Pre compile sample functions").
     pub(super) const SHUFFLES_LOOP: [u32; 2] = [23, 1];
     /// From here on what all lanes have in common is loaded once: measured on 26.1, and not yet so on 25.0.
     pub(super) const COMMON_LOADS: [u32; 2] = [26, 0];
