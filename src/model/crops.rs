@@ -344,14 +344,25 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_by_its_name() {
-        assert!(Crops::default().validate().is_ok());
-        for (crops, part) in [
-            (Crops { side: 100, ..PLAIN }, "side"),
-            (Crops { side: 0, ..PLAIN }, "side"),
-            (Crops { context: 32, ..PLAIN }, "context"),
-            (Crops { batch: 0, ..PLAIN }, "batch"),
+        let told = |crops: Crops| crops.validate().map_err(|e| e.to_string());
+        for good in [
+            Crops::default(),
+            PLAIN,
+            Crops { side: 1024, context: 511, batch: 64 },
+            Crops { side: 32, context: 15, batch: 1 },
         ] {
-            assert!(crops.validate().unwrap_err().to_string().contains(part));
+            assert_eq!(told(good), Ok(()));
+        }
+        for (bad, part) in [
+            (Crops { side: 0, ..PLAIN }, "`crops.side`: is 0, allowed are multiples of 32 up to 1024"),
+            (Crops { side: 48, ..PLAIN }, "`crops.side`: is 48"),
+            (Crops { side: 1056, ..PLAIN }, "`crops.side`: is 1056"),
+            (Crops { context: 32, ..PLAIN }, "`crops.context`: is 32, which leaves nothing of 64: at most 31"),
+            (Crops { batch: 0, ..PLAIN }, "`crops.batch`: is 0, allowed 1 to 64"),
+            (Crops { batch: 65, ..PLAIN }, "`crops.batch`: is 65"),
+        ] {
+            let told = told(bad).unwrap_err();
+            assert!(told.contains(part), "{told}");
         }
     }
 }

@@ -236,4 +236,16 @@ mod tests {
         let rooms = [0, 1, 64, 65, 300, 512, 513, 1000, 2000, 16_384].map(RoiSource::room);
         assert_eq!(rooms, [64, 64, 64, 128, 320, 512, 1024, 1024, 2048, 16_384]);
     }
+
+    #[test]
+    fn more_boxes_than_there_is_room_for_are_refused() {
+        let most = Config::MOST_DETECTIONS;
+        assert_eq!(room_for_boxes(most).unwrap(), RoiSource::room(most));
+        match room_for_boxes(most + 1).unwrap_err() {
+            Error::Limit { need, limit, .. } => {
+                assert_eq!((need, limit), (16 * most as u64 + 16, 16 * most as u64));
+            }
+            other => panic!("{other}"),
+        }
+    }
 }

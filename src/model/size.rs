@@ -257,6 +257,12 @@ mod tests {
             (size(Resize::PillowFloor, 1000, 2665), size(Resize::Opencv, 1000, 2665)),
             ((500, 1332), (500, 1333))
         );
+        // A long side that just fits, and one that does not, of which the short one is rounded to the even: 666.5.
+        assert_eq!(size(Resize::PillowFloor, 800, 1333), (800, 1333));
+        assert_eq!(
+            (size(Resize::PillowFloor, 1000, 2000), size(Resize::PillowFloor, 2000, 1000)),
+            ((666, 1332), (1332, 666))
+        );
     }
 
     #[test]

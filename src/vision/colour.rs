@@ -113,4 +113,52 @@ mod tests {
         }
         assert!(choose(&[], 1.0).is_empty());
     }
+
+    #[test]
+    #[cfg(feature = "draw")]
+    fn hues_go_round() {
+        for (a, b, want) in
+            [(10.0, 350.0, 20.0), (350.0, 10.0, 20.0), (0.0, 180.0, 180.0), (5.0, 200.0, 165.0), (7.0, 7.0, 0.0)]
+        {
+            assert_eq!(apart(a, b), want, "{a} and {b}");
+        }
+        let hues = [0, 1, 3, 5].map(turned);
+        for (got, want) in hues.iter().zip([200.0, 337.507_77, 252.523_3, 167.538_85]) {
+            assert!((got - want).abs() < 1e-3, "{hues:?}");
+        }
+    }
+
+    /// By Ottosson's matrices in double precision, worked out apart.
+    #[test]
+    fn classes_keep_their_colours() {
+        assert_eq!([1, 2, 3, 90].map(class_colour), [[18, 194, 201], [233, 128, 206], [168, 182, 31], [18, 194, 199]]);
+        assert_eq!([0, 7].map(instance_colour), [[21, 208, 216], [233, 172, 4]]);
+    }
+
+    /// The sixth instance's hue is too near to the first one's, which counts where their boxes are near on both axes.
+    #[test]
+    #[cfg(feature = "draw")]
+    fn hues_are_changed_for_neighbours_alone() {
+        let mut boxes: Vec<[f32; 4]> =
+            (0..5).map(|i| [1000.0 * i as f32, 0.0, 1000.0 * i as f32 + 20.0, 20.0]).collect();
+        for (x, y, near) in [
+            (24.0, 0.0, true),
+            (26.0, 0.0, false),
+            (-24.0, 0.0, true),
+            (-26.0, 0.0, false),
+            (0.0, 24.0, true),
+            (0.0, 26.0, false),
+            (0.0, -24.0, true),
+            (0.0, -26.0, false),
+            (24.0, 24.0, true),
+            (24.0, 40.0, false),
+        ] {
+            boxes.truncate(5);
+            boxes.push([x, y, x + 20.0, y + 20.0]);
+            let colours = choose(&boxes, 5.0);
+            assert_eq!(colours[..5], [0, 1, 2, 3, 4].map(instance_colour));
+            // The next turn's hue is clear of the first.
+            assert_eq!(colours[5], instance_colour(if near { 6 } else { 5 }), "{x}, {y}");
+        }
+    }
 }

@@ -152,3 +152,101 @@ impl Canvas {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUND: u8 = 40;
+    const INK: Colour = [200; 3];
+
+    fn canvas(width: u32, height: u32) -> Canvas {
+        Canvas(RgbImage::from_pixel(width, height, image::Rgb([GROUND; 3])))
+    }
+
+    /// Holds every pixel against what is said of it: how much of the colour covers it, and how much black before.
+    fn holds(canvas: &Canvas, tolerance: u8, cover: impl Fn(i64, i64) -> (f32, f32)) {
+        for (x, y, pixel) in canvas.0.enumerate_pixels() {
+            let (black, colour) = cover(i64::from(x), i64::from(y));
+            let under = f32::from(GROUND) * (1.0 - black);
+            let want = (under + colour * (f32::from(INK[0]) - under)).round() as u8;
+            assert!(pixel.0[0].abs_diff(want) <= tolerance, "({x}, {y}) is {} instead of {want}", pixel.0[0]);
+        }
+    }
+
+    #[test]
+    fn a_frame_is_what_lies_near_its_edges() {
+        for (rect, thick) in [
+            (Rect::new(3, 2, 14, 9), 1),
+            (Rect::new(3, 2, 14, 9), 3),
+            (Rect::new(3, 2, 14, 6), 3),
+            (Rect::new(3, 2, 6, 9), 3),
+            (Rect::new(-4, -2, 12, 30), 2),
+            (Rect::new(3, 2, 0, 9), 1),
+        ] {
+            let mut drawn = canvas(20, 14);
+            drawn.frame(rect, thick, INK, 0.5);
+            holds(&drawn, 1, |x, y| {
+                let edge = (x - rect.x0).min(rect.x1 - 1 - x).min(y - rect.y0).min(rect.y1 - 1 - y);
+                (0.0, if (0..thick).contains(&edge) { 0.5 } else { 0.0 })
+            });
+        }
+    }
+
+    #[test]
+    fn a_plate_is_round_at_its_corners() {
+        for (rect, radius) in
+            [(Rect::new(2, 3, 15, 9), 4.0_f32), (Rect::new(-3, 5, 12, 30), 2.5), (Rect::new(4, 4, 6, 6), 3.0)]
+        {
+            let mut drawn = canvas(20, 14);
+            drawn.plate(rect, radius, INK, 0.8);
+            holds(&drawn, 1, |x, y| {
+                // How far the pixel's centre is from the rectangle that the round one is grown from.
+                let beyond = |v: i64, low: i64, high: i64| {
+                    let at = v as f32 + 0.5;
+                    at - at.max(low as f32 + radius).min(high as f32 - radius)
+                };
+                let far = beyond(x, rect.x0, rect.x1).hypot(beyond(y, rect.y0, rect.y1));
+                let inside = x >= rect.x0 && x < rect.x1 && y >= rect.y0 && y < rect.y1;
+                (0.0, if inside { 0.8 * (radius + 0.5 - far).clamp(0.0, 1.0) } else { 0.0 })
+            });
+        }
+    }
+
+    #[test]
+    fn an_outline_runs_along_the_rim_and_not_along_the_border() {
+        let ring = Mask::from_fn(4, 3, 13, 10, |x, y| !(8..13).contains(&x) || !(6..9).contains(&y));
+        let cut = Mask::from_fn(0, 5, 9, 9, |x, y| x + y < 18);
+        let dot = Mask::from_fn(11, 1, 1, 1, |_, _| true);
+        for (mask, radius, dark) in [(&ring, 0.7_f32, 0.63_f32), (&ring, 1.6, 0.9), (&cut, 1.0, 1.5), (&dot, 2.0, 0.5)]
+        {
+            let mut drawn = canvas(20, 14);
+            drawn.outline(mask, INK, radius, dark);
+            let set = |x: i64, y: i64| !(0..20).contains(&x) || !(0..14).contains(&y) || mask.get(x as u32, y as u32);
+            let inside = (0..14).flat_map(|y| (0..20).map(move |x| (x, y)));
+            let rim: Vec<(i64, i64)> = inside
+                .filter(|&(x, y)| mask.get(x as u32, y as u32))
+                .filter(|&(x, y)| ![(x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)].iter().all(|&(x, y)| set(x, y)))
+                .collect();
+            // Nearness is kept in a byte.
+            holds(&drawn, 5, |x, y| {
+                let far = rim.iter().map(|&(a, b)| ((x - a) as f32).hypot((y - b) as f32)).fold(f32::MAX, f32::min);
+                (0.5 * (radius + dark + 0.5 - far).clamp(0.0, 1.0), (radius + 0.5 - far).clamp(0.0, 1.0))
+            });
+        }
+    }
+
+    #[test]
+    fn stamps_lie_where_they_are_put() {
+        let stamp = Stamp { w: 3, h: 2, cover: vec![0.0, 0.5, 1.0, 0.25, 0.75, 0.0] };
+        for (left, top) in [(5, 4), (-1, -1), (18, 13)] {
+            let mut drawn = canvas(20, 14);
+            drawn.stamp(&stamp, left, top, INK, 0.5);
+            holds(&drawn, 1, |x, y| {
+                let inside = (0..3).contains(&(x - left)) && (0..2).contains(&(y - top));
+                (0.0, if inside { 0.5 * stamp.cover[((y - top) * 3 + x - left) as usize] } else { 0.0 })
+            });
+        }
+        assert_eq!(Rect::new(3, 4, 5, 6).grown(2), Rect { x0: 1, y0: 2, x1: 10, y1: 12 });
+    }
+}

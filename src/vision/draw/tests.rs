@@ -69,3 +69,81 @@ fn an_enlarged_mask_keeps_its_place_and_single_pixels() {
     let cut = enlarge_mask(&Mask::from_fn(0, 0, 9, 9, |_, _| true), 4, 40, 40);
     assert!(cut.get(0, 0) && cut.get(0, 30));
 }
+
+/// A disc of that radius round (x, y), with a hole of so many pixels' radius, and its box.
+fn disc((x, y): (f32, f32), radius: f32, hole: f32) -> ([f32; 4], Mask) {
+    let sides = [x - radius, y - radius, x + radius, y + radius];
+    let [x0, y0, x1, y1] = sides.map(|v| v.max(0.0) as u32);
+    let far = |px: u32, py: u32| (px as f32 + 0.5 - x).hypot(py as f32 + 0.5 - y);
+    (sides, Mask::from_fn(x0, y0, x1 + 1 - x0, y1 + 1 - y0, |px, py| (hole..=radius).contains(&far(px, py))))
+}
+
+/// A picture that was looked at when it was kept, drawn again. `MASKRCNN_BLESS=1` keeps it anew.
+fn is_as_kept(name: &str, picture: &RgbImage) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/overlay_{name}.png"));
+    if std::env::var_os("MASKRCNN_BLESS").is_some() {
+        picture.save(&path).unwrap();
+    }
+    let kept = image::open(&path).unwrap().into_rgb8();
+    assert_eq!(picture.dimensions(), kept.dimensions(), "{name}");
+    for (x, y, pixel) in picture.enumerate_pixels() {
+        // Sines and roots are not the same to the last bit everywhere.
+        let far = pixel.0.iter().zip(kept[(x, y)].0).map(|(&a, b)| a.abs_diff(b)).max();
+        assert!(far <= Some(2), "{name}: ({x}, {y}) is {:?} and was {:?}", pixel.0, kept[(x, y)].0);
+    }
+}
+
+fn graded(width: u32, height: u32) -> Image {
+    let pixel = |i: u32| [i % width * 200 / width, i / width * 150 / height, 90].map(|v| v as u8);
+    Image::from_rgb8(width, height, (0..width * height).flat_map(pixel).collect()).unwrap()
+}
+
+#[test]
+fn instances_are_drawn_as_they_were() {
+    // Enlarged twice: discs alone, touching, cut by the border, a ring whose middle is not its own, a bow, a box without a mask.
+    let bow = Mask::from_fn(420, 8, 90, 44, |x, y| y < 16 || x >= 500);
+    let items = vec![
+        disc((30.0, 30.0), 20.0, 0.0),
+        disc((110.0, 31.0), 22.0, 0.0),
+        disc((146.5, 24.0), 15.0, 0.0),
+        disc((240.0, 30.0), 28.0, 16.0),
+        disc((330.0, 2.0), 24.0, 0.0),
+        disc((336.0, 40.0), 3.0, 0.0),
+        ([420.0, 8.0, 510.0, 52.0], bow),
+        ([560.0, 12.0, 676.4, 55.5], Mask::default()),
+        disc((689.0, 30.0), 9.0, 0.0),
+    ];
+    is_as_kept("few", &overlay(&graded(690, 60), &found(690, 60, items)));
+}
+
+#[test]
+fn a_crowd_is_drawn_as_it_was() {
+    // More than have words of their own, of many sizes, none enlarged.
+    let place =
+        |i: usize| ((i % 30 * 33 + i / 30 * 7) as f32 + 14.0, (i / 30 * 46) as f32 + 20.0 + (i * 7 % 11) as f32);
+    let mut items: Vec<_> = (0..116).map(|i| disc(place(i), [5.0, 9.0, 13.0, 17.5][i % 4], 0.0)).collect();
+    items.push(disc((930.0, 170.0), 66.0, 20.0));
+    is_as_kept("crowd", &overlay(&scene::blank(1010, 210, 70).unwrap(), &found(1010, 210, items)));
+}
+
+#[test]
+fn a_style_is_drawn_as_it_was() {
+    let items = vec![disc((40.0, 40.0), 21.0, 0.0), disc((110.0, 45.0), 30.0, 12.0), disc((66.0, 44.0), 9.0, 0.0)];
+    let mut dets = found(150, 90, items);
+    let style = Style {
+        palette: Palette::Classes,
+        font_size: Some(11.0),
+        line_width: Some(3.0),
+        enlarged: false,
+        ..Style::default()
+    };
+    is_as_kept("styled", &styled_overlay(&graded(150, 90), &dets, &style));
+    // Each part alone, one below the other.
+    dets = found(150, 90, vec![disc((40.0, 40.0), 21.0, 0.0), disc((110.0, 45.0), 30.0, 12.0)]);
+    let mut board = Board::new(150, 360, [0; 3]);
+    for (i, part) in ["fill", "outline", "box", "label"].into_iter().enumerate() {
+        let style = Style { parts: part.parse().unwrap(), enlarged: false, ..Style::default() };
+        board.picture(&styled_overlay(&graded(150, 90), &dets, &style), 0, 90 * i as i64);
+    }
+    is_as_kept("parts", &board.finish());
+}

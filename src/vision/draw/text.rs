@@ -114,6 +114,58 @@ mod tests {
         assert_eq!(cropped.halo(2).w, cropped.w + 4);
     }
 
+    /// Rows of a stamp, by how much is covered.
+    fn shown(stamp: &Stamp) -> Vec<String> {
+        let row = |row: &[f32]| row.iter().map(|c| [' ', '.', '+', '#'][(c * 3.99) as usize]).collect();
+        stamp.cover.chunks(stamp.w).map(row).collect()
+    }
+
+    #[test]
+    fn letters_are_what_they_look_like() {
+        let font = Font::new();
+        #[rustfmt::skip]
+        let rows = [
+            " ++++#.   +#     ",
+            "    .+    ++.    ",
+            "    #.   .+.#    ",
+            "   .#    #. #.   ",
+            "   #.   .#  ++   ",
+            "   +    +#..+#   ",
+            "  .#    #....#+  ",
+            "  ++   .#    .#  ",
+            "  ..   ..     +  ",
+        ];
+        let line = font.line("7A", 14.0);
+        assert_eq!((line.w, line.h), (17, 14));
+        assert_eq!(shown(&line)[3..12], rows);
+        let cut: Vec<&str> = rows.iter().map(|row| &row[..16]).collect();
+        assert_eq!(shown(&line.cropped()), cut);
+        // The second letter stands where the first one ends.
+        let width = |text: &str| font.size(text, 100.0).0;
+        for [a, b] in [["H", "o"], ["i", "W"], ["A", "V"]] {
+            assert!(width(&format!("{a}{b}")).abs_diff(width(a) + width(b) - 1) <= 1, "{a}{b}");
+        }
+    }
+
+    /// Each pixel has the most that any pixel of the text gives it, by its distance.
+    #[test]
+    fn halos_fall_off_with_distance() {
+        let stamp = Stamp { w: 4, h: 3, cover: vec![0.0, 1.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.75] };
+        for radius in [1, 2, 3] {
+            let halo = stamp.halo(radius);
+            assert_eq!((halo.w, halo.h), (4 + 2 * radius, 3 + 2 * radius));
+            for (at, &got) in halo.cover.iter().enumerate() {
+                let (x, y) = ((at % halo.w) as f32 - radius as f32, (at / halo.w) as f32 - radius as f32);
+                let from = |(of, &c): (usize, &f32)| {
+                    let far = (x - (of % 4) as f32).hypot(y - (of / 4) as f32);
+                    c * (radius as f32 + 0.5 - far).clamp(0.0, 1.0)
+                };
+                let want = stamp.cover.iter().enumerate().map(from).fold(0.0, f32::max);
+                assert!((got - want).abs() < 1e-6, "radius {radius}, {x}, {y}: {got} instead of {want}");
+            }
+        }
+    }
+
     #[test]
     fn odd_text_does_no_harm() {
         let font = Font::new();

@@ -133,6 +133,32 @@ mod tests {
         assert_eq!((ring.area, ring.centroid), (8, [1.5, 1.5]));
     }
 
+    /// Steps in and out of the mask along rows, columns and both diagonals, counted over a frame of nothing around it.
+    #[test]
+    fn perimeters_count_every_crossing() {
+        let shapes: [(u32, u32, &[&str]); 4] = [
+            (0, 0, &["##..", "###.", ".###"]),
+            (0, 7, &["#....", ".#...", "..#..", "...##"]),
+            (5, 0, &["..#", ".##", "##.", "#.#"]),
+            (9, 9, &["####", "#..#", "####"]),
+        ];
+        for (x0, y0, rows) in shapes {
+            let set = |x: i64, y: i64| {
+                let row = usize::try_from(y - i64::from(y0)).ok().and_then(|y| rows.get(y));
+                usize::try_from(x - i64::from(x0)).ok().and_then(|x| row?.as_bytes().get(x)) == Some(&b'#')
+            };
+            let (w, h) = (rows[0].len() as u32, rows.len() as u32);
+            let m = measures(&Mask::from_fn(x0, y0, w, h, |x, y| set(x.into(), y.into()))).unwrap();
+            let crossings = |dx: i64, dy: i64| {
+                let all = (-3..20).flat_map(|y| (-3..20).map(move |x| (x, y)));
+                all.filter(|&(x, y)| set(x, y) != set(x + dx, y + dy)).count() as f64
+            };
+            let straight = crossings(1, 0) + crossings(0, 1);
+            let slanted = crossings(1, 1) + crossings(1, -1);
+            assert!(near(m.perimeter, PI / 8.0 * (straight + slanted / 2.0_f64.sqrt())), "{rows:?}");
+        }
+    }
+
     #[test]
     fn brightness_is_of_the_masks_pixels() {
         let rgb = (0..4 * 3).flat_map(|i| [i as u8, 2 * i as u8, 100]).collect();

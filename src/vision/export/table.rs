@@ -75,3 +75,26 @@ pub fn csv_field(text: &str) -> String {
     let text = if formula { format!("'{text}") } else { text.to_string() };
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_six_digits_that_count() {
+        for (value, text) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (-2.5, "-2.5"),
+            (123_456.7, "123457"),
+            (1_234_567.0, "1234567"),
+            (12.345_678_9, "12.3457"),
+            (0.000_123_456_78, "0.000123457"),
+            (1e-30, "0"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(short(value), text);
+        }
+    }
+}

@@ -76,6 +76,9 @@ fn labelme_has_a_shape_a_part_and_says_which_holes_it_fills() {
     assert_eq!((&all["imagePath"], &all["imageData"]), (&"../a \"b\".png".into(), &Value::Null));
     assert_eq!((&all["imageWidth"], &all["imageHeight"]), (&30.into(), &20.into()));
     assert!(labelme(&found(), "x", Some("Zg==")).0.contains("\"imageData\": \"Zg==\""));
+    let mut some = found();
+    some.items[2].mask = Mask::default();
+    assert_eq!(labelme(&some, "x", None).1, Lost { holes: 1, empty: 1, ..Lost::default() });
 }
 
 #[test]
@@ -156,6 +159,90 @@ fn label_maps_give_overlaps_to_the_higher_score() {
     }
     let many = Detections { items: vec![found().items[3].clone(); 65_536], ..found() };
     assert!(label_map(&many, 16, PixelSize::default(), 1).unwrap_err().contains("labels32"));
+}
+
+/// A little-endian TIFF's directory as the standard has it: of each tag its kind, how many values, and their bytes.
+fn tags(file: &[u8]) -> std::collections::BTreeMap<u16, (u16, u32, Vec<u8>)> {
+    let short = |at: usize| u16::from_le_bytes([file[at], file[at + 1]]);
+    let long = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+    assert_eq!(&file[..4], b"II*\0");
+    let first = long(4) as usize;
+    assert_eq!(first % 2, 0);
+    let entry = |i: usize| {
+        let at = first + 2 + 12 * i;
+        let (kind, n) = (short(at + 2), long(at + 4));
+        let len = n as usize * [0, 1, 1, 2, 4, 8][usize::from(kind)];
+        let from = if len <= 4 { at + 8 } else { long(at + 8) as usize };
+        (short(at), (kind, n, file[from..from + len].to_vec()))
+    };
+    let count = usize::from(short(first));
+    assert_eq!(long(first + 2 + 12 * count), 0, "no other directory");
+    let all: Vec<_> = (0..count).map(entry).collect();
+    assert!(all.is_sorted_by(|a, b| a.0 < b.0), "tags are in order");
+    all.into_iter().collect()
+}
+
+#[test]
+fn label_maps_are_tiffs_to_the_byte() {
+    let wide = Mask::from_fn(3, 2, 900, 700, |x, y| (x * y) % 5 > 1);
+    let one = Detection { bbox: [0.0; 4], score: 0.5, label: 1, mask: wide.clone(), soft: None };
+    let large = Detections::new(1001, 777, found().classes.clone(), vec![one]);
+    for (dets, bits, side, software) in [
+        (found(), 16, "1px", "program 7"),
+        (found(), 32, "0.25um", "program 17"),
+        (large.clone(), 32, "3nm", "maskrcnn"),
+        (large, 16, "0.1mm", "maskrcnn 0.1"),
+    ] {
+        let pixel: PixelSize = side.parse().unwrap();
+        let map = label_map(&dets, bits, pixel, software.len() + 1).unwrap();
+        let file = [&map.bytes, software.as_bytes(), b"\0"].concat();
+        let tags = tags(&file);
+        let numbers = |tag: u16| -> Vec<u32> {
+            let (kind, _, bytes) = &tags[&tag];
+            match kind {
+                3 => bytes.chunks(2).map(|b| u16::from_le_bytes([b[0], b[1]]).into()).collect(),
+                _ => bytes.chunks(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect(),
+            }
+        };
+        assert_eq!([256, 257, 258, 259].map(|t| numbers(t)[0]), [dets.width, dets.height, bits.into(), 8], "{side}");
+        assert_eq!([262, 277, 339].map(|t| numbers(t)[0]), [1; 3]);
+        let text = |tag: u16| String::from_utf8(tags[&tag].2.clone()).unwrap();
+        assert_eq!(text(305), format!("{software}\0"));
+        let (unit, rate) = match side {
+            "1px" => ("", None),
+            "0.25um" => ("unit=um\n", Some(4.0)),
+            "3nm" => ("unit=nm\n", Some(1.0 / 3.0)),
+            _ => ("unit=mm\n", Some(10.0)),
+        };
+        assert_eq!(text(270), format!("ImageJ=1.53t\nimages=1\n{unit}\0"));
+        for tag in [282, 283] {
+            assert_eq!(tags.contains_key(&tag), rate.is_some());
+            if let Some(rate) = rate {
+                let pair = numbers(tag);
+                assert!((f64::from(pair[0]) / f64::from(pair[1]) / rate - 1.0).abs() < 2e-6, "{side}: {pair:?}");
+                assert_eq!(numbers(296), [1], "in no unit of TIFF's own");
+            }
+        }
+        // The strips, one after the other, are the picture.
+        let (rows, places, lengths) = (numbers(278)[0], numbers(273), numbers(279));
+        assert_eq!(places.len(), dets.height.div_ceil(rows) as usize);
+        assert_eq!(places.len() > 1, dets.width > 1000 && bits == 32 || rows < dets.height);
+        let mut labels = Vec::new();
+        for (i, (&at, &len)) in places.iter().zip(&lengths).enumerate() {
+            let mut strip = Vec::new();
+            flate2::read::ZlibDecoder::new(&file[at as usize..][..len as usize]).read_to_end(&mut strip).unwrap();
+            let here = rows.min(dets.height - i as u32 * rows);
+            assert_eq!(strip.len(), (here * dets.width * u32::from(bits) / 8) as usize);
+            labels.extend(
+                strip.chunks(usize::from(bits / 8)).map(|b| b.iter().rev().fold(0, |n, &v| n << 8 | u32::from(v))),
+            );
+        }
+        for (at, &label) in labels.iter().enumerate() {
+            let (x, y) = (at as u32 % dets.width, at as u32 / dets.width);
+            let want = dets.iter().position(|d| d.mask.get(x, y)).map_or(0, |i| i as u32 + 1);
+            assert_eq!(label, want, "{side}: ({x}, {y})");
+        }
+    }
 }
 
 #[test]

@@ -158,10 +158,22 @@ fn colours_of_all_kinds_become_rgb() {
     assert_eq!(one(0, 1, 16, [65_535 - 257 * 9, 0, 0, 0], vec![]).0, [9; 3]);
     assert_eq!(one(2, 4, 8, [1, 2, 3, 0], vec![(338, 3, vec![2])]), (vec![1, 2, 3], vec![]));
     assert_eq!(one(5, 4, 8, [255, 0, 0, 0], vec![]).0, [0, 255, 255]);
-    assert_eq!(one(6, 3, 8, [76, 85, 255, 0], vec![(530, 3, vec![1, 1])]).0, [254, 0, 0]);
+    // Red, green, and a grey that leans to one of its sides each time, by BT.601's formula.
+    for (ycc, rgb) in [
+        ([76, 85, 255, 0], [254, 0, 0]),
+        ([150, 44, 21, 0], [0, 255, 1]),
+        ([100, 120, 140, 0], [117, 94, 86]),
+        ([100, 140, 120, 0], [89, 102, 121]),
+    ] {
+        assert_eq!(one(6, 3, 8, ycc, vec![(530, 3, vec![1, 1])]).0, rgb);
+    }
     // Four colours of two bits; the second is asked for.
     let map: Vec<u64> = [0, 10, 20, 30, 0, 11, 21, 31, 0, 12, 22, 32].iter().map(|v| v * 257).collect();
     assert_eq!(one(3, 1, 2, [1, 0, 0, 0], vec![(320, 3, map)]).0, [10, 11, 12]);
+    // Written in 8 bits, up to the greatest that is taken so, and one above it.
+    let map = |most: u64| vec![0, 9, most, 3, 0, 8, 2, 4, 0, 7, 1, 5];
+    assert_eq!(one(3, 1, 2, [2, 0, 0, 0], vec![(320, 3, map(255))]).0, [255, 2, 1]);
+    assert_eq!(one(3, 1, 2, [2, 0, 0, 0], vec![(320, 3, map(256))]).0, [1, 0, 0]);
     let (got, notes) = one(1, 2, 8, [7, 99, 0, 0], vec![]);
     assert_eq!((got, notes[0].about), (vec![7; 3], About::Channel));
     assert_eq!(one(1, 2, 8, [7, 99, 0, 0], vec![(338, 3, vec![2])]), (vec![7; 3], vec![]), "an opacity is no channel");
@@ -289,6 +301,18 @@ fn compressed_data_that_end_early_are_refused() {
         Picture { size: (4, 4), packing: Packing::Lzw, chunk: (4, 4), ..Picture::default() }.page(|_, _, _| 9);
     page.chunks[0] = lzw(&[9; 40]);
     assert_eq!(auto(&Tiff::default().file(&[page])).0, [9; 48]);
+}
+
+#[test]
+fn lzw_of_old_libtiff_is_named() {
+    for (first, old) in [([0, 1], true), ([0, 3], true), ([0, 2], false), ([1, 1], false)] {
+        let mut page =
+            Picture { size: (4, 4), packing: Packing::Lzw, chunk: (4, 4), ..Picture::default() }.page(|_, _, _| 9);
+        page.chunks[0][..2].copy_from_slice(&first);
+        let file = Tiff::default().file(&[page]);
+        let named = Image::decode(&file, "x.tif").is_err_and(|e| e.to_string().contains("the LZW of old libtiff"));
+        assert_eq!(named, old, "{first:?}");
+    }
 }
 
 #[test]
