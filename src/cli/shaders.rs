@@ -170,12 +170,15 @@ fn variants(case: &Case, class: &Class) -> Result<Vec<Variant>> {
     let outputs = case.kernel.infer(&inputs).map_err(|reason| Error::Shape { op: case.name.clone(), reason })?;
     let io = Io { inputs: &inputs, outputs: &outputs };
     let mut all = case.kernel.variants(&io, &class.target);
+    if !class.target.can.f16 {
+        return Ok(all);
+    }
     // Those that only a precision of f16 would choose come last.
-    let f16 = class.target.with(if class.target.can.f16 { Factors::F16 } else { Factors::F32 });
+    let f16 = class.target.with(Factors::F16);
     // Their operands lie in memory as plans of that precision have them.
     let (inputs, outputs) = kernels::in_f16(case.kernel.as_ref(), &io);
     let halves = kernels::variants(case.kernel.as_ref(), &Io { inputs: &inputs, outputs: &outputs }, &f16);
-    all.extend(halves.into_iter().filter(|v| v.f16));
+    all.extend(halves.into_iter().filter(|v| v.needs_f16()));
     Ok(all)
 }
 

@@ -90,7 +90,19 @@ pub(crate) fn run_on(
     let (graph, outputs) = graph_of(case);
     let plan = Plan::new(graph, target, &[variant]).unwrap();
     assert_eq!(plan.steps[0].variant.name, variant, "{}", case.name);
-    let mut runner = Runner::with_checks(device, plan, checked).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    run_plan(device, plan, &outputs, checked, times, &case.name)
+}
+
+/// A plan's outputs, which begin as NaN.
+pub(crate) fn run_plan(
+    device: &Device,
+    plan: Plan,
+    outputs: &[Tensor],
+    checked: bool,
+    times: usize,
+    name: &str,
+) -> Vec<Vec<Value>> {
+    let mut runner = Runner::with_checks(device, plan, checked).unwrap_or_else(|e| panic!("{name}: {e}"));
     let fences: Vec<Vec<u8>> = outputs
         .iter()
         .map(|t| match t.info.dtype {
@@ -99,7 +111,7 @@ pub(crate) fn run_on(
         })
         .collect();
     let inputs: Vec<(Tensor, &[u8])> = outputs.iter().zip(&fences).map(|(&t, f)| (t, f.as_slice())).collect();
-    (0..times).map(|_| runner.run(&inputs, &outputs).unwrap_or_else(|e| panic!("{}: {e}", case.name))).collect()
+    (0..times).map(|_| runner.run(&inputs, outputs).unwrap_or_else(|e| panic!("{name}: {e}"))).collect()
 }
 
 /// Bit for bit, NaN included.

@@ -11,6 +11,7 @@ mod common;
 mod compile;
 mod embedded;
 mod kernels;
+mod live;
 mod model;
 #[cfg(all(feature = "cli", feature = "embedded-model"))]
 mod profile;
