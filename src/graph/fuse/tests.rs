@@ -204,3 +204,91 @@ fn a_relu_comes_last() {
     let y = p.op("again", Elementwise::Relu, &[y]);
     assert_eq!(p.fused(y), ["conv: conv2d pad=1x1 relu", "bias: elementwise bias", "again: elementwise relu"]);
 }
+
+#[test]
+fn a_transposed_convolution_takes_no_activation_but_relu() {
+    for activation in [Elementwise::HardSwish, Elementwise::HardSigmoid] {
+        let mut p = Plain::new();
+        let (x, w) = (p.noise(&[1, 3, 4, 4]), p.noise(&[8, 2, 2, 4]));
+        let y = p.op("deconv", Deconv2d { stride: 2, pad: 0, bias: false, relu: false, live: false }, &[x, w]);
+        let y = p.op("end", activation, &[y]);
+        let name = crate::ops::key(&activation);
+        assert_eq!(p.fused(y), ["deconv: deconv2d stride=2".to_string(), format!("end: {name}")]);
+    }
+}
+
+#[test]
+fn a_product_takes_one_bias_and_is_nobodys_bias() {
+    // A second bias stays.
+    let mut p = Plain::new();
+    let (x, first, second) = (p.noise(&[1, 6, 5, 4]), p.noise(&[8]), p.noise(&[8]));
+    let y = p.conv("conv", x, 8);
+    let y = p.op("bias", Elementwise::Bias, &[y, first]);
+    let y = p.op("more", Elementwise::Bias, &[y, second]);
+    assert_eq!(p.fused(y), ["conv: conv2d pad=1x1", "more: elementwise bias"]);
+    // What a product computes may be the bias of something else.
+    let mut p = Plain::new();
+    let (x, w, other) = (p.noise(&[1, 4]), p.noise(&[8, 4]), p.noise(&[3, 8]));
+    let y = p.op("fc", Linear::default(), &[x, w]);
+    if let Ok(y) = p.g.op1("bias", Elementwise::Bias, &[other, y]) {
+        assert_eq!(p.fused(y), ["fc: linear", "bias: elementwise bias"]);
+    }
+}
+
+#[test]
+fn of_two_that_could_add_the_first_does() {
+    // Both could: the first takes the second's result.
+    let both = |end_first: Option<Elementwise>, keep_first: bool| {
+        let mut p = Plain::new();
+        let (x, bias) = (p.noise(&[2, 6, 5, 4]), p.noise(&[8]));
+        let a = p.conv("first", x, 8);
+        let a = p.op("bias", Elementwise::Bias, &[a, bias]);
+        let a = end_first.map_or(a, |end| p.op("end", end, &[a]));
+        let b = p.conv("second", x, 8);
+        if keep_first {
+            p.g.keep(a);
+        }
+        let y = p.op("add", Elementwise::Add, &[a, b]);
+        p.fused(y)
+    };
+    assert_eq!(both(None, false), ["second: conv2d pad=1x1", "first: conv2d pad=1x1 residual"]);
+    // One that is ended, or that somebody else reads, could not.
+    assert_eq!(both(Some(Elementwise::Relu), false), ["first: conv2d pad=1x1 relu", "second: conv2d pad=1x1 residual"]);
+    assert_eq!(both(None, true), ["first: conv2d pad=1x1", "second: conv2d pad=1x1 residual"]);
+    // Nor one that adds something else.
+    let mut p = Plain::new();
+    let (x, other) = (p.noise(&[2, 6, 5, 4]), p.noise(&[2, 6, 5, 8]));
+    let a = p.conv("first", x, 8);
+    let a = p.op("sum", Elementwise::Add, &[a, other]);
+    let b = p.conv("second", x, 8);
+    let y = p.op("add", Elementwise::Add, &[a, b]);
+    assert_eq!(p.fused(y), ["first: conv2d pad=1x1 residual", "second: conv2d pad=1x1 residual"]);
+}
+
+/// The fused text is for a mask head as the papers have it: each of its conditions left out once.
+#[test]
+fn mask_heads_of_other_kinds_stay_two_ops() {
+    let head = |k: usize, side: usize, deconv: Deconv2d| {
+        let mut g = Graph::new();
+        let [x, w, b] = [&[2, 3, 3, 4][..], &[k, side, side, 4], &[k]].map(|shape| noughts(&mut g, shape));
+        let live = g.constant("live", Arc::new(Value::u32([1], vec![1])));
+        let mut inputs = vec![x, w];
+        inputs.extend(deconv.bias.then_some(b));
+        inputs.extend(deconv.live.then_some(live));
+        let between = g.op1("mask.deconv", deconv, &inputs).unwrap();
+        let [w, b] = [&[3, k][..], &[3]].map(|shape| noughts(&mut g, shape));
+        let labels = g.constant("labels", Arc::new(Value::u32([2], vec![1, 2])));
+        let out = g.op1("mask.predict", MaskPredict, &[between, w, b, labels, live]).unwrap();
+        g.keep(out);
+        ops(g, &CPU, &[])
+    };
+    let usual = Deconv2d { stride: 2, pad: 0, bias: true, relu: true, live: true };
+    let (alone, both) = (vec!["mask.deconv", "mask.predict"], vec!["mask.deconv+predict"]);
+    assert_eq!(head(8, 2, usual.clone()), both);
+    assert_eq!(head(6, 2, usual.clone()), alone, "rows by four");
+    assert_eq!(head(8, 4, Deconv2d { pad: 1, ..usual.clone() }), alone, "taps that overlap");
+    assert_eq!(head(8, 3, usual.clone()), alone, "taps that overlap");
+    assert_eq!(head(8, 2, Deconv2d { relu: false, ..usual.clone() }), alone, "no ReLU");
+    assert_eq!(head(8, 2, Deconv2d { bias: false, ..usual.clone() }), alone, "no bias");
+    assert_eq!(head(8, 2, Deconv2d { live: false, ..usual }), alone, "all live");
+}
