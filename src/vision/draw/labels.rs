@@ -111,6 +111,28 @@ mod tests {
     }
 
     #[test]
+    fn labels_may_stand_on_all_sides_and_inside_of_large_boxes() {
+        let places = |x, y, w, h| -> Vec<(i64, i64)> {
+            let all = candidates(&wish(x, y, w, h), PICTURE, 2);
+            assert!(all.iter().all(|r| (r.width(), r.height()) == (80, 16)));
+            all.iter().map(|r| (r.x0, r.y0)).collect()
+        };
+        // Above, below, to the right; in both left corners. On the left is no room.
+        assert_eq!(
+            places(50, 50, 200, 100),
+            [(50, 32), (170, 32), (50, 152), (170, 152), (252, 50), (52, 52), (52, 132)]
+        );
+        // To the left, and none inside.
+        assert_eq!(places(300, 100, 90, 63), [(300, 82), (310, 82), (300, 165), (310, 165), (218, 100)]);
+        // Inside are those that a box of four labels' height and of one's width takes, with gaps.
+        for (w, h, inside) in [(84, 64, 2), (83, 64, 0), (84, 63, 0)] {
+            assert_eq!(places(100, 100, w, h).len(), 6 + inside, "{w} by {h}");
+        }
+        // At the upper border, what would be above is not.
+        assert_eq!(places(0, 0, 40, 40), [(0, 42), (0, 42), (42, 0)]);
+    }
+
+    #[test]
     fn in_a_crowd_nothing_overlaps_and_all_is_within() {
         let wishes: Vec<Wish> = (0..150).map(|i| wish(i % 15 * 27 - 3, i / 15 * 30 - 4, 26, 28)).collect();
         let rects: Vec<Rect> = place(&wishes, PICTURE, 2)

@@ -133,6 +133,18 @@ mod tests {
     fn classes_have_colours_of_their_own() {
         let all: std::collections::HashSet<Colour> = (1..=90).map(class_colour).collect();
         assert!(all.len() > 80, "{}", all.len());
-        assert_eq!([ink([255, 255, 0]), ink([0, 0, 255])], [[12, 12, 16], [255; 3]]);
+        // Dark from a brightness of 110 on, to which each colour adds its share.
+        let (dark, light) = ([12, 12, 16], [255; 3]);
+        for (on, want) in [
+            ([255, 255, 0], dark),
+            ([0, 0, 255], light),
+            ([255, 0, 0], light),
+            ([0, 150, 0], light),
+            ([0, 200, 0], dark),
+            ([200, 60, 200], dark),
+            ([200, 60, 100], light),
+        ] {
+            assert_eq!(ink(on), want, "{on:?}");
+        }
     }
 }

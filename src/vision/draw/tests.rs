@@ -70,6 +70,20 @@ fn an_enlarged_mask_keeps_its_place_and_single_pixels() {
     assert!(cut.get(0, 0) && cut.get(0, 30));
 }
 
+/// Numbers go to the middle, and a step from it each way, by their own size, where the mask is.
+#[test]
+fn numbers_have_places_on_the_mask() {
+    let place = |mask: &Mask| anchors(mask, &Rect::new(0, 0, 101, 61), (9, 7));
+    let bar = Mask::from_fn(10, 0, 20, 60, |_, _| true);
+    assert_eq!(place(&bar), [(20, 29), (20, 19), (20, 39), (11, 29), (29, 29)]);
+    let flat = Mask::from_fn(10, 5, 40, 8, |_, _| true);
+    assert_eq!(place(&flat), [(30, 8), (21, 8), (39, 8)]);
+    // Of a ring, whose middle is not its own, the longest row.
+    let ring = Mask::from_fn(10, 10, 30, 30, |x, y| y >= 35 || !(14..36).contains(&x) || y < 12);
+    assert_eq!(place(&ring)[0], (25, 10));
+    assert_eq!(place(&Mask::default()), [(50, 30)]);
+}
+
 /// A disc of that radius round (x, y), with a hole of so many pixels' radius, and its box.
 fn disc((x, y): (f32, f32), radius: f32, hole: f32) -> ([f32; 4], Mask) {
     let sides = [x - radius, y - radius, x + radius, y + radius];
