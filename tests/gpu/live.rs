@@ -45,9 +45,7 @@ fn grids_have_the_workgroups_that_live_rows_need() {
                 plan.steps[0].launch.grid = grid;
                 let got = run_plan(device(), plan, &kept, false, 1, &case.name).remove(0);
                 let twins = Twins::new(case);
-                let wrong =
-                    got.iter().zip(twins.of(&variant)).find_map(|(got, want)| difference(got, want, case.tolerance));
-                wrong
+                got.iter().zip(twins.of(&variant)).find_map(|(got, want)| difference(got, want, case.tolerance))
             };
             let mut needed = grid(counts);
             assert_eq!(wrong(&case, &plan, needed), None, "{label}: by {needed:?}");
