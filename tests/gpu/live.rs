@@ -35,6 +35,13 @@ fn grids_have_the_workgroups_that_live_rows_need() {
                 made[0].ints()[..3].try_into().unwrap()
             };
             let label = format!("{}, {}, {variant}: {follows:?}", entry.name, case.name);
+            if each > 0 {
+                assert_eq!(
+                    follows.total.div_ceil(follows.block),
+                    [x, y, z][follows.axis],
+                    "{label}: all units of the launch"
+                );
+            }
             let all = Value::u32(counts.shape, vec![u32::MAX; counts.shape.len()]);
             assert_eq!(grid(&all), [x, y, z], "{label}: all are live");
             let none = Value::u32(counts.shape, vec![0; counts.shape.len()]);
