@@ -138,7 +138,7 @@ pub(super) fn describe(inner: wgpu::Adapter, features: wgpu::Features, limits: &
                 wgpu::DeviceType::Cpu => Policy::of_cpu(info.subgroup_min_size, lavapipe(&info)),
                 _ if info.backend == wgpu::Backend::Metal => &policy::NARROW_GPU,
                 _ if info.subgroup_min_size < 32 => &policy::SHORT_GPU,
-                _ => Policy::of_gpu(&info.name),
+                _ => Policy::of_gpu(&info.name, &info.driver),
             },
         },
         // Apple's are within the processor, and not slow.

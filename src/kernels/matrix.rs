@@ -66,7 +66,7 @@ pub(super) fn variants(n: usize, k: usize, quads: bool, target: &Target, factors
     let (can, policy) = (&target.can, &target.pays.blocks);
     let mut out = Vec::new();
     for matrix in can.matrices.iter().filter(|m| m.serves(factors)) {
-        let roomy = |block: &Shares| block.sums() <= 2 * policy.sums;
+        let roomy = |block: &Shares| block.sums() <= policy.matrix_sums;
         let able = |block: &Shares| roomy(block) && fits(block, can);
         let mut blocks: Vec<Shares> = blocks(matrix, can).into_iter().filter(able).collect();
         best_first(&mut blocks, n, k, policy.rounds_of(can));
@@ -115,6 +115,12 @@ mod tests {
         assert_eq!(first(1 << 16, 256, &Target { pays: &policy::WIDE_CPU, ..nvidia }), None);
         let with = |target: Target, matrices| Target { can: Caps { matrices, ..target.can }, ..target };
         let nvidia_of_f16 = with(nvidia, Matrix::ALL.into_iter().filter(|m| !m.f32_factors).collect());
+        // NVK's compiler has no registers for the largest.
+        for pays in [&policy::NVK_GPU, &policy::NVK_MATRIX_GPU] {
+            let nvk = Target { pays, ..nvidia };
+            assert_eq!(first(128 * 200, 256, &nvk), Some("matrix-16-large"));
+            assert!(variants(128 * 200, 256, true, &nvk, Factors::F16).0.iter().all(|v| v.name != "matrix-16-256x128"));
+        }
         // What any device has.
         let least = gpu(None);
         let least = Target { can: Caps { workgroup_bytes: 16384, max_invocations: 256, ..least.can }, ..least };

@@ -107,8 +107,10 @@ pub struct Blocks {
     pub few: usize,
     /// Sums that a thread's registers hold: 64 are a block of 128 × 128, which spills where a subgroup may have 8 or 16 lanes
     /// (Intel: 100 to 227 spills) and on Apple (10 to 26), and 32 one of 128 × 64, which spills on Intel (1 to 16), as Mesa's
-    /// compilers say of them. Of matrix units' sums a thread may hold twice as many.
+    /// compilers say of them.
     pub sums: u32,
+    /// The same of matrix units' sums, of which 128 are a block of 256 × 128.
+    pub matrix_sums: u32,
     /// Rows of weights below which most of a matrix would be padding; none where there are no matrix units.
     pub matrix_rows: Option<usize>,
     /// How blocks of matrices take their turns, where subgroups have 32 lanes at most, and where they have more.
@@ -217,6 +219,7 @@ pub const GPU: Policy = Policy {
         fills: 128,
         few: 16,
         sums: 64,
+        matrix_sums: 128,
         matrix_rows: Some(12),
         // By the model of `crate::graph::Prediction` a row costs as much as 79 products on an H200, 8 on an RTX 4090 and 13 on
         // a 7900 XTX, which have 132, 128 and 96 cores. The 4090 takes no longer with 64.
@@ -255,21 +258,42 @@ pub const NARROW_GPU: Policy = Policy {
     f16_from: Some(8),
     // By the model of `crate::graph::Prediction` a row costs as much as 10 products of f32 on an M3 Max, which has 40 cores: two
     // workgroups on each.
-    blocks: Blocks { sums: 32, fills: 80, rounds: [Rounds { at_once: 40, side: 10 }; 2], ..GPU.blocks },
+    blocks: Blocks {
+        sums: 32,
+        matrix_sums: 64,
+        fills: 80,
+        rounds: [Rounds { at_once: 40, side: 10 }; 2],
+        ..GPU.blocks
+    },
     ..GPU
 };
 
 /// GPUs whose subgroups may have 8 or 16 lanes, of which each has a vector register of few more elements.
 pub const SHORT_GPU: Policy =
-    Policy { name: "GPU of small subgroups", blocks: Blocks { sums: 16, ..GPU.blocks }, ..GPU };
+    Policy { name: "GPU of small subgroups", blocks: Blocks { sums: 16, matrix_sums: 32, ..GPU.blocks }, ..GPU };
+
+/// What Mesa's driver for NVIDIA's GPUs holds: blocks of 256 × 128 spill 8 to 29 registers there (26.1.6, benches/NOTES.md).
+const NVK_BLOCKS: Blocks = Blocks { matrix_sums: 64, ..GPU.blocks };
+
+/// GPUs under NVK, Mesa's driver for NVIDIA's.
+pub const NVK_GPU: Policy = Policy { name: "GPU under NVK", blocks: NVK_BLOCKS, ..GPU };
+
+/// [`MATRIX_GPU`]s under it.
+pub const NVK_MATRIX_GPU: Policy =
+    Policy { name: "GPU of many matrix units under NVK", blocks: NVK_BLOCKS, ..MATRIX_GPU };
 
 impl Policy {
-    /// That of a GPU of this name with registers for large blocks: nothing else that an adapter tells sets those apart that were made
-    /// for training.
-    pub fn of_gpu(name: &str) -> &'static Self {
+    /// That of a GPU of this name, under a driver of this name, with registers for large blocks: nothing else that an adapter
+    /// tells sets those apart that were made for training.
+    pub fn of_gpu(name: &str, driver: &str) -> &'static Self {
         let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
         let many = words.any(|word| OF_MANY_MATRICES.iter().any(|known| word.eq_ignore_ascii_case(known)));
-        if many { &MATRIX_GPU } else { &GPU }
+        match (many, driver == "NVK") {
+            (true, true) => &NVK_MATRIX_GPU,
+            (true, false) => &MATRIX_GPU,
+            (false, true) => &NVK_GPU,
+            (false, false) => &GPU,
+        }
     }
 }
 
@@ -280,10 +304,12 @@ mod tests {
     #[test]
     fn gpus_for_training_are_known_by_their_names() {
         for name in ["NVIDIA H200", "NVIDIA A100-SXM4-80GB", "NVIDIA H100 80GB HBM3", "Tesla V100-SXM2-16GB"] {
-            assert_eq!(Policy::of_gpu(name).name, MATRIX_GPU.name, "{name}");
+            assert_eq!(Policy::of_gpu(name, "NVIDIA").name, MATRIX_GPU.name, "{name}");
+            assert_eq!(Policy::of_gpu(name, "NVK").name, NVK_MATRIX_GPU.name, "{name}");
         }
         for name in ["NVIDIA GeForce RTX 4090", "AMD Radeon RX 7900 XTX", "NVIDIA RTX A1000", "Radeon HD 2000", ""] {
-            assert_eq!(Policy::of_gpu(name).name, GPU.name, "{name}");
+            assert_eq!(Policy::of_gpu(name, "radv").name, GPU.name, "{name}");
+            assert_eq!(Policy::of_gpu(name, "NVK").name, NVK_GPU.name, "{name}");
         }
     }
 }

@@ -262,7 +262,7 @@ impl Profile {
         let named = |kind: &&(&[&str], &str)| words.iter().any(|word| kind.0.contains(&word.as_str()));
         let (_, kind) = KINDS.iter().find(named)?;
         profile(match *kind {
-            "ada" if target.pays.name == policy::MATRIX_GPU.name => "hopper",
+            "ada" if target.pays.winograd == policy::MATRIX_GPU.winograd => "hopper",
             "rdna2" if !target.can.matrices.is_empty() => "rdna3",
             kind => kind,
         })
@@ -311,6 +311,10 @@ mod tests {
             assert_eq!(like(p.device, &p.target), Some(p.name), "{}", p.device);
         }
         assert_eq!(like("NVIDIA GeForce GTX 1060 (NVK GP106)", &plain), Some("ada"));
+        let (nvk, h100) =
+            (Target { pays: &policy::NVK_GPU, ..plain }, Target { pays: &policy::NVK_MATRIX_GPU, ..plain });
+        assert_eq!(like("NVIDIA GeForce RTX 4070 (NVK AD104)", &nvk), Some("ada"));
+        assert_eq!(like("NVIDIA H100 PCIe (NVK GH100)", &h100), Some("hopper"));
         assert_eq!(like("AMD Radeon RX 580 Series (RADV POLARIS10)", &plain), Some("rdna2"));
         assert_eq!(like("AMD Radeon 890M Graphics (RADV GFX1150)", &of("rdna3")), Some("rdna3"));
         assert_eq!(like("Intel(R) Arc(tm) A770 Graphics (DG2)", &plain), Some("xe"));
