@@ -8,6 +8,7 @@ use crate::{Error, Result};
 const MOST_TEXTURES: u32 = 4;
 
 /// A GPU as the system lists it, not opened yet.
+#[derive(Clone)]
 pub struct Adapter {
     pub(super) inner: wgpu::Adapter,
     /// Its name.

@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::device::{Device, lock};
-use super::pipeline::{Checks, Extent, Pipeline};
-use super::runner::Runner;
+use super::pipeline::{Checks, Extent};
 use crate::Result;
 use crate::kernels::Variant;
 
 /// Threads that compile; more share too little work, and each may need a good part of a gigabyte.
-const MOST_THREADS: usize = 8;
+pub(super) const MOST_THREADS: usize = 8;
 
 /// A shader that was compiled, and how far along its plan is.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +40,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Counts one turn of a shader.
-    fn one_more(&self, kernel: &str, variant: &Variant) {
+    pub(super) fn one_more(&self, kernel: &str, variant: &Variant) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(told) = &self.watcher {
             told(Compiled { kernel, variant: &variant.to_string(), done: done / self.turns, of: self.shaders });
@@ -98,43 +97,7 @@ impl Device {
     }
 
     /// Whether the driver compiles at a pipeline's first dispatch, as Mesa's lavapipe does.
-    fn compiles_late(&self) -> bool {
+    pub(super) fn compiles_late(&self) -> bool {
         self.shared.target.pays.compiles_late
-    }
-}
-
-impl Runner {
-    /// Dispatches no workgroup of each pipeline that was never dispatched: what drivers compile late is compiled then,
-    /// and not within the first run.
-    pub(super) fn touch_all(&mut self, progress: &Progress) -> Result<()> {
-        if !self.device.compiles_late() {
-            return Ok(());
-        }
-        let shared = self.device.shared.clone();
-        for (i, baked) in self.steps.iter().enumerate() {
-            if !baked.pipeline.is_first_use() {
-                continue;
-            }
-            let mut encoder = shared.device.create_command_encoder(&Default::default());
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            pass.set_pipeline(&baked.pipeline.pipeline);
-            pass.set_bind_group(0, baked.bind_group.as_ref(), &[baked.params_at]);
-            pass.dispatch_workgroups(0, 0, 0);
-            drop(pass);
-            let index = shared.queue.submit([encoder.finish()]);
-            let waited = shared.device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None });
-            self.device.check()?;
-            waited.map_err(|e| self.device.failed(format!("waiting for a shader: {e}")))?;
-            let step = &self.plan.steps[i];
-            progress.one_more(self.plan.graph.nodes[step.op].op.name(), &step.variant);
-        }
-        Ok(())
-    }
-}
-
-impl Pipeline {
-    /// Whether it was never asked before.
-    fn is_first_use(&self) -> bool {
-        !self.used.swap(true, Ordering::Relaxed)
     }
 }

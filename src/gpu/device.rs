@@ -66,6 +66,8 @@ pub(super) struct Shared {
     pub target: Target,
     /// How fast it is taken for before anything ran on it.
     pub assumed: &'static Speeds,
+    /// What it was opened from, where it is ours and its driver compiles late.
+    pub again: Option<Adapter>,
     pub max_binding: u64,
     pub max_buffer: u64,
     pub max_grid: u32,
@@ -124,6 +126,12 @@ impl Device {
     ///
     /// **Unstable**, as all of the [`engine`](crate::engine).
     pub fn from_adapter(adapter: Adapter) -> Result<Self> {
+        log::info!("adapter chosen: {} ({})", adapter.name, adapter.key());
+        Self::opened(adapter)
+    }
+
+    /// As [`Device::from_adapter`].
+    pub(super) fn opened(adapter: Adapter) -> Result<Self> {
         let (features, limits) = (adapter.inner.features(), adapter.inner.limits());
         if let Some(lack) = requirements::lack(&limits) {
             return Err(Error::NoAdapter(format!("{} {lack}", adapter.name)));
@@ -179,7 +187,7 @@ impl Device {
         {
             target.can.matrix_lanes = super::lanes::of_matrices(&device, &queue, matrix);
         }
-        log::info!("adapter chosen: {} ({})", adapter.name, adapter.key());
+        let again = (!borrowed && target.pays.compiles_late).then(|| Adapter { target, ..adapter.clone() });
         Self {
             least: None,
             shared: Arc::new(Shared {
@@ -190,6 +198,7 @@ impl Device {
                 name: adapter.name,
                 target,
                 assumed: adapter.assumed,
+                again,
                 max_binding: adapter.max_binding,
                 max_buffer: limits.max_buffer_size,
                 clock: adapter.clock,

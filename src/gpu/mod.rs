@@ -8,6 +8,7 @@ mod device;
 mod encode;
 mod feed;
 mod lanes;
+mod late;
 mod picture;
 mod pipeline;
 mod pipeline_cache;

@@ -15,6 +15,8 @@ pub(super) struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
     /// How each binding is used, the uniform included.
     pub bindings: Vec<Access>,
+    /// Bytes of its text, of which the time to compile it is guessed.
+    pub text: usize,
     /// Whether it was dispatched.
     pub used: AtomicBool,
 }
@@ -119,7 +121,7 @@ impl Device {
         }
         self.compiled_one();
         let bindings = reflection.bindings.iter().map(|b| b.access).collect();
-        Ok(Pipeline { pipeline, layout, bindings, used: AtomicBool::new(false) })
+        Ok(Pipeline { pipeline, layout, bindings, text: text.text.len(), used: AtomicBool::new(false) })
     }
 }
 

@@ -121,6 +121,7 @@ impl Device {
             return Err(Error::NoAdapter(format!("the device made of {} {lack}", adapter.name)));
         }
         let notes = (Arc::new(OnceLock::new()), Arc::new(Mutex::new(None)));
+        log::info!("adapter given: {} ({})", adapter.name, adapter.key());
         Ok(Self::assembled(adapter, device, queue, notes, true))
     }
 

@@ -142,7 +142,7 @@ impl Runner {
         }
         runner.device.save_pipelines();
         runner.bind_all()?;
-        runner.touch_all(&progress)?;
+        runner.touch_all(&progress, checks)?;
         runner.device.check()?;
         Ok(runner)
     }
