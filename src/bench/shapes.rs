@@ -11,7 +11,7 @@ use crate::ops::deconv2d::Deconv2d;
 use crate::ops::linear::Linear;
 use crate::ops::max_pool::MaxPool;
 use crate::ops::softmax::Softmax;
-use crate::ops::{Info, Op};
+use crate::ops::{Info, check};
 use crate::tensor::Shape;
 
 /// What the kernels that go by shapes take, for messages.
@@ -88,7 +88,7 @@ fn conv2d(settings: &mut Settings, x: Shape, w: Shape) -> Result<(Conv2d, Vec<Sh
         return Ok((kernel, shapes));
     }
     let infos: Vec<Info> = shapes.iter().map(|&s| Info::f32(s)).collect();
-    shapes.push(kernel.infer(&infos)?[0].shape);
+    shapes.push(check(&kernel, &infos)?[0].shape);
     Ok((Conv2d { residual: true, ..kernel }, shapes))
 }
 
@@ -153,7 +153,7 @@ mod tests {
     fn made(name: &str, shapes: &str, settings: &[(&str, usize)]) -> Result<String, String> {
         let settings: Vec<_> = settings.iter().map(|(n, v)| (n.to_string(), *v)).collect();
         let (kernel, inputs) = kernel(name, shapes, &settings)?;
-        let outputs = kernel.infer(&inputs)?;
+        let outputs = check(kernel.as_ref(), &inputs)?;
         Ok(format!("{inputs:?} {outputs:?}"))
     }
 

@@ -124,7 +124,7 @@ impl Work {
                 )));
             }
         }
-        let outputs = kernel_value.infer(&inputs).map_err(refuse)?;
+        let outputs = ops::check(kernel_value.as_ref(), &inputs).map_err(refuse)?;
         let given = inputs.into_iter().map(Given::Random).collect();
         let label = "given".to_string();
         Ok(Self { label, stage: String::new(), count: 1, kernel: kernel_value, inputs: given, outputs })

@@ -54,8 +54,8 @@ impl Op for NmsPairs {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let [boxes, counts] = inputs else { return Err(format!("takes boxes and counts, not {inputs:?}")) };
-        let groups = counts.shape.len();
-        if groups == 0 || boxes.shape.is_empty() || !boxes.shape.len().is_multiple_of(4 * groups) {
+        let (groups, sides) = (counts.shape.len(), boxes.shape.dims().last());
+        if sides != Some(&4) || !boxes.shape.len().is_multiple_of(4 * groups) {
             return Err(format!("these do not fit together: {inputs:?}"));
         }
         let k = boxes.shape.len() / groups / 4;

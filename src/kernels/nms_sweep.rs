@@ -7,7 +7,7 @@ use crate::ops::topk::NONE;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting};
 use crate::params;
 use crate::target::Target;
-use crate::tensor::{DType, Value};
+use crate::tensor::Value;
 
 params! { k: u32, words: u32 }
 
@@ -39,8 +39,8 @@ impl Op for NmsSweep {
             return Err(format!("takes pairs, scores and counts, not {inputs:?}"));
         };
         let p = pairs.shape;
-        let fits = p.rank() == 3 && p.dim(2) == p.dim(1).div_ceil(BITS) && p.dim(1) <= MOST_BOXES;
-        if !fits || counts.dtype != DType::U32 || counts.shape.len() != p.dim(0) || scores.shape.len() != p.dim(0) * p.dim(1) {
+        let fits = p.dim(2) == p.dim(1).div_ceil(BITS) && p.dim(1) <= MOST_BOXES;
+        if !fits || counts.shape.len() != p.dim(0) || scores.shape.len() != p.dim(0) * p.dim(1) {
             return Err(format!("these do not fit together: {inputs:?}"));
         }
         Ok(vec![*scores])

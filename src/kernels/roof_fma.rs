@@ -39,7 +39,7 @@ impl Op for RoofFma {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let [x] = inputs else { return Err(format!("takes x, not {inputs:?}")) };
-        if x.shape.is_empty() || !x.shape.len().is_multiple_of(4) {
+        if !x.shape.len().is_multiple_of(4) {
             return Err(format!("takes a multiple of four floats, not {}", x.shape));
         }
         if !self.steps.is_multiple_of(STEP_MULTIPLE) || self.steps / STEP_MULTIPLE > MAX_TURNS {

@@ -97,7 +97,7 @@ impl Op for RoofMatrix {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let [x, factors] = inputs else { return Err(format!("takes x and the factors, not {inputs:?}")) };
-        if x.shape.is_empty() || !x.shape.len().is_multiple_of(TILE) {
+        if !x.shape.len().is_multiple_of(TILE) {
             return Err(format!("takes a multiple of {TILE} floats, not {}", x.shape));
         }
         if factors.shape != [3, SIDE, SIDE].into() {

@@ -7,6 +7,7 @@ use super::{Case, Kernel, Launch, LiveGrid, Tolerance, Variant, blocked, tiled};
 use crate::ops::activation::Activation;
 use crate::ops::conv2d::Conv2d;
 use crate::ops::levels::Levels;
+use crate::ops::live;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, key, settings, value};
 use crate::target::Target;
 use crate::tensor::{Shape, Value};
@@ -52,15 +53,15 @@ impl Op for SplitProduct {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        if inputs.len() != 2 + usize::from(self.conv.live) || self.parts == 0 || inputs[0].shape.rank() == 0 {
+        if self.parts == 0 || inputs[0].shape.rank() == 0 {
             return Err(format!("takes x, weight and live counts where said, not {inputs:?}"));
         }
         let (x, w) = (inputs[0].shape, inputs[1].shape);
         let Some((x, w, oh, ow)) = shapes(&self.conv, x, w) else {
             return Err(format!("weight {w} does not fit x {x}, or cannot be split"));
         };
-        if self.conv.live && !x.dim(0).is_multiple_of(inputs[2].shape.len().max(1)) {
-            return Err(format!("live counts {:?} do not divide the {} rows of x", inputs[2], x.dim(0)));
+        if self.conv.live {
+            live::check(&inputs[2], x.dim(0), "rows of x")?;
         }
         Ok(vec![Info::f32([self.parts, x.dim(0) * oh * ow, w.dim(0)])])
     }

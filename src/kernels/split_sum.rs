@@ -4,10 +4,11 @@ use crate::rng::Rng;
 use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::activation::Activation;
 use crate::ops::conv2d::placed;
+use crate::ops::live;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, slice, value};
 use crate::params;
 use crate::target::Target;
-use crate::tensor::{DType, Shape, Value};
+use crate::tensor::{Shape, Value};
 
 params! { count: u32, k: u32, row: u32, y_offset: u32, y_row_stride: u32, parts: u32, images_per_batch: u32, relu: u32, grid_x: u32 }
 
@@ -61,12 +62,8 @@ impl Op for SplitSum {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let want = 2 + usize::from(self.residual) + usize::from(self.live);
-        if inputs.len() != want || self.y.rank() < 2 || self.y.is_empty() {
-            return Err(format!("takes x [S, …], bias [K] and {} more for {}, not {inputs:?}", want - 2, self.y));
-        }
         let x = inputs[0].shape;
-        if x.is_empty() || x.len() != x.dim(0) * self.y.len() {
+        if self.y.rank() < 2 || x.rank() == 0 || x.len() != x.dim(0) * self.y.len() {
             return Err(format!("x {x} is not whole parts of {}", self.y));
         }
         if inputs[1].shape != Shape::from([self.k()]) {
@@ -75,9 +72,8 @@ impl Op for SplitSum {
         if self.residual && inputs[2].shape != self.y {
             return Err(format!("residual {} does not fit {}", inputs[2].shape, self.y));
         }
-        let live = inputs[want - 1];
-        if self.live && (live.dtype != DType::U32 || !self.y.dim(0).is_multiple_of(live.shape.len().max(1))) {
-            return Err(format!("live counts {live:?} do not divide the rows of {}", self.y));
+        if self.live {
+            live::check(&inputs[inputs.len() - 1], self.y.dim(0), "rows of the output")?;
         }
         let whole = self.whole();
         if whole.dim(0) != self.y.dim(0) {

@@ -29,7 +29,7 @@ impl Op for TopKJoin {
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let [values, indices] = inputs else { return Err(format!("takes values and indices, not {inputs:?}")) };
         let v = values.shape;
-        if v.rank() != 4 || v.is_empty() || indices.shape != v {
+        if indices.shape != v {
             return Err(format!("takes values and indices [B,S,tiles,k], not {inputs:?}"));
         }
         let (b, s, k) = (v.dim(0), v.dim(1), v.dim(3));

@@ -34,7 +34,7 @@ impl Op for TopKMerge {
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let [pairs, counts] = inputs else { return Err(format!("takes pairs and counts, not {inputs:?}")) };
         let p = pairs.shape;
-        let fits = p.rank() == 4 && p.dim(3) == 2 && !p.is_empty() && p.dim(2) == self.k.next_multiple_of(CHUNK);
+        let fits = p.dim(3) == 2 && p.dim(2) == self.k.next_multiple_of(CHUNK);
         if !fits || counts.shape.len() != p.dim(0) * p.dim(1) {
             return Err(format!("takes pairs [B,S,{CHUNK}·m,2] for {} and counts [B,S], not {inputs:?}", self.k));
         }

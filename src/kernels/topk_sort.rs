@@ -5,7 +5,7 @@ use super::{Case, Kernel, Launch, Params as _, Tolerance, Variant};
 use crate::ops::{Cost, Info, Io, Op, Operand};
 use crate::params;
 use crate::target::Target;
-use crate::tensor::{DType, Value};
+use crate::tensor::Value;
 
 params! { room: u32 }
 
@@ -32,8 +32,8 @@ impl Op for TopKSort {
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let [pairs, counts] = inputs else { return Err(format!("takes pairs and counts, not {inputs:?}")) };
         let p = pairs.shape;
-        let fits = p.rank() == 4 && p.dim(3) == 2 && !p.is_empty() && p.dim(2).is_multiple_of(CHUNK);
-        if !fits || pairs.dtype != DType::U32 || counts.shape.len() != p.dim(0) * p.dim(1) {
+        let fits = p.dim(3) == 2 && p.dim(2).is_multiple_of(CHUNK);
+        if !fits || counts.shape.len() != p.dim(0) * p.dim(1) {
             return Err(format!("takes pairs [B,S,{CHUNK}·m,2] and counts [B,S], not {inputs:?}"));
         }
         Ok(vec![*pairs])

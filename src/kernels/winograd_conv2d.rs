@@ -111,10 +111,12 @@ impl Op for WinogradConv2d {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let out = self.0.infer(inputs)?;
-        match Self::fits(&self.0, inputs) {
-            true => Ok(out),
-            false => Err(format!("takes a 3×3 convolution of stride and padding 1, C and K multiples of 4, not {inputs:?}")),
+        let outputs = self.0.infer(inputs)?;
+        match Self::of(&self.0, &Io { inputs, outputs: &outputs }) {
+            Some(_) => Ok(outputs),
+            None => Err(format!(
+                "takes a 3×3 convolution of stride and padding 1, C and K multiples of 4, and a residual of the output's size, not {inputs:?}"
+            )),
         }
     }
 

@@ -6,11 +6,12 @@ use super::tiled::Product;
 use super::winograd::{POINTS, TILE, Tiles, weight_matrix};
 use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, tiled};
 use crate::ops::levels::Levels;
+use crate::ops::live;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, value};
 use super::walks;
 use crate::params;
 use crate::target::{Caps, Factors, Matrices, Target};
-use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
+use crate::tensor::{ELEMENT_BYTES, Shape, Value};
 
 params! {
     tiles: u32, c: u32, k: u32, blocks: u32, per_image: u32, first: u32, capacity: u32, images_per_batch: u32,
@@ -85,18 +86,15 @@ impl Op for WinogradGemm {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        if inputs.len() != 2 + usize::from(self.live) || inputs[0].shape.rank() != 3 {
-            return Err(format!("takes v [36,T,C], weight [K,3,3,C] and live counts where said, not {inputs:?}"));
-        }
         let (v, w) = (inputs[0].shape, inputs[1].shape);
-        if v.dim(0) != POINTS * POINTS || v.dim(1) < self.tiles.count || !v.dim(2).is_multiple_of(4) || v.is_empty() {
+        if v.dim(0) != POINTS * POINTS || v.dim(1) < self.tiles.count || !v.dim(2).is_multiple_of(4) {
             return Err(format!("takes v [36,T,C] of {} tiles, C a multiple of 4, not {v}", self.tiles.count));
         }
-        if w.rank() != 4 || w != Shape::from([w.dim(0), 3, 3, v.dim(2)]) || !w.dim(0).is_multiple_of(4) {
+        if w != Shape::from([w.dim(0), 3, 3, v.dim(2)]) || !w.dim(0).is_multiple_of(4) {
             return Err(format!("weight {w} is not [K,3,3,{}], K a multiple of 4", v.dim(2)));
         }
-        if self.live && (inputs[2].dtype != DType::U32 || !self.tiles.images.is_multiple_of(inputs[2].shape.len().max(1))) {
-            return Err(format!("live counts {:?} do not divide the {} images", inputs[2], self.tiles.images));
+        if self.live {
+            live::check(&inputs[2], self.tiles.images, "images")?;
         }
         Ok(vec![Info::f32([v.dim(0), v.dim(1), w.dim(0)])])
     }

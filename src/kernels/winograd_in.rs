@@ -4,11 +4,12 @@ use crate::rng::Rng;
 use super::winograd::{POINTS, TILE, Tiles, input_matrix};
 use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::levels::Levels;
+use crate::ops::live;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, pair, settings, value};
 use super::walks;
 use crate::params;
 use crate::target::Target;
-use crate::tensor::{DType, ELEMENT_BYTES, Value};
+use crate::tensor::{ELEMENT_BYTES, Value};
 
 params! {
     levels: [[u32; 4]; Levels::MOST],
@@ -42,18 +43,15 @@ impl Op for WinogradIn {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        if inputs.len() != 1 + usize::from(self.live) || inputs[0].shape.rank() != 4 {
-            return Err(format!("takes x [N,H,W,C] and live counts where said, not {inputs:?}"));
-        }
         let x = inputs[0].shape;
-        if !x.dim(3).is_multiple_of(4) || x.is_empty() || x.dim(0) != self.tiles.images {
+        if !x.dim(3).is_multiple_of(4) || x.dim(0) != self.tiles.images {
             return Err(format!("takes x [{},H,W,C] with C a multiple of 4, not {x}", self.tiles.images));
         }
         if self.tiles.levels().is_some_and(|l| (x.dim(1), x.dim(2)) != (1, l.cells())) {
             return Err(format!("takes x [N,1,{},C] of several maps, not {x}", self.tiles.maps.cells()));
         }
-        if self.live && (inputs[1].dtype != DType::U32 || !x.dim(0).is_multiple_of(inputs[1].shape.len().max(1))) {
-            return Err(format!("live counts {:?} do not divide the {} rows of x", inputs[1], x.dim(0)));
+        if self.live {
+            live::check(&inputs[1], x.dim(0), "images")?;
         }
         if self.tiles.count > self.capacity {
             return Err(format!("{} tiles do not fit room for {}", self.tiles.count, self.capacity));

@@ -5,11 +5,12 @@ use super::winograd::{POINTS, TILE, Tiles, output_matrix};
 use super::{Case, Kernel, Launch, LiveGrid, Params as _, Tolerance, Variant, fold_grid};
 use crate::ops::conv2d::placed;
 use crate::ops::levels::Levels;
+use crate::ops::live;
 use crate::ops::{Cost, Info, Io, Op, Operand, Setting, on, settings, slice, value};
 use super::walks;
 use crate::params;
 use crate::target::Target;
-use crate::tensor::{DType, ELEMENT_BYTES, Shape, Value};
+use crate::tensor::{ELEMENT_BYTES, Shape, Value};
 
 params! {
     levels: [[u32; 4]; Levels::MOST],
@@ -48,9 +49,6 @@ impl Op for WinogradOut {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        if inputs.len() != 2 + usize::from(self.residual) + usize::from(self.live) || inputs[0].shape.rank() != 3 {
-            return Err(format!("takes m [36,T,K], bias [K], residual and live counts where said, not {inputs:?}"));
-        }
         let (m, k) = (inputs[0].shape, self.y.dim(3));
         if m.dim(0) != POINTS * POINTS || m.dim(1) < self.tiles.count || m.dim(2) != k || !k.is_multiple_of(4) {
             return Err(format!("takes m [36,T,{k}] of {} tiles, K a multiple of 4, not {m}", self.tiles.count));
@@ -58,9 +56,8 @@ impl Op for WinogradOut {
         if inputs[1].shape != Shape::from([k]) || (self.residual && inputs[2].shape != self.y) {
             return Err(format!("bias or residual do not fit the output {}: {inputs:?}", self.y));
         }
-        let live = inputs.last().filter(|_| self.live);
-        if live.is_some_and(|l| l.dtype != DType::U32 || !self.tiles.images.is_multiple_of(l.shape.len().max(1))) {
-            return Err(format!("live counts {live:?} do not divide the {} images", self.tiles.images));
+        if self.live {
+            live::check(&inputs[inputs.len() - 1], self.tiles.images, "images")?;
         }
         if self.residual && self.tiles.levels().is_some() {
             return Err("takes no residual with several maps".into());

@@ -27,7 +27,7 @@ impl Op for Anchors {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let levels = inputs[0].shape;
-        if levels.dim(0) == 0 || levels.dim(1) < 8 || !levels.dim(1).is_multiple_of(4) {
+        if levels.dim(1) < 8 || !levels.dim(1).is_multiple_of(4) {
             return Err(format!("takes levels [S,4 + 4A], not {levels}"));
         }
         if self.batch == 0 || self.count == 0 {

@@ -24,7 +24,7 @@ impl Op for AppendBoxes {
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (x, more) = (inputs[0].shape, inputs[2].shape);
         let counted = |i: usize| inputs[i].shape.len() == x.dim(0);
-        if x.dim(2) != 4 || more.dim(2) != 4 || x.dim(0) != more.dim(0) || !counted(1) || !counted(3) || x.is_empty() {
+        if x.dim(2) != 4 || more.dim(2) != 4 || x.dim(0) != more.dim(0) || !counted(1) || !counted(3) {
             return Err(format!("takes boxes [B,n,4], [B], further ones [B,m,4] and [B], not {inputs:?}"));
         }
         Ok(vec![Info::f32([x.dim(0), x.dim(1) + more.dim(1), 4]), Info::u32([x.dim(0), 1])])

@@ -48,9 +48,7 @@ impl Op for ClassDecode {
             return Err(format!("takes probabilities, deltas, rois, live counts and frames, not {inputs:?}"));
         };
         let (p, r) = (probabilities.shape, rois.shape);
-        let ok = p.rank() == 2
-            && r.rank() == 3
-            && p.dim(0) == r.dim(0) * r.dim(1)
+        let ok = p.dim(0) == r.dim(0) * r.dim(1)
             && p.dim(1) >= 2
             && [p.len() * 4, p.dim(0) * 4].contains(&deltas.shape.len())
             && live.shape.len() == r.dim(0)

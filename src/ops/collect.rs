@@ -1,7 +1,7 @@
 //! Gathering what a selection chose.
 
 use super::{Cost, Info, Io, Op, Operand};
-use crate::tensor::{DType, Value};
+use crate::tensor::Value;
 
 /// Boxes of the chosen candidates, and the group that each came from.
 ///
@@ -22,7 +22,7 @@ impl Op for Collect {
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let [indices, boxes] = inputs else { return Err(format!("takes indices and boxes, not {inputs:?}")) };
         let (i, b) = (indices.shape, boxes.shape);
-        if indices.dtype != DType::U32 || i.is_empty() || b.rank() != 4 || b.dim(3) != 4 || i.dim(0) != b.dim(0) {
+        if i.rank() == 0 || b.dim(3) != 4 || i.dim(0) != b.dim(0) {
             return Err(format!("takes indices [B,k] and boxes [B,G,n,4], not {inputs:?}"));
         }
         let k = i.len() / i.dim(0);

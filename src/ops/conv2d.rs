@@ -122,12 +122,9 @@ impl Op for Conv2d {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (x, w) = (inputs[0].shape, inputs[1].shape);
-        if x.is_empty() || w.is_empty() || self.groups == 0 {
-            return Err(format!("has nothing to do with x {x}, weight {w}"));
-        }
-        let least = [self.stride.0, self.stride.1, self.dilation.0, self.dilation.1];
-        if least.contains(&0) {
-            return Err(format!("strides {:?} and dilations {:?} must be 1 or more", self.stride, self.dilation));
+        if [self.stride.0, self.stride.1, self.dilation.0, self.dilation.1, self.groups].contains(&0) {
+            let Self { stride, dilation, groups, .. } = self;
+            return Err(format!("strides {stride:?}, dilations {dilation:?} and groups {groups} must be 1 or more"));
         }
         if w.dim(3) * self.groups != x.dim(3) || w.dim(0) % self.groups != 0 {
             return Err(format!("weight {w} in {} groups does not fit the channels of x {x}", self.groups));
@@ -158,7 +155,7 @@ impl Op for Conv2d {
         let out = match self.slice {
             None => dense,
             Some((whole, offset)) => {
-                let room = whole.len() / x.dim(0).max(1);
+                let room = whole.len() / x.dim(0);
                 if whole.dim(0) != x.dim(0) || offset + dense.len() / x.dim(0) > room {
                     return Err(format!("output {dense} does not fit {whole} from element {offset} on"));
                 }

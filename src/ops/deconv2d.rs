@@ -40,7 +40,7 @@ impl Op for Deconv2d {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (x, w) = (inputs[0].shape, inputs[1].shape);
-        if x.is_empty() || w.is_empty() || self.stride == 0 || w.dim(3) != x.dim(3) {
+        if self.stride == 0 || w.dim(3) != x.dim(3) {
             return Err(format!("weight {w} does not fit the channels of x {x}"));
         }
         if self.bias && inputs[2].shape != Shape::from([w.dim(0)]) {

@@ -1,7 +1,7 @@
 //! Pixels that lie on the device already, as an image's bytes lie that come from the host.
 
 use super::{Cost, Info, Io, Op, Operand, Setting, settings, unless, value};
-use crate::tensor::{DType, Value};
+use crate::tensor::Value;
 
 /// Where the samples of a pixel lie, 8 bits each, and how far pixels and rows are apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,9 +85,7 @@ impl Op for GatherPixels {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let [source, places] = inputs else { return Err(format!("takes a source and places, not {inputs:?}")) };
-        let fits = places.dtype == DType::U32 && places.shape.len() == self.rows + self.columns;
-        if !fits || self.words() == 0 || source.shape.is_empty() {
+        if inputs[1].shape.len() != self.rows + self.columns || self.words() == 0 {
             return Err(format!("takes a source and {} places, not {inputs:?}", self.rows + self.columns));
         }
         Ok(vec![Info::u32([self.words()])])

@@ -24,8 +24,7 @@ impl Op for GatherRows {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (x, indices) = (inputs[0].shape, inputs[1].shape);
-        let fits = x.rank() >= 2 && !x.is_empty() && !indices.is_empty() && indices.dim(0) == x.dim(0);
-        if !fits || inputs[2].shape.len() != x.dim(0) {
+        if x.rank() < 2 || indices.dim(0) != x.dim(0) || inputs[2].shape.len() != x.dim(0) {
             return Err(format!("takes x [B,n,…], indices [B,k] and live counts [B], not {inputs:?}"));
         }
         Ok(vec![Info { shape: with_rows(x, indices.dim(1)), dtype: inputs[0].dtype }])

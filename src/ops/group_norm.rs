@@ -36,7 +36,7 @@ impl Op for GroupNorm {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let x = inputs[0].shape;
-        if x.is_empty() || self.groups == 0 || !x.dim(3).is_multiple_of(self.groups) {
+        if self.groups == 0 || !x.dim(3).is_multiple_of(self.groups) {
             return Err(format!("{} groups do not divide the channels of x {x}", self.groups));
         }
         let channels = Shape::from([x.dim(3)]);

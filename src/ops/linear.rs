@@ -31,7 +31,7 @@ impl Op for Linear {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (x, w) = (inputs[0].shape, inputs[1].shape);
-        if x.rank() == 0 || x.is_empty() || x.len() / x.dim(0) != w.dim(1) {
+        if x.rank() == 0 || x.len() / x.dim(0) != w.dim(1) {
             return Err(format!("weight {w} does not fit the rows of x {x}"));
         }
         if self.bias && inputs[2].shape != Shape::from([w.dim(0)]) {

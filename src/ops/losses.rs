@@ -25,7 +25,7 @@ impl Op for BinaryLoss {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (x, targets) = (inputs[0].shape.len(), inputs[1].shape.len());
-        if x == 0 || x != targets || self.rows == 0 || !x.is_multiple_of(self.rows) {
+        if x != targets || self.rows == 0 || !x.is_multiple_of(self.rows) {
             return Err(format!("takes {} rows of logits and as many targets, not {inputs:?}", self.rows));
         }
         live::check(&inputs[2], self.rows, "rows of logits")?;
@@ -74,7 +74,7 @@ impl Op for ClassLoss {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let x = inputs[0].shape;
-        if x.is_empty() || inputs[1].shape.len() != x.dim(0) {
+        if inputs[1].shape.len() != x.dim(0) {
             return Err(format!("takes logits [R,K] and R labels, not {inputs:?}"));
         }
         live::check(&inputs[2], x.dim(0), "rows of logits")?;
@@ -127,7 +127,7 @@ impl Op for BoxLoss {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let rows = inputs[2].shape.len();
-        if rows == 0 || inputs[..2].iter().any(|v| v.shape.len() != 4 * rows) {
+        if inputs[..2].iter().any(|v| v.shape.len() != 4 * rows) {
             return Err(format!("takes deltas and targets of R rows by 4, and R labels, not {inputs:?}"));
         }
         live::check(&inputs[3], rows, "rows of deltas")?;

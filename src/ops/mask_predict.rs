@@ -1,7 +1,8 @@
 //! The mask of the class that was found.
 
+use super::live;
 use super::{Cost, Info, Io, Op, Operand};
-use crate::tensor::{DType, Value};
+use crate::tensor::Value;
 
 /// `sigmoid(bias[label] + Σ x[n,i,j,c] · w[label,c])`: the 1×1 convolution of the mask head, for one class.
 ///
@@ -30,16 +31,10 @@ impl Op for MaskPredict {
             return Err(format!("takes x, weight, bias, labels and live counts, not {inputs:?}"));
         };
         let (x, w) = (x.shape, w.shape);
-        let ok = x.rank() == 4
-            && w.rank() == 2
-            && x.dim(3) == w.dim(1)
-            && bias.shape.len() == w.dim(0)
-            && labels.dtype == DType::U32
-            && labels.shape.len() == x.dim(0)
-            && x.dim(0) % live.shape.len().max(1) == 0;
-        if !ok {
+        if x.dim(3) != w.dim(1) || bias.shape.len() != w.dim(0) || labels.shape.len() != x.dim(0) {
             return Err(format!("these do not fit together: {inputs:?}"));
         }
+        live::check(live, x.dim(0), "maps of x")?;
         Ok(vec![Info::f32([x.dim(0), x.dim(1), x.dim(2)])])
     }
 

@@ -140,7 +140,7 @@ fn operands() -> [Operand; 3] {
 fn check(inputs: &[Info]) -> Result<(), String> {
     let (truths, boxes) = (inputs[0].shape, inputs[2].shape);
     let fits = truths.dim(2) == 4 && boxes.dim(2) == 4 && truths.dim(0) == boxes.dim(0);
-    if !fits || truths.is_empty() || boxes.is_empty() || inputs[1].shape.len() != truths.dim(0) {
+    if !fits || inputs[1].shape.len() != truths.dim(0) {
         return Err(format!("takes truths [B,G,4], their counts [B] and boxes [B,n,4], not {inputs:?}"));
     }
     Ok(())

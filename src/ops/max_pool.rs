@@ -35,7 +35,7 @@ impl Op for MaxPool {
         let [x] = inputs else { return Err(format!("takes x [N,H,W,C], not {inputs:?}")) };
         let x = x.shape;
         let borders = self.pad + self.after;
-        let fits = x.rank() == 4 && !x.is_empty() && self.stride > 0 && self.pad < self.kernel;
+        let fits = self.stride > 0 && self.pad < self.kernel;
         if !fits || x.dim(1).min(x.dim(2)) + borders < self.kernel || borders > self.kernel {
             return Err(format!(
                 "a window of {} with padding {} and {} does not fit {x}",

@@ -26,7 +26,7 @@ impl Op for MoveEnds {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (boxes, frames) = (inputs[0].shape, inputs[1].shape);
-        let fits = boxes.rank() >= 3 && !boxes.is_empty() && boxes.dim(boxes.rank() - 1) == 4;
+        let fits = boxes.rank() >= 3 && boxes.dim(boxes.rank() - 1) == 4;
         if !fits || frames.len() != boxes.dim(0) * FRAME_WORDS {
             return Err(format!("takes boxes [B,…,4] and frames, not {inputs:?}"));
         }

@@ -2,7 +2,7 @@
 
 use super::topk::NONE;
 use super::{Cost, Info, Io, Op, Operand, Setting, on, settings, value};
-use crate::tensor::{DType, Value};
+use crate::tensor::Value;
 
 /// Greedy NMS in each group (torchvision, `nms_kernel.cpp`): box j falls if an earlier kept box i has
 /// `inter / (area_i + area_j − inter) > threshold`; 0/0 never suppresses.
@@ -76,8 +76,7 @@ pub(super) fn infer(inputs: &[Info]) -> Result<Vec<Info>, String> {
         return Err(format!("takes boxes, scores and counts, not {inputs:?}"));
     };
     let k = scores.shape.dims().last().copied().unwrap_or(0) as usize;
-    let fits = boxes.shape.len() == scores.shape.len() * 4 && counts.dtype == DType::U32;
-    if k == 0 || !fits || counts.shape.len() * k != scores.shape.len() {
+    if boxes.shape.len() != scores.shape.len() * 4 || counts.shape.len() * k != scores.shape.len() {
         return Err(format!("these do not fit together: {inputs:?}"));
     }
     Ok(vec![*scores])

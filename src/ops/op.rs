@@ -124,7 +124,8 @@ pub trait Op: Any + fmt::Debug + Send + Sync {
     /// Its inputs, with these settings.
     fn operands(&self) -> Vec<Operand>;
 
-    /// Outputs for inputs that fit [`Op::operands`] ([`check`] makes sure), or why their extents do not fit.
+    /// Outputs for inputs of which each is what [`Op::operands`] says, and not empty ([`check`] makes sure), or why their extents
+    /// do not fit.
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String>;
 
     /// Arithmetic and traffic.
@@ -167,6 +168,9 @@ pub fn check(op: &dyn Op, inputs: &[Info]) -> Result<Vec<Info>, String> {
     for (operand, info) in operands.iter().zip(inputs) {
         if operand.dtype != info.dtype || operand.rank.is_some_and(|rank| rank != info.shape.rank()) {
             return Err(format!("takes {operand}, which {info:?} is not"));
+        }
+        if info.shape.is_empty() {
+            return Err(format!("has nothing to do with {operand} of no elements, {info:?}"));
         }
     }
     op.infer(inputs)

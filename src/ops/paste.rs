@@ -2,7 +2,7 @@
 
 use super::paste_layout::Pasting;
 use super::{Cost, Info, Io, Op, Operand, Setting, settings, unless, value};
-use crate::tensor::{DType, Value};
+use crate::tensor::Value;
 
 /// Pastes masks (torchvision, `roi_heads.py: paste_mask_in_image`): border of zeros, bilinear enlargement
 /// (half-pixel centres) to the pasted box, `> threshold`.
@@ -46,8 +46,7 @@ impl Op for Paste {
             _ => return Err(format!("takes masks, places, live counts and, to sample, boxes, not {inputs:?}")),
         };
         let (m, p) = (masks.shape, places.shape);
-        let fits =
-            m.rank() == 3 && m.dim(1) == m.dim(2) && p.rank() == 3 && p.dim(2) == 8 && places.dtype == DType::U32;
+        let fits = m.dim(1) == m.dim(2) && p.dim(2) == 8;
         if !fits || m.dim(0) != p.dim(0) * p.dim(1) || live.shape.len() != p.dim(0) || self.capacity == 0 {
             return Err(format!("these do not fit together: {inputs:?}"));
         }

@@ -2,7 +2,7 @@
 
 use super::frame::{FRAME_WORDS, Frame};
 use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
-use crate::tensor::{DType, Value};
+use crate::tensor::Value;
 
 /// Boxes in original pixels, the rectangle of each mask, and where its bits begin.
 ///
@@ -65,7 +65,7 @@ impl Op for PasteLayout {
             return Err(format!("takes rois, live counts and frames, not {inputs:?}"));
         };
         let r = rois.shape;
-        let fits = r.rank() == 3 && r.dim(2) == 4 && live.dtype == DType::U32 && live.shape.len() == r.dim(0);
+        let fits = r.dim(2) == 4 && live.shape.len() == r.dim(0);
         if !fits || frames.shape.len() != r.dim(0) * FRAME_WORDS || self.mask_side == 0 {
             return Err(format!("these do not fit together: {inputs:?}"));
         }

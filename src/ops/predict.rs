@@ -81,7 +81,7 @@ impl Op for Predict {
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (x, w) = (inputs[0].shape, inputs[1].shape);
         let a_row = |from: usize| x.dims()[from..].iter().map(|&d| d as usize).product::<usize>() == w.dim(1);
-        if x.is_empty() || w.is_empty() || !(0..x.rank()).any(a_row) {
+        if !(0..x.rank()).any(a_row) {
             return Err(format!("weight {w} does not fit the rows of x {x}"));
         }
         if inputs[2].shape != Shape::from([w.dim(0)]) {

@@ -4,7 +4,7 @@ use super::frame::{FRAME_WORDS, Frame};
 use super::pillow::BITS;
 use super::sampling::Filter;
 use super::{Cost, Info, Io, Op, Operand, Setting, settings, value};
-use crate::tensor::{DType, Shape, Value};
+use crate::tensor::{Shape, Value};
 
 /// torchvision's `GeneralizedRCNNTransform`: normalise, resize bilinearly (half-pixel centres, no antialias), pad
 /// with zeros to the plan's size. With [`Filter::Area`], detectron2's: resize as Pillow does, along rows and then along
@@ -154,13 +154,10 @@ impl Op for Preprocess {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let [bytes, frames, neighbours, table] = inputs else {
+        let [_, frames, neighbours, table] = inputs else {
             return Err(format!("takes bytes, frames, neighbours and a table, not {inputs:?}"));
         };
-        let ok = bytes.dtype == DType::U32
-            && frames.shape.rank() == 2
-            && frames.shape.dim(1) == FRAME_WORDS
-            && neighbours.shape.rank() == 3
+        let ok = frames.shape.dim(1) == FRAME_WORDS
             && neighbours.shape.dim(2) >= if self.filter == Filter::Area { 4 } else { 2 }
             && neighbours.shape == Shape::from([frames.shape.dim(0), self.h + self.w, neighbours.shape.dim(2)])
             && table.shape == Shape::from([3, 256]);

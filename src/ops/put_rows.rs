@@ -26,7 +26,7 @@ impl Op for PutRows {
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let [x] = inputs else { return Err(format!("takes x, not {inputs:?}")) };
         let s = x.shape;
-        if s.rank() == 0 || s.is_empty() || self.batch == 0 || !s.dim(0).is_multiple_of(self.batch) {
+        if s.rank() == 0 || self.batch == 0 || !s.dim(0).is_multiple_of(self.batch) {
             return Err(format!("takes x [{}·m,…], not {s}", self.batch));
         }
         let rows = s.dim(0) / self.batch;

@@ -2,7 +2,7 @@
 
 use super::levels::Levels;
 use super::{Info, Operand, unless, value, walks};
-use crate::tensor::{DType, Value};
+use crate::tensor::Value;
 
 /// Where the border of two levels is: a RoI of just half the canonical side is on the coarser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,17 +97,17 @@ impl RoiLevels {
     /// What is pooled from such inputs: `[B·n,P,P,C]`.
     pub(crate) fn infer(&self, inputs: &[Info], pooled: usize) -> Result<Vec<Info>, String> {
         let tensors = self.holders();
-        if !(1..=4).contains(&self.scales.len()) || inputs.len() != 2 + tensors || pooled == 0 {
+        if !(1..=4).contains(&self.scales.len()) || pooled == 0 {
             return Err(format!("takes rois, live counts and {tensors} tensors of levels, not {inputs:?}"));
         }
         let (rois, live) = (inputs[0].shape, inputs[1]);
-        if rois.rank() != 3 || rois.dim(2) != 4 || live.dtype != DType::U32 || live.shape.len() != rois.dim(0) {
+        if rois.dim(2) != 4 || live.shape.len() != rois.dim(0) {
             return Err(format!("takes rois [B,n,4] and live counts [B], not {inputs:?}"));
         }
         let levels = &inputs[2..];
-        let c = levels[0].shape.dims().last().copied().unwrap_or(0) as usize;
-        let fits = |l: &Info| l.shape.rank() == 4 && l.shape.dim(0) == rois.dim(0) && l.shape.dim(3) == c;
-        if !levels.iter().all(fits) || c == 0 || !c.is_multiple_of(4) {
+        let c = levels[0].shape.dim(3);
+        let fits = |l: &Info| l.shape.dim(0) == rois.dim(0) && l.shape.dim(3) == c;
+        if !levels.iter().all(fits) || !c.is_multiple_of(4) {
             return Err(format!("levels must be [B,H,W,C] with the same C, a multiple of 4, not {levels:?}"));
         }
         let holds = |(l, maps): (&Info, &Levels)| (l.shape.dim(1), l.shape.dim(2)) == (1, maps.cells());

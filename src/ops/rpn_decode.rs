@@ -94,12 +94,9 @@ impl Op for RpnDecode {
             return Err(format!("takes values, indices, deltas, levels and frames, not {inputs:?}"));
         };
         let v = values.shape;
-        let ok = v.rank() == 3
-            && indices.shape == v
-            && deltas.shape.rank() == 3
+        let ok = indices.shape == v
             && deltas.shape.dim(2) == 4
             && deltas.shape.dim(0) == v.dim(0)
-            && levels.shape.rank() == 2
             && (levels.shape.dim(0) == v.dim(1) || v.dim(1) == 1)
             && levels.shape.dim(1) >= 8
             && levels.shape.dim(1).is_multiple_of(4)

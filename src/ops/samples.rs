@@ -25,7 +25,7 @@ impl Op for Samples {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (i, counts) = (inputs[0].shape, inputs[1].shape);
-        if i.is_empty() || i.dim(1) != 2 || counts.dims() != &i.dims()[..2] || self.positives > i.dim(2) {
+        if i.dim(1) != 2 || counts.dims() != &i.dims()[..2] || self.positives > i.dim(2) {
             return Err(format!("takes indices [B,2,k] and counts [B,2], not {inputs:?}"));
         }
         Ok(vec![Info::u32([i.dim(0), i.dim(2)]), Info::u32([i.dim(0), 1]), Info::u32([i.dim(0), 1])])

@@ -33,7 +33,7 @@ impl Op for SamplingKeys {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (m, seeds) = (inputs[0].shape, inputs[1].shape);
-        if m.is_empty() || seeds.dim(0) != m.dim(0) || seeds.dim(1) != SEED_WORDS {
+        if seeds.dim(0) != m.dim(0) || seeds.dim(1) != SEED_WORDS {
             return Err(format!("takes matches [B,n] and seeds [B,{SEED_WORDS}], not {inputs:?}"));
         }
         Ok(vec![Info { shape: [m.dim(0), 2, m.dim(1)].into(), dtype: DType::F32 }])

@@ -31,7 +31,7 @@ impl Op for TakeRows {
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let [x, live] = inputs else { return Err(format!("takes x and live counts, not {inputs:?}")) };
         let s = x.shape;
-        if s.rank() < 2 || s.is_empty() || live.shape.len() != s.dim(0) {
+        if s.rank() < 2 || live.shape.len() != s.dim(0) {
             return Err(format!("takes x [B,n,…] and live counts [B], not {inputs:?}"));
         }
         if self.rows == 0 || self.first + self.rows > s.dim(1) {

@@ -27,7 +27,7 @@ impl Op for BoxTargets {
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (boxes, truths) = (inputs[0].shape, inputs[2].shape);
         let fits = boxes.dim(2) == 4 && truths.dim(2) == 4 && truths.dim(0) == boxes.dim(0);
-        if !fits || boxes.is_empty() || truths.is_empty() || inputs[1].shape.dims() != &boxes.dims()[..2] {
+        if !fits || inputs[1].shape.dims() != &boxes.dims()[..2] {
             return Err(format!("takes boxes [B,k,4], matches [B,k] and truths [B,G,4], not {inputs:?}"));
         }
         live::check(&inputs[3], boxes.dim(0) * boxes.dim(1), "boxes")?;
@@ -84,7 +84,7 @@ impl Op for LabelTargets {
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
         let (m, labels) = (inputs[0].shape, inputs[1].shape);
-        if m.is_empty() || labels.is_empty() || m.dim(0) != labels.dim(0) {
+        if m.dim(0) != labels.dim(0) {
             return Err(format!("takes matches [B,k] and labels [B,G], not {inputs:?}"));
         }
         live::check(&inputs[2], m.len(), "matches")?;
@@ -145,8 +145,7 @@ impl Op for MaskTargets {
         let (places, rois) = (inputs[0].shape, inputs[2].shape);
         let fits = places.dim(2) == PLACE_WORDS && rois.dim(2) == 4 && places.dim(0) == rois.dim(0);
         let framed = inputs[5].shape.len() == rois.dim(0) * FRAME_WORDS;
-        let empty = places.is_empty() || rois.is_empty() || inputs[1].shape.is_empty() || self.side == 0;
-        if !fits || !framed || empty || inputs[3].shape.dims() != &rois.dims()[..2] {
+        if !fits || !framed || self.side == 0 || inputs[3].shape.dims() != &rois.dims()[..2] {
             return Err(format!("these do not fit together: {inputs:?}"));
         }
         live::check(&inputs[4], rois.dim(0) * rois.dim(1), "RoIs")?;

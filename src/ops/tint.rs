@@ -42,16 +42,13 @@ impl Op for Tint {
     }
 
     fn infer(&self, inputs: &[Info]) -> Result<Vec<Info>, String> {
-        let [ids, source, labels, colours] = inputs else {
-            return Err(format!("takes ids, a source, labels and colours, not {inputs:?}"));
-        };
+        let (ids, source) = (inputs[0], inputs[1]);
         let (h, pitch) = (ids.shape.dim(0), ids.shape.dim(1));
-        let sizes = [source, labels, colours].iter().all(|t| !t.shape.is_empty());
         let read = self.picture.map_or(0, |p| p.end(h as u32, self.width as u32));
-        if !sizes || pitch != self.width.next_multiple_of(ROW_WORDS) || read > source.bytes() as u64 {
+        if pitch != self.width.next_multiple_of(ROW_WORDS) || read > source.bytes() as u64 {
             return Err(format!("these do not go with {} columns: {inputs:?}", self.width));
         }
-        Ok(vec![*ids])
+        Ok(vec![ids])
     }
 
     fn cost(&self, io: &Io) -> Cost {

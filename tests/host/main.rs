@@ -1,6 +1,7 @@
 //! What needs no device: plans, shaders' texts and their translations, the instruments that look without running, and
 //! rules about the sources. `cargo test --test host plan::` runs one module.
 
+mod extents;
 #[cfg(all(feature = "cli", feature = "embedded-model"))]
 mod instruments;
 mod layering;
