@@ -25,7 +25,7 @@ import warnings
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 # Of two JPEG decoders, the one that spreads chroma differently may be off by so much on average. Between 4:2:0's samples
 # single pixels differ by more, and so do pictures that are narrower than a block and hence mostly border.
@@ -54,9 +54,14 @@ def rgb(a):
 
 
 def pillow_rgb(data):
+    """As Pillow reads it, or where it knows no such file (RGB of 1, 2 or 4 bits, which ImageMagick writes), as ImageMagick does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+        try:
+            return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+        except UnidentifiedImageError:
+            out = subprocess.run([CONVERT, "-", "-depth", "8", "PNG24:-"], input=data, capture_output=True, check=True)
+            return np.array(Image.open(io.BytesIO(out.stdout)).convert("RGB"))
 
 
 def pillow(a, form, mode=None, **options):
@@ -302,7 +307,7 @@ def judge(form, data, right, got):
         right, limit = rgb(np.floor(scaled + 0.5)), 0.51
     elif right is None:
         right, limit = pillow_rgb(data), MEAN_TOLERANCE if form in ("jpeg", "webp") else 0
-        if form == "tiff" and Image.open(io.BytesIO(data)).tag_v2.get(259) == 7:
+        if form == "tiff" and tifffile.TiffFile(io.BytesIO(data)).pages[0].compression == 7:
             limit = MEAN_TOLERANCE
     else:
         limit = 0
