@@ -17,11 +17,15 @@ use maskrcnn::engine::rng::Rng;
 use maskrcnn::engine::target::{Target, policy};
 use maskrcnn::engine::tensor::{DType, Data, Value};
 
-/// One kernel's cases. With `MASKRCNN_FIRST_VARIANT_ONLY` each runs in the first of its variants, which is the one that a
-/// plan would take: `make check` has no time for the others.
+/// Variants of a case that are run. With `MASKRCNN_FIRST_VARIANT_ONLY` that is the first, which is the one that a plan would
+/// take: `make check` has no time for the others.
+pub(crate) fn most_variants() -> usize {
+    if std::env::var_os("MASKRCNN_FIRST_VARIANT_ONLY").is_some() { 1 } else { usize::MAX }
+}
+
+/// One kernel's cases.
 fn check(name: &str) {
     let entry = maskrcnn::engine::kernels::entry(name).expect("registered");
-    let most = if std::env::var_os("MASKRCNN_FIRST_VARIANT_ONLY").is_some() { 1 } else { usize::MAX };
     let mut failures = Vec::new();
     let cases = (entry.cases)();
     assert!(!cases.is_empty(), "{name} has no cases");
@@ -32,7 +36,7 @@ fn check(name: &str) {
         let twins = Twins::new(&case);
         let variants = case.kernel.variants(&io, &target());
         assert!(!variants.is_empty(), "{name}, {}: no variant", case.name);
-        for variant in variants.into_iter().take(most) {
+        for variant in variants.into_iter().take(most_variants()) {
             let runs = run_case(device(), &case, variant.name, false, 2);
             let checked = run_case(device(), &case, variant.name, true, 1);
             let label = format!("{name}, {}, {variant}", case.name);

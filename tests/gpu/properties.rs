@@ -42,7 +42,8 @@ fn agree(kernel: impl Kernel + 'static, inputs: Vec<Value>, tolerance: Tolerance
     for (info, value) in outputs.iter().zip(twins.of(&plain)) {
         prop_assert_eq!(*info, Info { shape: value.shape, dtype: value.dtype() }, "the twin's shape");
     }
-    for variant in case.kernel.variants(&Io { inputs: &infos, outputs: &outputs }, &target()) {
+    let variants = case.kernel.variants(&Io { inputs: &infos, outputs: &outputs }, &target());
+    for variant in variants.into_iter().take(crate::kernels::most_variants()) {
         let got = run_case(device(), &case, variant.name, false, 1).remove(0);
         for (i, (got, want)) in got.iter().zip(twins.of(&variant)).enumerate() {
             if let Some(d) = difference(got, want, case.tolerance) {
